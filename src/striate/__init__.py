@@ -1,0 +1,55 @@
+"""Learns the visual features of your own images, without labels, on the machine you have.
+
+The folders follow a picture's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
+``hierarchy``, ``recognition``; then what is shown and measured: ``figures``, ``report``, ``experiments``, ``cli``.
+
+Public names are loaded when they are first used, so that ``import striate`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate.hierarchy import Hierarchy
+    from striate.images import as_images, load_digits, read_image
+    from striate.learning import PSD, RandomFilters
+    from striate.recognition import ImageClassifier, LogisticRegression
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "load_digits",
+    "read_image",
+    "as_images",
+    "PSD",
+    "RandomFilters",
+    "Hierarchy",
+    "ImageClassifier",
+    "LogisticRegression",
+    "__version__",
+]
+
+_HOME = {
+    "load_digits": "striate.images",
+    "read_image": "striate.images",
+    "as_images": "striate.images",
+    "PSD": "striate.learning",
+    "RandomFilters": "striate.learning",
+    "Hierarchy": "striate.hierarchy",
+    "ImageClassifier": "striate.recognition",
+    "LogisticRegression": "striate.recognition",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next access does not come through here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Given a dictionary, find the code: the solvers."""

@@ -1,0 +1,1 @@
+"""Predict the code in one pass."""

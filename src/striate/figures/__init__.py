@@ -1,0 +1,1 @@
+"""Every picture that striate draws: filter mosaics, maps, curves."""

@@ -1,0 +1,1 @@
+"""Where pictures come from: files, folders, built-in and downloaded data sets; patches; preprocessing."""

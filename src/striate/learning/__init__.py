@@ -1,0 +1,1 @@
+"""Learn filters without labels: one file a learner."""

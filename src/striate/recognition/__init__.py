@@ -1,0 +1,1 @@
+"""From features to labels: the classifier, its evaluation and its protocols."""

@@ -1,0 +1,43 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests, and the processes that they start, neither read nor fill the user's cache of features."""
+    os.environ["STRIATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The one seeded source of random numbers of a test."""
+    return np.random.default_rng(0)
+
+
+class DataFolder:
+    """The data sets that ``STRIATE_DATA`` names: ``data_folder("mnist")`` is the path of one."""
+
+    def __call__(self, name: str) -> Path:
+        root = os.environ.get("STRIATE_DATA")
+        if not root:
+            pytest.skip(f"STRIATE_DATA is not set, and this test needs {name}")
+        path = Path(root) / name
+        if not path.exists():
+            # Someone who sets STRIATE_DATA, as CI does, wants these tests to run: a set that is missing is a failure.
+            pytest.fail(f"STRIATE_DATA is set, but holds no {name}")
+        return path
+
+
+@pytest.fixture
+def data_folder(request: pytest.FixtureRequest) -> DataFolder:
+    """Locate a full data set; only for tests marked ``data``."""
+    if request.node.get_closest_marker("data") is None:
+        pytest.fail("a test that uses data_folder must be marked: @pytest.mark.data")
+    return DataFolder()
