@@ -30,7 +30,7 @@ class DataFolder:
             pytest.skip(f"STRIATE_DATA is not set, and this test needs {name}")
         path = Path(root) / name
         if not path.exists():
-            # Someone who sets STRIATE_DATA, as CI does, wants these tests to run: a set that is missing is a failure.
+            # Someone who sets STRIATE_DATA, as CI does, wants these tests to run: a missing set is a failure.
             pytest.fail(f"STRIATE_DATA is set, but holds no {name}")
         return path
 
