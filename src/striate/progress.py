@@ -1,0 +1,236 @@
+"""What is going on, how fast, and until when: phases with counts, silent unless somebody asks to see them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+__all__ = ["Phase", "PhaseRecord", "Progress", "RichProgress", "peak_memory_bytes"]
+
+
+class PhaseRecord(NamedTuple):
+    """A phase that has ended."""
+
+    name: str
+    seconds: float
+    items: int
+    unit: str
+    peak_memory_bytes: int  # of the process, from its start to the end of the phase
+
+
+class Phase:
+    """A stretch of work that is under way; `Progress.phase` makes it.
+
+    Attributes
+    ----------
+    name, unit : str
+    total : int or None
+        How many items are expected; it may be set when it becomes known.
+    done : int
+        How many are behind us.
+    """
+
+    def __init__(self, name: str, total: int | None, unit: str) -> None:
+        self.name = name
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.remark = ""
+
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more items."""
+        self.done += n
+
+    def note(self, text: str) -> None:
+        """Show a short remark beside the count, such as the present energy; it replaces the one before."""
+        self.remark = text
+
+
+class Progress:
+    """Keeps the record of phases and shows nothing: what library functions use unless they are given another.
+
+    Attributes
+    ----------
+    records : list of PhaseRecord
+        The phases that have ended, in the order of their ends.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[PhaseRecord] = []
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None, unit: str = "items") -> Iterator[Phase]:
+        """Enter a phase; phases may lie within each other.
+
+        Parameters
+        ----------
+        name : str
+            What is done, for example "filters of stage 1".
+        total : int, optional
+            How many items are expected, if that is known.
+        unit : str, default="items"
+            What is counted, in the plural.
+
+        Yields
+        ------
+        phase : Phase
+            To be told of every item done.
+        """
+        started = time.perf_counter()
+        phase = self._begin(name, total, unit)
+        try:
+            yield phase
+        except BaseException:
+            self._end(phase, None)
+            raise
+        seconds = time.perf_counter() - started
+        record = PhaseRecord(name, seconds, phase.done, unit, peak_memory_bytes())
+        self.records.append(record)
+        self._end(phase, record)
+
+    def message(self, text: str) -> None:
+        """Say one line to the user."""
+
+    def _begin(self, name: str, total: int | None, unit: str) -> Phase:
+        return Phase(name, total, unit)
+
+    def _end(self, phase: Phase, record: PhaseRecord | None) -> None:
+        """Show that a phase has ended; there is no record of one that failed."""
+
+
+class RichProgress(Progress):
+    """Draws a bar a phase on standard error, with count, rate and time left; a line a phase if no terminal.
+
+    Parameters
+    ----------
+    quiet : bool, default=False
+        Whether to show nothing at all.
+    console : rich.console.Console, optional
+        Where to draw; by default, standard error.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None) -> None:
+        super().__init__()
+        self.quiet = quiet
+        self._console = console
+        self._bars: Bars | None = None
+        self._open_phases = 0
+
+    def message(self, text: str) -> None:
+        """Print one line on standard error, above the bars."""
+        if not self.quiet:
+            self._screen().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _screen(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(file=sys.stderr)
+        return self._console
+
+    def _begin(self, name: str, total: int | None, unit: str) -> Phase:
+        if self.quiet or not self._screen().is_terminal:
+            return Phase(name, total, unit)
+        if self._bars is None:
+            self._bars = _bars(self._screen())
+        if self._open_phases == 0:
+            self._bars.start()
+        self._open_phases += 1
+        return _DrawnPhase(name, total, unit, self._bars)
+
+    def _end(self, phase: Phase, record: PhaseRecord | None) -> None:
+        if self._bars is not None and isinstance(phase, _DrawnPhase):
+            self._bars.remove_task(phase.task)
+            self._open_phases -= 1
+            if self._open_phases == 0:
+                self._bars.stop()
+        if record is not None:
+            self.message(_summary(record, phase.remark))
+
+
+class _DrawnPhase(Phase):
+    """A phase with a bar on a terminal."""
+
+    def __init__(self, name: str, total: int | None, unit: str, bars: Bars) -> None:
+        super().__init__(name, total, unit)
+        self._bars = bars
+        self.task = bars.add_task(name, total=total, unit=unit, remark="")
+
+    def advance(self, n: int = 1) -> None:
+        super().advance(n)
+        self._bars.update(self.task, completed=self.done, total=self.total)
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        self._bars.update(self.task, remark=text)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far (resident set), in bytes; 0 if unknown."""
+    try:
+        # ru_maxrss would include the process that started this one, until the exec.
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):  # not Linux
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _bars(console: Console) -> Bars:
+    from rich import progress
+    from rich.text import Text
+
+    class CountAndRate(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
+            of = f"/{task.total:,.0f}" if task.total is not None else ""
+            rate = f"  {_rate(task.speed)}/s" if task.speed else ""
+            return Text(f"{task.completed:,.0f}{of} {task.fields['unit']}{rate}")
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=24),
+        CountAndRate(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left", style="dim"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[remark]}", style="dim", markup=False),
+        console=console,
+        transient=True,  # a phase that has ended is told in one line, by its summary
+        refresh_per_second=4,
+    )
+
+
+def _summary(record: PhaseRecord, remark: str) -> str:
+    parts = [f"{record.name}: {_duration(record.seconds)}"]
+    if record.items:
+        rate = f" ({_rate(record.items / record.seconds)}/s)" if record.seconds > 0 else ""
+        parts.append(f"{record.items:,} {record.unit}{rate}")
+    if remark:
+        parts.append(remark)
+    return ", ".join(parts)
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,0 +1,177 @@
+"""How many threads compute, and a bounded, ordered map over threads.
+
+NumPy's BLAS, numba and torch each keep a thread count of their own; here they are set together.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+
+from striate.errors import UsageError
+
+__all__ = ["limit", "map_ordered", "n_threads", "set_limit", "single_threaded_blas"]
+
+# numba's other layers either need a package of their own or end the process when two threads start kernels
+# at once.
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_limit: int | None = None
+
+
+def n_threads() -> int:
+    """Return how many threads striate may use: the limit that was set, or what the system grants."""
+    return _limit if _limit is not None else _granted()
+
+
+def _granted() -> int:
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        # A container may be granted the time of two processors while it sees all sixty-four.
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        n = min(n, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        pass
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return min(n, int(wish)) if wish.isdecimal() and int(wish) > 0 else n
+
+
+@contextmanager
+def limit(n: int | None) -> Iterator[None]:
+    """Compute with at most `n` threads inside the block.
+
+    Parameters
+    ----------
+    n : int or None
+        At least 1. None changes nothing.
+
+    Notes ----- Libraries that are already loaded are told directly. The counts belong to the process
+    (numba's to the calling thread), so two blocks at once in different threads would disturb each other.
+    """
+    if n is None:
+        yield
+        return
+    global _limit
+    before = _limit
+    with ExitStack() as undo:
+        _tell_libraries(_checked(n), undo)
+        _limit = n
+        try:
+            yield
+        finally:
+            _limit = before
+
+
+def set_limit(n: int | None) -> None:
+    """Limit the whole process, as the option ``--threads`` does; None changes nothing.
+
+    To be called before NumPy, numba or torch is loaded, since some of them read their count only once;
+    those that are loaded already are told as well.
+    """
+    if n is None:
+        return
+    global _limit
+    _limit = _checked(n)
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ[f"{name}_NUM_THREADS"] = str(n)
+    _tell_libraries(n, ExitStack())
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS to one thread inside the block, for when striate's own threads each call it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def map_ordered(
+    function: Callable[[Item], Result],
+    iterable: Iterable[Item],
+    *,
+    n_threads: int | None = None,
+    lookahead: int | None = None,
+) -> Iterator[Result]:
+    """Apply a function in threads, and yield the results in the order of the input.
+
+    Threads suit work that releases the interpreter's lock: decoding pictures, NumPy on large arrays, numba
+    kernels.
+
+    Parameters
+    ----------
+    function : callable
+        Called from several threads at once.
+    iterable : iterable
+        Drawn from in the caller's thread alone, and only as fast as results are taken.
+    n_threads : int, optional
+        By default, `n_threads()`. With 1, everything happens in the caller's thread.
+    lookahead : int, optional
+        How many items are in work or wait to be taken at the most; it bounds the memory. By default, twice
+        the number of threads.
+
+    Yields
+    ------
+    result
+        ``function(item)`` for each item. An exception of `function` or of `iterable` is raised in its
+        item's place; what was not yet begun is then dropped.
+    """
+    n = _granted_or(n_threads)
+    if n == 1:
+        yield from map(function, iterable)
+        return
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(n, thread_name_prefix="striate", initializer=_one_numba_thread)
+    try:
+        for item in iterable:
+            if len(waiting) >= (lookahead or 2 * n):
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(function, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _granted_or(n: int | None) -> int:
+    return n_threads() if n is None else _checked(n)
+
+
+def _checked(n: int) -> int:
+    if n < 1:
+        raise UsageError(f"the number of threads must be at least 1, not {n}")
+    return n
+
+
+def _tell_libraries(n: int, undo: ExitStack) -> None:
+    """Set the count of every library that is loaded; `undo` takes what sets them back."""
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        undo.enter_context(threadpool_limits(n))
+    if "numba" in sys.modules:
+        import numba
+
+        undo.callback(numba.set_num_threads, numba.get_num_threads())
+        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    torch = sys.modules.get("torch")  # not imported: only told, where somebody else has loaded it
+    if torch is not None:
+        undo.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(n)
+
+
+def _one_numba_thread() -> None:
+    # Otherwise each of our threads would start as many again.
+    if "numba" in sys.modules:
+        import numba
+
+        numba.set_num_threads(1)
