@@ -1,0 +1,72 @@
+"""The inner loop of FISTA: gradient step, shrinkage, restart and momentum in one pass over memory.
+
+Roofline, for a batch of 200 codes of 256 units in float32 on one core with AVX-512: the product with the Gram
+matrix is 26 Mflop, about 300 µs. What is left is element-wise: as NumPy calls it makes a dozen passes over
+200 kB each, about 150 µs; here every row is touched while it is in the first-level cache, in 40 µs or less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+__all__ = ["accelerated_step"]
+
+
+def accelerated_step(dtype: np.dtype) -> Callable[..., None]:
+    """The compiled step for one dtype; see `_step` for its arguments. Compiled once, then kept on disk."""
+    return _compile("float32" if dtype == np.float32 else "float64")
+
+
+@lru_cache(maxsize=2)
+def _compile(real: str) -> Callable[..., None]:
+    from numba import njit  # takes 0.3 s: only who infers codes pays
+
+    arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [real] * 4 + ["float64"]
+    # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
+    compile_for = njit(
+        f"void({', '.join(arguments)})", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}
+    )
+    compiled: Callable[..., None] = compile_for(_step)
+    return compiled
+
+
+def _step(
+    point: np.ndarray,
+    product: np.ndarray,
+    linear: np.ndarray,
+    codes: np.ndarray,
+    next_point: np.ndarray,
+    age: np.ndarray,
+    step: float,
+    pull: float,
+    threshold: float,
+    zero: float,
+    momentum_limit: float,
+) -> None:
+    """Beck & Teboulle's iteration for every row by itself: `codes`, `next_point` and `age` are updated.
+
+    `product` is ``point @ gram``, so that the gradient is ``product + pull·point − linear``; `age` is the
+    paper's sequence t; `zero` carries the dtype of the literals.
+    """
+    n_samples, n_components = point.shape
+    for i in range(n_samples):
+        against = zero
+        for j in range(n_components):
+            w = point[i, j]
+            u = w - step * (product[i, j] + pull * w - linear[i, j])
+            z = max(u - threshold, zero) - max(-u - threshold, zero)
+            next_point[i, j] = z
+            against += (w - z) * (z - codes[i, j])
+        if against > zero:
+            # The momentum leads uphill (O'Donoghue & Candès, 2015, gradient scheme): forget it.
+            age[i] = 1.0
+        older = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * age[i] * age[i]))
+        momentum = zero + min((age[i] - 1.0) / older, momentum_limit)
+        age[i] = older
+        for j in range(n_components):
+            z = next_point[i, j]
+            next_point[i, j] = z + momentum * (z - codes[i, j])
+            codes[i, j] = z

@@ -1,0 +1,63 @@
+"""The largest eigenvalue of a Gram matrix: the curvature that limits the step of a gradient method."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["TrackedEigenvalue", "largest_eigenvalue"]
+
+
+def largest_eigenvalue(gram: np.ndarray) -> float:
+    """The largest eigenvalue, to the precision of float64.
+
+    Parameters
+    ----------
+    gram : ndarray (n_components, n_components), float
+        Symmetric and positive semidefinite.
+
+    Returns
+    -------
+    float
+        Never below 0.
+    """
+    return max(float(np.linalg.eigvalsh(gram.astype(np.float64, copy=False))[-1]), 0.0)
+
+
+class TrackedEigenvalue:
+    """Follows the largest eigenvalue of a Gram matrix that changes a little at a time, as in learning.
+
+    Two power iterations from the last eigenvector cost a thousandth of a decomposition. They give a lower
+    bound, hence a margin; and since even that can fail (another eigenvector may overtake), whoever takes a
+    step looks at the curvature that it met, and asks `correct` when that was more.
+
+    Parameters
+    ----------
+    margin : float, default 1.05
+        What the estimate is multiplied by. 5 % costs 5 % of the step; FISTA tolerates an eigenvalue that is
+        a quarter too small before it diverges.
+    """
+
+    def __init__(self, *, margin: float = 1.05) -> None:
+        self.margin = margin
+        self.vector: np.ndarray | None = None
+
+    def update(self, gram: np.ndarray) -> float:
+        """A bound on the largest eigenvalue of `gram` (n_components, n_components), by power iteration."""
+        if self.vector is None:
+            return self.correct(gram)
+        vector = self.vector
+        for _ in range(2):
+            vector = gram @ vector
+            length = float(np.linalg.norm(vector))
+            if not length > 0:
+                return self.correct(gram)
+            vector /= length
+        self.vector = vector
+        # ‖G v‖ for the v before last: between the Rayleigh quotient and the eigenvalue.
+        return self.margin * length
+
+    def correct(self, gram: np.ndarray) -> float:
+        """The same by a full decomposition."""
+        values, vectors = np.linalg.eigh(gram.astype(np.float64, copy=False))
+        self.vector = vectors[:, -1].astype(gram.dtype)
+        return self.margin * max(float(values[-1]), 0.0)

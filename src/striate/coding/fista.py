@@ -1,0 +1,172 @@
+"""FISTA: the code that minimizes the energy, by gradient steps with shrinkage and momentum.
+
+With the dictionary `D` (a unit a row) and, for predictive sparse decomposition, a `target` for the codes::
+
+    E(z) = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − target‖²
+
+The gradient of the smooth terms is ``z(DDᵀ + prediction) − (yDᵀ + prediction·target)``: per batch one product
+with the dictionary, per step one with its Gram matrix.
+
+References
+----------
+Beck, Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM Journal
+on Imaging Sciences 2009. O'Donoghue, Candès, "Adaptive restart for accelerated gradient schemes", Foundations of
+Computational Mathematics 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from striate.coding._accelerated_step import accelerated_step
+from striate.coding.eigenvalue import largest_eigenvalue
+from striate.errors import UsageError
+
+__all__ = ["fista", "fista_from_gram"]
+
+
+def fista(
+    patches: np.ndarray,
+    dictionary: np.ndarray,
+    sparsity: float,
+    *,
+    steps: int = 100,
+    start: np.ndarray | None = None,
+    prediction: float = 0.0,
+    target: np.ndarray | None = None,
+) -> np.ndarray:
+    """Codes of patches, near the minimum of the energy.
+
+    Parameters
+    ----------
+    patches : ndarray (n_samples, n_features), float32 or float64
+    dictionary : ndarray (n_components, n_features), dtype of `patches`
+        A unit a row; any norms.
+    sparsity : float
+        Weight of the L1 term, beside ½‖y − zD‖². (Half of the talk's, which writes the square without ½.)
+    steps : int, default 100
+        Iterations. 20 are enough for learning from a good start.
+    start : ndarray (n_samples, n_components), optional
+        Where to begin: `target`, or 0 without one.
+    prediction : float, default 0
+        Weight of the prediction term.
+    target : ndarray (n_samples, n_components), optional
+        What an encoder predicts; needed with `prediction`.
+
+    Returns
+    -------
+    ndarray (n_samples, n_components), dtype of `patches`
+        Inactive units are exactly 0.
+
+    Raises
+    ------
+    UsageError
+        If `prediction` has no `target`, or a weight is negative.
+    """
+    if prediction and target is None:
+        raise UsageError("prediction > 0 needs a target: the codes that the encoder predicts")
+    dictionary = dictionary.astype(patches.dtype, copy=False)
+    gram = dictionary @ dictionary.T
+    codes, _ = fista_from_gram(
+        patches @ dictionary.T,
+        gram,
+        sparsity,
+        steps=steps,
+        start=start,
+        prediction=prediction,
+        target=target,
+        eigenvalue=1.001 * largest_eigenvalue(gram),
+    )
+    return codes
+
+
+def fista_from_gram(
+    correlation: np.ndarray,
+    gram: np.ndarray,
+    sparsity: float,
+    *,
+    steps: int,
+    eigenvalue: float,
+    start: np.ndarray | None = None,
+    prediction: float = 0.0,
+    target: np.ndarray | None = None,
+    correct: Callable[[np.ndarray], float] = largest_eigenvalue,
+) -> tuple[np.ndarray, float]:
+    """The same for a prepared dictionary, with an eigenvalue that may be out of date.
+
+    The curvature along the last step is known for free. When it exceeds `eigenvalue`, the steps were too long
+    and may have diverged: they are taken again with the eigenvalue that `correct` finds.
+
+    Parameters
+    ----------
+    correlation : ndarray (n_samples, n_components), float32 or float64
+        ``patches @ dictionary.T``.
+    gram : ndarray (n_components, n_components), same dtype
+        ``dictionary @ dictionary.T``.
+    sparsity, steps, start, prediction, target
+        As in `fista`.
+    eigenvalue : float
+        The largest of `gram`, or a little more.
+    correct : callable, default `largest_eigenvalue`
+        Finds it anew: ndarray (n_components, n_components) → float.
+
+    Returns
+    -------
+    codes : ndarray (n_samples, n_components), dtype of `correlation`
+    eigenvalue : float
+        The one that was used.
+    """
+    if sparsity < 0 or prediction < 0:
+        raise UsageError(f"sparsity and prediction must not be negative; got {sparsity} and {prediction}")
+    dtype = correlation.dtype
+    linear = correlation
+    if prediction and target is not None:
+        linear = correlation + dtype.type(prediction) * target
+        start = target if start is None else start
+    begin = np.zeros_like(correlation) if start is None else np.ascontiguousarray(start, dtype=dtype)
+    linear = np.ascontiguousarray(linear)
+    codes, curvature = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
+    if not curvature <= eigenvalue:  # NaN included: it has diverged beyond the numbers
+        eigenvalue = correct(gram)
+        codes, _ = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
+    return codes, eigenvalue
+
+
+def _descend(
+    start: np.ndarray,
+    linear: np.ndarray,
+    gram: np.ndarray,
+    sparsity: float,
+    prediction: float,
+    eigenvalue: float,
+    steps: int,
+) -> tuple[np.ndarray, float]:
+    """`steps` iterations; the codes, and the curvature of `gram` along the last move."""
+    real = start.dtype.type
+    lipschitz = eigenvalue + prediction
+    step = 1.0 / lipschitz if lipschitz > 0 else 1.0
+    # The prediction term makes the energy strongly convex: more momentum than this overshoots (Nesterov).
+    root = np.sqrt(prediction * step)
+    momentum_limit = (1.0 - root) / (1.0 + root)
+
+    advance = accelerated_step(start.dtype)
+    codes = start.copy()
+    point, last, spare = start.copy(), np.zeros_like(start), np.empty_like(start)
+    product, last_product = np.zeros_like(start), np.zeros_like(start)
+    age = np.ones(len(start))
+    with np.errstate(over="ignore", invalid="ignore"):  # a divergence is noticed below
+        for _ in range(steps):
+            last_product, product = product, last_product
+            np.matmul(point, gram, out=product)
+            advance(
+                point, product, linear, codes, spare, age,
+                real(step), real(prediction), real(step * sparsity), real(0), momentum_limit,
+            )  # fmt: skip
+            point, last, spare = spare, point, last
+        # `last` is where the final product was taken; `spare` is where the one before was.
+        move = last - spare
+        length = np.vdot(move, move) if steps > 1 else 0.0
+        curvature = np.vdot(move, product - last_product) / length if length != 0 else 0.0
+    return codes, float(curvature)
