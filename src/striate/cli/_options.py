@@ -1,0 +1,71 @@
+"""Options that several commands share, and the one way in which results leave them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from striate import threads
+
+__all__ = ["AsJson", "Quiet", "Seed", "Threads", "emit"]
+
+
+def _limit_threads(n: int | None) -> int | None:
+    threads.set_limit(n)
+    return n
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed and threads give the same result.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        callback=_limit_threads,
+        show_default="all",
+        help="How many threads compute.",
+    ),
+]
+
+
+def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> None:
+    """Print the result of a command on standard output; nothing else may print there.
+
+    Parameters
+    ----------
+    result : dict or list
+        What ``--json`` shows. NumPy scalars and arrays, paths and tuples are converted; numbers that JSON
+        does not know (NaN, infinity) become null.
+    as_json : bool
+        Whether ``--json`` was given.
+    text : str
+        What a reader sees otherwise; may be empty.
+    """
+    if as_json:
+        text = json.dumps(_plain(result), indent=2, allow_nan=False)
+    if text:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value into what JSON knows."""
+    if hasattr(value, "tolist"):  # of NumPy, which is not imported for this
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value

@@ -1,0 +1,115 @@
+"""The command ``striate``: which commands there are, and where each is found when it is wanted.
+
+A command's module is imported only when that command runs, so that ``--help`` and ``--version`` answer at
+once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import striate
+from striate.cli._errors import is_command_line_error, report
+
+__all__ = ["app", "run"]
+
+# Each command's module has a function (or, for several sub-commands, a Typer application) of the command's
+# name.
+COMMANDS = {
+    "demo": ("striate.cli.demo", "Learn digits from few labels, in a minute, and write a report."),
+    "train": ("striate.cli.train", "Learn features and a classifier from your pictures."),
+    "predict": ("striate.cli.predict", "Name what is on pictures."),
+    "evaluate": ("striate.cli.evaluate", "Measure a model on labeled pictures."),
+    "features": ("striate.cli.features", "Write a model's features of pictures."),
+    "filters": ("striate.cli.filters", "Learn filters alone, and draw them."),
+    "data": ("striate.cli.data", "List, locate and download data sets."),
+    "experiment": ("striate.cli.experiment", "Measure a published result again."),
+    "experiments": ("striate.cli.experiments", "List the experiments, published and measured figures."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """A group of commands that knows their names and first lines, and loads the one that is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the called command, and load it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _load(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the called command; its errors end here."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if is_command_line_error(error):  # `main` tells of these, wherever they arise
+                raise
+            raise typer.Exit(report(error)) from error
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Parse the command line, run the command, and exit."""
+        try:
+            result = super().main(*args, **settings | {"standalone_mode": False})
+        except typer.Abort:
+            sys.exit(1)
+        except Exception as error:
+            if not is_command_line_error(error):
+                raise
+            sys.exit(report(error))
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _load(name: str) -> Any:
+    module, text = COMMANDS[name]
+    command = getattr(import_module(module), name)
+    if isinstance(command, typer.Typer):
+        return typer.main.get_command(command)
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    single.command(name, short_help=text)(command)
+    return typer.main.get_command(single)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"striate {striate.__version__}\n")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=LazyCommands, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def _striate(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Learn the visual features of your own images, without labels, on the machine you have.
+
+    Start with: striate demo
+    """
+
+
+def run() -> None:
+    """Run the command line of this process: the entry point ``striate``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal cannot show is escaped, instead of ending the command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(sys.argv[1:] or ["--help"], prog_name="striate")
+    except BrokenPipeError:  # as in `striate experiments | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
