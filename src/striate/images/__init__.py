@@ -1,1 +1,74 @@
-"""Where pictures come from: files, folders, built-in and downloaded data sets; patches; preprocessing."""
+"""Where pictures come from: files, folders, built-in and downloaded data sets; patches; preprocessing.
+
+`as_images` makes one `ImageCollection` of whatever holds pictures; `stream` reads it in batches, so that memory
+stays bounded.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from striate.images.arrays import ImageArray, ImageList
+from striate.images.canvas import fit_to_canvas
+from striate.images.collection import ImageCollection, as_images
+from striate.images.color import to_grey, to_rgb, to_yuv
+from striate.images.decode import image_size, read_image
+from striate.images.folder import ImageFiles, ImageFolder
+from striate.images.names import printable
+from striate.images.opening import EXTENSIONS, MAX_PIXELS
+
+# Here and not on demand: the function has its module's name, and would be hidden by it.
+from striate.images.stream import Skipped, stream
+
+if TYPE_CHECKING:
+    from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
+    from striate.images.patches import extract_patches, sample_patches
+
+__all__ = [
+    "ImageCollection",
+    "ImageFolder",
+    "ImageFiles",
+    "ImageArray",
+    "ImageList",
+    "as_images",
+    "read_image",
+    "image_size",
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "printable",
+    "stream",
+    "Skipped",
+    "fit_to_canvas",
+    "to_grey",
+    "to_rgb",
+    "to_yuv",
+    "gaussian_window",
+    "high_pass",
+    "local_contrast_normalization",
+    "extract_patches",
+    "sample_patches",
+]
+
+# What needs SciPy or is needed by few is loaded when it is first used.
+_HOME = {
+    "gaussian_window": "striate.images.normalization",
+    "high_pass": "striate.images.normalization",
+    "local_contrast_normalization": "striate.images.normalization",
+    "extract_patches": "striate.images.patches",
+    "sample_patches": "striate.images.patches",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(
+            f"module 'striate.images' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next access does not come through here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

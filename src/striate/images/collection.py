@@ -1,0 +1,287 @@
+"""Many pictures, of any sizes, from anywhere: the one thing that all that learns from pictures asks for.
+
+A collection knows its names and labels at once and reads a picture when it is asked for it, so that a folder
+of 80 GB takes the memory of its file names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate.errors import UsageError
+
+
+class ImageCollection(ABC):
+    """An ordered collection of pictures, some or all of which may have a label.
+
+    Attributes
+    ----------
+    names : sequence of str
+        What each picture is called in messages and results: a path inside the folder, or array and number.
+    labels : list of str, or None
+        The class of each picture, ``""`` for a picture without one; None when no picture has a label.
+    """
+
+    names: Sequence[str]
+    labels: list[str] | None = None
+
+    @abstractmethod
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        """One picture.
+
+        Parameters
+        ----------
+        index : int
+            Which, 0 to ``len(self) - 1``.
+        color : bool, optional
+            True gives red, green and blue; False luma; None, the default, what is stored.
+        at_least : int, optional
+            The picture may come reduced by a whole factor as long as its longer side keeps this many pixels;
+            big photographs are read several times faster so.
+
+        Returns
+        -------
+        (channels, height, width) float32 array
+            0–1 where integers are stored.
+
+        Raises
+        ------
+        UnreadableImage
+            When the picture cannot be decoded.
+        """
+
+    @abstractmethod
+    def size_of(self, index: int) -> tuple[int, int, int]:
+        """Height, width and channels of one picture, without decoding it.
+
+        Raises
+        ------
+        UnreadableImage
+            When not even the file's header can be read.
+        """
+
+    def path_of(self, index: int) -> Path | None:
+        """The file that one picture comes from; None when it is not a file of its own."""
+        return None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.read(self._checked(index))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.read(index) for index in range(len(self)))
+
+    @property
+    def paths(self) -> list[Path] | None:
+        """The files, in order; None when the pictures are not files of their own."""
+        found = [path for index in range(len(self)) if (path := self.path_of(index)) is not None]
+        return found if len(found) == len(self) else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The different labels, sorted: by number when all are whole numbers, otherwise as text."""
+        return sorted_classes(self.labels or ())
+
+    @property
+    def labeled(self) -> np.ndarray:
+        """Indices of the pictures that have a label, an increasing int64 array."""
+        return np.flatnonzero([label != "" for label in self.labels or ()])
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> ImageCollection:
+        """Some of the pictures, in the order of `indices`, still read only when they are asked for.
+
+        Parameters
+        ----------
+        indices : (n,) sequence of int
+            Which pictures; any order, also repeated.
+
+        Returns
+        -------
+        ImageCollection
+            With the names and labels of the chosen pictures; its classes are those that occur among them.
+        """
+        return _View(self, [self._checked(index) for index in indices])
+
+    def with_labels(self, labels: Sequence[Any] | np.ndarray | None) -> ImageCollection:
+        """The same pictures with other labels.
+
+        Parameters
+        ----------
+        labels : (n,) sequence of str or int, or None
+            One a picture; None or ``""`` in a place for no label. None takes all labels away.
+
+        Returns
+        -------
+        ImageCollection
+            A view of this collection.
+
+        Raises
+        ------
+        UsageError
+            When there are not as many labels as pictures, or one is neither text nor a whole number.
+        """
+        view = _View(self, range(len(self)))
+        view.labels = None if labels is None else as_labels(labels, n_images=len(self))
+        return view
+
+    def _checked(self, index: int) -> int:
+        """An index as a non-negative int; Python's IndexError beyond the ends, so that loops stop."""
+        position = int(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"picture {position} of a collection of {len(self)}")
+        return position % len(self)
+
+
+class _View(ImageCollection):
+    """Chosen pictures of another collection."""
+
+    def __init__(self, whole: ImageCollection, indices: Sequence[int]) -> None:
+        self._whole = whole
+        self._indices = indices
+        self.names = [whole.names[index] for index in indices]
+        self.labels = None if whole.labels is None else [whole.labels[index] for index in indices]
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        """See `ImageCollection.read`."""
+        return self._whole.read(self._indices[index], color=color, at_least=at_least)
+
+    def size_of(self, index: int) -> tuple[int, int, int]:
+        """See `ImageCollection.size_of`."""
+        return self._whole.size_of(self._indices[index])
+
+    def path_of(self, index: int) -> Path | None:
+        """See `ImageCollection.path_of`."""
+        return self._whole.path_of(self._indices[index])
+
+
+def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> ImageCollection:
+    """Whatever holds pictures, as a collection.
+
+    Parameters
+    ----------
+    source : ImageCollection, path, array, or list
+        - a collection: itself;
+        - the path of a folder or a ``.csv`` file: see `ImageFolder`;
+        - the path of an ``.npz`` file (`images` or `x`, and perhaps `labels` or `y`), or of an idx file such
+          as MNIST's ``train-images-idx3-ubyte.gz``, whose labels are taken from the file beside it;
+        - the path of one picture;
+        - an array (n, height, width), (n, height, width, 1 or 3) or (n, channels, height, width): see
+          `ImageArray`;
+        - a list of such pictures, of any sizes, or of paths of picture files.
+    labels : (n,) sequence of str or int, optional
+        One a picture, in place of those that the source has; None or ``""`` in a place for no label.
+
+    Returns
+    -------
+    ImageCollection
+        Nothing but names, labels and arrays is read before a picture is asked for.
+
+    Raises
+    ------
+    UsageError
+        When the source is nothing of this, is empty, or labels and pictures differ in number.
+    UnreadableImage
+        When an ``.npz`` or idx file is damaged.
+    """
+    collection = _without_labels(source)
+    return collection if labels is None else collection.with_labels(labels)
+
+
+def _without_labels(source: Any) -> ImageCollection:
+    # Here, because the collections below are built on the class above.
+    from striate.images.arrays import ImageArray, ImageList, open_arrays
+    from striate.images.folder import ImageFiles, ImageFolder
+    from striate.images.opening import EXTENSIONS
+
+    if isinstance(source, ImageCollection):
+        return source
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir() or path.suffix.lower() == ".csv":
+            return ImageFolder(path)
+        if path.suffix.lower() in EXTENSIONS:
+            return ImageFiles([path])
+        return open_arrays(path)
+    if isinstance(source, np.ndarray) and source.dtype.kind not in "OU":
+        return ImageArray(source)
+    if isinstance(source, list | tuple | np.ndarray):
+        if len(source) == 0:
+            raise UsageError("there are no pictures in an empty list: give at least one")
+        if all(isinstance(item, str | os.PathLike) for item in source):
+            return ImageFiles(list(source))
+        return ImageList(source)
+    raise UsageError(
+        f"pictures cannot be taken from {type(source).__name__}: "
+        "give a folder, a .csv, .npz or idx file, an array, or a list of arrays or of paths"
+    )
+
+
+def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str = "labels") -> list[str]:
+    """Labels of any kind as text, one a picture.
+
+    Parameters
+    ----------
+    labels : (n_images,) sequence of str, int or None
+        Whole numbers may come as floats. None, NaN and ``""`` stand for no label.
+    n_images : int
+        How many there must be.
+    source : str
+        Where they come from, for messages.
+
+    Returns
+    -------
+    list of str
+        ``""`` for no label.
+
+    Raises
+    ------
+    UsageError
+        When the number or the kind of the labels is wrong.
+    """
+    # Through a list: NumPy would turn a list of numbers and text into text, and None into an object.
+    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(values) != n_images:
+        raise UsageError(f"{source}: {len(values)} labels for {n_images} pictures; give one label a picture")
+    return [_as_label(value, index, source) for index, value in enumerate(values)]
+
+
+def _as_label(value: Any, index: int, source: str) -> str:
+    if value is None or value != value:  # NaN alone differs from itself
+        return ""
+    if isinstance(value, str | np.str_):
+        return str(value)
+    if isinstance(value, bool | int | np.bool_ | np.integer):
+        return str(value)
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    raise UsageError(
+        f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label a picture"
+    )
+
+
+def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
+    """The different labels, sorted: by number when all are whole numbers, otherwise as text.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        ``""`` (no label) is left out.
+
+    Returns
+    -------
+    tuple of str
+        ``("2", "10")`` but ``("10", "2", "x")``.
+    """
+    distinct = set(labels) - {""}
+    if all(re.fullmatch(r"-?[0-9]+", label) for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct))

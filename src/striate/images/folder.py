@@ -1,0 +1,227 @@
+"""Pictures in files: a folder with one sub-folder a class, a flat folder, a CSV of paths, or a list of paths.
+
+The layout decides the labels, by one rule: a picture's class is the sub-folder, directly below the folder,
+that it lies in, however deep; a picture that lies in the folder itself has no label.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from striate.errors import UsageError
+from striate.images.collection import ImageCollection
+from striate.images.csv_list import read_csv
+from striate.images.decode import image_size, read_image
+from striate.images.names import printable
+from striate.images.opening import EXTENSIONS
+
+# What systems leave behind; names that begin with a dot are skipped anyway. Compared in lower case.
+_LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
+_DATA_ENDINGS = (".csv", ".npz", "-ubyte", "-ubyte.gz")
+
+
+class ImageFiles(ImageCollection):
+    """Picture files, each decoded when it is asked for.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        The files. A file that is missing or damaged is found out when it is read.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
+        self.names = [os.fspath(path) for path in paths]
+
+    def path_of(self, index: int) -> Path:
+        """See `ImageCollection.path_of`."""
+        return Path(self.names[index])
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        """See `ImageCollection.read`."""
+        return read_image(self.path_of(index), color=color, at_least=at_least)
+
+    def size_of(self, index: int) -> tuple[int, int, int]:
+        """See `ImageCollection.size_of`."""
+        return image_size(self.path_of(index))
+
+
+class ImageFolder(ImageFiles):
+    """The pictures of a folder, or those that a CSV file names.
+
+    Three layouts:
+
+    - *sub-folders*: every sub-folder that holds pictures, at any depth, is a class, and its name the label.
+      Pictures that lie beside the sub-folders have no label;
+    - *flat*: pictures and no sub-folders with pictures: nothing has a label;
+    - *CSV*: rows `path,label`, header optional, relative paths from the CSV's folder, a blank label for none.
+
+    Hidden files and what systems leave behind (``Thumbs.db``, ``__MACOSX``) are skipped, other files that are
+    no pictures are ignored and counted. Links are followed, but into no folder twice within a class, so that
+    links in a circle end. Only names are kept in memory: 50,000 files are listed in a fraction of a second.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder or the ``.csv`` file.
+
+    Attributes
+    ----------
+    path : Path
+        The folder that `names` are relative to.
+    n_ignored : int
+        Files that are no pictures, by their ending.
+    notes : list of str
+        What a person should know about the layout, one sentence each; empty when there is nothing unusual.
+
+    Raises
+    ------
+    UsageError
+        When there is no such folder, it cannot be opened, or no picture is found; when a CSV is malformed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.n_ignored = 0
+        self.notes: list[str] = []
+        if self.path.is_dir():
+            scan = _Scan(self.path)
+            self.names = scan.names
+            self.labels = scan.labels()
+            self.n_ignored = scan.n_ignored
+            self.notes = scan.notes
+        elif self.path.suffix.lower() == ".csv":
+            self.names, self.labels = read_csv(self.path)
+            self.path = self.path.parent
+        elif self.path.exists():
+            raise UsageError(f"{printable(path)}: is neither a folder nor a .csv file of path,label")
+        else:
+            raise UsageError(f"{printable(path)}: there is no such folder")
+
+    def path_of(self, index: int) -> Path:
+        """See `ImageCollection.path_of`."""
+        return self.path / self.names[index]
+
+
+class _Scan:
+    """One walk through a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.names: list[str] = []  # relative, with "/" on every system, sorted
+        self.n_ignored = 0
+        self.notes: list[str] = []
+        self._n_folders_skipped = 0
+        self._data_files: list[str] = []
+
+        loose, classes = self._list(root, "")
+        self.names += loose
+        empty = [name for name in classes if not self._walk_class(root, name)]
+        self.names.sort()
+        if not self.names:
+            raise UsageError(self._why_empty(root))
+        self._take_notes(root, len(loose), empty)
+
+    def labels(self) -> list[str] | None:
+        """The first part of every name that has more than one; None when all pictures are loose."""
+        labels = [name.partition("/")[0] if "/" in name else "" for name in self.names]
+        return labels if any(labels) else None
+
+    def _walk_class(self, root: Path, class_name: str) -> int:
+        """Collect the pictures below one sub-folder; return how many there are."""
+        n_before = len(self.names)
+        # Real folders, however they are reached, are entered once a class: this ends circles of links, and
+        # keeps the walk short where links cross.
+        entered = {_identity(root)}
+        waiting = [class_name]
+        while waiting:
+            prefix = waiting.pop()
+            identity = _identity(root / prefix)
+            if identity in entered:
+                self._n_folders_skipped += 1
+                continue
+            entered.add(identity)
+            pictures, folders = self._list(root / prefix, prefix + "/")
+            self.names += pictures
+            waiting += [f"{prefix}/{name}" for name in reversed(folders)]
+        return len(self.names) - n_before
+
+    def _list(self, folder: Path, prefix: str) -> tuple[list[str], list[str]]:
+        """Pictures (with the prefix) and sub-folders of one folder; folders sorted."""
+        pictures: list[str] = []
+        folders: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.startswith(".") or name.lower() in _LEFTOVERS:
+                        continue
+                    if _is_folder(entry):
+                        folders.append(name)
+                    elif os.path.splitext(name)[1].lower() in EXTENSIONS:
+                        # Links to nowhere too: they shall be listed as unreadable, not vanish.
+                        pictures.append(prefix + name)
+                    else:
+                        self.n_ignored += 1
+                        if not prefix and name.lower().endswith(_DATA_ENDINGS):
+                            self._data_files.append(name)
+        except OSError as error:
+            if not prefix:
+                raise UsageError(f"{printable(folder)}: cannot be opened ({error.strerror})") from None
+            self.notes.append(f"{printable(folder)}: was left out, it cannot be opened ({error.strerror})")
+        return pictures, sorted(folders)
+
+    def _why_empty(self, root: Path) -> str:
+        if self.notes:
+            return self.notes[0]
+        if self._data_files:
+            # Of MNIST's four files, the images to learn from.
+            best = min(self._data_files, key=lambda name: ("train" not in name, "images" not in name, name))
+            data_file = printable(root / best)
+            return f"{printable(root)}: holds no picture files; to use the data file in it, give {data_file}"
+        endings = " ".join(sorted(EXTENSIONS))
+        what = f"none of its {self.n_ignored} files is a picture" if self.n_ignored else "holds no pictures"
+        where = "in the folder itself or in one sub-folder a class"
+        return f"{printable(root)}: {what}; striate reads {endings}, {where}"
+
+    def _take_notes(self, root: Path, n_loose: int, empty: list[str]) -> None:
+        shown = printable(root)
+        n_classes = len(set(self.labels() or ()) - {""})
+        if n_loose and n_classes:
+            self.notes.append(
+                f"{shown}: {n_loose} pictures lie beside the sub-folders and count as unlabeled; "
+                "to label them, move them into a sub-folder"
+            )
+        if n_classes and empty:
+            self.notes.append(f"{shown}: sub-folders without pictures are no classes: {_some(empty)}")
+        if n_classes == 1 and not n_loose and all(name.count("/") > 1 for name in self.names):
+            inner = printable(root / self.names[0].partition("/")[0])
+            self.notes.append(
+                f"{shown}: all pictures lie below one sub-folder; give {inner} if the classes are in it"
+            )
+        if self._n_folders_skipped:
+            n_links = self._n_folders_skipped
+            self.notes.append(f"{shown}: {n_links} links to folders that were read already were not followed")
+
+
+def _identity(folder: Path) -> tuple[int, int] | Path:
+    """What is the same for all paths to one folder."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return folder
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, for one
+        return False
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(printable(name) for name in names[:limit]) + more

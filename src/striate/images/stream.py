@@ -1,0 +1,165 @@
+"""Read pictures in threads, hand them out in batches: the memory is a few batches, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from striate.errors import StriateError, UnreadableImage, UsageError
+from striate.images.collection import ImageCollection
+from striate.images.names import printable
+from striate.threads import map_ordered
+from striate.threads import n_threads as default_n_threads
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+def stream(
+    images: ImageCollection,
+    prepare: Callable[[np.ndarray], np.ndarray],
+    *,
+    batch_size: int,
+    indices: Sequence[int] | np.ndarray | None = None,
+    n_threads: int | None = None,
+    skipped: list[Skipped] | None = None,
+    color: bool | None = None,
+    at_least: int | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Prepared pictures in batches, in the order of `indices`.
+
+    While a batch is worked on, threads decode and prepare the next one. Pictures that cannot be read are left
+    out; the batch is filled from those that follow.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        The pictures.
+    prepare : callable
+        (channels, height, width) float32 → array, of the same shape for every picture; called in several
+        threads at once.
+    batch_size : int
+        Pictures in a batch; the last may have fewer.
+    indices : (n,) sequence of int, optional
+        Which pictures, in which order. Default: all.
+    n_threads : int, optional
+        Threads that decode. Default: `striate.threads.n_threads()`.
+    skipped : list of Skipped, optional
+        Pictures that could not be read are appended here, in order.
+    color, at_least
+        How pictures are read, see `ImageCollection.read`.
+
+    Yields
+    ------
+    indices : (batch_size,) int64 array
+        Which pictures these are.
+    batch : (batch_size, ...) float32 array
+        What `prepare` made of them. A new array for every batch.
+
+    Raises
+    ------
+    UsageError
+        When `prepare` gives arrays of different shapes, or `batch_size` is below 1.
+    StriateError
+        At the end, when more than half of the pictures could not be read.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; give at least 1")
+    chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64).reshape(-1)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= len(images)):
+        raise UsageError(f"indices go beyond the {len(images)} pictures; give 0 to {len(images) - 1}")
+    return _batches(
+        images,
+        lambda index: prepare(images.read(index, color=color, at_least=at_least)),
+        chosen,
+        batch_size,
+        default_n_threads() if n_threads is None else n_threads,
+        [] if skipped is None else skipped,
+    )
+
+
+def _batches(
+    images: ImageCollection,
+    load: Callable[[int], np.ndarray],
+    chosen: np.ndarray,
+    batch_size: int,
+    n_threads: int,
+    skipped: list[Skipped],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def load_or_skip(index: int) -> np.ndarray | Skipped:
+        try:
+            return np.asarray(load(index))
+        except UnreadableImage as error:
+            return Skipped(images.names[index], error.reason)
+
+    n_skipped = 0
+    batch = _Batch(batch_size)
+    # At most one batch is ready or in work ahead of the one that is being filled.
+    lookahead = max(batch_size, n_threads + 1)
+    positions: list[int] = chosen.tolist()
+    loaded = map_ordered(load_or_skip, positions, n_threads=n_threads, lookahead=lookahead)
+    # Closed at once, and its threads with it, when the caller takes no more.
+    with closing(cast(Generator[np.ndarray | Skipped], loaded)):
+        for index, result in zip(positions, loaded, strict=True):
+            if isinstance(result, Skipped):
+                skipped.append(result)
+                n_skipped += 1
+                continue
+            batch.add(index, result, images.names[index])
+            if batch.full:
+                yield batch.taken()
+    if not batch.empty:
+        yield batch.taken()
+    if n_skipped > len(chosen) / 2:
+        first = skipped[-n_skipped]
+        raise StriateError(
+            f"{n_skipped} of {len(chosen)} pictures could not be read, the first is {printable(first.name)}: "
+            f"{first.reason}; at least half must be readable"
+        )
+
+
+class _Batch:
+    """A batch that is being filled; its array is as large as the batch from the first picture on."""
+
+    def __init__(self, size: int) -> None:
+        self._indices = np.empty(size, dtype=np.int64)
+        self._values: np.ndarray | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._n = 0
+
+    @property
+    def empty(self) -> bool:
+        return self._n == 0
+
+    @property
+    def full(self) -> bool:
+        return self._n == len(self._indices)
+
+    def add(self, index: int, values: np.ndarray, name: str) -> None:
+        self._shape = self._shape or values.shape
+        if values.shape != self._shape:
+            raise UsageError(
+                f"{printable(name)}: became an array of shape {values.shape}, the pictures before it of "
+                f"shape {self._shape}; prepare every picture to the same shape"
+            )
+        if self._values is None:
+            self._values = np.empty((len(self._indices), *self._shape), dtype=np.float32)
+        self._indices[self._n] = index
+        self._values[self._n] = values
+        self._n += 1
+
+    def taken(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is in it; it is empty afterwards."""
+        assert self._values is not None
+        indices, values = self._indices[: self._n].copy(), self._values[: self._n]
+        self._values, self._n = None, 0
+        return indices, values
