@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,13 @@ def data_folder(request: pytest.FixtureRequest) -> DataFolder:
     if request.node.get_closest_marker("data") is None:
         pytest.fail("a test that uses data_folder must be marked: @pytest.mark.data")
     return DataFolder()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where STRIATE_DATA is set, a test marked ``data`` that skips, for whatever reason, has failed."""
+    report = yield
+    if report.skipped and item.get_closest_marker("data") and os.environ.get("STRIATE_DATA"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} skipped, although STRIATE_DATA is set: {report.longrepr}"
+    return report

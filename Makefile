@@ -1,0 +1,83 @@
+# Every target makes the environment .venv when it is missing or older than what it is made from;
+# nothing needs to be activated or installed before. Another interpreter: make PYTHON=python3.12 ...
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench experiments size clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: .venv/.core ## Learn digits from few labels, in a minute, and write a report
+	@$(BIN)/striate demo
+
+test: lint ## Everything that CI checks first: lint, types, tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: test test-slow test-kernels test-quick ## The slow tests, kernels without compilation and quick experiments as well
+
+lint: .venv/.dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: .venv/.dev
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+# The same kernels as plain Python: coverage can see into them, and a bug of the compiler would show.
+test-kernels: .venv/.dev
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "kernels and not slow"
+
+test-quick: .venv/.dev
+	@set -e; names=$$($(BIN)/striate experiments --json | $(BIN)/python tools/experiment_names.py); \
+	for name in $$names; do echo "quick: $$name"; $(BIN)/striate experiment "$$name" --scale quick --quiet; done
+
+experiments: .venv/.dev ## Measure every published result again, at full scale (hours; needs STRIATE_DATA)
+	@set -e; names=$$($(BIN)/striate experiments --json | $(BIN)/python tools/experiment_names.py); \
+	for name in $$names; do echo "full: $$name"; $(BIN)/striate experiment "$$name" --scale full; done
+
+bench: .venv/.bench ## Measure striate beside its peers
+	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+# What pyproject.toml promises to work with, oldest versions first. For releases.
+test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions
+	.venv-lowest/bin/python -m pytest -m "not slow" --ignore tests/test_core_size.py
+
+size: .venv/.core ## How much disk the core install takes
+	@$(BIN)/python tools/core_size.py
+
+clean: ## Remove everything that make has made, environments included
+	rm -rf .venv .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "striate needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.core: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing striate into .venv"
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.dev: .venv/.core
+	@echo "installing what the tests need into .venv"
+	@$(PIP) install --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+.venv/.bench: .venv/.core
+	@echo "installing what the benchmarks compare with into .venv"
+	@$(PIP) install --constraint constraints.txt --editable ".[bench]"
+	@touch $@
+
+.venv-lowest/.made: pyproject.toml tools/lowest_versions.py .venv/.core
+	rm -rf .venv-lowest
+	$(BIN)/python -m venv .venv-lowest
+	$(BIN)/python tools/lowest_versions.py baselines > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --editable . -r .venv-lowest/lowest.txt \
+	    hypothesis psutil pytest pytest-timeout
+	@touch $@
