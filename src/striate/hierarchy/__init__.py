@@ -1,1 +1,47 @@
-"""Filter bank, rectification, normalization and pooling make a stage; stages stacked make a hierarchy."""
+"""Filter bank, rectification, normalization and pooling make a stage; stages stacked make a hierarchy.
+
+Inside, feature maps are float32 ``(n_maps, height, width, n_images)``: see `striate.hierarchy._layer.Maps`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from striate.hierarchy._layer import Layer
+from striate.hierarchy.features import Features, extract_features, small_pixels
+from striate.hierarchy.filter_bank import FilterBank, connection_sets
+from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.normalization import LocalContrastNormalization
+from striate.hierarchy.notation import format_notation, parse_notation
+from striate.hierarchy.pooling import Pooling
+from striate.hierarchy.rectification import Rectification
+
+if TYPE_CHECKING:
+    from striate.hierarchy.greedy import LearnedStage, learn_filters
+
+__all__ = [
+    "Features",
+    "FilterBank",
+    "Hierarchy",
+    "Layer",
+    "LearnedStage",
+    "LocalContrastNormalization",
+    "Pooling",
+    "Rectification",
+    "connection_sets",
+    "extract_features",
+    "format_notation",
+    "learn_filters",
+    "parse_notation",
+    "small_pixels",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in (
+        "LearnedStage",
+        "learn_filters",
+    ):  # learning loads scikit-learn and numba; prediction needs neither
+        return getattr(import_module("striate.hierarchy.greedy"), name)
+    raise AttributeError(f"module 'striate.hierarchy' has no attribute {name!r}; it has {', '.join(__all__)}")

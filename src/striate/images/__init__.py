@@ -1,7 +1,7 @@
 """Where pictures come from: files, folders, built-in and downloaded data sets; patches; preprocessing.
 
-`as_images` makes one `ImageCollection` of whatever holds pictures; `stream` reads it in batches, so that memory
-stays bounded.
+`as_images` makes one `ImageCollection` of whatever holds pictures; `stream` reads it in batches, in bounded
+memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from striate.images.stream import Skipped, stream
 if TYPE_CHECKING:
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
+    from striate.images.preprocessing import Preprocessing
 
 __all__ = [
     "ImageCollection",
@@ -48,6 +49,7 @@ __all__ = [
     "local_contrast_normalization",
     "extract_patches",
     "sample_patches",
+    "Preprocessing",
 ]
 
 # What needs SciPy or is needed by few is loaded when it is first used.
@@ -57,6 +59,7 @@ _HOME = {
     "local_contrast_normalization": "striate.images.normalization",
     "extract_patches": "striate.images.patches",
     "sample_patches": "striate.images.patches",
+    "Preprocessing": "striate.images.preprocessing",
 }
 
 

@@ -1,0 +1,167 @@
+"""Features of many pictures: decoded, prepared and sent through a hierarchy in batches, to memory or to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.checkpoint import Checkpoint
+from striate.hierarchy.hierarchy import Hierarchy
+from striate.images.collection import ImageCollection
+from striate.images.preprocessing import Preprocessing
+from striate.images.stream import Skipped, stream
+from striate.progress import Progress
+
+# Pictures in a batch: enough for two threads, and 6 MB at 151×151.
+BATCH = 64
+
+
+@dataclass
+class Features:
+    """Features of the pictures that could be read.
+
+    Attributes
+    ----------
+    rows : float32 (n_read, n_features)
+        In the order asked for; a memory map when they were written to disk.
+    positions : int64 (n_read,)
+        Which of the pictures asked for these are.
+    skipped : list of Skipped
+        The others.
+    """
+
+    rows: NDArray[np.float32]
+    positions: NDArray[np.int64]
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def extract_features(
+    images: ImageCollection,
+    preprocessing: Preprocessing,
+    transform: Hierarchy | Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    indices: Sequence[int] | NDArray[np.int64] | None = None,
+    checkpoint: Checkpoint | None = None,
+    folder: Path | None = None,
+    name: str = "features",
+    progress: Progress | None = None,
+) -> Features:
+    """Features of a collection, with memory bounded by a few batches when they go to disk.
+
+    Parameters
+    ----------
+    images : ImageCollection
+    preprocessing : Preprocessing
+    transform : Hierarchy, or callable (n, channels, height, width) → (n, ...)
+        A callable serves for other features of the same pictures, such as their pixels.
+    indices : (n,) sequence of int, optional
+        Which pictures, in which order; all by default.
+    checkpoint : Checkpoint, optional
+        Features then go to a memory map in its folder, and a run that starts again goes on behind the last
+        batch that is safely there.
+    folder : Path, optional
+        Where a memory map goes without a checkpoint; None: features stay in memory.
+    name : str
+        Of phase, checkpoint and file.
+
+    Raises
+    ------
+    StriateError
+        When more than half of the pictures cannot be read.
+    """
+    progress = progress or Progress()
+    chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
+    run = transform.transform if isinstance(transform, Hierarchy) else transform
+    n_features = run(np.zeros((1, *preprocessing.shape), dtype=np.float32)).size
+    file = name.replace(" ", "-")
+    path = checkpoint.path(f"{file}.npy") if checkpoint else (folder / f"{file}.npy" if folder else None)
+    written = _Written.load(checkpoint, file)
+    rows = _open(path, (len(chosen), n_features), keep=written.done > 0)
+    position_of = {int(index): position for position, index in enumerate(chosen)}
+    with progress.phase(name, total=len(chosen), unit="images") as phase:
+        phase.advance(written.done)
+        batches = stream(
+            images,
+            preprocessing,
+            batch_size=BATCH,
+            indices=chosen[written.done :],
+            skipped=written.skipped,
+            at_most_skipped=len(chosen) // 2 - len(written.skipped),
+            **preprocessing.reading,
+        )
+        for found, batch in batches:
+            n_rows = len(written.positions)
+            rows[n_rows : n_rows + len(batch)] = run(batch).reshape(len(batch), -1)
+            written.positions += [position_of[int(index)] for index in found]
+            phase.advance(written.positions[-1] + 1 - written.done)
+            written.done = written.positions[-1] + 1
+            if checkpoint is not None and checkpoint.due():
+                written.save(checkpoint, file, rows)
+        phase.advance(len(chosen) - written.done)
+    written.done = len(chosen)
+    if checkpoint is not None:
+        written.save(checkpoint, file, rows)
+    return Features(
+        rows[: len(written.positions)], np.array(written.positions, dtype=np.int64), written.skipped
+    )
+
+
+def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.float32]:
+    """Prepared pictures as raw pixels, the baseline that learned features have to beat.
+
+    Parameters
+    ----------
+    images : float32 (n, channels, height, width)
+    side : int
+        Larger pictures are averaged down to at most this many pixels a side, which a linear classifier on raw
+        pixels prefers (and which keeps them few).
+
+    Returns
+    -------
+    float32 (n, channels, new_height, new_width)
+    """
+    height, width = images.shape[2:]
+    factor = -(-max(height, width) // side)
+    if factor == 1:
+        return images
+    cropped = images[:, :, : height - height % factor, : width - width % factor]
+    blocks = cropped.reshape(*images.shape[:2], height // factor, factor, width // factor, factor)
+    return np.asarray(blocks.mean(axis=(3, 5)), dtype=np.float32)
+
+
+@dataclass
+class _Written:
+    """How far a feature file is: pictures done, the positions of those that gave a row, and the others."""
+
+    done: int = 0
+    positions: list[int] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint | None, name: str) -> _Written:
+        saved = checkpoint.load(name) if checkpoint else None
+        if saved is None:
+            return cls()
+        arrays, state = saved
+        skipped = [Skipped(*pair) for pair in state["skipped"]]
+        return cls(state["done"], arrays["positions"].tolist(), skipped)
+
+    def save(self, checkpoint: Checkpoint, name: str, rows: NDArray[np.float32]) -> None:
+        if isinstance(rows, np.memmap):
+            rows.flush()
+        # The stream reads ahead: pictures behind the last row will be met again.
+        behind = self.skipped[: self.done - len(self.positions)]
+        state = {"done": self.done, "skipped": [[one.name, one.reason] for one in behind]}
+        checkpoint.save(name, {"positions": np.array(self.positions, dtype=np.int64)}, state)
+
+
+def _open(path: Path | None, shape: tuple[int, int], *, keep: bool) -> NDArray[np.float32]:
+    if path is None:
+        return np.empty(shape, dtype=np.float32)
+    mode: Literal["r+", "w+"] = "r+" if keep and path.exists() else "w+"
+    return np.lib.format.open_memmap(path, mode=mode, dtype=np.float32, shape=shape)

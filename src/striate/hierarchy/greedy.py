@@ -1,0 +1,187 @@
+"""Greedy learning: filters on images, features, filters on features, and so on (the talk's phases 1 to 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from striate.checkpoint import Checkpoint
+from striate.hierarchy._layer import Layer
+from striate.hierarchy.filter_bank import FilterBank, connection_sets
+from striate.hierarchy.hierarchy import Hierarchy
+from striate.images.patches import sample_patches
+from striate.learning import PSD, RandomFilters
+from striate.progress import Progress
+
+Learner = PSD | RandomFilters
+
+# Patches of one stage, in floats: 256 MB. 50,000 patches of a first stage take a twentieth of it.
+MAX_PATCH_FLOATS = 1 << 26
+# Images that go through the stages below at a time, while patches of their maps are drawn.
+BATCH = 64
+# Sets of input maps in a sparse connection table: few enough that the filters of a set are learned together.
+CONNECTION_SETS = 8
+# Patches kept for pictures of codes and reconstructions.
+SHOWN = 256
+
+
+@dataclass
+class LearnedStage:
+    """What was learned for one filter bank.
+
+    Attributes
+    ----------
+    bank : FilterBank
+        With its filters.
+    learners : list of PSD or RandomFilters
+        One, or one for each set of input maps of a sparse connection table.
+    patches : float32 (n, fan_in · height · width)
+        A few of the patches that the first learner saw, for pictures of codes and reconstructions.
+    """
+
+    bank: FilterBank
+    learners: Sequence[Learner]
+    patches: NDArray[np.float32] = field(repr=False)
+
+
+def learn_filters(
+    hierarchy: Hierarchy,
+    images: NDArray[np.float32],
+    *,
+    learners: Learner | Sequence[Learner],
+    n_patches: int = 50_000,
+    min_std: float = 0.1,
+    random_state: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> tuple[Hierarchy, list[LearnedStage]]:
+    """Fill a hierarchy's filter banks, first stage first, each learned on the features of those below it.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+        An architecture; filters that it already has are learned anew.
+    images : float32 (n_images, channels, height, width)
+        Prepared images, without labels; a few thousand suffice for filters, however many there are.
+    learners : PSD or RandomFilters, or one for each filter bank
+        Its parameters are used, with the bank's number of filters; it is not fitted itself.
+    n_patches : int
+        Patches for each stage, fewer where they would take more than 256 MB.
+    min_std : float
+        Patches with a standard deviation below this are flat and skipped. Of first-stage patches; above, a
+        tenth of it, since pooled features vary less.
+    random_state : int, optional
+        Of patches and filters.
+    checkpoint : Checkpoint, optional
+        Finished stages and the learner under way are kept there; a run that starts again goes on from them,
+        with the same bits as an uninterrupted one.
+
+    Returns
+    -------
+    hierarchy : Hierarchy
+        With filters.
+    stages : list of LearnedStage
+    """
+    progress = progress or Progress()
+    n_banks = len(hierarchy.filter_banks)
+    each = list(learners) if isinstance(learners, Sequence) else [learners] * n_banks
+    seeds = np.random.SeedSequence(random_state).spawn(n_banks)
+    hierarchy.shapes(images.shape[1:])  # an architecture that does not fit fails now, not after minutes
+    learned: list[Layer] = []
+    stages: list[LearnedStage] = []
+    for layer in hierarchy:
+        if isinstance(layer, FilterBank):
+            number = len(stages) + 1
+            stage = _learn_bank(
+                layer,
+                Hierarchy(learned),
+                images,
+                each[number - 1],
+                number=number,
+                n_patches=n_patches,
+                min_std=min_std if number == 1 else 0.1 * min_std,
+                seed=int(seeds[number - 1].generate_state(1)[0]),
+                checkpoint=None if checkpoint is None else checkpoint.part(f"stage-{number}"),
+                progress=progress,
+            )
+            stages.append(stage)
+            layer = stage.bank
+        learned.append(layer)
+    return Hierarchy(learned), stages
+
+
+def _learn_bank(
+    bank: FilterBank,
+    below: Hierarchy,
+    images: NDArray[np.float32],
+    learner: Learner,
+    *,
+    number: int,
+    n_patches: int,
+    min_std: float,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    progress: Progress,
+) -> LearnedStage:
+    """One bank, on the features of the layers below it."""
+    n_inputs = below.output_shape(images.shape[1:])[0]
+    sets = np.arange(n_inputs)[None]
+    if bank.fan_in is not None and bank.fan_in < n_inputs:
+        n_sets = max(1, min(CONNECTION_SETS, bank.n_maps // 2))
+        sets = connection_sets(n_sets, n_inputs, bank.fan_in, random_state=seed)
+    sizes = [len(part) for part in np.array_split(np.arange(bank.n_maps), len(sets))]
+    patches = _draw_patches(below, images, bank, n_patches, min_std, seed, number, progress)
+    by_map = patches.reshape(len(patches), n_inputs, -1)
+    name = "random" if isinstance(learner, RandomFilters) else "PSD"
+    learners: list[Learner] = []
+    for index, (seen, size) in enumerate(zip(sets, sizes, strict=True)):
+        part = None if checkpoint is None else checkpoint.part(f"set-{index + 1}")
+        of = f", set {index + 1} of {len(sets)}" if len(sets) > 1 else ""
+        fresh = clone(learner).set_params(n_components=size, random_state=seed % 2**31 + index)
+        rows = patches if len(sets) == 1 else by_map[:, seen].reshape(len(patches), -1)
+        fresh.fit(rows, checkpoint=part, progress=progress, phase_name=f"stage {number}: {name} filters{of}")
+        learners.append(fresh)
+    filters, bias, gain = (
+        np.concatenate(parts) for parts in zip(*(one.convolution_filters() for one in learners), strict=True)
+    )
+    filled = bank.with_filters(
+        filters.reshape(bank.n_maps, sets.shape[1], *bank.size),
+        bias=bias,
+        gain=gain,
+        table=None if len(sets) == 1 else np.repeat(sets, sizes, axis=0),
+    )
+    shown = by_map[:SHOWN, sets[0]].reshape(min(SHOWN, len(patches)), -1)
+    return LearnedStage(filled, learners, shown.copy())
+
+
+def _draw_patches(
+    below: Hierarchy,
+    images: NDArray[np.float32],
+    bank: FilterBank,
+    n_patches: int,
+    min_std: float,
+    seed: int,
+    number: int,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Patches of the maps below, evenly over images, (n, n_inputs · height · width) in random order."""
+    n_inputs = below.output_shape(images.shape[1:])[0]
+    n_patches = max(1, min(n_patches, MAX_PATCH_FLOATS // (n_inputs * bank.size[0] * bank.size[1])))
+    rng = np.random.default_rng(seed)
+    if not len(below):
+        return sample_patches(images, n_patches, bank.size[0], random_state=rng, min_std=min_std)
+    if len(images) > n_patches:
+        images = images[np.sort(rng.choice(len(images), n_patches, replace=False))]
+    drawn = []
+    with progress.phase(f"stage {number}: patches of features", total=len(images), unit="images") as phase:
+        for start in range(0, len(images), BATCH):
+            maps = below.transform(images[start : start + BATCH])
+            share = (start + len(maps)) * n_patches // len(images) - start * n_patches // len(images)
+            drawn.append(sample_patches(maps, share, bank.size[0], random_state=rng, min_std=min_std))
+            phase.advance(len(maps))
+    patches = np.concatenate(drawn)
+    return patches[rng.permutation(len(patches))]

@@ -1,0 +1,78 @@
+"""Local contrast normalization across maps (layer ``N``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.hierarchy._layer import Maps, Shape
+from striate.hierarchy._separable import apply_separable, gaussian_matrix
+
+# The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
+SIGMA_OVER_SIZE = 1.591 / 9
+
+
+@dataclass(frozen=True)
+class LocalContrastNormalization:
+    """Subtract the local mean, divide by the local standard deviation, over space and all maps together.
+
+    ``v = x − Σ w·x``; ``σ² = Σ w·v²``; ``y = v / max(c, σ)``, sums over a Gaussian window and all maps, weights of sum
+    1 (renormalized at the borders), ``c`` the mean of σ over the image's maps. The window is the same for every
+    map, so the maps are averaged first and only one map is filtered: the cost is four passes over the maps.
+
+    Parameters
+    ----------
+    size : int
+        Side of the window in pixels, odd. 9 is the papers'.
+
+    References
+    ----------
+    Jarrett et al., ICCV 2009, section 2 (layer N); Pinto, Cox, DiCarlo 2008.
+    """
+
+    size: int = 9
+
+    kind = "local_contrast_normalization"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.size % 2 == 0:
+            raise UsageError(f"the window of local contrast normalization must be odd, not {self.size}.")
+
+    @property
+    def notation(self) -> str:
+        """``N`` for the papers' 9×9 window, else e.g. ``N5x5``."""
+        return "N" if self.size == 9 else f"N{self.size}x{self.size}"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Unchanged."""
+        return shape
+
+    def apply(self, maps: Maps) -> Maps:
+        """``maps`` float32 (n_maps, height, width, n_images), in place."""
+        n_maps, height, width, _ = maps.shape
+        sigma = self.size * SIGMA_OVER_SIZE
+        rows = gaussian_matrix(height, self.size, sigma)
+        columns = gaussian_matrix(width, self.size, sigma)
+        maps -= apply_separable(rows, maps.mean(axis=0, keepdims=True), columns)
+        power = np.einsum("chwn,chwn->hwn", maps, maps)[None] / np.float32(n_maps)
+        deviation = np.sqrt(apply_separable(rows, power, columns))
+        floor = deviation.mean(axis=(1, 2), keepdims=True)
+        # A blank image has deviation 0 everywhere and stays 0.
+        maps /= np.maximum(np.maximum(deviation, floor), np.finfo(np.float32).tiny)
+        return maps
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Its window."""
+        return {}, {"size": self.size}
+
+    @classmethod
+    def from_state(
+        cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+    ) -> LocalContrastNormalization:
+        """The inverse of `to_state`."""
+        return cls(size=header["size"])

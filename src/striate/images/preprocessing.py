@@ -1,0 +1,110 @@
+"""From a decoded picture to what the first filters see: one size, one kind of color, normalized contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.images.canvas import fit_to_canvas
+from striate.images.color import to_grey, to_yuv
+from striate.images.normalization import local_contrast_normalization
+
+# Chroma is not normalized locally: its mean is what tells colors apart. The factor brings the chroma of ordinary
+# photographs (deviation about 0.1) to half the deviation of normalized luma, which is 1.
+CHROMA_SCALE = 5.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to every picture, in training and ever after; a part of the model file.
+
+    The picture is brought to its color, its longer side to the canvas, its contrast is normalized where the
+    picture is (never across its edge), and the rest of the canvas is zero.
+
+    Parameters
+    ----------
+    canvas : (int, int)
+        Height and width in pixels; pictures keep their aspect ratio.
+    color : "grey" or "yuv"
+    contrast : "local" or "ground"
+        "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": only the
+        picture's ground, the median of its outline, is brought to zero: for strokes on a plain ground, whose
+        emptiness local normalization would fill with noise.
+    window : int
+        Side of the normalization's Gaussian window in pixels, odd; 9 is the paper's.
+    border : int
+        Zeros around the canvas, in pixels, so that filters reach what lies at its edge.
+    """
+
+    canvas: tuple[int, int]
+    color: Literal["grey", "yuv"] = "grey"
+    contrast: Literal["local", "ground"] = "local"
+    window: int = 9
+    border: int = 0
+
+    def __post_init__(self) -> None:
+        if self.color not in ("grey", "yuv") or self.contrast not in ("local", "ground"):
+            raise UsageError(
+                f'color must be "grey" or "yuv", contrast "local" or "ground", '
+                f"not {self.color!r} and {self.contrast!r}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of every picture that comes out."""
+        height, width = self.canvas
+        return (1 if self.color == "grey" else 3, height + 2 * self.border, width + 2 * self.border)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How pictures need to be read, as keywords of `ImageCollection.read` and `stream`."""
+        return {"color": self.color == "yuv", "at_least": max(self.canvas)}
+
+    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Prepare one picture.
+
+        Parameters
+        ----------
+        image : float32 (1 or 3, height, width)
+            Grey or RGB, 0–1.
+
+        Returns
+        -------
+        float32, of `shape`
+        """
+        image = to_grey(image) if self.color == "grey" else to_yuv(image)
+        image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
+        content = image[:, top : top + height, left : left + width]
+        prepared = np.zeros(self.shape, dtype=np.float32)
+        top, left = top + self.border, left + self.border
+        prepared[:, top : top + height, left : left + width] = (
+            self._normalize_locally(content) if self.contrast == "local" else content - _ground(content)
+        )
+        return prepared
+
+    def _normalize_locally(self, content: NDArray[np.float32]) -> NDArray[np.float32]:
+        sigma = self.window * 1.591 / 9  # the paper's window, in proportion
+        luma = local_contrast_normalization(content[:1], size=self.window, sigma=sigma)
+        return luma if len(content) == 1 else np.concatenate([luma, CHROMA_SCALE * content[1:]])
+
+    def to_state(self) -> dict[str, Any]:
+        """JSON for the model file."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, header: Mapping[str, Any]) -> Preprocessing:
+        """The inverse of `to_state`."""
+        return cls(**{**header, "canvas": (header["canvas"][0], header["canvas"][1])})
+
+
+def _ground(content: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median of each channel's outline, (channels, 1, 1)."""
+    outline = np.concatenate(
+        [content[:, 0], content[:, -1], content[:, 1:-1, 0], content[:, 1:-1, -1]], axis=1
+    )
+    return np.median(outline, axis=1)[:, None, None].astype(np.float32)

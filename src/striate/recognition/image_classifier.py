@@ -1,0 +1,449 @@
+"""The main estimator: pictures in, classes out, with filters learned from the pictures themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from striate import __version__, model_file
+from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
+from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
+from striate.progress import Progress
+from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.presets import Choice, choose, describe
+from striate.recognition.rejection import ConformalRejection
+from striate.recognition.splits import draw_fraction
+
+KIND = "image_classifier"
+# Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
+MAX_SAMPLE_FLOATS = 1 << 26
+MAX_SAMPLE_IMAGES = 5000
+# Of the labeled pictures, set aside for the "unknown" threshold.
+HELD_OUT_FRACTION = 0.2
+# Features above this size go to a memory map when a folder for it is given.
+MAX_FEATURE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture.
+
+    Attributes
+    ----------
+    name : str
+        The picture's path, or array and number.
+    label : str
+        The most probable class, also for a picture that is unknown.
+    probability : float
+        Of that class, calibrated.
+    top : tuple of (str, float)
+        The most probable classes, first the best.
+    unknown : bool
+        Whether the picture resembles no class; always False for a classifier without ``unknown``.
+    """
+
+    name: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    unknown: bool
+
+
+@dataclass
+class TrainingRecord:
+    """How a classifier was made; its JSON part goes into the model file.
+
+    Attributes
+    ----------
+    reasons : list of str
+        What was chosen for these pictures, and why.
+    stages : list of LearnedStage
+        Not in the model file: filters are in the hierarchy.
+    skipped : list of Skipped
+        Pictures that could not be read.
+    facts : dict
+        Numbers of pictures and classes, seed, versions, measured accuracy: anything JSON can hold.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+    stages: list[LearnedStage] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):
+    """Learns filters from pictures without labels, and a classifier from those that have one.
+
+    `fit` is three steps, which can be taken one by one: `learn_features` (preset, filters), `extract`
+    (features of pictures), `fit_classifier`.
+
+    Parameters
+    ----------
+    architecture : str, default "auto"
+        "auto" chooses from the pictures; otherwise the papers' notation, for example
+        ``"64F9x9 - Rabs - N - PA10x10/5"``.
+    preprocessing : Preprocessing or "auto"
+        What is done to every picture first; "auto" chooses from the pictures.
+    learner : "psd" or "random"
+        How filters come about: predictive sparse decomposition, or at random (protocol R of Jarrett et al. 2009), to
+        see what learning brings.
+    unknown : float or None
+        Rate of false alarms at which a picture may be called unknown, for example 0.05; a fifth of the labeled pictures
+        is then set aside to find the threshold. None: every picture gets a class.
+    weight_decay : float or "auto"
+        Of the logistic regression; "auto" chooses it by cross-validation.
+    random_state : int or None
+
+    Attributes
+    ----------
+    classes_ : ndarray of str (n_classes,)
+    preprocessing_ : Preprocessing
+    hierarchy_ : Hierarchy
+    classifier_ : LogisticRegression
+    rejection_ : ConformalRejection or None
+    record_ : TrainingRecord
+
+    References
+    ----------
+    Kavukcuoglu, Ranzato, LeCun 2008 (PSD); Jarrett et al., ICCV 2009 (hierarchy).
+    """
+
+    def __init__(
+        self,
+        *,
+        architecture: str = "auto",
+        preprocessing: Preprocessing | Literal["auto"] = "auto",
+        learner: Literal["psd", "random"] = "psd",
+        unknown: float | None = None,
+        weight_decay: float | Literal["auto"] = "auto",
+        random_state: int | None = None,
+    ) -> None:
+        self.architecture = architecture
+        self.preprocessing = preprocessing
+        self.learner = learner
+        self.unknown = unknown
+        self.weight_decay = weight_decay
+        self.random_state = random_state
+
+    def fit(
+        self,
+        images: Any,
+        labels: Sequence[Any] | NDArray[Any] | None = None,
+        *,
+        unlabeled: Any = None,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn filters and a classifier.
+
+        Parameters
+        ----------
+        images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
+            Pictures; see `striate.as_images`. Those without a label help to learn filters.
+        labels : sequence of str or int (n,), optional
+            Where the pictures do not bring them along, as a folder with one sub-folder a class does.
+        unlabeled : like images, optional
+            More pictures for the filters.
+        checkpoint : Checkpoint, optional
+            A run that was killed goes on from it, to the same bits.
+        progress : Progress, optional
+        """
+        images = as_images(images, labels)
+        self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
+        labeled = images.subset(images.labeled)
+        features = self.extract(
+            labeled, name="features of training images", checkpoint=checkpoint, progress=progress
+        )
+        self.record_.skipped += features.skipped
+        kept = labeled.subset(features.positions)
+        return self.fit_classifier(features.rows, kept.labels or [], progress=progress)
+
+    def learn_features(
+        self,
+        images: Any,
+        *,
+        unlabeled: Any = None,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Choose the preprocessing and the architecture, and learn the filters; labels are not used."""
+        progress = progress or Progress()
+        images = as_images(images)
+        extra = None if unlabeled is None else as_images(unlabeled)
+        choice = self._choose(images)
+        self.preprocessing_ = choice.preprocessing
+        self.record_ = TrainingRecord(reasons=list(choice.reasons))
+        for reason in choice.reasons:
+            progress.message(reason)
+        sample = self._sample(images, extra, progress)
+        from striate.hierarchy import (
+            learn_filters,
+        )  # learning needs more of scikit-learn than prediction does
+
+        self.hierarchy_, self.record_.stages = learn_filters(
+            choice.hierarchy,
+            sample,
+            learners=choice.learners if self.learner == "psd" else _random_learner(),
+            random_state=self.random_state,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        return self
+
+    def extract(
+        self,
+        images: Any,
+        *,
+        name: str = "features",
+        checkpoint: Checkpoint | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Features:
+        """Features of pictures, with the pictures that could not be read; see `extract_features`."""
+        return extract_features(
+            as_images(images),
+            self.preprocessing_,
+            self.hierarchy_,
+            name=name,
+            checkpoint=checkpoint,
+            folder=folder,
+            progress=progress,
+        )
+
+    def fit_classifier(
+        self, features: NDArray[np.float32], labels: Sequence[Any], *, progress: Progress | None = None
+    ) -> Self:
+        """Fit the logistic regression, and the "unknown" threshold if one is asked for.
+
+        Parameters
+        ----------
+        features : float32 (n, n_features)
+        labels : sequence of str (n,)
+        """
+        labels = np.asarray(labels)
+        self._check_classes(labels)
+        rows = np.arange(len(labels))
+        held_out = rows[:0]
+        if self.unknown is not None:
+            rows, held_out = draw_fraction(labels, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
+        classifier = LogisticRegression(weight_decay=self.weight_decay, random_state=self.random_state)
+        training = features if len(rows) == len(features) else features[rows]
+        self.classifier_ = classifier.fit(training, labels[rows], progress=progress)
+        self.classes_ = self.classifier_.classes_
+        self.rejection_ = None
+        if self.unknown is not None:
+            self.rejection_ = ConformalRejection(error_rate=self.unknown)
+            self.rejection_.fit(self.classifier_.decision_function(features[held_out]))
+        return self
+
+    def transform(self, images: Any) -> NDArray[np.float32]:
+        """Features of pictures, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
+        return self._features(as_images(images))
+
+    def decision_function(self, images: Any) -> NDArray[np.float32]:
+        """Logits, float32 (n_images, n_classes)."""
+        return self.classifier_.decision_function(self.transform(images))
+
+    def predict_proba(self, images: Any) -> NDArray[np.float32]:
+        """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
+        return self.classifier_.predict_proba(self.transform(images))
+
+    def predict(self, images: Any) -> NDArray[Any]:
+        """The most probable class of each picture, (n_images,)."""
+        return self.classifier_.predict(self.transform(images))
+
+    def is_unknown(self, images: Any) -> NDArray[np.bool_]:
+        """Which pictures resemble no class, bool (n_images,): the companion of `predict_proba`.
+
+        Of pictures that do belong to a class, the share that is called unknown is the error rate asked for.
+
+        Raises
+        ------
+        UsageError
+            When the classifier was trained without ``unknown``.
+        """
+        check_is_fitted(self)
+        if self.rejection_ is None:
+            raise UsageError(
+                'this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).'
+            )
+        return self.rejection_.is_unknown(self.decision_function(images))
+
+    def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
+        """Everything there is to say of each picture: class, probability, the runners-up, whether it is unknown."""
+        images = as_images(images)
+        features = self._features(images)
+        return self.classify_features(features, list(images.names), n_top=n_top)
+
+    def classify_features(
+        self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5
+    ) -> list[Prediction]:
+        """`classify` for features that are already there."""
+        check_is_fitted(self)
+        logits = self.classifier_.decision_function(features)
+        probabilities = self.classifier_.predict_proba(features)
+        unknown = (
+            np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
+        )
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :n_top]
+        return [
+            Prediction(
+                name=name,
+                label=str(self.classes_[best[0]]),
+                probability=float(row[best[0]]),
+                top=tuple((str(self.classes_[k]), float(row[k])) for k in best),
+                unknown=bool(is_unknown),
+            )
+            for name, row, best, is_unknown in zip(names, probabilities, order, unknown, strict=True)
+        ]
+
+    def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
+        """Accuracy on pictures with labels."""
+        images = as_images(images, labels)
+        if images.labels is None:
+            raise UsageError("these pictures have no labels: give labels, or one sub-folder a class.")
+        return float(np.mean(self.predict(images) == np.asarray(images.labels)))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model file: preprocessing, filters, classifier and how they came about, without any pickle."""
+        check_is_fitted(self)
+        parts: dict[str, Any] = {"hierarchy": self.hierarchy_, "classifier": self.classifier_}
+        if self.rejection_ is not None:
+            parts["rejection"] = self.rejection_
+        arrays: dict[str, NDArray[Any]] = {}
+        header: dict[str, Any] = {
+            "striate": __version__,
+            "preprocessing": self.preprocessing_.to_state(),
+            "reasons": self.record_.reasons,
+            "facts": self.record_.facts,
+            "parameters": {
+                "unknown": self.unknown,
+                "learner": self.learner,
+                "random_state": self.random_state,
+            },
+            "parts": {},
+        }
+        for name, part in parts.items():
+            part_arrays, part_header = part.to_state()
+            arrays |= {f"{name}.{key}": array for key, array in part_arrays.items()}
+            header["parts"][name] = {"kind": _KIND_OF[type(part)], **part_header}
+        model_file.write(path, arrays, header, kind=KIND)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> ImageClassifier:
+        """Read a model file; ModelFileError tells in one sentence what is wrong with it."""
+        arrays, header = model_file.read(path, kind=KIND)
+        classifier = cls(**header["parameters"])
+        classifier.preprocessing_ = Preprocessing.from_state(header["preprocessing"])
+        parts = {name: _part(name, arrays, part) for name, part in header["parts"].items()}
+        classifier.hierarchy_ = parts["hierarchy"]
+        classifier.classifier_ = parts["classifier"]
+        classifier.rejection_ = parts.get("rejection")
+        classifier.classes_ = classifier.classifier_.classes_
+        classifier.record_ = TrainingRecord(reasons=header["reasons"], facts=header["facts"])
+        return classifier
+
+    def _choose(self, images: ImageCollection) -> Choice:
+        choice = choose(describe(images))
+        preprocessing = choice.preprocessing if self.preprocessing == "auto" else self.preprocessing
+        if self.architecture == "auto":
+            return replace(choice, preprocessing=preprocessing)
+        hierarchy = Hierarchy(self.architecture)
+        return replace(
+            choice,
+            preprocessing=preprocessing,
+            hierarchy=hierarchy,
+            reasons=(*choice.reasons[:-1], f"the architecture was given: {hierarchy}"),
+        )
+
+    def _sample(
+        self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
+    ) -> NDArray[np.float32]:
+        """Prepared pictures for the filters, drawn evenly from all, labeled or not."""
+        rng = np.random.default_rng(self.random_state)
+        n_all = len(images) + (len(extra) if extra is not None else 0)
+        size = int(np.prod(self.preprocessing_.shape))
+        n = min(n_all, MAX_SAMPLE_IMAGES, max(1, MAX_SAMPLE_FLOATS // size))
+        chosen = np.sort(rng.choice(n_all, n, replace=False))
+        batches = []
+        skipped: list[Skipped] = []
+        with progress.phase("images for the filters", total=n, unit="images") as phase:
+            for source, indices in (
+                (images, chosen[chosen < len(images)]),
+                (extra, chosen[chosen >= len(images)] - len(images)),
+            ):
+                if source is None or not len(indices):
+                    continue
+                for _, batch in stream(
+                    source,
+                    self.preprocessing_,
+                    batch_size=64,
+                    indices=indices,
+                    skipped=skipped,
+                    **self.preprocessing_.reading,
+                ):
+                    batches.append(batch)
+                    phase.advance(len(batch))
+        return np.concatenate(batches)
+
+    def _features(self, images: ImageCollection) -> NDArray[np.float32]:
+        """Features of every picture; the first one that cannot be read ends it."""
+        check_is_fitted(self, "hierarchy_")
+        rows = []
+        for start in range(0, len(images), 64):
+            batch = [
+                self.preprocessing_(images.read(index, **self.preprocessing_.reading))
+                for index in range(start, min(start + 64, len(images)))
+            ]
+            rows.append(self.hierarchy_.transform(np.stack(batch)).reshape(len(batch), -1))
+        return np.concatenate(rows)
+
+    @staticmethod
+    def _check_classes(labels: NDArray[Any]) -> None:
+        classes, counts = np.unique(labels, return_counts=True)
+        if len(classes) < 2:
+            raise UsageError(
+                f"all labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
+                "a classifier needs at least two classes, one sub-folder each."
+            )
+        if counts.min() < 2:
+            lonely = classes[counts.argmin()]
+            raise UsageError(
+                f"class {str(lonely)!r} has one readable picture: "
+                "give at least two (one to learn from, one to check with), or leave the class out."
+            )
+
+
+_KIND_OF: dict[type, str] = {
+    Hierarchy: "hierarchy",
+    LogisticRegression: "logistic_regression",
+    ConformalRejection: "conformal_rejection",
+}
+_PARTS = {kind: part for part, kind in _KIND_OF.items()}
+
+
+def _part(name: str, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Any:
+    """One part of a model file, from the one dictionary that says which class a kind is."""
+    if header["kind"] not in _PARTS:
+        raise model_file.ModelFileError(
+            f"the model has a part of kind {header['kind']!r}, which this version of striate ({__version__}) does not "
+            "know: update striate."
+        )
+    own = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
+    return _PARTS[header["kind"]].from_state(own, header)
+
+
+def _random_learner() -> Any:
+    from striate.learning import RandomFilters
+
+    return RandomFilters()

@@ -1,0 +1,190 @@
+"""What to do with a collection nobody has seen before: look at it, choose, and say why."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+import numpy as np
+
+from striate.errors import UnreadableImage, UsageError
+from striate.hierarchy import Hierarchy
+from striate.images import ImageCollection, Preprocessing
+from striate.learning import PSD
+
+# Pictures whose headers are read, and pictures that are decoded, before anything is chosen.
+N_HEADERS = 400
+N_DECODED = 60
+# Pictures with a longer side up to this are small: their strokes are a few pixels wide.
+SMALL = 40
+MEDIUM = 100
+# The paper's canvas for photographs (Jarrett et al. 2009).
+PHOTOGRAPH = 151
+# Features of all labeled pictures together stay below 1 GB: float32 numbers.
+MAX_FEATURE_FLOATS = 1 << 28
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a look at a collection saw.
+
+    Attributes
+    ----------
+    n_images, n_labeled, n_classes : int
+    height, width : int
+        Medians, in pixels.
+    longest : int
+        Median of the longer side.
+    one_size : bool
+        Whether all pictures looked at have the same size.
+    colored : bool
+        Whether at least a tenth of them has visible color.
+    plain_ground : bool
+        Whether most of a typical picture is one flat ground, as for digits, icons and line drawings.
+    """
+
+    n_images: int
+    n_labeled: int
+    n_classes: int
+    height: int
+    width: int
+    longest: int
+    one_size: bool
+    colored: bool
+    plain_ground: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A preprocessing, an architecture, the reasons in a sentence each, and a learner for each filter bank."""
+
+    preprocessing: Preprocessing
+    hierarchy: Hierarchy
+    reasons: tuple[str, ...]
+    learners: tuple[PSD, ...]
+
+
+def describe(images: ImageCollection) -> Description:
+    """Look at the headers of some hundred pictures, evenly spread, and decode some of them.
+
+    Raises
+    ------
+    UsageError
+        When none of them can be read.
+    """
+    sizes = []
+    for index in _spread(len(images), N_HEADERS):
+        try:
+            sizes.append(images.size_of(index))
+        except UnreadableImage:
+            continue
+    colored, plain, decoded = 0, 0, 0
+    for index in _spread(len(images), N_DECODED):
+        try:
+            image = images.read(index, at_least=PHOTOGRAPH)
+        except UnreadableImage:
+            continue
+        decoded += 1
+        colored += _is_colored(image)
+        plain += _has_plain_ground(image)
+    if not sizes or not decoded:
+        raise UsageError(
+            "none of the pictures that were tried can be read: see that the folder holds pictures."
+        )
+    labels = images.labels or []
+    return Description(
+        n_images=len(images),
+        n_labeled=sum(label != "" for label in labels),
+        n_classes=len(images.classes),
+        height=round(statistics.median(height for height, _, _ in sizes)),
+        width=round(statistics.median(width for _, width, _ in sizes)),
+        longest=round(statistics.median(max(height, width) for height, width, _ in sizes)),
+        one_size=len({size[:2] for size in sizes}) == 1,
+        colored=colored >= 0.1 * decoded,
+        plain_ground=plain > 0.5 * decoded,
+    )
+
+
+def choose(seen: Description) -> Choice:
+    """The `auto` preset: canvas, color, contrast, filters and pooling for what was seen.
+
+    Photographs get the paper's two stages (Jarrett et al. 2009); smaller pictures smaller windows, so that a few
+    positions remain after each pooling.
+    """
+    reasons = []
+    if seen.longest <= SMALL:
+        longest = max(seen.longest, 16)
+        canvas = (seen.height, seen.width) if seen.one_size and seen.longest >= 16 else (longest, longest)
+        # Filters about a quarter of the picture, and zeros around it so that they reach strokes at its edge.
+        size, border, pool = (9, 5, 6) if longest >= 24 else (5, 4, 4)
+        first = f"64F{size}x{size} - Rabs - N7x7 - PA{pool}x{pool}/2"
+        after = (min(canvas) + 2 * border - size + 1 - pool) // 2 + 1
+        second_size = 5 if after >= 9 else 3
+        left = after - second_size + 1
+        second_pool = min(5, left) if left >= 5 else max(2, left - 1)
+        second = f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
+        reasons.append(
+            f"pictures are small (typically {seen.width}×{seen.height} pixels): "
+            f"{size}×{size} filters on a canvas of {canvas[1]}×{canvas[0]}, pooled over {pool}×{pool}"
+        )
+    elif seen.longest <= MEDIUM:
+        side = seen.longest
+        canvas, border = (side, side), 0
+        first = "64F7x7 - Rabs - N - PA8x8/4"
+        after = (side - 6 - 8) // 4 + 1
+        second_size = 5 if after >= 10 else 3
+        left = after - second_size + 1
+        second_pool = max(2, left // 2)
+        second = (
+            f"256F{second_size}x{second_size}:16 - Rabs - N5x5 - "
+            f"PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
+        )
+        reasons.append(
+            f"pictures are of medium size (longer side typically {side} pixels): 7×7 filters, pooled over 8×8"
+        )
+    else:
+        canvas, border = (PHOTOGRAPH, PHOTOGRAPH), 0
+        first = "64F9x9 - Rabs - N - PA10x10/5"
+        second = "256F9x9:16 - Rabs - N - PA6x6/3"
+        reasons.append(
+            f"pictures are photographs or of their size (longer side typically {seen.longest} pixels): longer side to "
+            f"{PHOTOGRAPH} pixels, 9×9 filters, pooled over 10×10, as Jarrett et al. 2009 did"
+        )
+    color = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
+    if color == "yuv":
+        reasons.append("pictures are small and colored: luma and two chroma channels")
+    elif seen.colored:
+        reasons.append("in photographs of this size shape tells more than color: grey")
+    else:
+        reasons.append("pictures have no color: grey")
+    contrast = "ground" if seen.plain_ground else "local"
+    if seen.plain_ground:
+        reasons.append("most of each picture is a plain ground, which is brought to zero; contrast is kept")
+    else:
+        reasons.append("light varies over the pictures: local contrast normalization")
+    preprocessing = Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border)
+    hierarchy = Hierarchy(f"{first} - {second}")
+    n_features = int(np.prod(hierarchy.output_shape(preprocessing.shape)))
+    reasons.append(f"two stages, 64 and 256 maps: {n_features:,} features a picture")
+    if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
+        reasons.append(f"features of {seen.n_labeled:,} labeled pictures are kept on disk")
+    # The second stage sees features that are already sparse and smooth, and learns from fewer batches.
+    learners = (PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=1.0, max_batches=600))
+    return Choice(preprocessing, hierarchy, tuple(reasons), learners)
+
+
+def _spread(n: int, at_most: int) -> list[int]:
+    """Indices evenly over ``range(n)``."""
+    return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(int)).tolist()
+
+
+def _is_colored(image: np.ndarray) -> bool:
+    """Whether the channels differ by more than compression does, on average over the picture."""
+    return len(image) == 3 and float(np.abs(image - image.mean(axis=0)).mean()) > 0.01
+
+
+def _has_plain_ground(image: np.ndarray) -> bool:
+    """Whether more than half of the pixels are within 2 % of the outline's median."""
+    grey = image.mean(axis=0)
+    outline = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    return float((np.abs(grey - np.median(outline)) < 0.02).mean()) > 0.5
