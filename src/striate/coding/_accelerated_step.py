@@ -26,9 +26,7 @@ def _compile(real: str) -> Callable[..., None]:
 
     arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [real] * 4 + ["float64"]
     # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
-    compile_for = njit(
-        f"void({', '.join(arguments)})", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}
-    )
+    compile_for = njit(f"void({', '.join(arguments)})", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
     compiled: Callable[..., None] = compile_for(_step)
     return compiled
 

@@ -10,8 +10,8 @@ with the dictionary, per step one with its Gram matrix.
 References
 ----------
 Beck, Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM Journal
-on Imaging Sciences 2009. O'Donoghue, Candès, "Adaptive restart for accelerated gradient schemes", Foundations of
-Computational Mathematics 2015.
+on Imaging Sciences 2009. O'Donoghue, Candès, "Adaptive restart for accelerated gradient schemes", Foundations
+of Computational Mathematics 2015.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The simple encoder of predictive sparse decomposition: filters, a squashing function, a gain for every unit."""
+"""The simple encoder of predictive sparse decomposition: filters, a squashing function, a gain a unit."""
 
 from __future__ import annotations
 

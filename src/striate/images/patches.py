@@ -12,8 +12,8 @@ from striate.errors import UnreadableImage, UsageError
 
 __all__ = ["extract_patches", "sample_patches"]
 
-# Blind draws before the structured positions of an image are searched for. Most images need one.
-_BLIND_DRAWS = 4
+# Blind draws, before the structured positions of an image are searched for: a search takes milliseconds.
+_BLIND_DRAWS = 12
 
 
 class ImageSequence(Protocol):
@@ -105,9 +105,7 @@ def sample_patches(
         for index, share in zip(alive, shares, strict=True):
             if not share:
                 continue
-            patches = _draw(
-                _read(images, int(index), prepare, channels), int(share), patch_size, min_std, rng
-            )
+            patches = _draw(_read(images, int(index), prepare, channels), int(share), patch_size, min_std, rng)
             if patches is None:
                 barren.append(index)
             else:
@@ -174,9 +172,7 @@ def _cut(windows: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 def _has_structure(patches: np.ndarray, min_std: float) -> np.ndarray:
     deviation = patches.std(axis=1, dtype=np.float64)
-    return deviation > np.maximum(
-        min_std, 1e-6 * np.abs(patches).max(axis=1)
-    )  # a constant patch may round to 1e-9
+    return deviation > np.maximum(min_std, 1e-6 * np.abs(patches).max(axis=1))  # a constant patch may round to 1e-9
 
 
 def _structured_positions(windows: np.ndarray, min_std: float) -> np.ndarray:

@@ -1,0 +1,197 @@
+"""What all learners of patches share: the scaling of patches, the feed-forward code, the state of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from striate.coding import fista
+from striate.encoders import TanhEncoder
+
+__all__ = ["ConvolutionFilters", "PatchLearner", "generator_from"]
+
+_CHUNK = 4096  # rows that are scaled at once: bounds the memory, not the result
+
+
+class ConvolutionFilters(NamedTuple):
+    """An encoder that takes raw patches: ``gain · tanh(filters·patch + bias)``."""
+
+    filters: np.ndarray
+    bias: np.ndarray
+    gain: np.ndarray
+
+
+def generator_from(
+    random_state: int | np.random.Generator | np.random.RandomState | None,
+) -> np.random.Generator:
+    """A generator of its own for one fit; scikit-learn's RandomState is taken as well."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31))
+    return np.random.default_rng(random_state)
+
+
+class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A learner with filters in `encoder_` and a dictionary in `components_`; subclasses fit them."""
+
+    remove_mean: bool
+    sparsity: float
+    scale_: float
+    components_: np.ndarray
+    encoder_: np.ndarray
+    encoder_bias_: np.ndarray
+    gain_: np.ndarray
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """The feed-forward code.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+            Raw patches: mean removal and scale are part of the model.
+
+        Returns
+        -------
+        ndarray (n_samples, n_components), dtype of `X`
+        """
+        X = self._checked(X)
+        codes = np.empty((len(X), len(self.encoder_)), dtype=X.dtype)
+        encoder = self._encoder(X.dtype)
+        for rows in _chunks(len(X)):
+            codes[rows] = encoder.encode(self._scaled(X[rows]))
+        return codes
+
+    def infer(self, X: np.ndarray, *, steps: int = 200) -> np.ndarray:
+        """The optimal code: minimizes the energy that the model was fitted with.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+            Raw patches.
+        steps : int, default 200
+            Iterations of FISTA; 20 come within a percent of the energy.
+
+        Returns
+        -------
+        ndarray (n_samples, n_components), dtype of `X`
+            Inactive units are exactly 0.
+        """
+        X = self._checked(X)
+        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
+        for rows in _chunks(len(X)):
+            codes[rows] = self._infer_scaled(self._scaled(X[rows]), steps)
+        return codes
+
+    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
+        """The patches that codes stand for, ``zD``, in the scale of the raw patches.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_components), float
+            Codes, predicted or optimal.
+
+        Returns
+        -------
+        ndarray (n_samples, n_features), dtype of `X`
+            A patch without its mean, which the code does not know, if `remove_mean`.
+        """
+        check_is_fitted(self)
+        codes = np.asarray(X)
+        dtype = codes.dtype if codes.dtype in (np.float32, np.float64) else np.dtype(np.float32)
+        return self.scale_ * (codes.astype(dtype, copy=False) @ self.components_.astype(dtype, copy=False))
+
+    def convolution_filters(self) -> ConvolutionFilters:
+        """The encoder for raw patches, as a convolution needs it.
+
+        Removing the mean is a projection and the scale a factor, so that both fold into the filters::
+
+            transform(patch) = gain · tanh(filters·patch + bias)
+
+        Returns
+        -------
+        ConvolutionFilters
+            `filters` (n_components, n_features), `bias` (n_components,), `gain` (n_components,).
+        """
+        check_is_fitted(self)
+        filters = self.encoder_
+        if self.remove_mean:
+            filters = filters - filters.mean(axis=1, keepdims=True)
+        return ConvolutionFilters(filters / self.scale_, self.encoder_bias_.copy(), self.gain_.copy())
+
+    def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and a JSON header: all that `transform`, `infer` and a further `partial_fit` need."""
+        check_is_fitted(self)
+        arrays = {
+            "components": self.components_,
+            "encoder": self.encoder_,
+            "encoder_bias": self.encoder_bias_,
+            "gain": self.gain_,
+        }
+        parameters = {name: value for name, value in self.get_params().items() if _is_plain(value)}
+        return arrays, {"parameters": parameters, "scale": self.scale_}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`."""
+        learner = cls(**header["parameters"])
+        learner._restore(arrays, header)
+        return learner
+
+    def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+        # Copies: what was read from a file may not be writable, and learning goes on in place.
+        self.components_ = np.array(arrays["components"])
+        self.encoder_ = np.array(arrays["encoder"])
+        self.encoder_bias_ = np.array(arrays["encoder_bias"])
+        self.gain_ = np.array(arrays["gain"])
+        self.scale_ = float(header["scale"])
+        self.n_features_in_ = self.components_.shape[1]
+
+    def _infer_scaled(self, patches: np.ndarray, steps: int) -> np.ndarray:
+        return fista(patches, self.components_, self.sparsity, steps=steps)
+
+    def _encoder(self, dtype: np.dtype | None = None) -> TanhEncoder:
+        arrays = (self.encoder_, self.encoder_bias_, self.gain_)
+        return TanhEncoder(*(array if dtype is None else array.astype(dtype, copy=False) for array in arrays))
+
+    def _checked(self, X: np.ndarray) -> np.ndarray:
+        check_is_fitted(self)
+        checked: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        return checked
+
+    def _scaled(self, patches: np.ndarray) -> np.ndarray:
+        """Patches without their means, at a standard deviation of 1 over the data: always a new array."""
+        if self.remove_mean:
+            scaled = patches - patches.mean(axis=1, keepdims=True)
+            scaled *= 1 / self.scale_
+            return scaled
+        return patches * patches.dtype.type(1 / self.scale_)
+
+    def _set_scale(self, patches: np.ndarray) -> None:
+        """Take the one scale from the data: their standard deviation, after mean removal."""
+        self.scale_ = 1.0
+        squares = 0.0
+        for rows in _chunks(len(patches)):
+            squares += float(np.square(self._scaled(patches[rows])).sum(dtype=np.float64))
+        deviation = float(np.sqrt(squares / patches.size))
+        self.scale_ = deviation if deviation > 0 else 1.0
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _chunks(n_samples: int) -> list[slice]:
+    return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)

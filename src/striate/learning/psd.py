@@ -1,0 +1,419 @@
+"""Predictive sparse decomposition: a dictionary, and an encoder that learns to predict its sparse codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from striate.checkpoint import Checkpoint
+from striate.coding import TrackedEigenvalue, fista, fista_from_gram
+from striate.errors import UsageError
+from striate.learning._adam import Adam
+from striate.learning._patch_learner import PatchLearner, generator_from
+from striate.progress import Progress
+
+__all__ = ["PSD", "HeldOut"]
+
+_MEMORY = 0.99  # of the running means over batches: the last hundred or so
+_CHECK_EVERY = 100  # batches between two looks at the held-out patches
+_MOST_HELD_OUT = 1000
+_DEAD = 1e-3  # a unit that fewer patches use is replaced
+_FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
+_SMALL = 0.1  # norm of the encoder's first filters: the tangent starts in its linear range
+
+
+class HeldOut(NamedTuple):
+    """What a look at the held-out patches saw; means over patches, patches scaled to unit deviation."""
+
+    batch: int
+    energy: float  # of the optimal codes, all three terms
+    active: float  # fraction of the optimal codes that is not 0
+    error: float  # ½‖y − zD‖² of the optimal codes
+    predicted_error: float  # the same of the predicted codes
+
+
+class PSD(PatchLearner):
+    """Predictive sparse decomposition.
+
+    Codes `z` of patches `y`, the dictionary `D` (`components_`) and the encoder are learned together::
+
+        E = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − encoder(y)‖²
+        encoder(y) = gain · tanh(y·encoder_ᵀ + bias)
+
+    so that after learning one product and a squashing function stand in for the minimization. (The talk
+    writes the squares without ½: its sparsity is twice ours.) Patches lose their mean and are divided by one
+    number, the standard deviation of all of them.
+
+    Parameters
+    ----------
+    n_components : int, default 256
+        Units.
+    sparsity : float, default 1.0
+        Weight of the L1 term. 1 leaves about a fifth of 256 units active on natural patches of 12×12.
+    prediction : float, default 1.0
+        Weight of the prediction term.
+    remove_mean : bool, default True
+        Whether every patch (all its channels together) loses its mean.
+    batch_size : int, default 200
+        Patches a step of learning.
+    max_batches, max_epochs : int, default 3000 and 100
+        The budget: as many batches, unless the data have been seen so many times before that.
+    n_inference_steps : int, default 20
+        FISTA's steps for the codes of a batch.
+    decoder_rate : float, default 0.2
+        Step of the dictionary, relative to the curvature that the codes give each unit; after 300 batches it
+        falls as 1/t, which takes the noise of single batches out of the filters.
+    encoder_rate : float, default 1e-3
+        Step of Adam for the encoder.
+    validation_fraction : float, default 0.1
+        Held out, at most 1,000 patches, to see when to stop; with fewer than 50 patches, none.
+    tolerance : float, default 1e-3
+        Learning stops when the held-out energy has not fallen by this fraction in 1,000 batches.
+    random_state : int, Generator, RandomState or None
+        Seed of the first dictionary, the held-out patches and the order of the others.
+
+    Attributes
+    ----------
+    components_ : ndarray (n_components, n_features)
+        The dictionary (decoder), rows of unit norm.
+    encoder_ : ndarray (n_components, n_features)
+    encoder_bias_, gain_ : ndarray (n_components,)
+    scale_ : float
+        What patches are divided by.
+    n_batches_ : int
+        Batches learned from.
+    active_fraction_ : float
+        Share of the codes of the last hundred batches or so that was not 0.
+    history_ : list of HeldOut
+        Every 100 batches: energy, active fraction, both reconstruction errors.
+    energy_history_ : ndarray (n_checks,), float64
+        The energies of `history_`.
+
+    References
+    ----------
+    Kavukcuoglu, Ranzato, LeCun, "Fast inference in sparse coding algorithms with applications to object
+    recognition", CBLL-TR-2008-12-01 (arXiv:1010.3467), equations 5 to 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> patches = np.random.default_rng(0).standard_normal((60, 25), dtype=np.float32)
+    >>> PSD(n_components=16, random_state=0).fit_transform(patches).shape
+    (60, 16)
+    """
+
+    history_: list[HeldOut]
+
+    def __init__(
+        self,
+        n_components: int = 256,
+        *,
+        sparsity: float = 1.0,
+        prediction: float = 1.0,
+        remove_mean: bool = True,
+        batch_size: int = 200,
+        max_batches: int = 3000,
+        max_epochs: int = 100,
+        n_inference_steps: int = 20,
+        decoder_rate: float = 0.2,
+        encoder_rate: float = 1e-3,
+        validation_fraction: float = 0.1,
+        tolerance: float = 1e-3,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.sparsity = sparsity
+        self.prediction = prediction
+        self.remove_mean = remove_mean
+        self.batch_size = batch_size
+        self.max_batches = max_batches
+        self.max_epochs = max_epochs
+        self.n_inference_steps = n_inference_steps
+        self.decoder_rate = decoder_rate
+        self.encoder_rate = encoder_rate
+        self.validation_fraction = validation_fraction
+        self.tolerance = tolerance
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: object = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_name: str = "psd",
+        progress: Progress | None = None,
+        phase_name: str = "learning filters",
+    ) -> Self:
+        """Learn from patches.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+            Raw patches. float32 is the fast path.
+        y : ignored
+        checkpoint : Checkpoint, optional
+            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to
+            the same bits, given the same patches, parameters and integer `random_state`.
+        checkpoint_name : str, default "psd"
+            Tells this fit from others in the same checkpoint.
+        progress : Progress, optional
+        phase_name : str
+            What the progress calls this fit.
+
+        Returns
+        -------
+        PSD
+            Itself.
+        """
+        X = self._validated(X, reset=True)
+        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
+        if saved is None:
+            self._begin(X)
+        else:
+            self._restore(*saved)
+        train, held_out = self._split(len(X))
+        budget = min(self.max_batches, self.max_epochs * -(-len(train) // self.batch_size))
+
+        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
+            phase.advance(self.n_batches_)
+            for rows in self._batches(train, budget):
+                if self._has_converged():
+                    break
+                self._learn(self._scaled(X[rows]))
+                if self.n_batches_ % _CHECK_EVERY == 0 or self.n_batches_ == budget:
+                    if len(held_out):
+                        self.history_.append(self._look(self._scaled(X[held_out])))
+                        phase.note(_in_words(self.history_[-1]))
+                    if self.n_batches_ <= 0.8 * budget:  # a unit needs time to learn
+                        self._replace_dead_units(self._scaled(X[rows]))
+                phase.advance()
+                if checkpoint is not None and checkpoint.due():
+                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
+        return self
+
+    def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
+        """Go on learning from more patches, in their order, `batch_size` at a time, each once.
+
+        The first call sets the scale; it should have some hundred patches.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+        y : ignored
+
+        Returns
+        -------
+        PSD
+            Itself.
+        """
+        started = hasattr(self, "components_")
+        X = self._validated(X, reset=not started)
+        if not started:
+            self._begin(X)
+        X = X.astype(self.components_.dtype, copy=False)
+        for start in range(0, len(X), self.batch_size):
+            patches = self._scaled(X[start : start + self.batch_size])
+            self._learn(patches)
+            if self.n_batches_ % _CHECK_EVERY == 0:
+                self._replace_dead_units(patches)
+        return self
+
+    def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and a JSON header, from which `from_state` makes the same estimator.
+
+        Parameters
+        ----------
+        training : bool, default False
+            Whether to include what learning needs to go on to the same bits: the optimizer's moments and the
+            running means. They double the size.
+        """
+        arrays, header = super().to_state()
+        header |= {
+            "seed": self._seed,
+            "n_batches": self.n_batches_,
+            "n_encoder_steps": self._adam.n_steps,
+            "history": [list(look) for look in self.history_],
+        }
+        arrays |= {"usage": self._usage, "code_energy": self._code_energy}
+        if training:
+            arrays |= self._adam.to_arrays()
+            if self._eigenvalue.vector is not None:
+                arrays["eigenvector"] = self._eigenvalue.vector
+        return arrays, header
+
+    def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+        super()._restore(arrays, header)
+        self._seed = int(header["seed"])
+        self.n_batches_ = int(header["n_batches"])
+        self.history_ = [HeldOut(*look) for look in header["history"]]
+        self._usage = np.array(arrays["usage"])
+        self._code_energy = np.array(arrays["code_energy"])
+        self._prepare_learning()
+        if "first.filters" in arrays:
+            self._adam.restore(arrays, int(header["n_encoder_steps"]))
+        if "eigenvector" in arrays:
+            self._eigenvalue.vector = np.array(arrays["eigenvector"])
+
+    @property
+    def energy_history_(self) -> np.ndarray:
+        """Held-out energies, one for every look."""
+        return np.array([look.energy for look in self.history_])
+
+    @property
+    def active_fraction_(self) -> float:
+        """Share of the recent codes that was not 0."""
+        return float(self._usage.mean())
+
+    def _learn(self, patches: np.ndarray) -> None:
+        """The four steps of the talk, for one batch of scaled patches."""
+        activations = self._predict_codes(patches)
+        codes = self._minimize_energy(patches, activations * self.gain_)
+        self._update_decoder(patches, codes)
+        self._update_encoder(patches, activations, codes)
+        self.n_batches_ += 1
+
+    def _predict_codes(self, patches: np.ndarray) -> np.ndarray:
+        """Step 1: start from the encoder; here, what its gain multiplies."""
+        return self._encoder().activations(patches)
+
+    def _minimize_energy(self, patches: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Step 2: the codes that minimize the energy, prediction term included."""
+        gram = self.components_ @ self.components_.T
+        codes, _ = fista_from_gram(
+            patches @ self.components_.T,
+            gram,
+            self.sparsity,
+            steps=self.n_inference_steps,
+            prediction=self.prediction,
+            target=predicted,
+            eigenvalue=self._eigenvalue.update(gram),
+            correct=self._eigenvalue.correct,
+        )
+        return codes
+
+    def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
+        """Step 3: move the dictionary against the reconstruction error, and back to unit norm."""
+        memory = _MEMORY if self.n_batches_ else 0.0
+        self._usage += (1 - memory) * ((codes != 0).mean(axis=0) - self._usage)
+        self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
+        # A unit's own energy is the curvature of its error. The mean of all is a floor for rare units.
+        curvature = self._code_energy + self._code_energy.mean()
+        residual = patches - codes @ self.components_
+        step = codes.T @ residual
+        rate = self.decoder_rate * min(1.0, _FULL_RATE / (self.n_batches_ + 1))
+        step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
+        self.components_ += step
+        _normalize_rows(self.components_)
+
+    def _update_encoder(self, patches: np.ndarray, activations: np.ndarray, codes: np.ndarray) -> None:
+        """Step 4: move the encoder against the prediction error."""
+        self._adam.step(self._encoder().gradients(patches, activations, codes)._asdict())
+
+    def _replace_dead_units(self, patches: np.ndarray) -> None:
+        """Give units that nothing uses the look of patches that the others reconstruct badly."""
+        dead = np.flatnonzero(self._usage < _DEAD)
+        if not dead.size:
+            return
+        codes = self._minimize_energy(patches, self._encoder().encode(patches))
+        errors = np.square(patches - codes @ self.components_).sum(axis=1)
+        worst = np.argsort(-errors, kind="stable")[: dead.size]
+        worst = worst[errors[worst] > 0]
+        dead = dead[: worst.size]
+        self.components_[dead] = patches[worst]
+        _normalize_rows(self.components_)
+        self.encoder_[dead] = _SMALL * self.components_[dead]
+        self.encoder_bias_[dead] = 0
+        self.gain_[dead] = 1
+        self._code_energy[dead] = self._code_energy.mean()
+        self._usage[dead] = self._usage.mean()  # a hundred batches' grace
+        self._adam.forget(dead)
+
+    def _look(self, patches: np.ndarray) -> HeldOut:
+        predicted = self._encoder().encode(patches)
+        codes = self._minimize_energy(patches, predicted)
+
+        def error(z: np.ndarray) -> float:
+            return 0.5 * float(np.square(patches - z @ self.components_).sum()) / len(patches)
+
+        l1 = float(np.abs(codes).sum()) / len(patches)
+        gap = 0.5 * float(np.square(codes - predicted).sum()) / len(patches)
+        return HeldOut(
+            batch=self.n_batches_,
+            energy=error(codes) + self.sparsity * l1 + self.prediction * gap,
+            active=float((codes != 0).mean()),
+            error=error(codes),
+            predicted_error=error(predicted),
+        )
+
+    def _has_converged(self) -> bool:
+        """The last ten looks brought nothing; from the history alone, so that a resumed fit agrees."""
+        energies = [look.energy for look in self.history_]
+        return len(energies) > 10 and min(energies[-10:]) > (1 - self.tolerance) * min(energies[:-10])
+
+    def _split(self, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.random.default_rng(self._seed).permutation(n_samples)
+        n_held_out = min(_MOST_HELD_OUT, int(self.validation_fraction * n_samples)) if n_samples >= 50 else 0
+        return order[n_held_out:], order[:n_held_out]
+
+    def _batches(self, train: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+        """Rows of the batches to come. The order of every epoch follows from the seed and its number."""
+        per_epoch = -(-len(train) // self.batch_size)
+        order, epoch_of_order = train, -1
+        for batch in range(self.n_batches_, budget):
+            epoch, position = divmod(batch, per_epoch)
+            if epoch != epoch_of_order:
+                order, epoch_of_order = np.random.default_rng([self._seed, epoch]).permutation(train), epoch
+            yield order[position * self.batch_size : (position + 1) * self.batch_size]
+
+    def _begin(self, X: np.ndarray) -> None:
+        rng = generator_from(self.random_state)
+        self._seed = int(rng.integers(2**62))
+        self._set_scale(X)
+        shape = (self.n_components, X.shape[1])
+        self.components_ = rng.standard_normal(shape).astype(X.dtype)
+        if self.remove_mean:
+            self.components_ -= self.components_.mean(axis=1, keepdims=True)
+        _normalize_rows(self.components_)
+        self.encoder_ = X.dtype.type(_SMALL) * self.components_
+        self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
+        self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+        self.n_batches_ = 0
+        self.history_ = []
+        self._usage = np.zeros(self.n_components)
+        self._code_energy = np.zeros(self.n_components, dtype=X.dtype)
+        self._prepare_learning()
+
+    def _prepare_learning(self) -> None:
+        self._eigenvalue = TrackedEigenvalue()
+        parameters = {"filters": self.encoder_, "bias": self.encoder_bias_, "gain": self.gain_}
+        self._adam = Adam(parameters, self.encoder_rate)
+
+    def _infer_scaled(self, patches: np.ndarray, steps: int) -> np.ndarray:
+        target = self._encoder(patches.dtype).encode(patches)
+        return fista(patches, self.components_, self.sparsity, steps=steps, prediction=self.prediction, target=target)
+
+    def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
+        for name in ("n_components", "batch_size", "max_batches", "max_epochs", "n_inference_steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"PSD needs {name} >= 1; got {getattr(self, name)}")
+        for name in ("sparsity", "prediction"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"PSD needs {name} >= 0; got {getattr(self, name)}")
+        validated: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=reset)
+        return validated
+
+
+def _normalize_rows(dictionary: np.ndarray) -> None:
+    norms = np.sqrt(np.einsum("ij,ij->i", dictionary, dictionary))
+    dictionary /= np.maximum(norms, 1e-12)[:, np.newaxis]
+
+
+def _in_words(look: HeldOut) -> str:
+    return (
+        f"energy {look.energy:.1f}, {look.active:.0%} active, "
+        f"error {look.error:.1f}, predicted {look.predicted_error:.1f}"
+    )
