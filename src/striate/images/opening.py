@@ -123,11 +123,12 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
 def _why_unidentified(path: str | os.PathLike[str]) -> str:
     if Path(path).stat().st_size == 0:
         return "is empty (zero bytes)"
-    return "is not a picture of a format that striate reads (JPEG, PNG, TIFF, BMP, WebP, GIF, PPM)"
+    return "is not a picture (JPEG, PNG, TIFF, BMP, WebP, GIF or PPM), or its beginning is damaged"
 
 
 def _why_damaged(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    # Pillow quotes the bytes that it stumbled over.
+    text = printable(" ".join(str(error).split()))[:100]
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return "is cut off before its end (truncated)"
     return f"is damaged ({text})" if text else "is damaged"
