@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,13 +13,13 @@ from striate.coding import TrackedEigenvalue, fista, fista_from_gram
 from striate.errors import UsageError
 from striate.learning._adam import Adam
 from striate.learning._patch_learner import PatchLearner, generator_from
+from striate.learning._schedule import Schedule
 from striate.progress import Progress
 
 __all__ = ["PSD", "HeldOut"]
 
 _MEMORY = 0.99  # of the running means over batches: the last hundred or so
 _CHECK_EVERY = 100  # batches between two looks at the held-out patches
-_MOST_HELD_OUT = 1000
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 _SMALL = 0.1  # norm of the encoder's first filters: the tangent starts in its linear range
@@ -175,24 +175,27 @@ class PSD(PatchLearner):
             self._begin(X)
         else:
             self._restore(*saved)
-        train, held_out = self._split(len(X))
-        budget = min(self.max_batches, self.max_epochs * -(-len(train) // self.batch_size))
+        schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
+        budget = min(self.max_batches, self.max_epochs * schedule.batches_per_epoch)
 
-        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
+        with (progress or Progress()).phase("learning filters", total=budget, unit="batches") as phase:
             phase.advance(self.n_batches_)
-            for rows in self._batches(train, budget):
+            for rows in schedule.batches(self.n_batches_, budget):
                 if self._has_converged():
                     break
-                self._learn(self._scaled(X[rows]))
+                patches = self._scaled(X[rows])
+                self._learn(patches)
                 if self.n_batches_ % _CHECK_EVERY == 0 or self.n_batches_ == budget:
-                    if len(held_out):
-                        self.history_.append(self._look(self._scaled(X[held_out])))
+                    if schedule.held_out.size:
+                        self.history_.append(self._look(self._scaled(X[schedule.held_out])))
                         phase.note(_in_words(self.history_[-1]))
                     if self.n_batches_ <= 0.8 * budget:  # a unit needs time to learn
-                        self._replace_dead_units(self._scaled(X[rows]))
+                        self._replace_dead_units(patches)
                 phase.advance()
                 if checkpoint is not None and checkpoint.due():
                     checkpoint.save(checkpoint_name, *self.to_state(training=True))
+        if checkpoint is not None:
+            checkpoint.save(checkpoint_name, *self.to_state(training=True))  # so that no resumed run learns it again
         return self
 
     def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
@@ -353,21 +356,6 @@ class PSD(PatchLearner):
         """The last ten looks brought nothing; from the history alone, so that a resumed fit agrees."""
         energies = [look.energy for look in self.history_]
         return len(energies) > 10 and min(energies[-10:]) > (1 - self.tolerance) * min(energies[:-10])
-
-    def _split(self, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng(self._seed).permutation(n_samples)
-        n_held_out = min(_MOST_HELD_OUT, int(self.validation_fraction * n_samples)) if n_samples >= 50 else 0
-        return order[n_held_out:], order[:n_held_out]
-
-    def _batches(self, train: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-        """Rows of the batches to come. The order of every epoch follows from the seed and its number."""
-        per_epoch = -(-len(train) // self.batch_size)
-        order, epoch_of_order = train, -1
-        for batch in range(self.n_batches_, budget):
-            epoch, position = divmod(batch, per_epoch)
-            if epoch != epoch_of_order:
-                order, epoch_of_order = np.random.default_rng([self._seed, epoch]).permutation(train), epoch
-            yield order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def _begin(self, X: np.ndarray) -> None:
         rng = generator_from(self.random_state)

@@ -1,0 +1,51 @@
+"""Which samples a fit holds out, and which it learns from when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["Schedule"]
+
+_MOST_HELD_OUT = 1000  # more would sharpen the energy little and cost a batch's time each look
+_FEWEST = 50  # samples; of fewer none can be spared
+
+
+class Schedule:
+    """Mini-batches of shuffled epochs, a function of the seed and their number: so that a fit can resume.
+
+    Parameters
+    ----------
+    n_samples, batch_size : int
+    held_out_fraction : float
+        Share of the samples that `held_out` has, at most 1,000.
+    seed : int
+
+    Attributes
+    ----------
+    train, held_out : ndarray (n,), int64
+        Disjoint row numbers, together all.
+    """
+
+    def __init__(self, n_samples: int, batch_size: int, *, held_out_fraction: float, seed: int) -> None:
+        n_held_out = min(_MOST_HELD_OUT, int(held_out_fraction * n_samples)) if n_samples >= _FEWEST else 0
+        order = np.random.default_rng(seed).permutation(n_samples)
+        self.held_out, self.train = order[:n_held_out], order[n_held_out:]
+        self.batch_size = batch_size
+        self.seed = seed
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches that see every training sample once; the last may be smaller."""
+        return -(-len(self.train) // self.batch_size)
+
+    def batches(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Rows of the batches `start` to `stop − 1`, counted from the first of the fit."""
+        order, epoch_of_order = self.train, -1
+        for batch in range(start, stop):
+            epoch, position = divmod(batch, self.batches_per_epoch)
+            if epoch != epoch_of_order:
+                order = np.random.default_rng([self.seed, epoch]).permutation(self.train)
+                epoch_of_order = epoch
+            yield order[position * self.batch_size : (position + 1) * self.batch_size]

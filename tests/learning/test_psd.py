@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from striate import model_file
+from striate.checkpoint import Checkpoint
+from striate.coding import energy
+from striate.errors import UsageError
+from striate.learning import PSD
+from striate.progress import Progress
+
+
+@parametrize_with_checks([PSD(n_components=8, max_epochs=10, batch_size=10)])  # the defaults take 20 s
+def test_scikit_learn_contract(estimator: PSD, check: Any) -> None:
+    check(estimator)
+
+
+def sparse_sources(
+    rng: np.random.Generator, n_samples: int = 3000, n_components: int = 20, n_features: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
+    """Patches that a dictionary made: three units each, some noise."""
+    dictionary = rng.standard_normal((n_components, n_features))
+    dictionary -= dictionary.mean(axis=1, keepdims=True)
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    codes = np.zeros((n_samples, n_components))
+    rows = np.arange(n_samples)[:, np.newaxis]
+    codes[rows, rng.permuted(np.tile(np.arange(n_components), (n_samples, 1)), axis=1)[:, :3]] = rng.choice(
+        [-1, 1], (n_samples, 3)
+    ) * rng.uniform(2, 4, (n_samples, 3))
+    patches = codes @ dictionary + 0.05 * rng.standard_normal((n_samples, n_features))
+    return patches.astype(np.float32), dictionary
+
+
+def same(one: PSD, other: PSD) -> bool:
+    """Bit for bit, what learning would go on with included."""
+    arrays, header = one.to_state(training=True)
+    other_arrays, other_header = other.to_state(training=True)
+    return header == other_header and all(np.array_equal(arrays[name], other_arrays[name]) for name in arrays)
+
+
+def test_finds_the_dictionary_that_made_the_data(rng: np.random.Generator) -> None:
+    patches, truth = sparse_sources(rng)
+    psd = PSD(n_components=24, sparsity=0.5, prediction=0.2, random_state=0).fit(patches)
+    overlap = np.abs(truth @ psd.components_.T).max(axis=1)
+    assert np.median(overlap) > 0.95
+    np.testing.assert_allclose(np.linalg.norm(psd.components_, axis=1), 1, rtol=1e-5)
+    assert psd.components_.dtype == psd.encoder_.dtype == np.float32
+
+
+def test_energy_falls_and_prediction_approaches_the_optimal_code(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng)
+    psd = PSD(n_components=24, max_batches=600, random_state=0).fit(patches)
+    first, last = psd.history_[0], psd.history_[-1]
+    assert (first.batch, last.batch, len(psd.history_)) == (100, 600, 6)
+    assert last.energy < first.energy
+    assert last.predicted_error < first.predicted_error
+    assert 0.05 < psd.active_fraction_ < 0.5  # not collapsed onto the dense prediction
+    np.testing.assert_array_equal(psd.energy_history_, [look.energy for look in psd.history_])
+
+    # The history's energy is the energy of `objective`, at codes near the optimum.
+    scaled = psd._scaled(patches)
+    predicted = psd.transform(patches)
+    optimal = psd.infer(patches)
+    terms: dict[str, Any] = {"prediction": 1.0, "target": predicted}
+    at_optimum = energy(scaled, optimal, psd.components_, 1.0, **terms).mean()
+    assert at_optimum == pytest.approx(last.energy, rel=0.05)
+    assert at_optimum < energy(scaled, predicted, psd.components_, 1.0, **terms).mean()
+
+
+@pytest.mark.parametrize("remove_mean", [True, False])
+def test_convolution_filters_take_raw_patches(rng: np.random.Generator, remove_mean: bool) -> None:
+    patches = 40 * sparse_sources(rng, n_samples=300)[0].astype(np.float64) + 7
+    psd = PSD(n_components=10, max_batches=50, remove_mean=remove_mean, random_state=0).fit(patches)
+    filters, bias, gain = psd.convolution_filters()
+    np.testing.assert_allclose(gain * np.tanh(patches @ filters.T + bias), psd.transform(patches), atol=1e-10)
+    if remove_mean:
+        np.testing.assert_allclose(psd.transform(patches + 100), psd.transform(patches), atol=1e-10)
+
+
+def test_inverse_transform_gives_raw_patches_back(rng: np.random.Generator) -> None:
+    patches = 40 * sparse_sources(rng)[0] + 7
+    psd = PSD(n_components=24, sparsity=0.1, prediction=0.1, max_batches=600, random_state=0).fit(patches)
+    centered = patches - patches.mean(axis=1, keepdims=True)
+    error = psd.inverse_transform(psd.infer(patches)) - centered
+    assert error.std() < 0.2 * centered.std()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_in_is_dtype_out(rng: np.random.Generator, dtype: type) -> None:
+    patches = sparse_sources(rng, n_samples=100)[0]
+    psd = PSD(n_components=6, max_batches=5, random_state=0).fit(patches)
+    for result in (psd.transform(patches.astype(dtype)), psd.infer(patches.astype(dtype))):
+        assert result.dtype == dtype
+        assert psd.inverse_transform(result).dtype == dtype
+    np.testing.assert_array_equal(psd.fit_transform(patches), psd.transform(patches))
+
+
+def test_more_rows_than_a_chunk_are_the_same_codes(rng: np.random.Generator) -> None:
+    patches = sparse_sources(rng, n_samples=5000)[0]
+    psd = PSD(n_components=6, max_batches=5, random_state=0).fit(patches)
+    np.testing.assert_allclose(psd.transform(patches)[4900:], psd.transform(patches[4900:]), rtol=1e-5, atol=1e-6)
+
+
+class Kill(BaseException):
+    pass
+
+
+class Killing(Checkpoint):
+    """Saves after every batch, until it is killed during the n-th."""
+
+    saves_left = 10**9
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        if self.saves_left == 0:
+            raise Kill
+        self.saves_left -= 1
+        super().save(name, arrays, state)
+
+
+def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+    patches, _ = sparse_sources(rng, n_samples=1000)
+    # More units than the data need, and a strong penalty: some die and are replaced on the way.
+    options: dict[str, Any] = {"n_components": 40, "sparsity": 1.5, "batch_size": 50, "max_batches": 260}
+    whole = PSD(**options, random_state=3).fit(patches)
+    resumes = 0
+    while True:
+        checkpoint = Killing(tmp_path / "run", {"seed": 3})
+        checkpoint.saves_left = int(rng.integers(0, 70))
+        pieces = PSD(**options, random_state=3)
+        try:
+            pieces.fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
+            break
+        except Kill:
+            resumes += 1
+    assert resumes > 3
+    assert same(whole, pieces)
+    # A finished fit is found again, and not repeated.
+    progress = Progress()
+    again = PSD(**options, random_state=3).fit(
+        patches, checkpoint=Checkpoint(tmp_path / "run", {"seed": 3}), checkpoint_name="stage-1", progress=progress
+    )
+    assert same(whole, again)
+    assert [(record.items, record.unit) for record in progress.records] == [(260, "batches")]
+
+
+def test_state_survives_a_file_and_learning_goes_on_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+    patches, _ = sparse_sources(rng, n_samples=1000)
+    psd = PSD(n_components=12, batch_size=50, random_state=0).partial_fit(patches)
+    model_file.write(tmp_path / "psd.safetensors", *psd.to_state(training=True), kind="psd")
+    loaded = PSD.from_state(*model_file.read(tmp_path / "psd.safetensors", kind="psd"))
+    np.testing.assert_array_equal(loaded.transform(patches), psd.transform(patches))
+    assert loaded.get_params() == psd.get_params()
+    assert same(loaded.partial_fit(patches), psd.partial_fit(patches))
+    assert psd.n_batches_ == 40
+
+    light = PSD.from_state(*psd.to_state())
+    np.testing.assert_array_equal(light.infer(patches), psd.infer(patches))
+    light.partial_fit(patches)  # the optimizer starts anew
+
+
+def test_partial_fit_learns_what_fit_learns(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng)
+    streamed = PSD(n_components=24, random_state=0)
+    for _ in range(20):
+        streamed.partial_fit(rng.permutation(patches))
+    fitted = PSD(n_components=24, max_batches=300, random_state=0).fit(patches)
+    look, other = (psd._look(psd._scaled(patches)) for psd in (streamed, fitted))
+    assert look.energy == pytest.approx(other.energy, rel=0.02)
+
+
+def test_dead_units_are_given_badly_reconstructed_patches(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng, n_samples=400)
+    psd = PSD(n_components=12, random_state=0).partial_fit(patches)
+    psd._usage[:] = 0.2
+    psd._usage[[2, 5]] = 0
+    kept = psd.components_.copy()
+    scaled = psd._scaled(patches)
+    psd._replace_dead_units(scaled)
+    changed = np.flatnonzero((psd.components_ != kept).any(axis=1))
+    np.testing.assert_array_equal(changed, [2, 5])
+    similarity = scaled @ psd.components_[changed].T / np.linalg.norm(scaled, axis=1, keepdims=True)
+    np.testing.assert_allclose(similarity.max(axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(psd.encoder_[changed], 0.1 * psd.components_[changed], rtol=1e-5)
+
+
+def test_learning_stops_when_the_energy_does(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng, n_samples=2000)
+    psd = PSD(n_components=4, max_batches=100_000, max_epochs=100_000, tolerance=0.05, random_state=0).fit(patches)
+    assert 1000 < psd.n_batches_ < 5000
+
+
+def test_small_data_get_a_small_budget(rng: np.random.Generator) -> None:
+    patches = sparse_sources(rng, n_samples=30)[0]
+    psd = PSD(n_components=8, random_state=0).fit(patches)
+    assert psd.n_batches_ == 100
+    assert psd.history_ == []  # none can be spared to be held out
+
+
+@pytest.mark.parametrize("patches", [np.zeros((60, 9)), np.ones((60, 9), dtype=np.float32), np.ones((1, 4))])
+def test_patches_without_structure_do_no_harm(patches: np.ndarray) -> None:
+    psd = PSD(n_components=5, max_batches=5, random_state=0).fit(patches)
+    assert np.isfinite(psd.components_).all()
+    np.testing.assert_array_equal(psd.infer(patches), 0)
+
+
+def test_the_same_seed_gives_the_same_bits(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng, n_samples=500)
+
+    def fitted(seed: Any) -> PSD:
+        return PSD(n_components=8, max_batches=20, random_state=seed).fit(patches)
+
+    assert same(fitted(5), fitted(5))
+    assert same(fitted(np.random.default_rng(5)), fitted(np.random.default_rng(5)))
+    assert not np.array_equal(fitted(5).components_, fitted(6).components_)
+
+
+def test_sits_in_a_pipeline_under_grid_search(rng: np.random.Generator) -> None:
+    patches, truth = sparse_sources(rng, n_samples=300)
+    labels = (patches @ truth[0] > 0).astype(int)
+    pipeline = make_pipeline(PSD(n_components=8, max_batches=20, random_state=0), KNeighborsClassifier())
+    search = GridSearchCV(pipeline, {"psd__sparsity": [0.2, 1.0]}, cv=2).fit(patches, labels)
+    assert search.best_score_ > 0.7
+    assert list(pipeline[:1].fit(patches).get_feature_names_out()[:2]) == ["psd0", "psd1"]
+
+
+@pytest.mark.parametrize(
+    "option", [{"n_components": 0}, {"batch_size": 0}, {"max_batches": 0}, {"sparsity": -1.0}, {"prediction": -0.5}]
+)
+def test_impossible_options_are_refused_by_name(option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(UsageError, match=name):
+        PSD(**option).fit(np.ones((10, 4)))
