@@ -89,9 +89,9 @@ def extract_features(
             images,
             preprocessing,
             batch_size=BATCH,
-            indices=chosen[written.done :],
+            indices=chosen,
+            start=written.done,
             skipped=written.skipped,
-            at_most_skipped=len(chosen) // 2 - len(written.skipped),
             **preprocessing.reading,
         )
         for found, batch in batches:

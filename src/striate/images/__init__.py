@@ -22,6 +22,7 @@ from striate.images.opening import EXTENSIONS, MAX_PIXELS
 from striate.images.stream import Skipped, stream
 
 if TYPE_CHECKING:
+    from striate.images.digits import load_digits
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
     from striate.images.preprocessing import Preprocessing
@@ -34,6 +35,7 @@ __all__ = [
     "ImageList",
     "as_images",
     "read_image",
+    "load_digits",
     "image_size",
     "EXTENSIONS",
     "MAX_PIXELS",
@@ -54,6 +56,7 @@ __all__ = [
 
 # What needs SciPy or is needed by few is loaded when it is first used.
 _HOME = {
+    "load_digits": "striate.images.digits",
     "gaussian_window": "striate.images.normalization",
     "high_pass": "striate.images.normalization",
     "local_contrast_normalization": "striate.images.normalization",

@@ -30,6 +30,7 @@ def stream(
     *,
     batch_size: int,
     indices: Sequence[int] | np.ndarray | None = None,
+    start: int = 0,
     n_threads: int | None = None,
     skipped: list[Skipped] | None = None,
     color: bool | None = None,
@@ -51,6 +52,9 @@ def stream(
         Pictures in a batch; the last may have fewer.
     indices : (n,) sequence of int, optional
         Which pictures, in which order. Default: all.
+    start : int
+        Where in `indices` to begin, to go on with a stream that was left; `skipped` then has what was left out
+        before.
     n_threads : int, optional
         Threads that decode. Default: `striate.threads.n_threads()`.
     skipped : list of Skipped, optional
@@ -84,6 +88,7 @@ def stream(
         batch_size,
         default_n_threads() if n_threads is None else n_threads,
         [] if skipped is None else skipped,
+        start,
     )
 
 
@@ -94,6 +99,7 @@ def _batches(
     batch_size: int,
     n_threads: int,
     skipped: list[Skipped],
+    start: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     def load_or_skip(index: int) -> np.ndarray | Skipped:
         try:
@@ -101,11 +107,11 @@ def _batches(
         except UnreadableImage as error:
             return Skipped(images.names[index], error.reason)
 
-    n_skipped = 0
+    n_skipped = len(skipped) if start else 0
     batch = _Batch(batch_size)
     # At most one batch is ready or in work ahead of the one that is being filled.
     lookahead = max(batch_size, n_threads + 1)
-    positions: list[int] = chosen.tolist()
+    positions: list[int] = chosen[start:].tolist()
     loaded = map_ordered(load_or_skip, positions, n_threads=n_threads, lookahead=lookahead)
     # Closed at once, and its threads with it, when the caller takes no more.
     with closing(cast(Generator[np.ndarray | Skipped], loaded)):
