@@ -20,6 +20,7 @@ __all__ = ["PSD", "HeldOut"]
 
 _MEMORY = 0.99  # of the running means over batches: the last hundred or so
 _CHECK_EVERY = 100  # batches between two looks at the held-out patches
+_LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 _SMALL = 0.1  # norm of the encoder's first filters: the tangent starts in its linear range
@@ -45,7 +46,8 @@ class PSD(PatchLearner):
 
     so that after learning one product and a squashing function stand in for the minimization. (The talk
     writes the squares without ½: its sparsity is twice ours.) Patches lose their mean and are divided by one
-    number, the standard deviation of all of them.
+    number, the standard deviation of all of them; those of more than 144 values by more, so that their mean
+    squared norm is that of 12×12 patches, and the weights and rates below mean the same to them.
 
     Parameters
     ----------
@@ -326,9 +328,10 @@ class PSD(PatchLearner):
         worst = np.argsort(-errors, kind="stable")[: dead.size]
         worst = worst[errors[worst] > 0]
         dead = dead[: worst.size]
-        self.components_[dead] = patches[worst]
-        _normalize_rows(self.components_)
-        self.encoder_[dead] = _SMALL * self.components_[dead]
+        replacements = patches[worst]
+        _normalize_rows(replacements)
+        self.components_[dead] = replacements
+        self.encoder_[dead] = _SMALL * replacements
         self.encoder_bias_[dead] = 0
         self.gain_[dead] = 1
         self._code_energy[dead] = self._code_energy.mean()
@@ -361,6 +364,7 @@ class PSD(PatchLearner):
         rng = generator_from(self.random_state)
         self._seed = int(rng.integers(2**62))
         self._set_scale(X)
+        self.scale_ *= float(np.sqrt(max(1.0, X.shape[1] / _LONGEST)))
         shape = (self.n_components, X.shape[1])
         self.components_ = rng.standard_normal(shape).astype(X.dtype)
         if self.remove_mean:
