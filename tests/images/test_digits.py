@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ def test_five_hundred_of_each_class_in_white_on_black() -> None:
 
 
 @pytest.mark.data
-def test_each_is_a_training_digit_of_mnist_with_the_same_label(data_folder: Path) -> None:
-    folder = data_folder / "mnist"
+def test_each_is_a_training_digit_of_mnist_with_the_same_label(data_folder: Callable[[str], Path]) -> None:
+    folder = data_folder("mnist")
     pixels = gzip.decompress((folder / "train-images-idx3-ubyte.gz").read_bytes())[16:]
     classes = gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes())[8:]
     known = {pixels[784 * i : 784 * (i + 1)]: label for i, label in enumerate(classes)}
