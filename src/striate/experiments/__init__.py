@@ -1,1 +1,78 @@
-"""One file for each result in the talk: data, striate, the published figure beside ours."""
+"""One file for each result in the talk: data, striate, the published figure beside ours.
+
+An experiment's module declares its figures and units (see `striate.experiments.experiment`); the runner does
+the rest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from striate.errors import UsageError
+from striate.experiments.experiment import Experiment, Scale, load
+from striate.experiments.figure import Figure, FigureError, Measurement, over
+from striate.experiments.listing import read_record, results_folder, summary
+from striate.experiments.provenance import current_provenance
+from striate.experiments.results import NotRunError, Results
+from striate.experiments.runner import Run, run_experiment
+from striate.experiments.tables import cells_of, rewrite_tables
+from striate.experiments.unit import Context, Unit
+
+__all__ = [
+    "EXPERIMENTS",
+    "load_experiment",
+    "list_experiments",
+    "run_experiment",
+    "Run",
+    "Experiment",
+    "Scale",
+    "Unit",
+    "Context",
+    "Results",
+    "NotRunError",
+    "Figure",
+    "Measurement",
+    "over",
+    "FigureError",
+    "read_record",
+    "results_folder",
+    "summary",
+    "cells_of",
+    "rewrite_tables",
+    "current_provenance",
+]
+
+#: Every experiment and the module that declares it, in the order of the talk.
+EXPERIMENTS: dict[str, str] = {}
+
+
+def load_experiment(name: str) -> Experiment:
+    """Return an experiment by name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        known = ", ".join(EXPERIMENTS) or "none yet"
+        raise UsageError(f"there is no experiment {name!r}; the experiments are: {known}")
+    return load(EXPERIMENTS[name])
+
+
+def list_experiments(results: Path | None = None) -> list[dict[str, Any]]:
+    """Return every experiment with its figures, published, asked and measured.
+
+    Parameters
+    ----------
+    results : Path, optional
+        Folder with the results files; by default `results_folder()`.
+
+    Returns
+    -------
+    list of dict
+        See `summary`.
+    """
+    folder = results if results is not None else results_folder()
+    return [summary(load_experiment(name), folder) for name in EXPERIMENTS]

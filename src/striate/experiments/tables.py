@@ -1,0 +1,97 @@
+"""The README's tables of results, made from the committed results files.
+
+The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment
+NAME.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from striate.errors import UsageError
+
+_MARK = re.compile(r"<!-- table: (?P<name>\S+) -->\n(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_ANY_MARK = re.compile(r"<!-- (?:table: \S+|end) -->")
+
+
+def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Return a Markdown text with its tables brought up to date.
+
+    Parameters
+    ----------
+    text : str
+        The Markdown.
+    summaries : sequence of dict
+        As `list_experiments` returns them.
+
+    Raises
+    ------
+    UsageError
+        If a mark names no experiment, or is not closed.
+    """
+    by_name = {summary["name"]: summary for summary in summaries}
+    n_marks = len(_ANY_MARK.findall(text))
+
+    def table(match: re.Match[str]) -> str:
+        nonlocal n_marks
+        n_marks -= 2
+        name = match["name"]
+        if name not in by_name:
+            raise UsageError(f"the mark <!-- table: {name} --> names no experiment; see `striate experiments`")
+        return f"<!-- table: {name} -->\n{markdown_table(by_name[name]['figures'])}\n<!-- end -->"
+
+    rewritten = _MARK.sub(table, text)
+    if n_marks:
+        raise UsageError("a mark <!-- table: NAME --> has no <!-- end -->, or the other way round; add it")
+    return rewritten
+
+
+def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return figures as a Markdown table."""
+    lines = ["| | published | goal | measured | verdict |", "|---|---|---|---|---|"]
+    for figure in figures:
+        cells = (_escape(figure["what"]), *(_escape(cell) for cell in cells_of(figure)))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return a figure's published number, goal, measured number and verdict as people read them."""
+    unit = f" {figure['unit']}" if figure["unit"] else ""
+    relation = {"higher": "≥ ", "lower": "≤ ", "match": ""}[figure["better"]]
+    published = "" if figure["published"] is None else f"{figure['published']:g}{unit}"
+    goal = "" if figure["goal"] is None else f"{relation}{figure['goal']:g}"
+    if "tolerance" in figure:
+        # The tolerance belongs to the number that decides.
+        if goal:
+            goal += f" ± {figure['tolerance']:g}"
+        else:
+            goal = f"within {figure['tolerance']:g}"
+    goal += unit if goal else ""
+    verdict = figure["verdict"]
+    if figure.get("held") is not None:
+        verdict = f"{figure['predicate']}: {'held' if figure['held'] else 'did not hold'}"
+    elif "predicate" in figure:
+        verdict = f"{figure['predicate']}: not run"
+    return published, goal, measured_text(figure), verdict
+
+
+def measured_text(figure: Mapping[str, Any]) -> str:
+    """Return a measured number with its standard error, to the digits that the error leaves meaningful."""
+    value, uncertainty, n = figure["measured"], figure["uncertainty"], figure["n"]
+    unit = f" {figure['unit']}" if figure["unit"] else ""
+    if value is None:
+        return ""
+    if uncertainty is None:
+        return f"{value:.4g}{unit}"
+    decimals = 2
+    if uncertainty > 0:
+        decimals = max(0, 1 - math.floor(math.log10(uncertainty)))
+    return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}{unit} (n = {n})"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
