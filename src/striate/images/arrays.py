@@ -129,9 +129,7 @@ def open_arrays(path: str | os.PathLike[str]) -> ImageArray:
     return _labeled_array(read_idx(path), labels, printable(path), label_source=printable(label_path or path))
 
 
-def _labeled_array(
-    images: np.ndarray, labels: np.ndarray | None, source: str, *, label_source: str
-) -> ImageArray:
+def _labeled_array(images: np.ndarray, labels: np.ndarray | None, source: str, *, label_source: str) -> ImageArray:
     collection = ImageArray(images, source=source)
     if labels is not None:
         if labels.ndim == 2 and labels.shape[1] == 1:
@@ -166,7 +164,8 @@ def _channels_first(images: np.ndarray, source: str) -> np.ndarray:
 
 def _plain_numbers(images: np.ndarray, source: str) -> np.ndarray:
     """The array itself when its type is one that `_as_float` knows; anything else converted or refused."""
-    if images.dtype in (np.uint8, np.uint16, np.bool_):
+    # By kind and size, since files may hold either byte order.
+    if images.dtype.kind == "b" or (images.dtype.kind == "u" and images.dtype.itemsize <= 2):
         return images
     if images.dtype.kind == "f":
         _require_finite(images, source)
@@ -191,9 +190,7 @@ def _require_finite(images: np.ndarray, source: str) -> None:
             finite = np.isfinite(block.astype(np.float32, copy=False)).reshape(len(block), -1).all(axis=1)
         if not finite.all():
             where = f"{source}[{start + int(np.argmin(finite))}]"
-            raise UsageError(
-                f"{where}: holds a value that is not finite (NaN or infinity); leave the picture out"
-            )
+            raise UsageError(f"{where}: holds a value that is not finite (NaN or infinity); leave the picture out")
 
 
 def _as_read(stored: np.ndarray, color: bool | None, at_least: int | None) -> np.ndarray:

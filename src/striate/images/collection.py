@@ -6,12 +6,13 @@ of 80 GB takes the memory of its file names.
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class ImageCollection(ABC):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: SupportsIndex) -> np.ndarray:
         return self.read(self._checked(index))
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -133,9 +134,9 @@ class ImageCollection(ABC):
         view.labels = None if labels is None else as_labels(labels, n_images=len(self))
         return view
 
-    def _checked(self, index: int) -> int:
+    def _checked(self, index: SupportsIndex) -> int:
         """An index as a non-negative int; Python's IndexError beyond the ends, so that loops stop."""
-        position = int(index)
+        position = operator.index(index)
         if not -len(self) <= position < len(self):
             raise IndexError(f"picture {position} of a collection of {len(self)}")
         return position % len(self)
@@ -263,9 +264,7 @@ def _as_label(value: Any, index: int, source: str) -> str:
         return str(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    raise UsageError(
-        f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label a picture"
-    )
+    raise UsageError(f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label a picture")
 
 
 def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | Non
     shown = printable(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             image_key = next((key for key in IMAGE_KEYS if key in keys), None)
             if image_key is None:
                 found = ", ".join(printable(key) for key in keys) or "nothing"

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from striate.errors import StriateError, UnreadableImage, UsageError
+from striate.images import ImageCollection, ImageFolder, Skipped, as_images, fit_to_canvas, stream
+
+
+class Generated(ImageCollection):
+    """Pictures that exist only while they are read; picture i is filled with i."""
+
+    def __init__(self, n: int, *, side: int = 4, unreadable: frozenset[int] = frozenset()) -> None:
+        self.names = [f"picture {index}" for index in range(n)]
+        self._side, self._unreadable = side, unreadable
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        if index in self._unreadable:
+            raise UnreadableImage(self.names[index], "is damaged")
+        return np.full((1, self._side, self._side), index, np.float32)
+
+    def size_of(self, index: int) -> tuple[int, int, int]:
+        return self._side, self._side, 1
+
+
+def _same(image: np.ndarray) -> np.ndarray:
+    return image
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), max_size=40))),
+    st.integers(1, 12),
+    st.integers(1, 4),
+)
+def test_order_is_that_of_the_indices(drawn: tuple[int, list[int]], batch_size: int, n_threads: int) -> None:
+    n, indices = drawn
+    batches = list(stream(Generated(n), _same, batch_size=batch_size, indices=indices, n_threads=n_threads))
+    assert [index for chosen, _ in batches for index in chosen] == indices
+    for chosen, batch in batches:
+        assert chosen.dtype == np.int64
+        assert batch.dtype == np.float32
+        np.testing.assert_array_equal(batch[:, 0, 0, 0], chosen)
+    assert all(len(chosen) == batch_size for chosen, _ in batches[:-1])
+
+
+def test_all_pictures_by_default_and_slow_ones_keep_their_place() -> None:
+    def slow_at_first(image: np.ndarray) -> np.ndarray:
+        time.sleep(0.02 if image[0, 0, 0] % 3 == 0 else 0)
+        return image[:, :2, :2] * 2
+
+    batches = list(stream(Generated(10), slow_at_first, batch_size=4, n_threads=3))
+    np.testing.assert_array_equal(np.concatenate([chosen for chosen, _ in batches]), np.arange(10))
+    np.testing.assert_array_equal(np.concatenate([batch for _, batch in batches])[:, 0, 0, 0], 2 * np.arange(10))
+
+
+def test_batches_are_arrays_of_their_own() -> None:
+    first, second = (batch for _, batch in stream(Generated(4), _same, batch_size=2, n_threads=1))
+    first += 100
+    assert second.max() == 3
+
+
+def test_unreadable_pictures_are_left_out_and_listed() -> None:
+    skipped: list[Skipped] = []
+    unreadable = frozenset({0, 3, 4})
+    batches = list(stream(Generated(8, unreadable=unreadable), _same, batch_size=2, n_threads=2, skipped=skipped))
+    assert [chosen.tolist() for chosen, _ in batches] == [[1, 2], [5, 6], [7]]
+    assert skipped == [Skipped(f"picture {index}", "is damaged") for index in (0, 3, 4)]
+
+
+def test_exactly_half_may_be_unreadable() -> None:
+    assert len(list(stream(Generated(4, unreadable=frozenset({1, 2})), _same, batch_size=4))) == 1
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_more_than_half_unreadable_is_an_error_at_the_end(listed: bool) -> None:
+    earlier = Skipped("of another stream", "too")
+    skipped = [earlier] if listed else None
+    images = Generated(5, unreadable=frozenset({1, 2, 4}))
+    batches = stream(images, _same, batch_size=1, skipped=skipped)
+    assert [next(batches)[0].item() for _ in range(2)] == [0, 3]
+    with pytest.raises(StriateError, match="3 of 5 pictures could not be read, the first is picture 1: is damaged"):
+        next(batches)
+    assert skipped is None or [entry.name for entry in skipped[1:]] == ["picture 1", "picture 2", "picture 4"]
+
+
+def test_errors_of_prepare_reach_the_caller() -> None:
+    def fail(image: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(stream(Generated(3), fail, batch_size=2))
+
+
+def test_shapes_must_agree() -> None:
+    def grow(image: np.ndarray) -> np.ndarray:
+        return np.zeros((1, 1 + int(image[0, 0, 0]) // 2, 1))
+
+    with pytest.raises(UsageError, match=r"picture 2: .*\(1, 2, 1\).*\(1, 1, 1\)"):
+        list(stream(Generated(4), grow, batch_size=2))
+
+
+def test_wrong_arguments_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="batch_size is 0"):
+        stream(Generated(3), _same, batch_size=0)
+    for indices in ([3], [-1]):
+        with pytest.raises(UsageError, match="0 to 2"):
+            stream(Generated(3), _same, batch_size=1, indices=indices)
+    assert list(stream(Generated(3), _same, batch_size=1, indices=[])) == []
+
+
+def test_threads_end_when_the_caller_stops() -> None:
+    before = threading.active_count()
+    batches = stream(Generated(1000), _same, batch_size=2, n_threads=2)
+    next(batches)
+    assert isinstance(batches, Iterator)
+    batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_memory_is_a_few_batches_however_many_pictures() -> None:
+    side, batch_size = 64, 16
+    batch_bytes = batch_size * side * side * 4
+
+    def peak(n: int) -> int:
+        images = Generated(n, side=side)
+        tracemalloc.start()
+        for _, batch in stream(images, _same, batch_size=batch_size, n_threads=2):
+            # A slow consumer: the threads read ahead as far as they may.
+            time.sleep(0.001)
+            del batch
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    few, many = peak(4 * batch_size), peak(40 * batch_size)
+    # The batch that is worked on or filled, one batch ahead of it, and what the threads are at.
+    assert few < 4 * batch_bytes
+    assert many < 4 * batch_bytes
+
+
+def test_a_folder_with_a_broken_picture(tmp_path: Path, rng: np.random.Generator) -> None:
+    for number in range(6):
+        height, width = rng.integers(20, 90, 2)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / f"{number}.jpg")
+    (tmp_path / "2.jpg").write_text("not a picture")
+    skipped: list[Skipped] = []
+    folder = ImageFolder(tmp_path)
+    options = {"color": False, "at_least": 32}
+
+    def canvas(image: np.ndarray) -> np.ndarray:
+        return fit_to_canvas(image, (32, 32))[0]
+
+    ((chosen, batch),) = stream(folder, canvas, batch_size=10, skipped=skipped, **options)  # type: ignore[arg-type]
+    assert chosen.tolist() == [0, 1, 3, 4, 5]
+    assert [entry.name for entry in skipped] == ["2.jpg"]
+    for index, image in zip(chosen, batch, strict=True):
+        np.testing.assert_array_equal(image, canvas(folder.read(int(index), color=False, at_least=32)))
+
+
+def test_uint8_arrays_become_fractions() -> None:
+    images = as_images(np.arange(0, 250, dtype=np.uint8).reshape(10, 5, 5))
+    ((_, batch),) = stream(images, _same, batch_size=10)
+    np.testing.assert_array_equal(batch.ravel(), np.arange(250, dtype=np.float32) / np.float32(255))
