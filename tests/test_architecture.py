@@ -91,9 +91,7 @@ def test_a_folder_imports_only_from_those_above_it() -> None:
 
 def test_the_base_imports_no_folder() -> None:
     base_files = {f"{name}.py" for name in BASE}
-    wrong = [
-        found for found in IMPORTS if found.file in base_files and found.parts[:1] and found.parts[0] in ORDER
-    ]
+    wrong = [found for found in IMPORTS if found.file in base_files and found.parts[:1] and found.parts[0] in ORDER]
     fail_if_any(wrong, "base modules know nothing of the folders")
 
 
@@ -102,9 +100,7 @@ def test_folders_name_the_folder_they_mean() -> None:
     wrong = [
         found
         for found in IMPORTS
-        if found.folder not in ("", *FACES)
-        and found.parts
-        and found.parts[0] not in (*ORDER, *BASE, "__version__")
+        if found.folder not in ("", *FACES) and found.parts and found.parts[0] not in (*ORDER, *BASE, "__version__")
     ]
     fail_if_any(wrong, "import from the folder, not from striate")
 

@@ -98,9 +98,7 @@ def test_due(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not checkpoint.due()
 
 
-def test_remove_takes_everything_and_the_fingerprint_last(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remove_takes_everything_and_the_fingerprint_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = Checkpoint(folder, FINGERPRINT)
     checkpoint.save("psd", {}, {})
     checkpoint.path("maps.npy").touch()

@@ -77,9 +77,7 @@ TYPES = st.sampled_from(
 @given(
     arrays=st.dictionaries(
         st.text(min_size=1, max_size=8).filter(lambda name: name != "__metadata__" and name.isprintable()),
-        TYPES.flatmap(
-            lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
-        ),
+        TYPES.flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))),
         max_size=4,
     ),
     header=st.dictionaries(
@@ -291,9 +289,7 @@ while True:
 
 
 @pytest.mark.parametrize("n_kills", [5, pytest.param(60, marks=pytest.mark.slow)])
-def test_kills_while_writing_leave_a_whole_file(
-    tmp_path: Path, rng: np.random.Generator, n_kills: int
-) -> None:
+def test_kills_while_writing_leave_a_whole_file(tmp_path: Path, rng: np.random.Generator, n_kills: int) -> None:
     path = tmp_path / "m"
     for _ in range(n_kills):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)

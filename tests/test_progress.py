@@ -22,9 +22,7 @@ def shown(on: Console) -> str:
 
 
 @pytest.mark.parametrize("progress", [Progress(), RichProgress(quiet=True)], ids=["default", "quiet"])
-def test_nothing_is_shown_but_everything_is_recorded(
-    progress: Progress, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_shown_but_everything_is_recorded(progress: Progress, capfd: pytest.CaptureFixture[str]) -> None:
     with progress.phase("outer") as outer:
         with progress.phase("inner", total=3, unit="batches") as inner:
             inner.advance()

@@ -28,9 +28,7 @@ def core_packages() -> list[str]:
         found[name] = found.get(name, set()) | extras
         for text in metadata.requires(name) or []:
             requirement = Requirement(text)
-            if requirement.marker is None or any(
-                requirement.marker.evaluate({"extra": extra}) for extra in extras
-            ):
+            if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
                 waiting.append(requirement)
     return sorted(found)
 

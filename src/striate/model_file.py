@@ -89,9 +89,7 @@ def write(
         file.write(content)
 
 
-def read(
-    path: str | os.PathLike[str], *, kind: str | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write` wrote.
 
     Parameters
@@ -186,9 +184,7 @@ def _read_text(file: BinaryIO, path: str | os.PathLike[str]) -> _Text:
             f"{path} claims a header of {length:,} bytes, more than is possible; get a fresh copy of it"
         )
     if len(start) < 9 or length > size - 8:
-        raise ModelFileError(
-            f"{path} is cut off: its {size:,} bytes end inside the header; get a fresh copy of it"
-        )
+        raise ModelFileError(f"{path} is cut off: its {size:,} bytes end inside the header; get a fresh copy of it")
     raw = start + file.read(length - 1)
     try:
         entries = json.loads(raw[8:])
@@ -246,14 +242,10 @@ def _check_layout(entries: dict[str, Any], n_bytes: int, path: str | os.PathLike
             f"{path} is cut off: {wanted - n_bytes:,} bytes of its arrays are missing; get a fresh copy of it"
         )
     if wanted < n_bytes:
-        raise ModelFileError(
-            f"{path} has {n_bytes - wanted:,} bytes too many at its end; get a fresh copy of it"
-        )
+        raise ModelFileError(f"{path} has {n_bytes - wanted:,} bytes too many at its end; get a fresh copy of it")
 
 
-def _verify(
-    text: _Text, rest: Iterable[bytes | memoryview], path: str | os.PathLike[str], kind: str | None
-) -> None:
+def _verify(text: _Text, rest: Iterable[bytes | memoryview], path: str | os.PathLike[str], kind: str | None) -> None:
     position = _position_of_checksum(text.raw, text.checksum)
     zeroed = bytearray(text.raw)
     zeroed[position : position + len(_NO_CHECKSUM)] = _NO_CHECKSUM.encode()
@@ -267,6 +259,4 @@ def _verify(
 
 
 def _refuse_damaged(path: str | os.PathLike[str]) -> NoReturn:
-    raise ModelFileError(
-        f"{path} is damaged: its content does not match its checksum; get a fresh copy of it"
-    )
+    raise ModelFileError(f"{path} is damaged: its content does not match its checksum; get a fresh copy of it")

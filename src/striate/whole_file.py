@@ -94,11 +94,7 @@ def _explained(error: OSError, path: str | os.PathLike[str]) -> StriateError:
         return UsageError(f"cannot write {name}: it is a folder; give the name of a file")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         folder = os.path.dirname(name) or "."
-        return UsageError(
-            f"cannot write {name}: there is no folder {folder}; create it, or choose another place"
-        )
+        return UsageError(f"cannot write {name}: there is no folder {folder}; create it, or choose another place")
     if isinstance(error, PermissionError):
         return UsageError(f"cannot write {name}: permission denied; choose a place that you may write to")
-    return StriateError(
-        f"cannot write {name}: {error.strerror or error}; whatever was there before is unchanged"
-    )
+    return StriateError(f"cannot write {name}: {error.strerror or error}; whatever was there before is unchanged")

@@ -152,9 +152,7 @@ def test_a_wrong_command_line_is_one_line(command: list[str], arguments: list[st
         ("kept", 130, "interrupted; train --resume goes on"),
     ],
 )
-def test_an_error_is_one_line_and_an_exit_code(
-    command: list[str], error: str, exit_code: int, line: str
-) -> None:
+def test_an_error_is_one_line_and_an_exit_code(command: list[str], error: str, exit_code: int, line: str) -> None:
     result = run(command, "demo", "--fail", error)
     assert (result.returncode, result.stdout, result.stderr) == (exit_code, "", f"striate: {line}\n")
 
@@ -177,9 +175,7 @@ def test_a_command_that_is_missing_altogether(command: list[str]) -> None:
 
 
 def test_control_c_is_one_line(command: list[str]) -> None:
-    process = subprocess.Popen(
-        [*command, "demo", "--wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*command, "demo", "--wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
@@ -217,9 +213,7 @@ def test_a_command_may_have_commands(command: list[str]) -> None:
 
 
 def test_a_reader_that_leaves_early(command: list[str]) -> None:
-    process = subprocess.Popen(
-        [*command, "demo", "--many"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*command, "demo", "--many"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()

@@ -86,9 +86,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
-    cls=LazyCommands, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=LazyCommands, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 @app.callback()
