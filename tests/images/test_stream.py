@@ -93,6 +93,17 @@ def test_more_than_half_unreadable_is_an_error_at_the_end(listed: bool) -> None:
     assert skipped is None or [entry.name for entry in skipped[1:]] == ["picture 1", "picture 2", "picture 4"]
 
 
+def test_a_stream_that_was_left_goes_on_from_start() -> None:
+    images = Generated(9, unreadable=frozenset({1, 5}))
+    skipped: list[Skipped] = []
+    before = list(stream(images, _same, batch_size=2, skipped=skipped))
+    earlier = [Skipped("picture 1", "is damaged")]  # among the four pictures before `start`
+    again = list(stream(images, _same, batch_size=2, indices=range(9), start=4, skipped=earlier))
+    assert [chosen.tolist() for chosen, _ in before] == [[0, 2], [3, 4], [6, 7], [8]]
+    assert [chosen.tolist() for chosen, _ in again] == [[4, 6], [7, 8]]
+    assert earlier == skipped
+
+
 def test_errors_of_prepare_reach_the_caller() -> None:
     def fail(image: np.ndarray) -> np.ndarray:
         raise ZeroDivisionError
