@@ -75,9 +75,7 @@ def test_color_on_request(tmp_path: Path, rgb: np.ndarray) -> None:
     grey_path = _saved(tmp_path, Image.fromarray(rgb[..., 0]), "grey.png")
     assert read_image(grey_path).shape == (1, HEIGHT, WIDTH)
     assert image_size(grey_path) == (HEIGHT, WIDTH, 1)
-    np.testing.assert_array_equal(
-        read_image(grey_path, color=True), np.repeat(_floats(rgb[..., 0]), 3, axis=0)
-    )
+    np.testing.assert_array_equal(read_image(grey_path, color=True), np.repeat(_floats(rgb[..., 0]), 3, axis=0))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -97,9 +95,7 @@ def test_exif_orientation(tmp_path: Path, rgb: np.ndarray, name: str, orientatio
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options: dict[str, Any] = (
-        {"lossless": True} if name == "a.webp" else {"quality": 97} if name == "a.jpg" else {}
-    )
+    options: dict[str, Any] = {"lossless": True} if name == "a.webp" else {"quality": 97} if name == "a.jpg" else {}
     path = _saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif, **options)
     decoded = read_image(path)
     np.testing.assert_allclose(decoded, _floats(rgb), atol=0.03 if name == "a.jpg" else 0)
@@ -255,9 +251,7 @@ def test_eight_by_eight(tmp_path: Path, name: str) -> None:
 def test_at_least_is_kept(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, at_least: int, mode: str
 ) -> None:
-    path = tmp_path_factory.mktemp("at_least") / (
-        "a.tif" if mode == "F" else "a.png" if mode == "LA" else "a.jpg"
-    )
+    path = tmp_path_factory.mktemp("at_least") / ("a.tif" if mode == "F" else "a.png" if mode == "LA" else "a.jpg")
     Image.new(mode, (width, height)).save(path)
     reduced = read_image(path, at_least=at_least)
     longer = max(reduced.shape[1:])

@@ -7,9 +7,7 @@ import pytest
 from striate.images import printable
 
 
-@pytest.mark.parametrize(
-    "name", ["photo 1.jpg", "фото/çà.png", "画像.webp", "صورة.gif", "C:\\bilder\\a.bmp", ""]
-)
+@pytest.mark.parametrize("name", ["photo 1.jpg", "фото/çà.png", "画像.webp", "صورة.gif", "C:\\bilder\\a.bmp", ""])
 def test_names_in_every_script_stay(name: str) -> None:
     assert printable(name) == name
 

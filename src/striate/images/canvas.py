@@ -56,14 +56,10 @@ def fit_to_canvas(
     recognition?, ICCV 2009, section 3 (longer side to 151 pixels, zero padding).
     """
     if image.ndim != 3 or 0 in image.shape:
-        raise UsageError(
-            f"a picture of shape {image.shape} does not fit a canvas: give (channels, height, width)"
-        )
+        raise UsageError(f"a picture of shape {image.shape} does not fit a canvas: give (channels, height, width)")
     canvas_height, canvas_width = size
     if canvas_height < 1 or canvas_width < 1:
-        raise UsageError(
-            f"a canvas of {canvas_height}×{canvas_width} is empty: give sides of at least 1 pixel"
-        )
+        raise UsageError(f"a canvas of {canvas_height}×{canvas_width} is empty: give sides of at least 1 pixel")
 
     n_channels, height, width = image.shape
     scale = min(canvas_height / height, canvas_width / width)

@@ -172,10 +172,7 @@ def _deep_grey(picture: Image.Image) -> np.ndarray:
 
 def _white_is_zero(picture: Image.Image) -> bool:
     """Whether a TIFF stores its negative; Pillow inverts that for 8 bits, not for 16."""
-    return (
-        isinstance(picture, TiffImagePlugin.TiffImageFile)
-        and picture.tag_v2.get(_PHOTOMETRIC_INTERPRETATION) == 0
-    )
+    return isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _eight_bits(picture: Image.Image, at_least: int | None) -> np.ndarray:

@@ -198,9 +198,7 @@ class _Scan:
             self.notes.append(f"{shown}: sub-folders without pictures are no classes: {_some(empty)}")
         if n_classes == 1 and not n_loose and all(name.count("/") > 1 for name in self.names):
             inner = printable(root / self.names[0].partition("/")[0])
-            self.notes.append(
-                f"{shown}: all pictures lie below one sub-folder; give {inner} if the classes are in it"
-            )
+            self.notes.append(f"{shown}: all pictures lie below one sub-folder; give {inner} if the classes are in it")
         if self._n_folders_skipped:
             n_links = self._n_folders_skipped
             self.notes.append(f"{shown}: {n_links} links to folders that were read already were not followed")

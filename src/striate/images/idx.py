@@ -132,9 +132,7 @@ def _is_gzip(path: Path) -> bool:
 def _read_header(file: BinaryIO, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= 4:
-        raise UsageError(
-            f"{printable(path)}: is not an idx file, it begins with {magic.hex(' ') or 'nothing'}"
-        )
+        raise UsageError(f"{printable(path)}: is not an idx file, it begins with {magic.hex(' ') or 'nothing'}")
     n_dimensions = magic[3]
     sizes = file.read(4 * n_dimensions)
     if len(sizes) < 4 * n_dimensions:

@@ -55,9 +55,7 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | Non
             image_key = next((key for key in IMAGE_KEYS if key in keys), None)
             if image_key is None:
                 found = ", ".join(printable(key) for key in keys) or "nothing"
-                raise UsageError(
-                    f"{shown}: holds {found}; call the array of images {' or '.join(IMAGE_KEYS)}"
-                )
+                raise UsageError(f"{shown}: holds {found}; call the array of images {' or '.join(IMAGE_KEYS)}")
             label_key = next((key for key in LABEL_KEYS if key in keys), None)
             images = _read_member(archive, image_key, shown)
             labels = None if label_key is None else _read_member(archive, label_key, shown)
