@@ -97,9 +97,7 @@ def test_restart_and_strong_convexity_make_it_fast(rng: np.random.Generator) -> 
 
     def reached(steps: int, prediction: float) -> np.ndarray:
         start = np.zeros_like(target)
-        codes = fista(
-            patches, dictionary, 1.0, steps=steps, start=start, prediction=prediction, target=target
-        )
+        codes = fista(patches, dictionary, 1.0, steps=steps, start=start, prediction=prediction, target=target)
         return energy(patches, codes, dictionary, 1.0, prediction=prediction, target=target)
 
     def excess(steps: int, prediction: float) -> float:
