@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from striate import experiments
 from striate.errors import StriateError, UsageError
-from striate.experiments import EXPERIMENTS, Experiment, load_experiment
+from striate.experiments import EXPERIMENTS, Experiment, load_experiment, run_experiment
 
 Make = Callable[..., Experiment]
 
@@ -46,6 +48,14 @@ def test_units_that_cannot_be_told_apart_or_kept_are_refused(
 def test_there_are_two_scales(make_experiment: Make) -> None:
     with pytest.raises(UsageError, match="no scale 'medium'; use quick or full"):
         make_experiment().units("medium")  # type: ignore[arg-type]
+
+
+def test_the_example_in_the_folder_s_readme_runs(make_experiment: Make, tmp_path: Path) -> None:
+    readme = Path(experiments.__path__[0], "README.md").read_text("utf-8")
+    example = readme.split("```python\n")[1].split("```")[0]
+    record = run_experiment(make_experiment(text=example), results=tmp_path / "results").record
+    assert [figure["verdict"] for figure in record["figures"]] == ["met", "met", "shape"]
+    assert [figure["n"] for figure in record["figures"]] == [3, 3, 1]
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -245,12 +246,13 @@ def test_numpy_values_are_kept_as_numbers(make_experiment: Make, results: Path) 
 def test_missing_data_is_named_before_anything_runs(
     make_experiment: Make, diary: Diary, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets: Any = pytest.importorskip("striate.images.datasets")
+    datasets: Any = ModuleType("striate.images.datasets")
+    monkeypatch.setitem(sys.modules, "striate.images.datasets", datasets)
 
     def absent(name: str) -> Path:
         raise UsageError(f"the data set {name} is not here; get it with `striate data get {name}`")
 
-    monkeypatch.setattr(datasets, "data_folder", absent)
+    datasets.data_folder = absent
     experiment = make_experiment({'"full": ()': '"full": ("mnist",)'})
     with pytest.raises(UsageError, match="toy at scale full: the data set mnist is not here; get it with"):
         run_experiment(experiment, results=results)
@@ -258,7 +260,7 @@ def test_missing_data_is_named_before_anything_runs(
 
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "a.gz").write_bytes(b"1")
-    monkeypatch.setattr(datasets, "data_folder", lambda name: tmp_path / name)
+    datasets.data_folder = lambda name: tmp_path / name
     run = run_experiment(experiment, results=tmp_path / "full")
     assert set(run.record["data"]) == {"mnist"}
     n_runs = len(diary())

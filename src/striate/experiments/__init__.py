@@ -17,7 +17,7 @@ from striate.experiments.provenance import current_provenance
 from striate.experiments.results import NotRunError, Results
 from striate.experiments.runner import Run, run_experiment
 from striate.experiments.tables import cells_of, rewrite_tables
-from striate.experiments.unit import Context, Unit
+from striate.experiments.unit import Context, Settings, Unit
 
 __all__ = [
     "EXPERIMENTS",
@@ -29,6 +29,7 @@ __all__ = [
     "Scale",
     "Unit",
     "Context",
+    "Settings",
     "Results",
     "NotRunError",
     "Figure",

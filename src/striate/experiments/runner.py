@@ -196,12 +196,12 @@ def _refuse_to_overwrite(target: Path, scale: Scale) -> None:
 def _data_folders(experiment: Experiment, scale: Scale) -> dict[str, Path]:
     if not experiment.data[scale]:
         return {}
-    from striate.images import datasets
+    from striate.images.datasets import data_folder
 
     folders = {}
     for name in experiment.data[scale]:
         try:
-            folders[name] = Path(datasets.data_folder(name))
+            folders[name] = Path(data_folder(name))
         except UsageError as error:
             raise UsageError(f"{experiment.name} at scale {scale}: {error}") from error
     return folders
