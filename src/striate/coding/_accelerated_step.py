@@ -25,10 +25,19 @@ def _compile(real: str) -> Callable[..., None]:
     from numba import njit  # takes 0.3 s: only who infers codes pays
 
     arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [real] * 4 + ["float64"]
+
     # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
-    compile_for = njit(f"void({', '.join(arguments)})", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-    compiled: Callable[..., None] = compile_for(_step)
-    return compiled
+    def compiled(*, cache: bool) -> Callable[..., None]:
+        compile_for = njit(
+            f"void({', '.join(arguments)})", cache=cache, nogil=True, fastmath={"reassoc", "contract", "nsz"}
+        )
+        kernel: Callable[..., None] = compile_for(_step)
+        return kernel
+
+    try:
+        return compiled(cache=True)
+    except RuntimeError:  # neither the package's folder nor the user's cache is writable
+        return compiled(cache=False)
 
 
 def _step(
