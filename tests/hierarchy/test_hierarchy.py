@@ -26,9 +26,7 @@ def with_random_filters(notation: str, n_channels: int, seed: int = 0) -> Hierar
             fan_in = layer.fan_in or n_maps
             table = None
             if layer.fan_in is not None:
-                table = np.stack(
-                    [np.sort(rng.choice(n_maps, fan_in, replace=False)) for _ in range(layer.n_maps)]
-                )
+                table = np.stack([np.sort(rng.choice(n_maps, fan_in, replace=False)) for _ in range(layer.n_maps)])
             filters = 0.1 * rng.standard_normal((layer.n_maps, fan_in, *layer.size), dtype=np.float32)
             n_maps = layer.n_maps
             layer = layer.with_filters(filters, table=table)

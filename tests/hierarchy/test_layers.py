@@ -55,17 +55,11 @@ def test_filter_bank_is_correlation_then_tanh(
 ) -> None:
     rng = np.random.default_rng(seed)
     fan_in = int(rng.integers(1, n_inputs + 1)) if sparse else n_inputs
-    table = (
-        np.stack([np.sort(rng.choice(n_inputs, fan_in, replace=False)) for _ in range(n_maps)])
-        if sparse
-        else None
-    )
+    table = np.stack([np.sort(rng.choice(n_inputs, fan_in, replace=False)) for _ in range(n_maps)]) if sparse else None
     filters = 0.3 * rng.standard_normal((n_maps, fan_in, *size), dtype=np.float32)
     bias, gain = rng.standard_normal((2, n_maps), dtype=np.float32)
     images = rng.standard_normal((n, n_inputs, size[0] + extra[0], size[1] + extra[1]), dtype=np.float32)
-    bank = FilterBank(n_maps, size, fan_in if sparse else None).with_filters(
-        filters, bias=bias, gain=gain, table=table
-    )
+    bank = FilterBank(n_maps, size, fan_in if sparse else None).with_filters(filters, bias=bias, gain=gain, table=table)
     expected = gain[:, None, None] * np.tanh(correlate(images, filters, table) + bias[:, None, None])
     np.testing.assert_allclose(run(bank, images), expected, atol=2e-5)
 
@@ -174,9 +168,7 @@ def test_normalization_agrees_with_that_of_images(rng: np.random.Generator) -> N
 @pytest.mark.parametrize(("how", "reduce"), [("average", np.mean), ("max", np.max)])
 @pytest.mark.parametrize(("size", "stride"), [(1, 1), (2, 2), (3, 2), (5, 3), (7, 9)])
 @pytest.mark.parametrize("n", [1, 3])
-def test_pooling_by_hand(
-    rng: np.random.Generator, how: str, reduce: object, size: int, stride: int, n: int
-) -> None:
+def test_pooling_by_hand(rng: np.random.Generator, how: str, reduce: object, size: int, stride: int, n: int) -> None:
     images = rng.standard_normal((n, 2, 11, 14), dtype=np.float32)
     pooled = run(Pooling(how, size, stride), images)  # type: ignore[arg-type]
     for i in range(pooled.shape[2]):

@@ -106,9 +106,7 @@ def extract_features(
     written.done = len(chosen)
     if checkpoint is not None:
         written.save(checkpoint, file, rows)
-    return Features(
-        rows[: len(written.positions)], np.array(written.positions, dtype=np.int64), written.skipped
-    )
+    return Features(rows[: len(written.positions)], np.array(written.positions, dtype=np.int64), written.skipped)
 
 
 def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.float32]:

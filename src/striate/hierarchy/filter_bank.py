@@ -86,9 +86,7 @@ class FilterBank:
     def notation(self) -> str:
         """In the papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` sees 16 maps each; ``S`` marks shrinkage."""
         seen = "" if self.fan_in is None else f":{self.fan_in}"
-        return (
-            f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{'S' if self.nonlinearity == 'shrink' else ''}"
-        )
+        return f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{'S' if self.nonlinearity == 'shrink' else ''}"
 
     def output_shape(self, shape: Shape) -> Shape:
         """``(n_maps, height, width)`` that come out for the same that go in."""
@@ -125,15 +123,11 @@ class FilterBank:
         float32 (n_maps, new_height, new_width, n_images)
         """
         if self.filters is None:
-            raise UsageError(
-                f"{self.notation} has no filters yet: learn them, or give them, before applying it."
-            )
+            raise UsageError(f"{self.notation} has no filters yet: learn them, or give them, before applying it.")
         n_inputs, height, width, n_images = maps.shape
         _, new_height, new_width = self.output_shape((n_inputs, height, width))
         if self.table is None and n_inputs != self.filters.shape[1]:
-            raise UsageError(
-                f"{self.notation} was made for {self.filters.shape[1]} maps, but {n_inputs} come in."
-            )
+            raise UsageError(f"{self.notation} was made for {self.filters.shape[1]} maps, but {n_inputs} come in.")
         kernel_height, kernel_width = self.size
         maps = np.ascontiguousarray(maps, dtype=np.float32)
         steps = maps.strides
@@ -218,16 +212,12 @@ def connection_sets(
     int64 (n_sets, fan_in), ascending in each row
     """
     if not 1 <= fan_in <= n_inputs:
-        raise UsageError(
-            f"each map can see 1 to {n_inputs} of the {n_inputs} maps that come in, not {fan_in}."
-        )
+        raise UsageError(f"each map can see 1 to {n_inputs} of the {n_inputs} maps that come in, not {fan_in}.")
     rng = np.random.default_rng(random_state)
     uses = np.zeros(n_inputs)
     sets = np.empty((n_sets, fan_in), dtype=np.int64)
     for chosen in sets:
-        chosen[:] = np.sort(
-            np.argsort(uses + rng.random(n_inputs))[:fan_in]
-        )  # least used first, ties at random
+        chosen[:] = np.sort(np.argsort(uses + rng.random(n_inputs))[:fan_in])  # least used first, ties at random
         uses[chosen] += 1
     return sets
 
@@ -244,9 +234,7 @@ def _plan(
         return [(np.arange(fan_in), np.arange(n_maps), np.ascontiguousarray(filters.reshape(n_maps, -1)))]
     seen_by: dict[tuple[int, ...], list[int]] = {}
     for source in np.unique(table):
-        seen_by.setdefault(tuple(np.flatnonzero((table == source).any(axis=1)).tolist()), []).append(
-            int(source)
-        )
+        seen_by.setdefault(tuple(np.flatnonzero((table == source).any(axis=1)).tolist()), []).append(int(source))
     products = []
     for outputs, sources in seen_by.items():
         rows = np.array(outputs)

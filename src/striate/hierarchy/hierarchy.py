@@ -137,8 +137,6 @@ class Hierarchy:
         layers = []
         for number, layer_header in enumerate(header["layers"]):
             prefix = f"{number}."
-            own = {
-                name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
-            }
+            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             layers.append(LAYERS[layer_header["kind"]].from_state(own, layer_header))
         return cls(layers)

@@ -71,8 +71,6 @@ class LocalContrastNormalization:
         return {}, {"size": self.size}
 
     @classmethod
-    def from_state(
-        cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
-    ) -> LocalContrastNormalization:
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> LocalContrastNormalization:
         """The inverse of `to_state`."""
         return cls(size=header["size"])

@@ -36,9 +36,7 @@ class Pooling:
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.stride < 1:
-            raise UsageError(
-                f"pooling needs a size and a stride of at least 1, not {self.size} and {self.stride}."
-            )
+            raise UsageError(f"pooling needs a size and a stride of at least 1, not {self.size} and {self.stride}.")
 
     @property
     def notation(self) -> str:

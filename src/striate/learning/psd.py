@@ -180,7 +180,7 @@ class PSD(PatchLearner):
         schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
         budget = min(self.max_batches, self.max_epochs * schedule.batches_per_epoch)
 
-        with (progress or Progress()).phase("learning filters", total=budget, unit="batches") as phase:
+        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
             phase.advance(self.n_batches_)
             for rows in schedule.batches(self.n_batches_, budget):
                 if self._has_converged():

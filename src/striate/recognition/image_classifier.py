@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,11 @@ from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_feature
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
 from striate.progress import Progress
 from striate.recognition.logistic_regression import LogisticRegression
-from striate.recognition.presets import Choice, choose, describe
 from striate.recognition.rejection import ConformalRejection
 from striate.recognition.splits import draw_fraction
+
+if TYPE_CHECKING:
+    from striate.recognition.presets import Choice
 
 KIND = "image_classifier"
 # Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
@@ -161,9 +163,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         images = as_images(images, labels)
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
-        features = self.extract(
-            labeled, name="features of training images", checkpoint=checkpoint, progress=progress
-        )
+        features = self.extract(labeled, name="features of training images", checkpoint=checkpoint, progress=progress)
         self.record_.skipped += features.skipped
         kept = labeled.subset(features.positions)
         return self.fit_classifier(features.rows, kept.labels or [], progress=progress)
@@ -231,7 +231,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         labels : sequence of str (n,)
         """
         labels = np.asarray(labels)
-        self._check_classes(labels)
+        check_classes(labels)
         rows = np.arange(len(labels))
         held_out = rows[:0]
         if self.unknown is not None:
@@ -274,9 +274,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.rejection_ is None:
-            raise UsageError(
-                'this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).'
-            )
+            raise UsageError('this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).')
         return self.rejection_.is_unknown(self.decision_function(images))
 
     def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
@@ -292,9 +290,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         logits = self.classifier_.decision_function(features)
         probabilities = self.classifier_.predict_proba(features)
-        unknown = (
-            np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
-        )
+        unknown = np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :n_top]
         return [
             Prediction(
@@ -354,6 +350,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         return classifier
 
     def _choose(self, images: ImageCollection) -> Choice:
+        from striate.recognition.presets import choose, describe
+
         choice = choose(describe(images))
         preprocessing = choice.preprocessing if self.preprocessing == "auto" else self.preprocessing
         if self.architecture == "auto":
@@ -408,20 +406,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             rows.append(self.hierarchy_.transform(np.stack(batch)).reshape(len(batch), -1))
         return np.concatenate(rows)
 
-    @staticmethod
-    def _check_classes(labels: NDArray[Any]) -> None:
-        classes, counts = np.unique(labels, return_counts=True)
-        if len(classes) < 2:
-            raise UsageError(
-                f"all labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
-                "a classifier needs at least two classes, one sub-folder each."
-            )
-        if counts.min() < 2:
-            lonely = classes[counts.argmin()]
-            raise UsageError(
-                f"class {str(lonely)!r} has one readable picture: "
-                "give at least two (one to learn from, one to check with), or leave the class out."
-            )
+
+def check_classes(labels: NDArray[Any]) -> None:
+    """UsageError when a classifier cannot be learned from these labels: one class, or a class with one picture."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise UsageError(
+            f"all labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
+            "a classifier needs at least two classes, one sub-folder each."
+        )
+    if counts.min() < 2:
+        lonely = classes[counts.argmin()]
+        raise UsageError(
+            f"class {str(lonely)!r} has one readable picture: "
+            "give at least two (one to learn from, one to check with), or leave the class out."
+        )
 
 
 _KIND_OF: dict[type, str] = {

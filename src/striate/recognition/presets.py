@@ -88,9 +88,7 @@ def describe(images: ImageCollection) -> Description:
         colored += _is_colored(image)
         plain += _has_plain_ground(image)
     if not sizes or not decoded:
-        raise UsageError(
-            "none of the pictures that were tried can be read: see that the folder holds pictures."
-        )
+        raise UsageError("none of the pictures that were tried can be read: see that the folder holds pictures.")
     labels = images.labels or []
     return Description(
         n_images=len(images),

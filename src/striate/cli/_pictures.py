@@ -1,0 +1,54 @@
+"""Pictures that are named on the command line: files and folders, in batches, the unreadable ones set aside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import StriateError, UnreadableImage, UsageError
+from striate.images import Preprocessing, Skipped, as_images
+from striate.threads import map_ordered
+
+BATCH = 64
+
+
+def each_picture(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> Iterator[tuple[list[str], NDArray[np.float32], list[Skipped]]]:
+    """Names, prepared pictures (n, channels, height, width) and unreadable ones, a batch at a time."""
+    files: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            files += [str(file) for file in as_images(path).paths or ()]
+        elif path.exists():
+            files.append(str(path))
+        else:
+            raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
+
+    def load(file: str) -> NDArray[np.float32] | Skipped:
+        try:
+            return preprocessing(as_images([file]).read(0, **preprocessing.reading))
+        except UnreadableImage as error:
+            return Skipped(file, error.reason)
+
+    for start in range(0, len(files), BATCH):
+        batch = files[start : start + BATCH]
+        loaded = list(map_ordered(load, batch, n_threads=1 if len(batch) == 1 else None))
+        good = [(file, image) for file, image in zip(batch, loaded, strict=True) if not isinstance(image, Skipped)]
+        prepared = np.stack([image for _, image in good]) if good else np.empty((0, *preprocessing.shape), np.float32)
+        yield [file for file, _ in good], prepared, [one for one in loaded if isinstance(one, Skipped)]
+
+
+def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:
+    """Tell about unreadable pictures on standard error; StriateError (exit 1) when that is more than half of them."""
+    from striate.cli._training import describe_skipped
+
+    if not skipped:
+        return
+    sys.stderr.write(describe_skipped(skipped) + "\n")
+    if 2 * len(skipped) > n_all:
+        raise StriateError(f"{len(skipped)} of {n_all} pictures could not be read: see the list above.")

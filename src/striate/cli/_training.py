@@ -1,0 +1,111 @@
+"""What `train` and `demo` share: a run with progress, a model file and a report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import UsageError
+from striate.progress import Progress, RichProgress, peak_memory_bytes
+
+if TYPE_CHECKING:
+    from striate.checkpoint import Checkpoint
+    from striate.images import ImageCollection
+    from striate.recognition import ImageClassifier, Split, TrainingResult
+
+
+class Run:
+    """One training run of the command line: where it writes, since when it runs, what it shows."""
+
+    def __init__(self, out: Path, report: Path | None, *, quiet: bool) -> None:
+        self.out = out
+        self.report = report if report is not None else out.with_suffix(".html")
+        for path in (self.out, self.report):
+            check_writable(path)
+        self.progress: Progress = RichProgress(quiet=quiet)
+        self.started = time.perf_counter()
+
+    def train(
+        self,
+        classifier: ImageClassifier,
+        images: ImageCollection,
+        split: Split,
+        *,
+        title: str,
+        checkpoint: Checkpoint | None = None,
+        **options: Any,
+    ) -> TrainingResult:
+        """Train, measure, write model and report."""
+        from striate.recognition import train_and_evaluate
+        from striate.report import write_training_report
+
+        result = train_and_evaluate(classifier, images, split, checkpoint=checkpoint, progress=self.progress, **options)
+        classifier.save(self.out)
+        with self.progress.phase("report", total=1, unit="files") as phase:
+            write_training_report(
+                self.report,
+                result,
+                title=title,
+                command=this_command(),
+                model=self.out,
+                progress=self.progress,
+                seconds=self.seconds,
+            )
+            phase.advance()
+        return result
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.perf_counter() - self.started
+
+    def summary(self, result: TrainingResult) -> dict[str, Any]:
+        """What every training command says at its end."""
+        return {
+            "model": str(self.out),
+            "report": str(self.report),
+            "classes": len(result.classifier.classes_),
+            "n_train": result.n_train,
+            "n_test": result.test.n_test,
+            "n_unlabeled": result.n_unlabeled,
+            "accuracy": result.test.accuracy,
+            "mean_class_accuracy": result.test.mean_class_accuracy,
+            "false_alarm_rate": result.test.unknown_rate,
+            "seconds": self.seconds,
+            "peak_memory_bytes": peak_memory_bytes(),
+            "skipped": [{"name": one.name, "reason": one.reason} for one in result.skipped],
+        }
+
+
+def describe_skipped(skipped: Sequence[Any], *, at_most: int = 10) -> str:
+    """The pictures that could not be read, a line each; empty when there are none."""
+    from striate.images import printable
+
+    if not skipped:
+        return ""
+    lines = [f"skipped {len(skipped)} picture{'s' if len(skipped) > 1 else ''} that could not be read:"]
+    lines += [f"  {printable(one.name)}: {one.reason}" for one in skipped[:at_most]]
+    if len(skipped) > at_most:
+        lines.append(f"  … and {len(skipped) - at_most} more, listed in the report")
+    return "\n".join(lines)
+
+
+def check_writable(path: Path) -> None:
+    """UsageError now, rather than after minutes of work, when a file cannot be written."""
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file to write.")
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written, there is no folder {folder}: create it, or choose another place.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written, permission denied: choose another place.")
+
+
+def this_command() -> str:
+    """The command line that is running, as a shell would take it."""
+    return shlex.join(["striate", *sys.argv[1:]])

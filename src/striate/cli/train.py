@@ -1,0 +1,156 @@
+"""``striate train FOLDER``: pictures in, a classifier and a report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+
+if TYPE_CHECKING:
+    from striate.checkpoint import Checkpoint
+    from striate.images import ImageCollection
+    from striate.progress import Progress
+
+
+def train(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder with one sub-folder a class; or a CSV of path,label, an .npz, or MNIST's idx files.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The model file to write.", show_default="FOLDER.safetensors, here")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="The report to write.", show_default="beside the model, .html")
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labeled pictures to test on; otherwise a fifth of each class is held out.", show_default=False
+        ),
+    ] = None,
+    train_per_class: Annotated[
+        int | None, typer.Option(min=1, help="Train on so many of each class, test on all others.", show_default=False)
+    ] = None,
+    labels_per_class: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use only so many labels of each class; the other pictures still teach filters."),
+    ] = None,
+    unlabeled: Annotated[
+        Path | None,
+        typer.Option(help="A folder with more pictures, without labels, for the filters.", show_default=False),
+    ] = None,
+    unknown: Annotated[
+        float | None,
+        typer.Option(
+            help="Let the model answer “unknown”, with this rate of false alarms, e.g. 0.05.", show_default=False
+        ),
+    ] = None,
+    learner: Annotated[Literal["psd", "random"], typer.Option(help="Learned or random filters.")] = "psd",
+    architecture: Annotated[
+        str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
+    ] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn features and a classifier from your pictures.
+
+    Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it was
+    killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
+    """
+    from striate.cli._training import Run, describe_skipped
+    from striate.images import as_images
+    from striate.recognition import ImageClassifier, split_images
+
+    run = Run(out if out is not None else Path(f"{folder.resolve().stem}.safetensors"), report, quiet=quiet)
+    images = as_images(folder)
+    split = split_images(
+        images,
+        train_per_class=train_per_class,
+        labels_per_class=labels_per_class,
+        test=test is None,
+        random_state=seed,
+    )
+    classifier = ImageClassifier(architecture=architecture, learner=learner, unknown=unknown, random_state=seed)
+    sources = {"images": images}
+    if test is not None:
+        sources["test"] = as_images(test)
+    if unlabeled is not None:
+        sources["unlabeled"] = as_images(unlabeled)
+    options = {
+        **classifier.get_params(),
+        "preprocessing": "auto",
+        "train_per_class": train_per_class,
+        "labels_per_class": labels_per_class,
+    }
+    checkpoint = _open_checkpoint(run.out, options, sources, resume=resume, progress=run.progress)
+    try:
+        result = run.train(
+            classifier,
+            images,
+            split,
+            title=folder.resolve().name,
+            checkpoint=checkpoint,
+            test_images=sources.get("test"),
+            unlabeled=sources.get("unlabeled"),
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; what was learned is kept in {checkpoint.folder}: add --resume to go on"
+        ) from None
+    checkpoint.remove()
+    summary = run.summary(result)
+    text = (
+        f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out pictures right "
+        f"({result.test.mean_class_accuracy:.1%} mean of {summary['classes']} classes)\n"
+        f"model:  {run.out}\nreport: {run.report}\n{describe_skipped(result.skipped)}"
+    )
+    emit(summary, as_json, text)
+
+
+def _open_checkpoint(
+    out: Path, options: dict[str, Any], sources: dict[str, ImageCollection], *, resume: bool, progress: Progress
+) -> Checkpoint:
+    """The checkpoint of this run: same options, same pictures, same threads."""
+    import striate
+    from striate.checkpoint import Checkpoint
+    from striate.threads import n_threads
+
+    fingerprint = {
+        "striate": striate.__version__,
+        **options,
+        "threads": n_threads(),
+        **{name: fingerprint_of(images) for name, images in sources.items()},
+    }
+    folder = out.with_suffix(".checkpoint")
+    if not resume and folder.exists():
+        progress.message(f"starting afresh: {folder} had an earlier run; --resume goes on with it")
+    return Checkpoint(folder, fingerprint, fresh=not resume)
+
+
+def fingerprint_of(images: ImageCollection) -> str:
+    """A digest of names, labels and, for files, sizes and times: tells whether a collection has changed."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    labels = images.labels or [""] * len(images)
+    for index, (name, label) in enumerate(zip(images.names, labels, strict=True)):
+        path = images.path_of(index)
+        stamp = ""
+        if path is not None:
+            try:
+                status = path.stat()
+                stamp = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                stamp = "missing"
+        digest.update(repr((name, label, stamp)).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""How right a classifier is on pictures whose class is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.images import ImageCollection, Skipped
+from striate.progress import Progress
+from striate.recognition.image_classifier import ImageClassifier, Prediction
+from striate.recognition.metrics import accuracy, confusion_matrix, mean_class_accuracy
+
+
+@dataclass
+class Evaluation:
+    """What was measured.
+
+    Attributes
+    ----------
+    images : ImageCollection
+        The pictures that were tested: labeled, and readable.
+    predictions : list of Prediction
+        In their order.
+    accuracy, mean_class_accuracy : float
+        Of all pictures; mean over classes of the accuracy in each.
+    per_class : dict of str to float
+    confusion : int64 (n_classes, n_classes)
+        Over the classifier's classes, true ones in rows.
+    unknown_rate : float or None
+        Share called unknown; None for a classifier that does not say so.
+    foreign_classes : list of str
+        Classes of the pictures that the classifier does not know: always wrong, and not in `confusion`.
+    skipped : list of Skipped
+    """
+
+    images: ImageCollection
+    predictions: list[Prediction]
+    accuracy: float
+    mean_class_accuracy: float
+    per_class: dict[str, float]
+    confusion: NDArray[np.int64]
+    unknown_rate: float | None = None
+    foreign_classes: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def n_test(self) -> int:
+        """Pictures tested."""
+        return len(self.predictions)
+
+
+def evaluate_classifier(
+    classifier: ImageClassifier, images: ImageCollection, *, progress: Progress | None = None
+) -> Evaluation:
+    """Features, predictions and figures for labeled pictures."""
+    labeled = images.subset(images.labeled)
+    if not len(labeled):
+        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
+    found = classifier.extract(labeled, name="features", progress=progress)
+    evaluation = evaluate_features(classifier, found.rows, labeled.subset(found.positions))
+    evaluation.skipped = found.skipped
+    return evaluation
+
+
+def evaluate_features(
+    classifier: ImageClassifier, features: NDArray[np.float32], images: ImageCollection
+) -> Evaluation:
+    """`evaluate_classifier` for features (n_images, n_features) that are already there."""
+    predictions = classifier.classify_features(features, list(images.names))
+    labels = np.asarray(images.labels)
+    predicted = np.array([prediction.label for prediction in predictions])
+    known = np.isin(labels, classifier.classes_)
+    rejects = classifier.rejection_ is not None
+    return Evaluation(
+        images=images,
+        predictions=predictions,
+        accuracy=accuracy(labels, predicted),
+        mean_class_accuracy=mean_class_accuracy(labels, predicted),
+        per_class={str(name): float(np.mean(predicted[labels == name] == name)) for name in np.unique(labels)},
+        confusion=confusion_matrix(labels[known], predicted[known], classifier.classes_),
+        unknown_rate=float(np.mean([prediction.unknown for prediction in predictions])) if rejects else None,
+        foreign_classes=sorted(set(labels[~known].tolist())),
+    )

@@ -1,0 +1,233 @@
+"""A whole run: split the pictures, learn, measure on what was held out, compare with raw pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
+from striate.hierarchy import Features, extract_features, small_pixels
+from striate.images import ImageCollection, Skipped
+from striate.progress import Progress
+from striate.recognition.evaluation import Evaluation, evaluate_features
+from striate.recognition.image_classifier import ImageClassifier, check_classes
+from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
+from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
+
+# The learning curve's pictures: its fits share one matrix of n × n.
+MAX_CURVE_TRAIN = 5000
+MAX_CURVE_TEST = 5000
+# Of each class, held out for the test when nothing else is said.
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which pictures are for what: indices, int64."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    unlabeled: NDArray[np.int64]
+
+
+@dataclass
+class TrainingResult:
+    """A trained classifier and what was measured.
+
+    Attributes
+    ----------
+    classifier : ImageClassifier
+    test : Evaluation
+        On held-out pictures. Its rate of "unknown" is that of false alarms: each picture belongs to a class.
+    n_train, n_unlabeled : int
+        Labeled pictures that were read; others that helped to learn filters.
+    curve, pixel_curve : list of CurvePoint
+        Accuracy against number of labels: learned features, and raw pixels with the same classifier.
+    skipped : list of Skipped
+    """
+
+    classifier: ImageClassifier
+    test: Evaluation
+    n_train: int
+    n_unlabeled: int
+    curve: list[CurvePoint] = field(default_factory=list)
+    pixel_curve: list[CurvePoint] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def split_images(
+    images: ImageCollection,
+    *,
+    train_per_class: int | None = None,
+    labels_per_class: int | None = None,
+    test: bool = True,
+    random_state: int | None = None,
+) -> Split:
+    """Decide which pictures train, which test, and whose label is not to be used.
+
+    Parameters
+    ----------
+    images : ImageCollection
+    train_per_class : int, optional
+        So many of each class train, all the rest test (the protocol of Caltech-101). Otherwise a fifth of each
+        class is held out.
+    labels_per_class : int, optional
+        Of the training pictures, only so many of each class keep their label; the rest still help to learn filters.
+    test : bool
+        False when the test pictures come from elsewhere: all train.
+    """
+    labeled = images.labeled
+    if not len(labeled):
+        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
+    labels = np.asarray(images.labels)[labeled]
+    check_classes(labels)
+    everything = np.arange(len(labeled))
+    if train_per_class is not None:
+        train, held_out = train_test_split_per_class(labels, train_per_class, random_state=random_state)
+    elif test:
+        train, held_out = hold_out_fraction(labels, TEST_FRACTION, random_state=random_state)
+    else:
+        train, held_out = everything, everything[:0]
+    hidden = everything[:0]
+    if labels_per_class is not None:
+        kept = draw_per_class(labels[train], labels_per_class, random_state=random_state)
+        hidden = np.setdiff1d(train, train[kept])
+        train = np.sort(train[kept])
+    unlabeled = np.setdiff1d(np.arange(len(images)), labeled)
+    return Split(labeled[train], labeled[held_out], np.sort(np.concatenate([labeled[hidden], unlabeled])))
+
+
+def train_and_evaluate(
+    classifier: ImageClassifier,
+    images: ImageCollection,
+    split: Split,
+    *,
+    test_images: ImageCollection | None = None,
+    unlabeled: ImageCollection | None = None,
+    label_counts: Sequence[int] | None = None,
+    n_draws: int = 5,
+    checkpoint: Checkpoint | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train on one part of a split, measure on the other.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+        Not fitted yet.
+    images, split
+        The pictures, and what each is for.
+    test_images : ImageCollection, optional
+        Labeled pictures to test on, in place of the split's.
+    unlabeled : ImageCollection, optional
+        More pictures for the filters.
+    label_counts : sequence of int, optional
+        Points of the learning curve: numbers of labels in all; chosen from the data by default, none when empty.
+    n_draws : int
+        Stratified draws of the labels at each point but the last.
+    folder : Path, optional
+        For memory maps of large features, when there is no checkpoint.
+    """
+    progress = progress or Progress()
+    for_filters = images.subset(np.sort(np.concatenate([split.train, split.unlabeled])))
+    classifier.learn_features(for_filters, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
+    train_images = images.subset(split.train)
+    held_out = test_images if test_images is not None else images.subset(split.test)
+    held_out = held_out.subset(held_out.labeled)
+
+    def features_of(pictures: ImageCollection, name: str) -> tuple[Features, ImageCollection, NDArray[Any]]:
+        found = classifier.extract(pictures, name=name, checkpoint=checkpoint, folder=folder, progress=progress)
+        readable = pictures.subset(found.positions)
+        return found, readable, np.asarray(readable.labels or [])
+
+    train, train_images, train_labels = features_of(train_images, "features of training images")
+    test, held_out, test_labels = features_of(held_out, "features of test images")
+    classifier.fit_classifier(train.rows, train_labels, progress=progress)
+    result = TrainingResult(
+        classifier=classifier,
+        test=evaluate_features(classifier, test.rows, held_out),
+        n_train=len(train_labels),
+        n_unlabeled=len(split.unlabeled) + (len(unlabeled) if unlabeled is not None else 0),
+        skipped=[*train.skipped, *test.skipped],
+    )
+    _add_curves(
+        result,
+        (train.rows, train_images, train_labels),
+        (test.rows, held_out, test_labels),
+        label_counts,
+        n_draws,
+        progress,
+    )
+    classifier.record_.facts |= {
+        "n_train": result.n_train,
+        "n_test": result.test.n_test,
+        "n_unlabeled": result.n_unlabeled,
+        "accuracy": result.test.accuracy,
+        "mean_class_accuracy": result.test.mean_class_accuracy,
+    }
+    return result
+
+
+Part = tuple[NDArray[np.float32], ImageCollection, NDArray[Any]]
+
+
+def _add_curves(
+    result: TrainingResult,
+    train: Part,
+    test: Part,
+    label_counts: Sequence[int] | None,
+    n_draws: int,
+    progress: Progress,
+) -> None:
+    """Accuracy against number of labels, learned features beside raw pixels.
+
+    The last point is the classifier itself, trained on all labels; for raw pixels a classifier of their own.
+    """
+    classifier = result.classifier
+    train_rows, train_images, train_labels = _thin_out(train, MAX_CURVE_TRAIN, classifier.random_state)
+    test_rows, test_images, test_labels = _thin_out(test, MAX_CURVE_TEST, classifier.random_state)
+    counts = default_label_counts(train_labels) if label_counts is None else list(label_counts)
+    below = [count for count in counts if count < result.n_train and count <= len(train_labels)]
+    if not counts:
+        return
+    options: dict[str, Any] = {"n_labels": below, "n_draws": n_draws, "random_state": classifier.random_state}
+    result.curve = learning_curve(
+        train_rows, train_labels, test_rows, test_labels, progress=progress, phase_name="learning curve", **options
+    )
+    correct = np.array([p.label == label for p, label in zip(result.test.predictions, test[2], strict=True)])
+    result.curve.append(point_of_one_fit(result.n_train, correct))
+
+    def pixels_of(images: ImageCollection, name: str) -> NDArray[np.float32]:
+        return extract_features(images, classifier.preprocessing_, small_pixels, name=name, progress=progress).rows
+
+    train_pixels = pixels_of(train_images, "pixels of training images")
+    test_pixels = pixels_of(test_images, "pixels of test images")
+    result.pixel_curve = learning_curve(
+        train_pixels,
+        train_labels,
+        test_pixels,
+        test_labels,
+        progress=progress,
+        phase_name="learning curve of raw pixels",
+        **options,
+    )
+    if len(train_labels) == result.n_train:
+        baseline = LogisticRegression(random_state=classifier.random_state).fit(train_pixels, train_labels)
+        result.pixel_curve.append(point_of_one_fit(result.n_train, baseline.predict(test_pixels) == test_labels))
+
+
+def _thin_out(part: Part, at_most: int, seed: int | None) -> Part:
+    """A stratified subset of a part, of at most so many pictures."""
+    rows, images, labels = part
+    if len(labels) <= at_most:
+        return part
+    _, kept = hold_out_fraction(labels, at_most / len(labels), random_state=seed)
+    return np.asarray(rows[kept]), images.subset(kept), labels[kept]

@@ -1,0 +1,90 @@
+"""Features of collections: order, unreadable pictures, memory maps, and going on after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate.checkpoint import Checkpoint
+from striate.errors import StriateError
+from striate.hierarchy import Hierarchy, extract_features, small_pixels
+from striate.images import Preprocessing, as_images
+
+PREPROCESSING = Preprocessing(canvas=(12, 12), contrast="ground")
+HIERARCHY = Hierarchy("Rabs - PA4x4/4")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """200 pictures, each fifth of which is broken."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(200):
+        path = folder / f"{i:03}.png"
+        if i % 5 == 3:
+            path.write_bytes(b"no picture")
+        else:
+            Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(path)
+    return folder
+
+
+def test_rows_are_the_readable_pictures_in_order(folder: Path) -> None:
+    images = as_images(folder)
+    order = np.arange(len(images))[::-1]
+    found = extract_features(images, PREPROCESSING, HIERARCHY, indices=order)
+    assert len(found.rows) == 160 and len(found.skipped) == 40
+    readable = order[found.positions]
+    assert not (readable % 5 == 3).any()
+    for row, index in zip(found.rows, readable, strict=True):
+        expected = HIERARCHY.transform(PREPROCESSING(images[index])[None]).reshape(-1)
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_more_than_half_unreadable_is_an_error(folder: Path) -> None:
+    for path in sorted(folder.iterdir())[:120]:
+        path.write_bytes(b"")
+    with pytest.raises(StriateError, match="could not be read"):
+        extract_features(as_images(folder), PREPROCESSING, HIERARCHY)
+
+
+def test_on_disk_the_same_as_in_memory(folder: Path, tmp_path: Path) -> None:
+    images = as_images(folder)
+    in_memory = extract_features(images, PREPROCESSING, small_pixels)
+    on_disk = extract_features(images, PREPROCESSING, small_pixels, folder=tmp_path)
+    assert isinstance(on_disk.rows, np.memmap)
+    np.testing.assert_array_equal(on_disk.rows, in_memory.rows)
+
+
+class Kill(Exception):
+    """A kill at a chosen moment."""
+
+
+@pytest.mark.parametrize("batches_before_kill", [1, 2])
+def test_goes_on_behind_the_last_batch_that_is_safe(folder: Path, tmp_path: Path, batches_before_kill: int) -> None:
+    images = as_images(folder)
+    whole = extract_features(images, PREPROCESSING, HIERARCHY)
+    seen = 0
+
+    def interrupted(batch: np.ndarray) -> np.ndarray:
+        nonlocal seen
+        seen += 1
+        if seen > 1 + batches_before_kill:  # the first call asks for the number of features
+            raise Kill
+        return HIERARCHY.transform(batch)
+
+    with pytest.raises(Kill):
+        extract_features(images, PREPROCESSING, interrupted, checkpoint=Checkpoint(tmp_path / "c", {}, interval=0))
+    again = Checkpoint(tmp_path / "c", {}, interval=0)
+    resumed = extract_features(images, PREPROCESSING, HIERARCHY, checkpoint=again)
+    np.testing.assert_array_equal(resumed.rows, whole.rows)
+    np.testing.assert_array_equal(resumed.positions, whole.positions)
+    assert resumed.skipped == whole.skipped
+    # And once more from a finished one, without reading a picture.
+    for path in folder.iterdir():
+        path.unlink()
+    finished = extract_features(images, PREPROCESSING, HIERARCHY, checkpoint=again)
+    np.testing.assert_array_equal(finished.rows, whole.rows)
+    assert finished.skipped == whole.skipped

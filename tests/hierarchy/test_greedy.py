@@ -1,0 +1,136 @@
+"""Greedy learning: every bank is filled from the features of those below, and a killed run ends with the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
+from striate.hierarchy import FilterBank, Hierarchy, learn_filters
+from striate.images import load_digits
+from striate.learning import PSD, RandomFilters
+from striate.progress import Progress
+
+NOTATION = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 12F3x3 - Rabs - N5x5 - PA2x2/2"
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return load_digits()[0][::50]
+
+
+def quick(**options: object) -> PSD:
+    return PSD(max_batches=30, batch_size=50, **options)  # type: ignore[arg-type]
+
+
+def filters_of(hierarchy: Hierarchy) -> list[np.ndarray]:
+    return [bank.filters for bank in hierarchy.filter_banks if bank.filters is not None]
+
+
+def test_every_bank_is_filled_in_its_place(images: np.ndarray) -> None:
+    progress = Progress()
+    hierarchy, stages = learn_filters(
+        Hierarchy(NOTATION), images, learners=quick(), n_patches=2000, random_state=0, progress=progress
+    )
+    assert str(hierarchy) == NOTATION
+    assert [part.shape for part in filters_of(hierarchy)] == [(8, 1, 5, 5), (12, 8, 3, 3)]
+    assert hierarchy.transform(images).shape == (100, 12, 4, 4)
+    assert [record.name for record in progress.records] == [
+        "stage 1: PSD filters",
+        "stage 2: patches of features",
+        "stage 2: PSD filters",
+    ]
+    assert stages[1].learners[0].n_features_in_ == 8 * 9
+
+
+def test_a_bank_on_an_image_is_the_learner_on_its_patches(images: np.ndarray) -> None:
+    hierarchy, (stage,) = learn_filters(Hierarchy("8F5x5"), images, learners=quick(), n_patches=2000, random_state=0)
+    maps = hierarchy.transform(images[:3])
+    patch = images[:3, :, 7:12, 9:14].reshape(3, -1)
+    np.testing.assert_allclose(maps[:, :, 7, 9], stage.learners[0].transform(patch), atol=1e-5)
+
+
+def test_sparse_tables_are_learned_set_by_set(images: np.ndarray) -> None:
+    notation = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 20F3x3:3 - Rabs"
+    hierarchy, stages = learn_filters(Hierarchy(notation), images, learners=quick(), n_patches=1500, random_state=0)
+    bank = hierarchy.filter_banks[1]
+    assert bank.table is not None and bank.filters is not None
+    assert bank.filters.shape == (20, 3, 3, 3)
+    assert len(stages[1].learners) == len(np.unique(bank.table, axis=0)) == 8
+    # Each map is what the learner of its set says of the patch of its maps.
+    below = Hierarchy(hierarchy.layers[:4]).transform(images[:1])
+    maps = Hierarchy(hierarchy.layers[4:5]).transform(below)
+    first = 0
+    for learner in stages[1].learners:
+        patch = below[0, bank.table[first], 2:5, 4:7].reshape(1, -1)
+        n = len(learner.components_)
+        np.testing.assert_allclose(maps[0, first : first + n, 2, 4], learner.transform(patch)[0], atol=1e-5)
+        first += n
+    assert first == 20
+
+
+@pytest.mark.parametrize("learner", [quick(), RandomFilters()])
+def test_the_seed_decides(images: np.ndarray, learner: PSD | RandomFilters) -> None:
+    def learn(seed: int) -> list[np.ndarray]:
+        found, _ = learn_filters(Hierarchy(NOTATION), images, learners=learner, n_patches=500, random_state=seed)
+        return filters_of(found)
+
+    first, again, other = learn(3), learn(3), learn(4)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not any((a == b).all() for a, b in zip(first, other, strict=True))
+
+
+class Stop(Exception):
+    """A kill at a chosen moment."""
+
+
+class StoppingCheckpoint(Checkpoint):
+    """Saves at every batch, and stops the run after so many saves."""
+
+    saves_left = 0
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, name: str, arrays: object, state: object) -> None:
+        if type(self).saves_left == 0:
+            raise Stop
+        type(self).saves_left -= 1
+        super().save(name, arrays, state)  # type: ignore[arg-type]
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Path) -> None:
+    def learn(checkpoint: Checkpoint | None) -> list[np.ndarray]:
+        found, _ = learn_filters(
+            Hierarchy(NOTATION), images, learners=quick(), n_patches=500, random_state=1, checkpoint=checkpoint
+        )
+        return filters_of(found)
+
+    whole = learn(None)
+    stops = 0
+    while True:
+        StoppingCheckpoint.saves_left = 13
+        try:
+            resumed = learn(StoppingCheckpoint(tmp_path / "checkpoint", {}))
+            break
+        except Stop:
+            stops += 1
+    assert stops >= 3
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_architecture_that_does_not_fit_fails_before_any_work(images: np.ndarray) -> None:
+    progress = Progress()
+    with pytest.raises(UsageError, match="needs maps of at least"):
+        learn_filters(Hierarchy(NOTATION + " - 4F9x9"), images, learners=quick(), progress=progress)
+    assert not progress.records
+
+
+def test_given_filters_are_learned_anew(images: np.ndarray) -> None:
+    bank = FilterBank(8, (5, 5)).with_filters(np.zeros((8, 1, 5, 5), np.float32))
+    hierarchy, _ = learn_filters(Hierarchy([bank]), images, learners=quick(), n_patches=500, random_state=0)
+    assert filters_of(hierarchy)[0].any()
