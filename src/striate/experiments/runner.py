@@ -9,7 +9,7 @@ from __future__ import annotations
 import _thread
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -221,11 +221,12 @@ def _measure(
 ) -> Finished | None:
     """Run one unit; None if it was interrupted at the deadline."""
     start = time.monotonic()
+    late = threading.Event()
     try:
-        with _interrupted_at(deadline if unit.checkpoints else None) as is_late:
+        with _interrupted_at(deadline if unit.checkpoints else None, late):
             result = unit.run(unit.settings, context)
     except KeyboardInterrupt:
-        if is_late():
+        if late.is_set():
             return None
         raise
     except StriateError as error:
@@ -246,11 +247,10 @@ def _measure(
 
 
 @contextmanager
-def _interrupted_at(deadline: float | None) -> Iterator[Callable[[], bool]]:
-    """Raise KeyboardInterrupt in the main thread at the deadline, as Ctrl-C would; tell whether it did."""
-    late = threading.Event()
+def _interrupted_at(deadline: float | None, late: threading.Event) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the main thread at the deadline, as Ctrl-C would; `late` tells them apart."""
     if deadline is None:
-        yield late.is_set
+        yield
         return
 
     def interrupt() -> None:
@@ -261,7 +261,7 @@ def _interrupted_at(deadline: float | None) -> Iterator[Callable[[], bool]]:
     timer.daemon = True
     timer.start()
     try:
-        yield late.is_set
+        yield
     finally:
         timer.cancel()
         timer.join()  # an interruption on its way arrives here, not in whatever comes next
