@@ -1,1 +1,29 @@
-"""Every picture that striate draws: filter mosaics, maps, curves."""
+"""Every picture that striate draws: filter mosaics, maps, curves.
+
+Drawings are matplotlib figures, made without pyplot (no global state, no display); `to_svg` turns one into an element
+of a page whose colors follow the page. Mosaics are plain arrays; `encode_png` turns one into a file.
+"""
+
+from __future__ import annotations
+
+from striate.figures.architecture import draw_architecture
+from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
+from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
+from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
+from striate.figures.reconstructions import draw_reconstructions
+from striate.figures.svg import to_svg
+
+__all__ = [
+    "filter_mosaic",
+    "project_to_pixels",
+    "encode_png",
+    "accuracy_curve",
+    "energy_curve",
+    "AccuracyPoint",
+    "draw_confusion",
+    "confused_pairs",
+    "ConfusedPair",
+    "draw_architecture",
+    "draw_reconstructions",
+    "to_svg",
+]

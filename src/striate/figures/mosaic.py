@@ -1,0 +1,214 @@
+"""Filters as a picture: a mosaic of tiles, each filter scaled to its own strongest weight."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+
+#: The grey of weight zero. Weights fill 0–254, so that 255 is left for what lies between the filters.
+ZERO = 127
+#: White between the tiles; `encode_png` can make it transparent, and only it.
+GAP = 255
+# A mosaic that is not told its scale gets about this many pixels on its longer side: large enough to look at,
+# and small as a file, since a PNG stores repeated pixels for next to nothing.
+_COMFORTABLE_SIDE = 800
+
+ColorSpace = Literal["rgb", "yuv"]
+
+# BT.601, of differences: Y, U = 0.492 (B − Y), V = 0.877 (R − Y) to R, G, B.
+_YUV_TO_RGB = np.array([[1.0, 0.0, 1.140], [1.0, -0.395, -0.581], [1.0, 2.032, 0.0]])
+
+
+def filter_mosaic(
+    filters: NDArray[Any],
+    *,
+    columns: int | None = None,
+    gap: int = 1,
+    scale: int | None = None,
+    color: ColorSpace = "rgb",
+) -> NDArray[np.uint8]:
+    """Lay filters out in rows.
+
+    Each filter is divided by its own largest absolute weight: what shows is its form, not its strength. Weight zero
+    is mid grey (127), the strongest positive weight white (254), the strongest negative black (0).
+
+    Parameters
+    ----------
+    filters : float (n_filters, channels, height, width)
+        One channel is drawn in grey, three in color. Any other number (filters of a second stage, stereo pairs) makes
+        each filter a small group of grey tiles, one a channel, scaled together.
+    columns : int, optional
+        Filters in a row; by default as many as make the mosaic about square.
+    gap : int, default=1
+        White between filters, in the filters' own pixels.
+    scale : int, optional
+        Side of a filter's pixel in the mosaic; by default, as large as keeps the longer side below 800.
+    color : "rgb" or "yuv", default="rgb"
+        What three channels mean.
+
+    Returns
+    -------
+    mosaic : uint8 (height, width) or (height, width, 3)
+
+    Raises
+    ------
+    UsageError
+        If there is no filter, a weight is not finite, or the shape or an option does not fit.
+    """
+    filters = _checked(filters)
+    if (columns is not None and columns < 1) or gap < 0 or (scale is not None and scale < 1):
+        raise UsageError(f"columns={columns}, gap={gap}, scale={scale}: give columns and scale of at least 1, gap 0.")
+    if filters.shape[1] == 3:
+        if color == "yuv":
+            filters = yuv_to_rgb(filters)
+        tiles = to_grey_levels(filters).transpose(0, 2, 3, 1)
+    elif filters.shape[1] == 1:
+        tiles = to_grey_levels(filters)[:, 0, :, :, None]
+    else:
+        tiles = _groups(to_grey_levels(filters))
+    if columns is None:
+        columns = max(1, round(math.sqrt(len(tiles) * tiles.shape[1] / tiles.shape[2])))
+    mosaic = _grid(tiles, min(columns, len(tiles)), gap)
+    if scale is None:
+        scale = max(1, _COMFORTABLE_SIDE // max(mosaic.shape))
+    mosaic = mosaic.repeat(scale, axis=0).repeat(scale, axis=1)
+    return mosaic[:, :, 0] if mosaic.shape[2] == 1 else mosaic
+
+
+def to_grey_levels(filters: NDArray[Any]) -> NDArray[np.uint8]:
+    """Weights (n, channels, height, width) as levels 0–254, zero at 127, each filter by its own maximum."""
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    # Dividing by one leaves an all-zero filter at zero: it is drawn, as plain grey.
+    relative = filters / np.where(largest > 0, largest, 1.0)
+    return np.rint(ZERO + ZERO * relative).astype(np.uint8)
+
+
+def yuv_to_rgb(filters: NDArray[Any]) -> NDArray[np.float64]:
+    """Differences in YUV, (n, 3, height, width), as differences in RGB."""
+    return np.einsum("rc,nchw->nrhw", _YUV_TO_RGB, filters)
+
+
+def project_to_pixels(
+    second: NDArray[Any],
+    first: NDArray[Any],
+    *,
+    table: NDArray[np.integer[Any]] | None = None,
+    stride: int = 1,
+) -> NDArray[np.float32]:
+    """What units of a second stage respond to, in pixels: the sum of first-stage filters under their kernels.
+
+    Each weight of a second-stage kernel stands for the first-stage filter of its map, placed where the weight sits:
+    ``sum over maps m and positions p of second[n, m, p] · first[map m] at stride · p``. This is the linear part of
+    the unit. Rectification between the stages drops the sign of the first response, normalization its size, and
+    pooling its exact place, so the picture shows which edges a unit combines and how they lie, not their polarity.
+
+    Parameters
+    ----------
+    second : float (n_filters, fan_in, height, width)
+    first : float (n_maps, channels, first_height, first_width)
+    table : int (n_filters, fan_in), optional
+        Which map of the first stage each kernel reads; by default all, in order.
+    stride : int, default=1
+        Pixels between neighbouring weights of a kernel: the product of the strides of the pooling between.
+
+    Returns
+    -------
+    projected : float32 (n_filters, channels, stride · (height − 1) + first_height, and likewise the width)
+
+    Raises
+    ------
+    UsageError
+        If shapes, table and stride do not fit together.
+    """
+    second, first = _checked(second), _checked(first)
+    n_filters, fan_in, height, width = second.shape
+    n_maps, channels, first_height, first_width = first.shape
+    if table is None:
+        table = np.broadcast_to(np.arange(fan_in), (n_filters, fan_in))
+    table = np.asarray(table)
+    if table.shape != (n_filters, fan_in) or table.min() < 0 or table.max() >= n_maps or stride < 1:
+        raise UsageError(
+            f"{n_filters} filters of {fan_in} maps, a table of shape {table.shape}, {n_maps} first-stage filters and "
+            f"stride {stride} do not fit: give a table of (n_filters, fan_in) with numbers below {n_maps}."
+        )
+    # Spread over all maps, the kernels meet the first filters in one matrix product a position.
+    spread = np.zeros((height, width, n_filters, n_maps), dtype=np.float32)
+    rows = np.broadcast_to(np.arange(n_filters)[:, None], table.shape)
+    for y in range(height):
+        for x in range(width):
+            np.add.at(spread[y, x], (rows, table), second[:, :, y, x])
+    flat = first.reshape(n_maps, -1).astype(np.float32)
+    size = (stride * (height - 1) + first_height, stride * (width - 1) + first_width)
+    projected = np.zeros((n_filters, channels, *size), dtype=np.float32)
+    for y in range(height):
+        for x in range(width):
+            top, left = stride * y, stride * x
+            projected[:, :, top : top + first_height, left : left + first_width] += (spread[y, x] @ flat).reshape(
+                n_filters, channels, first_height, first_width
+            )
+    return projected
+
+
+def encode_png(image: NDArray[np.uint8], *, transparent_gap: bool = False) -> bytes:
+    """A picture as the bytes of a PNG file.
+
+    Parameters
+    ----------
+    image : uint8 (height, width), (height, width, 3) or (height, width, 4)
+    transparent_gap : bool, default=False
+        Let white (255) be transparent, for a mosaic that stands on light and dark pages.
+
+    Returns
+    -------
+    bytes
+    """
+    from PIL import Image
+
+    options: dict[str, Any] = {"format": "PNG", "optimize": True}
+    if transparent_gap:
+        options["transparency"] = GAP if image.ndim == 2 else (GAP, GAP, GAP)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, **options)
+    return file.getvalue()
+
+
+def _checked(filters: NDArray[Any]) -> NDArray[Any]:
+    filters = np.asarray(filters)
+    if filters.ndim != 4 or filters.size == 0:
+        raise UsageError(
+            f"filters of shape {filters.shape}: give (n_filters, channels, height, width), none of them 0."
+        )
+    if not np.isfinite(filters).all():
+        bad = np.flatnonzero(~np.isfinite(filters).all(axis=(1, 2, 3)))
+        raise UsageError(
+            f"filter {bad[0]} has weights that are not finite ({len(bad)} of {len(filters)} do): learn again."
+        )
+    return filters.astype(np.float64)
+
+
+def _groups(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Filters of many channels: their kernels in a block, nothing between them but a line of mid grey."""
+    n_filters, channels, height, width = tiles.shape
+    columns = math.ceil(math.sqrt(channels))
+    rows = math.ceil(channels / columns)
+    groups = np.full((n_filters, rows * (height + 1) - 1, columns * (width + 1) - 1, 1), ZERO, dtype=np.uint8)
+    for channel in range(channels):
+        top, left = channel // columns * (height + 1), channel % columns * (width + 1)
+        groups[:, top : top + height, left : left + width, 0] = tiles[:, channel]
+    return groups
+
+
+def _grid(tiles: NDArray[np.uint8], columns: int, gap: int) -> NDArray[np.uint8]:
+    n_tiles, height, width, channels = tiles.shape
+    rows = math.ceil(n_tiles / columns)
+    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), GAP, dtype=np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        grid[top : top + height, left : left + width] = tile
+    return grid

@@ -1,0 +1,79 @@
+"""A few patches with their codes, and what the codes give back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.figures.mosaic import ColorSpace, to_grey_levels, yuv_to_rgb
+from striate.figures.svg import OURS, PIXELS, QUIET, new_figure, quiet_axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_reconstructions(
+    patches: NDArray[Any],
+    codes: NDArray[Any],
+    reconstructions: NDArray[Any],
+    *,
+    color: ColorSpace = "rgb",
+    at_most: int = 8,
+) -> Figure:
+    """Draw patch, code and reconstruction in a row each.
+
+    Parameters
+    ----------
+    patches, reconstructions : float (n_patches, channels, height, width)
+        Both are drawn at the patch's own scale, zero in mid grey, so that they can be compared.
+    codes : float (n_patches, n_components)
+        Drawn as bars from zero, one a component, in the order of the filters.
+    color : "rgb" or "yuv", default="rgb"
+        What three channels mean.
+    at_most : int, default=8
+        Patches that are drawn.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    patches, codes, reconstructions = (np.asarray(part)[:at_most] for part in (patches, codes, reconstructions))
+    if patches.ndim != 4 or patches.shape != reconstructions.shape or codes.ndim != 2 or len(codes) != len(patches):
+        raise UsageError(
+            f"patches {patches.shape}, codes {codes.shape} and reconstructions {reconstructions.shape} do not fit: "
+            f"give (n, channels, height, width), (n, n_components), and the first again."
+        )
+    if not len(patches) or not all(np.isfinite(part).all() for part in (patches, codes, reconstructions)):
+        raise UsageError("reconstructions need at least one patch, and finite values.")
+    figure = new_figure(5.2, 0.3 + 0.55 * len(patches))
+    rows = figure.subplots(len(patches), 3, squeeze=False, width_ratios=(1, 8, 1))
+    shown = _levels(np.concatenate([patches, reconstructions], axis=3), color)
+    width = patches.shape[3]
+    reach = float(np.abs(codes).max()) or 1.0
+    components = np.arange(codes.shape[1])
+    for (left, middle, right), picture, code in zip(rows, shown, codes, strict=True):
+        for axes, half in ((left, picture[:, :width]), (right, picture[:, width:])):
+            axes.imshow(half, cmap="gray", vmin=0, vmax=254, interpolation="none")
+            axes.set_axis_off()
+        quiet_axes(middle, grid=False)
+        active = np.flatnonzero(code)
+        middle.vlines(
+            components[active], 0, code[active], color=np.where(code[active] > 0, OURS, PIXELS), linewidth=1.6
+        )
+        middle.axhline(0, color=QUIET, linewidth=0.6)
+        middle.set(xlim=(-1, len(components)), ylim=(-reach, reach), xticks=[], yticks=[])
+        middle.spines["bottom"].set_visible(False)
+    for axes, title in zip(rows[0], ("patch", "code", "from code"), strict=True):
+        axes.set_title(title, fontsize=9, color=QUIET)
+    return figure
+
+
+def _levels(pictures: NDArray[Any], color: ColorSpace) -> NDArray[np.uint8]:
+    """Pictures (n, channels, height, width) as images that matplotlib draws; of two channels or many, the first."""
+    if pictures.shape[1] == 3:
+        levels = to_grey_levels(yuv_to_rgb(pictures) if color == "yuv" else pictures)
+        return levels.transpose(0, 2, 3, 1)
+    return to_grey_levels(pictures[:, :1])[:, 0]

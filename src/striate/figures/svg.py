@@ -1,0 +1,93 @@
+"""Drawings that stand inside a page: small SVG whose colors follow the page, light or dark."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Figures are drawn in the colors of a light page, so that a PNG of them is right as it is. In SVG each becomes a
+# variable of the page's style sheet; one that defines none gets the same light colors.
+INK = "#1c1b19"
+QUIET = "#76736d"
+LINE = "#dcd8d0"
+OURS = "#b4481e"
+PIXELS = "#55748f"
+RANDOM = "#8a8a3c"
+_VARIABLES = {INK: "ink", QUIET: "quiet", LINE: "line", OURS: "ours", PIXELS: "pixels", RANDOM: "random"}
+
+_numbers = itertools.count()
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty transparent matplotlib figure; width and height in inches, 72 CSS pixels each in SVG."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor="none", layout="constrained")
+
+
+def quiet_axes(axes: Any, *, grid: bool = True) -> None:
+    """Only what a reader needs: two thin spines, light horizontal lines, small labels."""
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(QUIET)
+        spine.set_linewidth(0.8)
+    axes.tick_params(which="both", colors=QUIET, labelcolor=INK, labelsize=9, width=0.8, length=3)
+    axes.tick_params(axis="y", which="both", length=0)
+    if grid:
+        axes.grid(axis="y", color=LINE, linewidth=0.8)
+        axes.set_axisbelow(True)
+    axes.xaxis.label.set(color=QUIET, fontsize=9)
+    axes.yaxis.label.set(color=QUIET, fontsize=9)
+
+
+def to_svg(figure: Figure, *, alt: str) -> str:
+    """A figure as an SVG element to be put into HTML.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Drawn in the colors of this module.
+    alt : str
+        What it shows, in words: for those who cannot see it.
+
+    Returns
+    -------
+    str
+        ``<svg …>…</svg>``: text stays text in the page's font, nothing is loaded from anywhere, and the names of its
+        parts are unlike those of any other figure of this process.
+    """
+    import matplotlib
+
+    file = io.StringIO()
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "striate", "svg.image_inline": True}
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # Names in any script are drawn by the reader's browser; matplotlib's own font only measures them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
+        figure.savefig(file, format="svg", metadata=nothing)
+    text = file.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    head, body = text.split(">", 1)
+    # HTML knows the name spaces; the size is the page's to choose, within that of the drawing.
+    box = re.search(r'viewBox="[^"]*"', head)
+    assert box is not None
+    prefix = f"d{next(_numbers)}-"
+    body = body.replace("xlink:href=", "href=")
+    body = re.sub(r'\bid="', f'id="{prefix}', body)
+    body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
+    for color, name in _VARIABLES.items():
+        body = body.replace(color, f"var(--{name}, {color})")
+    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
+    width = figure.get_figwidth() * 72
+    return f'<svg {box.group()} role="img" style="max-width: {width:.0f}px"><title>{escape(alt)}</title>{body}'
