@@ -25,8 +25,8 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
     layers : sequence of dict
         Each with ``"kind"`` (``"input"``, ``"filter_bank"``, ``"rectification"``, ``"normalization"``, ``"pooling"``,
         ``"classifier"`` or any other word), ``"label"`` (what stands beside it) and ``"shape"``: of what comes out,
-        (maps, height, width), or (n,), or None. The side of a map is drawn with the square root of its size in pixels, and the
-        stack is deeper the more maps there are.
+        (maps, height, width), or (n,), or None. The side of a map is drawn with the square root of its size in
+        pixels, and the stack is deeper the more maps there are.
 
     Returns
     -------

@@ -1,1 +1,8 @@
 """The HTML report of a run."""
+
+from __future__ import annotations
+
+from striate.report.data import PhaseLike, Reconstructions, ReportData, Sample, StageFilters
+from striate.report.report import write_report
+
+__all__ = ["ReportData", "StageFilters", "Reconstructions", "Sample", "PhaseLike", "write_report"]

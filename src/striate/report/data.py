@@ -1,0 +1,176 @@
+"""What a report shows, as plain data: whoever ran something fills in what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.figures import AccuracyPoint
+from striate.figures.mosaic import ColorSpace
+
+
+@dataclass(frozen=True)
+class StageFilters:
+    """The filters of one stage, and how learning them went.
+
+    Parameters
+    ----------
+    name : str
+        For example "stage 1".
+    kind : str
+        How they came about: "PSD", "random", …
+    encoder : float (n_filters, channels, height, width)
+    decoder : float (n_filters, channels, height, width), optional
+    projected : float (n_filters, 1 or 3, height, width), optional
+        What `striate.figures.project_to_pixels` makes of the filters of a second stage.
+    energies : sequence of (batch, energy)
+        While learning.
+    active_fraction : float, optional
+        Share of a code's components that are not zero.
+    dead_units : int, optional
+        Filters that were never active.
+    """
+
+    name: str
+    kind: str
+    encoder: NDArray[Any]
+    decoder: NDArray[Any] | None = None
+    projected: NDArray[Any] | None = None
+    energies: Sequence[tuple[float, float]] = ()
+    active_fraction: float | None = None
+    dead_units: int | None = None
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Patches (n, c, h, w), their codes (n, k), and what the codes give back (n, c, h, w)."""
+
+    patches: NDArray[Any]
+    codes: NDArray[Any]
+    reconstructions: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture that was held out, and what was said of it.
+
+    Parameters
+    ----------
+    image : uint8 (height, width) or (height, width, 3)
+        Larger ones than 96 pixels are made smaller in the report.
+    true, predicted : str
+        Class names.
+    probability : float or None
+        Of the predicted class.
+    unknown : bool
+        Whether the classifier called it unknown.
+    name : str
+        Of the file.
+    """
+
+    image: NDArray[np.uint8]
+    true: str
+    predicted: str
+    probability: float | None = None
+    unknown: bool = False
+    name: str = ""
+
+
+class PhaseLike(Protocol):
+    """A phase that has ended, such as `striate.progress.PhaseRecord`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+    @property
+    def items(self) -> int: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def peak_memory_bytes(self) -> int: ...  # noqa: D102
+
+
+@dataclass
+class ReportData:
+    """Everything a report may show; what is missing has no section.
+
+    Parameters
+    ----------
+    title : str
+    command : str
+        The exact shell command that repeats the run.
+    accuracy, mean_class_accuracy : float, optional
+        Fractions of the held-out pictures; mean over classes of the accuracy in each.
+    n_classes, n_train, n_test, n_unlabeled : int, optional
+        Pictures with labels that trained the classifier, that were held out, and those without labels that the
+        filters saw.
+    model_path, model_bytes : str, int, optional
+    reasons : list of str
+        What the preset chose, and why, a sentence each.
+    notation : str
+        The hierarchy in the papers' notation.
+    architecture : list of dict
+        As `striate.figures.draw_architecture` takes them.
+    stages : list of StageFilters
+    reconstructions : Reconstructions or (patches, codes, reconstructions), optional
+    curve, pixel_curve, random_curve : list of points
+        Each with ``n_labels``, ``mean`` and ``standard_error``.
+    confusion : (int (n_classes, n_classes), sequence of str), optional
+        Counts with true classes in rows, and the names of the classes.
+    samples, mistakes : list of Sample
+        Any held-out pictures; wrong ones, hardest first.
+    unknown : dict, optional
+        ``error_rate`` (the rate of false alarms that was asked for) and ``false_alarm_rate`` (the one measured), maybe
+        ``n_held_out`` (pictures the threshold was set on) and ``auroc``.
+    phases : list of records
+        Each with ``name``, ``seconds``, ``items``, ``unit`` and ``peak_memory_bytes``.
+    seconds, peak_memory_bytes : float, int, optional
+        Of the whole run.
+    versions : dict of str to str
+    seed, threads : int, optional
+    skipped : list of (name, reason)
+    per_class : dict of str to float
+        The accuracy in each class.
+    notes : list of str
+        Anything else, a sentence each.
+    color : "rgb" or "yuv", default="rgb"
+        What three channels of filters and patches mean.
+    """
+
+    title: str
+    command: str
+    accuracy: float | None = None
+    mean_class_accuracy: float | None = None
+    n_classes: int | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    n_unlabeled: int | None = None
+    model_path: str | None = None
+    model_bytes: int | None = None
+    reasons: Sequence[str] = ()
+    notation: str | None = None
+    architecture: Sequence[Mapping[str, Any]] = ()
+    stages: Sequence[StageFilters] = ()
+    reconstructions: Reconstructions | tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+    curve: Sequence[AccuracyPoint] = ()
+    pixel_curve: Sequence[AccuracyPoint] = ()
+    random_curve: Sequence[AccuracyPoint] = ()
+    confusion: tuple[NDArray[Any], Sequence[str]] | None = None
+    samples: Sequence[Sample] = ()
+    mistakes: Sequence[Sample] = ()
+    unknown: Mapping[str, float] | None = None
+    phases: Sequence[PhaseLike] = ()
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    threads: int | None = None
+    skipped: Sequence[tuple[str, str]] = ()
+    per_class: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    color: ColorSpace = "rgb"

@@ -1,0 +1,123 @@
+"""Write the report of a run: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from striate.figures import AccuracyPoint, confused_pairs
+from striate.images import printable
+from striate.report import pictures
+from striate.report.data import ReportData
+from striate.whole_file import whole_file
+
+_HERE = Path(__file__).parent
+_MOST_SAMPLES = 24
+_MOST_LISTED = 200
+
+
+def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
+    """Write a report as one self-contained HTML file.
+
+    It loads nothing from a network (a content security policy in it forbids that), follows the reader's choice of
+    light or dark, and can be printed. It appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; its folder must exist.
+    data : ReportData
+        What there is to show; what is missing has no section.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written there, or an array of `data` has a shape that does not fit.
+    """
+    # A name that is no text at all (a surrogate from a broken file name) must not break the page.
+    page = render(data).encode("utf-8", "backslashreplace")
+    with whole_file(path) as file:
+        file.write(page)
+
+
+def render(data: ReportData) -> str:
+    """The report as a string of HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,  # names of classes and files are the user's, whatever is in them
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=_percent, duration=_duration, size=_size, count=_count, point=_point, at=_at,
+        printable=lambda text: printable(str(text)),
+    )  # fmt: skip
+    css = (_HERE / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(css=css, **_sections(data))
+
+
+def _sections(data: ReportData) -> dict[str, Any]:
+    pairs = []
+    if data.confusion is not None:
+        matrix, classes = data.confusion
+        pairs = confused_pairs(matrix, [printable(name) for name in classes], at_most=12)
+    return {
+        "data": data,
+        "hero": pictures.hero(data),
+        "stages": pictures.stage_pictures(data),
+        "architecture": pictures.architecture(data),
+        "learning": pictures.learning(data),
+        "reconstructions": pictures.reconstructions(data),
+        "curve": pictures.curve(data),
+        "confusion": pictures.confusion(data),
+        "pairs": pairs,
+        "samples": pictures.gallery(data.samples, _MOST_SAMPLES),
+        "mistakes": pictures.gallery(data.mistakes, _MOST_SAMPLES),
+        "classes": sorted(data.per_class.items(), key=lambda item: (item[1], item[0])),
+        "longest": max((phase.seconds for phase in data.phases), default=0.0),
+        "most_listed": _MOST_LISTED,
+    }
+
+
+def _percent(fraction: float, digits: int = 1) -> str:
+    """99.96 % of a large test is not 100 %."""
+    text = f"{100 * fraction:.{digits}f}"
+    if fraction < 1 and float(text) == 100:
+        text = f"{100 * fraction:.{digits + 2}f}"
+    return f"{text}\N{NO-BREAK SPACE}%"
+
+
+def _point(point: AccuracyPoint) -> str:
+    if not math.isfinite(point.standard_error) or point.standard_error == 0:  # a single draw has no spread
+        return _percent(point.mean)
+    return f"{100 * point.mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{100 * point.standard_error:.1f}\N{NO-BREAK SPACE}%"
+
+
+def _at(points: Sequence[AccuracyPoint], n_labels: int) -> str:
+    return next((_point(point) for point in points if point.n_labels == n_labels), "–")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _size(n_bytes: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.1f}\N{NO-BREAK SPACE}{unit}"
+    return f"{n_bytes}\N{NO-BREAK SPACE}bytes"
