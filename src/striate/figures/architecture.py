@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import UsageError
-from striate.figures.svg import INK, LINE, OURS, PIXELS, QUIET, RANDOM, new_figure
+from striate.figures.svg import INK, LINE, OURS, PAPER, PIXELS, QUIET, RANDOM, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What is learned without labels is in the color of learned filters, what is learned with them in another.
 _COLORS = {"filter_bank": OURS, "classifier": RANDOM, "input": QUIET}
-_ROW = 0.5  # inches
+_ROW = 0.54  # inches
 
 
 def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
@@ -49,12 +49,13 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
         middle = _ROW * (row + 0.5)
         color = _COLORS.get(layer["kind"], PIXELS)
         for left, top, width, height in _sheets(shape, widest, middle):
-            axes.add_patch(
-                Rectangle((left, top), width, height, facecolor=color, edgecolor=color, alpha=0.38, linewidth=0.8)
-            )
-        axes.text(1.25, middle, layer["label"], va="center", fontsize=10, color=INK, parse_math=False)
+            place = (left, top), width, height
+            axes.add_patch(Rectangle(*place, facecolor=PAPER))  # each sheet hides what lies behind it
+            axes.add_patch(Rectangle(*place, facecolor=color, alpha=0.25))
+            axes.add_patch(Rectangle(*place, facecolor="none", edgecolor=color, linewidth=0.9))
+        axes.text(1.25, middle, layer["label"], va="center", fontsize=11, color=INK, parse_math=False)
         size = " × ".join(f"{n:,}" for n in shape)
-        axes.text(5.15, middle, size, va="center", ha="right", fontsize=9, color=QUIET)
+        axes.text(5.15, middle, size, va="center", ha="right", fontsize=10, color=QUIET)
     return figure
 
 
@@ -67,4 +68,5 @@ def _sheets(shape: tuple[int, ...], widest: int, middle: float) -> list[tuple[fl
     step = 0.055
     tall, wide = (0.34 * math.sqrt(side / widest) for side in (height, width))
     left = 0.55 - (wide + step * (n_sheets - 1)) / 2
-    return [(left + step * sheet, middle - tall / 2, wide, tall) for sheet in range(n_sheets)]
+    top = middle - (tall + 0.4 * step * (n_sheets - 1)) / 2
+    return [(left + step * sheet, top + 0.4 * step * sheet, wide, tall) for sheet in range(n_sheets)]

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.figures.svg import INK, LINE, OURS, PIXELS, QUIET, new_figure, quiet_axes
+from striate.figures.svg import INK, LINE, new_figure, quiet_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Above this, numbers and names no longer fit: the matrix becomes an image, and names stand in the list of pairs.
 _MOST_NAMED = 24
+# An image cannot follow the page's colors: these are seen on light and on dark.
+_RIGHT, _WRONG = "#6f93b3", "#d5602c"
 
 
 class ConfusedPair(NamedTuple):
@@ -23,7 +25,7 @@ class ConfusedPair(NamedTuple):
 
     true: str
     predicted: str
-    count: int
+    times: int
     share: float  # of the pictures of the true class
 
 
@@ -49,7 +51,7 @@ def confused_pairs(matrix: NDArray[Any], classes: Sequence[str], *, at_most: int
                      float(shares[true, predicted]))
         for true, predicted in wrong
     ]  # fmt: skip
-    return sorted(pairs, key=lambda pair: (-pair.share, -pair.count, pair.true, pair.predicted))[:at_most]
+    return sorted(pairs, key=lambda pair: (-pair.share, -pair.times, pair.true, pair.predicted))[:at_most]
 
 
 def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
@@ -79,8 +81,8 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
     diagonal = np.eye(n, dtype=bool)
     # Transparency is the shade, so that the same drawing stands on light and dark pages.
     cells = np.empty((n, n, 4))
-    cells[..., :3] = np.where(diagonal[..., None], to_rgb(PIXELS), to_rgb(OURS))
-    cells[..., 3] = np.where(diagonal, 0.55 * shares, 0.9 * np.sqrt(shares))
+    cells[..., :3] = np.where(diagonal[..., None], to_rgb(_RIGHT), to_rgb(_WRONG))
+    cells[..., 3] = np.where(diagonal, 0.7 * shares, np.where(matrix > 0, 0.15 + 0.8 * np.sqrt(shares), 0.0))
     axes.imshow(cells, interpolation="none")
     for spine in axes.spines.values():
         spine.set_visible(True)
@@ -93,14 +95,14 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
         return figure
     names = [_short(name) for name in classes]
     upright = max(map(len, names)) <= max(2, 36 // n)
-    size = 9 if n <= 12 else 7
+    size = 10 if n <= 12 else 7
     axes.set_xticks(range(n), names, rotation=0 if upright else 90, fontsize=size, parse_math=False)
     axes.set_yticks(range(n), names, fontsize=size, parse_math=False)
     axes.tick_params(length=0)
     for true, predicted in np.argwhere(matrix > 0):
         axes.text(
             predicted, true, f"{matrix[true, predicted]}", ha="center", va="center",
-            fontsize=size - 1, color=INK if true != predicted else QUIET if n > 12 else INK,
+            fontsize=size - 1, color=INK,
         )  # fmt: skip
     return figure
 

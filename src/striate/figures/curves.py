@@ -94,7 +94,7 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
     histories = [(name, history) for name, history in histories if len(history)]
     if not histories:
         raise UsageError("an energy curve needs at least one history of (batch, energy).")
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     figure = new_figure(5.2, 2.7)
     axes = figure.subplots()
@@ -116,7 +116,7 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4) if highest > 130 else FixedLocator([0, 25, 50, 75, 100]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.set_xlabel("batch; energy relative to the first measurement")
     _legend(figure)
@@ -125,7 +125,7 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
 
 def _legend(figure: Figure) -> None:
     figure.legend(
-        loc="outside upper left", ncols=3, frameon=False, fontsize=9, labelcolor=INK, handlelength=1.6,
+        loc="outside upper left", ncols=3, frameon=False, fontsize=10.5, labelcolor=INK, handlelength=1.6,
         columnspacing=1.4, borderaxespad=0.0,
     )  # fmt: skip
 

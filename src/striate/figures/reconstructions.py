@@ -67,7 +67,7 @@ def draw_reconstructions(
         middle.set(xlim=(-1, len(components)), ylim=(-reach, reach), xticks=[], yticks=[])
         middle.spines["bottom"].set_visible(False)
     for axes, title in zip(rows[0], ("patch", "code", "from code"), strict=True):
-        axes.set_title(title, fontsize=9, color=QUIET)
+        axes.set_title(title, fontsize=10, color=QUIET)
     return figure
 
 

@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 
 # Figures are drawn in the colors of a light page, so that a PNG of them is right as it is. In SVG each becomes a
 # variable of the page's style sheet; one that defines none gets the same light colors.
+PAPER = "#fbfaf7"
 INK = "#1c1b19"
 QUIET = "#76736d"
 LINE = "#dcd8d0"
 OURS = "#b4481e"
 PIXELS = "#55748f"
 RANDOM = "#8a8a3c"
-_VARIABLES = {INK: "ink", QUIET: "quiet", LINE: "line", OURS: "ours", PIXELS: "pixels", RANDOM: "random"}
+_VARIABLES = {
+    PAPER: "paper",
+    INK: "ink",
+    QUIET: "quiet",
+    LINE: "line",
+    OURS: "ours",
+    PIXELS: "pixels",
+    RANDOM: "random",
+}
 
 _numbers = itertools.count()
 
@@ -28,8 +37,9 @@ _numbers = itertools.count()
 def new_figure(width: float, height: float) -> Figure:
     """An empty transparent matplotlib figure; width and height in inches, 72 CSS pixels each in SVG."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), facecolor="none", layout="constrained")
+    return Figure(figsize=(width, height), facecolor="none", layout=ConstrainedLayoutEngine(w_pad=0.005, h_pad=0.03))
 
 
 def quiet_axes(axes: Any, *, grid: bool = True) -> None:
@@ -39,13 +49,13 @@ def quiet_axes(axes: Any, *, grid: bool = True) -> None:
         spine.set_visible(side == "bottom")
         spine.set_color(QUIET)
         spine.set_linewidth(0.8)
-    axes.tick_params(which="both", colors=QUIET, labelcolor=INK, labelsize=9, width=0.8, length=3)
+    axes.tick_params(which="both", colors=QUIET, labelcolor=INK, labelsize=10.5, width=0.8, length=3)
     axes.tick_params(axis="y", which="both", length=0)
     if grid:
         axes.grid(axis="y", color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)
-    axes.xaxis.label.set(color=QUIET, fontsize=9)
-    axes.yaxis.label.set(color=QUIET, fontsize=9)
+    axes.xaxis.label.set(color=QUIET, fontsize=10)
+    axes.yaxis.label.set(color=QUIET, fontsize=10)
 
 
 def to_svg(figure: Figure, *, alt: str) -> str:
@@ -67,7 +77,7 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     import matplotlib
 
     file = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "striate", "svg.image_inline": True}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "striate", "svg.image_inline": True}
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # Names in any script are drawn by the reader's browser; matplotlib's own font only measures them.
@@ -89,5 +99,6 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     for color, name in _VARIABLES.items():
         body = body.replace(color, f"var(--{name}, {color})")
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
-    width = figure.get_figwidth() * 72
+    # A page may draw it somewhat larger than its 72 pixels an inch, and smaller on a phone.
+    width = figure.get_figwidth() * 72 * 1.4
     return f'<svg {box.group()} role="img" style="max-width: {width:.0f}px"><title>{escape(alt)}</title>{body}'

@@ -54,8 +54,7 @@ def hero(data: ReportData) -> Markup | None:
     stage = data.stages[0]
     filters = stage.decoder if stage.decoder is not None else stage.encoder
     shown = _first(filters)
-    # Wide, so that the headline beside or below it is on the first screen of a phone.
-    columns = min(len(shown), max(8, 4 * round(math.sqrt(len(shown) * 2) / 4)))
+    columns = _even_columns(len(shown))
     return _mosaic(shown, f"{len(shown)} filters of {stage.name}, {stage.kind}.", data, columns=columns)
 
 
@@ -89,6 +88,13 @@ def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StagePictur
         dead_units=stage.dead_units,
         mosaics=mosaics,
     )
+
+
+def _even_columns(n: int) -> int:
+    """About square, and the last row full where a number near the square root allows that."""
+    root = math.sqrt(n)
+    full = [columns for columns in range(math.ceil(root), math.floor(2 * root) + 1) if n % columns == 0]
+    return full[0] if full else math.ceil(root)
 
 
 def _first(filters: NDArray[Any]) -> NDArray[Any]:
@@ -176,7 +182,7 @@ def confusion(data: ReportData) -> Markup | None:
     matrix, classes = data.confusion
     names = [printable(name) for name in classes]
     worst = confused_pairs(matrix, names, at_most=3)
-    said = "; ".join(f"{pair.true} taken for {pair.predicted} {pair.count} times" for pair in worst) or "no mistake"
+    said = "; ".join(f"{pair.true} taken for {pair.predicted} {pair.times} times" for pair in worst) or "no mistake"
     return Markup(to_svg(draw_confusion(matrix, names), alt=f"Confusion matrix of {len(names)} classes: {said}."))
 
 

@@ -96,7 +96,8 @@ def _percent(fraction: float, digits: int = 1) -> str:
 def _point(point: AccuracyPoint) -> str:
     if not math.isfinite(point.standard_error) or point.standard_error == 0:  # a single draw has no spread
         return _percent(point.mean)
-    return f"{100 * point.mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{100 * point.standard_error:.1f}\N{NO-BREAK SPACE}%"
+    mean, error = 100 * point.mean, 100 * point.standard_error
+    return f"{mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _at(points: Sequence[AccuracyPoint], n_labels: int) -> str:
@@ -119,5 +120,6 @@ def _duration(seconds: float) -> str:
 def _size(n_bytes: int) -> str:
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if n_bytes >= scale:
-            return f"{n_bytes / scale:.1f}\N{NO-BREAK SPACE}{unit}"
+            value = n_bytes / scale
+            return f"{value:.{0 if value >= 100 else 1}f}\N{NO-BREAK SPACE}{unit}"
     return f"{n_bytes}\N{NO-BREAK SPACE}bytes"
