@@ -66,8 +66,8 @@ def draw_reconstructions(
         middle.axhline(0, color=QUIET, linewidth=0.6)
         middle.set(xlim=(-1, len(components)), ylim=(-reach, reach), xticks=[], yticks=[])
         middle.spines["bottom"].set_visible(False)
-    for axes, title in zip(rows[0], ("patch", "code", "from code"), strict=True):
-        axes.set_title(title, fontsize=10, color=QUIET)
+    for axes, title, side in zip(rows[0], ("patch", "code", "from code"), ("left", "center", "right"), strict=True):
+        axes.set_title(title, fontsize=10, color=QUIET, loc=side)
     return figure
 
 

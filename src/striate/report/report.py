@@ -88,8 +88,9 @@ def _sections(data: ReportData) -> dict[str, Any]:
 def _percent(fraction: float, digits: int = 1) -> str:
     """99.96 % of a large test is not 100 %."""
     text = f"{100 * fraction:.{digits}f}"
-    if fraction < 1 and float(text) == 100:
-        text = f"{100 * fraction:.{digits + 2}f}"
+    while fraction < 1 and float(text) == 100 and digits < 4:
+        digits += 1
+        text = f"{100 * fraction:.{digits}f}"
     return f"{text}\N{NO-BREAK SPACE}%"
 
 

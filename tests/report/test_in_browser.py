@@ -1,0 +1,67 @@
+"""The report in a real browser, where one is installed: it must never scroll sideways."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from striate.report import ReportData, Sample, StageFilters, write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SWITCHES = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+)  # fmt: skip
+# The page stands in a frame as wide as a phone, because browsers refuse windows that narrow.
+FRAME = """<!doctype html><iframe id="page" style="width: {width}px; height: 800px; border: 0" srcdoc="{page}"></iframe>
+<script>
+document.getElementById("page").onload = event => {{
+  const page = event.target.contentDocument
+  const unseen = [...page.images].filter(image => !image.naturalWidth).length
+  document.title = [page.documentElement.clientWidth, page.documentElement.scrollWidth, unseen].join(" ")
+}}
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no chromium here")
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path, rng: np.random.Generator) -> None:
+    long_name = "a_class_whose_name_has_no_place_to_break_" * 4
+    sample = Sample(rng.integers(0, 256, (90, 96, 3), dtype=np.uint8), long_name, long_name[1:], 0.5)
+    filters = rng.standard_normal((100, 1, 9, 9))
+    patches = filters[:4]
+    data = ReportData(
+        title=long_name,
+        command=f"striate train /{long_name}/{long_name} --json",
+        accuracy=0.5,
+        model_path=long_name,
+        notation=" - ".join(["256F14x14:16 - Rabs - N - PA10x10/5"] * 4),
+        architecture=[{"kind": "filter_bank", "label": "256 filters of 14×14", "shape": (256, 100, 100)}] * 4,
+        stages=[StageFilters("stage 1", "PSD", filters, filters, energies=[(0, 2.0), (1, 1.0)])],
+        reconstructions=(patches, np.eye(4, 100), patches),
+        confusion=(np.array([[1, 2], [3, 4]]), [long_name, "b"]),
+        samples=[sample] * 5,
+        mistakes=[sample],
+        unknown={"error_rate": 0.05, "false_alarm_rate": 0.047},
+        skipped=[(long_name, long_name)],
+        per_class={long_name: 0.5, "b": 1.0},
+        versions={"striate": "0.1.0"},
+    )
+    write_report(tmp_path / "report.html", data)
+    page = html.escape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width, page=page), encoding="utf-8")
+    assert BROWSER is not None
+    command = [BROWSER, *SWITCHES, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", frame.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", shown)
+    assert found, shown[:500]
+    available, needed, unseen = map(int, found.groups())
+    assert needed <= available <= width
+    assert unseen == 0
