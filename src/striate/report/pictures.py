@@ -31,6 +31,10 @@ _MOST_FILTERS = 400
 # Kernels of a second stage are groups of one tile an input map.
 _MOST_KERNELS = 4000
 _SAMPLE_SIDE = 96  # pixels
+_PROJECTED = (
+    "each unit's weights, drawn as the first stage's filters that they stand for; "
+    "the rectification and pooling between the stages are left out"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def stage_pictures(data: ReportData) -> list[StagePictures]:
 def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StagePictures:
     parts = []
     if stage.projected is not None:
-        parts.append(("in pixels", stage.projected, "what each unit responds to, drawn with the filters before it"))
+        parts.append(("in pixels", stage.projected, _PROJECTED))
     else:
         kernels = "" if stage.encoder.shape[1] in (1, 3) else "; one group a unit, one tile an input map"
         parts.append(("encoder", stage.encoder, f"what each unit looks for{kernels}"))
