@@ -22,6 +22,7 @@ from striate.images.opening import EXTENSIONS, MAX_PIXELS
 from striate.images.stream import Skipped, stream
 
 if TYPE_CHECKING:
+    from striate.images.datasets import data_folder
     from striate.images.digits import load_digits
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
@@ -36,6 +37,7 @@ __all__ = [
     "as_images",
     "read_image",
     "load_digits",
+    "data_folder",
     "image_size",
     "EXTENSIONS",
     "MAX_PIXELS",
@@ -57,6 +59,7 @@ __all__ = [
 # What needs SciPy or is needed by few is loaded when it is first used.
 _HOME = {
     "load_digits": "striate.images.digits",
+    "data_folder": "striate.images.datasets",
     "gaussian_window": "striate.images.normalization",
     "high_pass": "striate.images.normalization",
     "local_contrast_normalization": "striate.images.normalization",
