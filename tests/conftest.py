@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.file_server import FileServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +22,16 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
 def rng() -> np.random.Generator:
     """The one seeded source of random numbers of a test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def file_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server on the loopback address, which no proxy of this machine may come between."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    server = FileServer()
+    yield server
+    server.close()
 
 
 class DataFolder:

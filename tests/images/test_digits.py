@@ -18,7 +18,8 @@ def test_five_hundred_of_each_class_in_white_on_black() -> None:
     assert images.dtype == np.float32
     assert np.bincount(labels).tolist() == [500] * 10
     assert (np.diff(labels) >= 0).all()
-    assert images.min() == 0 and images.max() == 1
+    assert images.min() == 0
+    assert images.max() == 1
     assert 0.1 < images.mean() < 0.16  # MNIST's mean is 0.1307
 
 

@@ -141,7 +141,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         "scenes15": DataSet(
             what="4,485 grey photographs of 15 kinds of places, longer side reduced to 144",
             license="research",
-            homepage="https://doi.org/10.6084/m9.figshare.7007177",
+            homepage="https://figshare.com/articles/dataset/15-Scene_Image_Dataset/7007177",
             layout="one folder a category, Bedroom to TallBuilding",
             by_hand="download the archive, reduce the longer side of each picture to 144, and name the 15 folders",
         ),

@@ -37,5 +37,5 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     packed = files("striate.images").joinpath("data", "mnist-5000.xz").read_bytes()
     values = np.frombuffer(lzma.decompress(packed), dtype=np.uint8)
     labels, pixels = values[:N_DIGITS], values[N_DIGITS:]
-    images = pixels.reshape(N_DIGITS, 1, SIDE, SIDE).astype(np.float32) / 255
+    images = pixels.reshape(N_DIGITS, 1, SIDE, SIDE).astype(np.float32) / np.float32(255)
     return images, labels.astype(np.int64)

@@ -17,7 +17,7 @@ from striate.progress import Phase, Progress
 if TYPE_CHECKING:
     import requests
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 13  # bytes; what a break loses at most
 _KILOBYTE = 1000
 # Attempts in a row that bring nothing new. One that brings something does not count, however often the line breaks.
 _FRUITLESS_ATTEMPTS = 3
@@ -112,8 +112,10 @@ class _Transfer:
         start = self._size()
         # Without "identity", a server may compress the bytes once more, and their count would mean nothing.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        answered = False
         try:
             with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as response:
+                answered = True
                 self._refuse(response.status_code)
                 if response.status_code == 416:
                     self.part.unlink(missing_ok=True)
@@ -124,7 +126,7 @@ class _Transfer:
         except requests.Timeout:
             return f"sent nothing for {self.timeout:g} seconds"
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            return self._broken_off() if self.phase.done else "could not be reached"
+            return self._broken_off() if answered else "could not be reached"
         except requests.RequestException as error:
             return f"failed ({type(error).__name__})"
 
