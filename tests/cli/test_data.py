@@ -117,6 +117,10 @@ def test_get_failures_are_one_sentence(root: Path, toy: FileServer) -> None:
     assert not (root / "mnist").exists()
 
 
+def test_without_a_sub_command() -> None:
+    assert "Missing command; see " in message_of(exit_code=2)
+
+
 def test_get_into_a_place_that_is_no_folder(root: Path, toy: FileServer) -> None:
     root.write_text("a file")
     assert str(root) in message_of("get", "mnist", "--quiet", exit_code=1)

@@ -9,7 +9,7 @@ import typer
 
 from striate.cli._options import AsJson, Quiet, emit
 
-data = typer.Typer(no_args_is_help=True, add_completion=False)
+data = typer.Typer(add_completion=False)
 
 Name = Annotated[str, typer.Argument(help="A data set; `striate data list` shows them.", show_default=False)]
 
