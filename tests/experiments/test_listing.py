@@ -15,7 +15,7 @@ from striate.experiments import (
     run_experiment,
     summary,
 )
-from striate.experiments.provenance import repository
+from striate.provenance import repository
 
 Make = Callable[..., Experiment]
 

@@ -6,8 +6,8 @@ import pytest
 
 from striate.errors import UsageError
 from striate.experiments import Figure, Measurement, list_experiments, tables
-from striate.experiments.provenance import repository
 from striate.experiments.tables import markdown_table, rewrite_tables
+from striate.provenance import repository
 
 
 def row(measurement: Measurement | None, **options: Any) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def test_rows_are_the_readable_pictures_in_order(folder: Path) -> None:
     images = as_images(folder)
     order = np.arange(len(images))[::-1]
     found = extract_features(images, PREPROCESSING, HIERARCHY, indices=order)
-    assert len(found.rows) == 160 and len(found.skipped) == 40
+    assert len(found.rows) == 160
+    assert len(found.skipped) == 40
     readable = order[found.positions]
     assert not (readable % 5 == 3).any()
     for row, index in zip(found.rows, readable, strict=True):

@@ -57,7 +57,8 @@ def test_sparse_tables_are_learned_set_by_set(images: np.ndarray) -> None:
     notation = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 20F3x3:3 - Rabs"
     hierarchy, stages = learn_filters(Hierarchy(notation), images, learners=quick(), n_patches=1500, random_state=0)
     bank = hierarchy.filter_banks[1]
-    assert bank.table is not None and bank.filters is not None
+    assert bank.table is not None
+    assert bank.filters is not None
     assert bank.filters.shape == (20, 3, 3, 3)
     assert len(stages[1].learners) == len(np.unique(bank.table, axis=0)) == 8
     # Each map is what the learner of its set says of the patch of its maps.

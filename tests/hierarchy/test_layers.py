@@ -75,7 +75,7 @@ def test_tiles_of_rows_join_without_a_seam(rng: np.random.Generator, monkeypatch
 def test_filter_bank_agrees_with_torch(rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     images = rng.standard_normal((2, 4, 30, 33), dtype=np.float32)
-    filters = rng.standard_normal((8, 4, 9, 9), dtype=np.float32) / 18
+    filters = rng.standard_normal((8, 4, 9, 9), dtype=np.float32) / np.float32(18)
     bank = FilterBank(8, (9, 9)).with_filters(filters)
     expected = torch.tanh(torch.nn.functional.conv2d(torch.from_numpy(images), torch.from_numpy(filters)))
     np.testing.assert_allclose(run(bank, images), expected.numpy(), atol=1e-5)

@@ -9,9 +9,7 @@ from striate.errors import UsageError
 from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
 
 
-def by_the_formula(
-    image: np.ndarray, size: int, sigma: float, floor: str | float, jointly: bool
-) -> np.ndarray:
+def by_the_formula(image: np.ndarray, size: int, sigma: float, floor: str | float, jointly: bool) -> np.ndarray:
     """Every pixel by itself, O(pixels·window²)."""
     if not jointly:
         alone = [by_the_formula(channel[np.newaxis], size, sigma, floor, True) for channel in image]
@@ -41,9 +39,7 @@ def by_the_formula(
 
 @pytest.mark.parametrize("floor", ["mean", 0.05])
 @pytest.mark.parametrize("jointly", [False, True])
-@pytest.mark.parametrize(
-    ("shape", "size"), [((1, 12, 15), 9), ((3, 9, 8), 5), ((2, 4, 3), 9), ((1, 1, 1), 3)]
-)
+@pytest.mark.parametrize(("shape", "size"), [((1, 12, 15), 9), ((3, 9, 8), 5), ((2, 4, 3), 9), ((1, 1, 1), 3)])
 def test_equals_the_formula_borders_included(
     rng: np.random.Generator, shape: tuple[int, ...], size: int, jointly: bool, floor: str | float
 ) -> None:

@@ -187,8 +187,8 @@ def test_partial_fit_learns_what_fit_learns(rng: np.random.Generator) -> None:
 def test_dead_units_are_given_badly_reconstructed_patches(rng: np.random.Generator) -> None:
     patches, _ = sparse_sources(rng, n_samples=400)
     psd = PSD(n_components=12, random_state=0).partial_fit(patches)
-    psd._usage[:] = 0.2
-    psd._usage[[2, 5]] = 0
+    psd.usage_[:] = 0.2
+    psd.usage_[[2, 5]] = 0
     kept = psd.components_.copy()
     scaled = psd._scaled(patches)
     psd._replace_dead_units(scaled)

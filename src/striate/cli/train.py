@@ -64,8 +64,8 @@ def train(
 ) -> None:
     """Learn features and a classifier from your pictures.
 
-    Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it was
-    killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
+    Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it
+    was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
     """
     from striate.cli._training import Run, describe_skipped
     from striate.images import as_images

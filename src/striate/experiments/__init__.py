@@ -13,7 +13,6 @@ from striate.errors import UsageError
 from striate.experiments.experiment import Experiment, Scale, load
 from striate.experiments.figure import Figure, FigureError, Measurement, over
 from striate.experiments.listing import read_record, results_folder, summary
-from striate.experiments.provenance import current_provenance
 from striate.experiments.results import NotRunError, Results
 from striate.experiments.runner import Run, run_experiment
 from striate.experiments.tables import cells_of, rewrite_tables
@@ -41,11 +40,14 @@ __all__ = [
     "summary",
     "cells_of",
     "rewrite_tables",
-    "current_provenance",
 ]
 
 #: Every experiment and the module that declares it, in the order of the talk.
-EXPERIMENTS: dict[str, str] = {}
+EXPERIMENTS: dict[str, str] = {
+    "main-job-digits": "striate.experiments.main_job_digits",
+    "main-job-mnist": "striate.experiments.main_job_mnist",
+    "main-job-caltech101": "striate.experiments.main_job_caltech101",
+}
 
 
 def load_experiment(name: str) -> Experiment:

@@ -9,7 +9,7 @@ from typing import Any
 from striate.errors import StriateError
 from striate.experiments.experiment import Experiment
 from striate.experiments.figure import Measurement, measurement_of
-from striate.experiments.provenance import repository
+from striate.provenance import repository
 
 _NEEDED = {
     "name": str,

@@ -23,10 +23,10 @@ from striate.experiments.experiment import Experiment, Scale
 from striate.experiments.fingerprint import code_fingerprint, data_checksum, load_reached
 from striate.experiments.json_file import plain, write_json
 from striate.experiments.listing import read_record, results_folder
-from striate.experiments.provenance import current_provenance, now
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Unit
 from striate.progress import Progress, peak_memory_bytes
+from striate.provenance import current_provenance, now
 from striate.threads import n_threads
 
 # A unit with checkpoints is not started for less than this: it would hardly get beyond its preparations.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class FilterBank:
         init=False, repr=False, default_factory=list
     )
 
-    kind = "filter_bank"
+    kind: ClassVar[str] = "filter_bank"
 
     def __post_init__(self) -> None:
         if self.filters is None:

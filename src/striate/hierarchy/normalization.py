@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class LocalContrastNormalization:
 
     size: int = 9
 
-    kind = "local_contrast_normalization"
+    kind: ClassVar[str] = "local_contrast_normalization"
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.size % 2 == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Pooling:
     size: int
     stride: int
 
-    kind = "pooling"
+    kind: ClassVar[str] = "pooling"
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.stride < 1:

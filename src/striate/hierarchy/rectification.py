@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ class Rectification:
     Without it, averaging cancels responses of opposite sign (Jarrett et al. 2009, table 1: 54 % against 18 %).
     """
 
-    kind = "rectification"
-    notation = "Rabs"
+    kind: ClassVar[str] = "rectification"
+    notation: ClassVar[str] = "Rabs"
 
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged."""

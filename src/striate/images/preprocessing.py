@@ -104,7 +104,5 @@ class Preprocessing:
 
 def _ground(content: NDArray[np.float32]) -> NDArray[np.float32]:
     """Median of each channel's outline, (channels, 1, 1)."""
-    outline = np.concatenate(
-        [content[:, 0], content[:, -1], content[:, 1:-1, 0], content[:, 1:-1, -1]], axis=1
-    )
+    outline = np.concatenate([content[:, 0], content[:, -1], content[:, 1:-1, 0], content[:, 1:-1, -1]], axis=1)
     return np.median(outline, axis=1)[:, None, None].astype(np.float32)

@@ -87,6 +87,8 @@ class PSD(PatchLearner):
         What patches are divided by.
     n_batches_ : int
         Batches learned from.
+    usage_ : ndarray (n_components,)
+        Share of the patches of the last hundred batches or so that used each unit.
     active_fraction_ : float
         Share of the codes of the last hundred batches or so that was not 0.
     history_ : list of HeldOut
@@ -243,7 +245,7 @@ class PSD(PatchLearner):
             "n_encoder_steps": self._adam.n_steps,
             "history": [list(look) for look in self.history_],
         }
-        arrays |= {"usage": self._usage, "code_energy": self._code_energy}
+        arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
         if training:
             arrays |= self._adam.to_arrays()
             if self._eigenvalue.vector is not None:
@@ -255,7 +257,7 @@ class PSD(PatchLearner):
         self._seed = int(header["seed"])
         self.n_batches_ = int(header["n_batches"])
         self.history_ = [HeldOut(*look) for look in header["history"]]
-        self._usage = np.array(arrays["usage"])
+        self.usage_ = np.array(arrays["usage"])
         self._code_energy = np.array(arrays["code_energy"])
         self._prepare_learning()
         if "first.filters" in arrays:
@@ -271,7 +273,7 @@ class PSD(PatchLearner):
     @property
     def active_fraction_(self) -> float:
         """Share of the recent codes that was not 0."""
-        return float(self._usage.mean())
+        return float(self.usage_.mean())
 
     def _learn(self, patches: np.ndarray) -> None:
         """The four steps of the talk, for one batch of scaled patches."""
@@ -303,7 +305,7 @@ class PSD(PatchLearner):
     def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
         """Step 3: move the dictionary against the reconstruction error, and back to unit norm."""
         memory = _MEMORY if self.n_batches_ else 0.0
-        self._usage += (1 - memory) * ((codes != 0).mean(axis=0) - self._usage)
+        self.usage_ += (1 - memory) * ((codes != 0).mean(axis=0) - self.usage_)
         self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
         # A unit's own energy is the curvature of its error. The mean of all is a floor for rare units.
         curvature = self._code_energy + self._code_energy.mean()
@@ -320,7 +322,7 @@ class PSD(PatchLearner):
 
     def _replace_dead_units(self, patches: np.ndarray) -> None:
         """Give units that nothing uses the look of patches that the others reconstruct badly."""
-        dead = np.flatnonzero(self._usage < _DEAD)
+        dead = np.flatnonzero(self.usage_ < _DEAD)
         if not dead.size:
             return
         codes = self._minimize_energy(patches, self._encoder().encode(patches))
@@ -335,7 +337,7 @@ class PSD(PatchLearner):
         self.encoder_bias_[dead] = 0
         self.gain_[dead] = 1
         self._code_energy[dead] = self._code_energy.mean()
-        self._usage[dead] = self._usage.mean()  # a hundred batches' grace
+        self.usage_[dead] = self.usage_.mean()  # a hundred batches' grace
         self._adam.forget(dead)
 
     def _look(self, patches: np.ndarray) -> HeldOut:
@@ -375,7 +377,7 @@ class PSD(PatchLearner):
         self.gain_ = np.ones(self.n_components, dtype=X.dtype)
         self.n_batches_ = 0
         self.history_ = []
-        self._usage = np.zeros(self.n_components)
+        self.usage_ = np.zeros(self.n_components)
         self._code_energy = np.zeros(self.n_components, dtype=X.dtype)
         self._prepare_learning()
 

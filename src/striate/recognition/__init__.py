@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from striate.recognition.image_classifier import ImageClassifier, Prediction
 from striate.recognition.learning_curve import CurvePoint, learning_curve
 from striate.recognition.logistic_regression import LogisticRegression
-from striate.recognition.rejection import ConformalRejection
+from striate.recognition.rejection import ConformalRejection, strangeness
+
+if TYPE_CHECKING:
+    from striate.recognition.evaluation import Evaluation, evaluate_classifier, evaluate_features
+    from striate.recognition.metrics import accuracy, area_under_roc, confusion_matrix, mean_class_accuracy
+    from striate.recognition.presets import Choice, Description, choose, describe
+    from striate.recognition.training import Split, TrainingResult, split_images, train_and_evaluate
 
 __all__ = [
     "Choice",
@@ -30,6 +37,7 @@ __all__ = [
     "learning_curve",
     "mean_class_accuracy",
     "split_images",
+    "strangeness",
     "train_and_evaluate",
 ]
 

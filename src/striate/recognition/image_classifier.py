@@ -186,9 +186,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         for reason in choice.reasons:
             progress.message(reason)
         sample = self._sample(images, extra, progress)
-        from striate.hierarchy import (
-            learn_filters,
-        )  # learning needs more of scikit-learn than prediction does
+        # Learning needs more of scikit-learn than prediction does.
+        from striate.hierarchy import learn_filters
 
         self.hierarchy_, self.record_.stages = learn_filters(
             choice.hierarchy,
@@ -230,20 +229,20 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         features : float32 (n, n_features)
         labels : sequence of str (n,)
         """
-        labels = np.asarray(labels)
-        check_classes(labels)
-        rows = np.arange(len(labels))
+        classes = np.asarray(labels)
+        check_classes(classes)
+        rows = np.arange(len(classes))
         held_out = rows[:0]
         if self.unknown is not None:
-            rows, held_out = draw_fraction(labels, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
+            rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
         classifier = LogisticRegression(weight_decay=self.weight_decay, random_state=self.random_state)
         training = features if len(rows) == len(features) else features[rows]
-        self.classifier_ = classifier.fit(training, labels[rows], progress=progress)
+        self.classifier_ = classifier.fit(training, classes[rows], progress=progress)
         self.classes_ = self.classifier_.classes_
         self.rejection_ = None
         if self.unknown is not None:
             self.rejection_ = ConformalRejection(error_rate=self.unknown)
-            self.rejection_.fit(self.classifier_.decision_function(features[held_out]))
+            self.rejection_.fit(self.classifier_.logits(features[held_out]))
         return self
 
     def transform(self, images: Any) -> NDArray[np.float32]:
@@ -252,7 +251,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
         """Logits, float32 (n_images, n_classes)."""
-        return self.classifier_.decision_function(self.transform(images))
+        return self.classifier_.logits(self.transform(images))
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
@@ -288,7 +287,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     ) -> list[Prediction]:
         """`classify` for features that are already there."""
         check_is_fitted(self)
-        logits = self.classifier_.decision_function(features)
+        logits = self.classifier_.logits(features)
         probabilities = self.classifier_.predict_proba(features)
         unknown = np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :n_top]
@@ -423,7 +422,7 @@ def check_classes(labels: NDArray[Any]) -> None:
         )
 
 
-_KIND_OF: dict[type, str] = {
+_KIND_OF: dict[Any, str] = {
     Hierarchy: "hierarchy",
     LogisticRegression: "logistic_regression",
     ConformalRejection: "conformal_rejection",

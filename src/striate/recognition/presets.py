@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +21,8 @@ SMALL = 40
 MEDIUM = 100
 # The paper's canvas for photographs (Jarrett et al. 2009).
 PHOTOGRAPH = 151
+# More labeled pictures than this teach the classifier what more features would.
+MANY = 20_000
 # Features of all labeled pictures together stay below 1 GB: float32 numbers.
 MAX_FEATURE_FLOATS = 1 << 28
 
@@ -120,7 +123,8 @@ def choose(seen: Description) -> Choice:
         second_size = 5 if after >= 9 else 3
         left = after - second_size + 1
         second_pool = min(5, left) if left >= 5 else max(2, left - 1)
-        second = f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
+        n_second = 512 if seen.n_labeled <= MANY else 256
+        second = f"{n_second}F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
         reasons.append(
             f"pictures are small (typically {seen.width}×{seen.height} pixels): "
             f"{size}×{size} filters on a canvas of {canvas[1]}×{canvas[0]}, pooled over {pool}×{pool}"
@@ -134,8 +138,7 @@ def choose(seen: Description) -> Choice:
         left = after - second_size + 1
         second_pool = max(2, left // 2)
         second = (
-            f"256F{second_size}x{second_size}:16 - Rabs - N5x5 - "
-            f"PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
+            f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
         )
         reasons.append(
             f"pictures are of medium size (longer side typically {side} pixels): 7×7 filters, pooled over 8×8"
@@ -143,19 +146,19 @@ def choose(seen: Description) -> Choice:
     else:
         canvas, border = (PHOTOGRAPH, PHOTOGRAPH), 0
         first = "64F9x9 - Rabs - N - PA10x10/5"
-        second = "256F9x9:16 - Rabs - N - PA6x6/3"
+        second = "256F5x5 - Rabs - N - PA6x6/4"
         reasons.append(
             f"pictures are photographs or of their size (longer side typically {seen.longest} pixels): longer side to "
             f"{PHOTOGRAPH} pixels, 9×9 filters, pooled over 10×10, as Jarrett et al. 2009 did"
         )
-    color = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
+    color: Literal["grey", "yuv"] = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
     if color == "yuv":
         reasons.append("pictures are small and colored: luma and two chroma channels")
     elif seen.colored:
         reasons.append("in photographs of this size shape tells more than color: grey")
     else:
         reasons.append("pictures have no color: grey")
-    contrast = "ground" if seen.plain_ground else "local"
+    contrast: Literal["ground", "local"] = "ground" if seen.plain_ground else "local"
     if seen.plain_ground:
         reasons.append("most of each picture is a plain ground, which is brought to zero; contrast is kept")
     else:
@@ -163,11 +166,15 @@ def choose(seen: Description) -> Choice:
     preprocessing = Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border)
     hierarchy = Hierarchy(f"{first} - {second}")
     n_features = int(np.prod(hierarchy.output_shape(preprocessing.shape)))
-    reasons.append(f"two stages, 64 and 256 maps: {n_features:,} features a picture")
+    n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
+    reasons.append(f"two stages, {n_maps[0]} and {n_maps[1]} maps: {n_features:,} features a picture")
     if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
         reasons.append(f"features of {seen.n_labeled:,} labeled pictures are kept on disk")
-    # The second stage sees features that are already sparse and smooth, and learns from fewer batches.
-    learners = (PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=1.0, max_batches=600))
+    # The second stage sees features that are already sparse and smooth: less pressure, fewer batches, ten steps.
+    learners = (
+        PSD(sparsity=2.0, max_batches=1500),
+        PSD(sparsity=0.3, max_batches=600, n_inference_steps=10),
+    )
     return Choice(preprocessing, hierarchy, tuple(reasons), learners)
 
 

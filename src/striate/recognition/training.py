@@ -150,7 +150,7 @@ def train_and_evaluate(
 
     train, train_images, train_labels = features_of(train_images, "features of training images")
     test, held_out, test_labels = features_of(held_out, "features of test images")
-    classifier.fit_classifier(train.rows, train_labels, progress=progress)
+    classifier.fit_classifier(train.rows, train_labels.tolist(), progress=progress)
     result = TrainingResult(
         classifier=classifier,
         test=evaluate_features(classifier, test.rows, held_out),

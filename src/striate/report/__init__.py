@@ -4,5 +4,15 @@ from __future__ import annotations
 
 from striate.report.data import PhaseLike, Reconstructions, ReportData, Sample, StageFilters
 from striate.report.report import write_report
+from striate.report.training import training_report, write_training_report
 
-__all__ = ["ReportData", "StageFilters", "Reconstructions", "Sample", "PhaseLike", "write_report"]
+__all__ = [
+    "ReportData",
+    "StageFilters",
+    "Reconstructions",
+    "Sample",
+    "PhaseLike",
+    "write_report",
+    "training_report",
+    "write_training_report",
+]

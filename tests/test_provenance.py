@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import striate
-from striate.experiments import current_provenance, provenance
+from striate import provenance
+from striate.provenance import current_provenance
 
 
 def test_it_says_where_numbers_come_from() -> None:

@@ -1,0 +1,103 @@
+"""The main job on the whole of MNIST, by the `auto` preset: 60,000 digits to learn from, 10,000 to test on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from striate.experiments.experiment import Scale
+from striate.experiments.figure import Figure, Measurement
+from striate.experiments.results import Results
+from striate.experiments.unit import Context, Settings, Unit
+from striate.images import ImageCollection, as_images, load_digits
+from striate.progress import peak_memory_bytes
+from striate.recognition import ImageClassifier, split_images, train_and_evaluate
+
+NAME = "main-job-mnist"
+CLAIM = "The preset that the demo uses also serves 60,000 digits, in minutes on two cores."
+DATA = {"quick": (), "full": ("mnist",)}
+
+
+def _random_filters(results: Results) -> Measurement:
+    """Accuracy of random filters, and whether it comes close to that of learned ones."""
+    (ours,), (theirs,) = (results.select(learner=learner).column("accuracy") for learner in ("random", "psd"))
+    return Measurement(100 * ours, held=ours > theirs - 0.01)
+
+
+FIGURES = (
+    Figure(
+        what="accuracy, learned filters",
+        unit="%",
+        better="higher",
+        goal=99.1,
+        measure=lambda results: [100 * value for value in results.select(learner="psd").column("accuracy")],
+    ),
+    Figure(
+        what="minutes, learned filters",
+        unit="min",
+        better="lower",
+        goal=20.0,
+        measure=lambda results: [value / 60 for value in results.select(learner="psd").column("seconds")],
+    ),
+    Figure(
+        what="accuracy, random filters",
+        unit="%",
+        better="higher",
+        predicate="within 1 point of learned filters: with all labels, random filters do nearly as well",
+        measure=_random_filters,
+    ),
+)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """Learned and random filters, same settings."""
+    architecture = "auto" if scale == "full" else "16F7x7 - Rabs - N7x7 - PA8x8/4"
+    return [
+        Unit(
+            f"{learner} filters",
+            {"learner": learner, "architecture": architecture},
+            learn_all_digits,
+            expected_seconds=600.0,
+        )
+        for learner in ("psd", "random")
+    ]
+
+
+def learn_all_digits(settings: Settings, context: Context) -> dict[str, Any]:
+    """Filters, features and classifier from all training digits; accuracy on all test digits."""
+    images, test = _digits(context)
+    started = time.perf_counter()
+    result = train_and_evaluate(
+        ImageClassifier(architecture=settings["architecture"], learner=settings["learner"], random_state=context.seed),
+        images,
+        split_images(images, test=False),
+        test_images=test,
+        label_counts=(),
+        folder=_empty(context),
+        progress=context.progress,
+    )
+    return {
+        "accuracy": result.test.accuracy,
+        "seconds": time.perf_counter() - started,
+        "peak memory, bytes": peak_memory_bytes(),
+        "weight decay": result.classifier.classifier_.weight_decay_,
+        "seconds by phase": {record.name: record.seconds for record in context.progress.records},
+    }
+
+
+def _digits(context: Context) -> tuple[ImageCollection, ImageCollection]:
+    if context.scale == "full":
+        folder = context.data("mnist")
+        return as_images(folder / "train-images-idx3-ubyte.gz"), as_images(folder / "t10k-images-idx3-ubyte.gz")
+    images, labels = load_digits()
+    chosen = np.arange(0, len(labels), 5)
+    test = chosen + 1
+    return as_images(images[chosen], labels[chosen]), as_images(images[test], labels[test])
+
+
+def _empty(context: Context) -> Any:
+    """A folder for features on disk; the runner empties it when the unit has finished."""
+    context.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    return context.checkpoint_folder

@@ -1,0 +1,201 @@
+"""Standardized features, and logistic regression's view of them when samples outnumber features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+
+__all__ = ["Standardization", "FeatureSpace"]
+
+_BLOCK_BYTES = 32 * 2**20  # of standardized features that exist at a time: bounded memory, and still long products
+_RESIDENT_BYTES = 256 * 2**20  # features up to this size are standardized once and kept
+_LARGEST_GRAM = 10_000  # columns; beyond, 400 MB for the Gram matrix and as much for its factor are too many
+
+
+class Standardization:
+    """Mean and standard deviation of each feature, and blocks of standardized features.
+
+    Parameters
+    ----------
+    features : float16, float32 or float64 (n_samples, n_features)
+        An array or a memory map; it is read in blocks of rows.
+    scale : bool
+        Divide by the standard deviation; otherwise features are only centered, which changes no optimum and helps
+        the solver.
+
+    Attributes
+    ----------
+    mean, scale : float64 (n_features,)
+        A feature that is constant, up to rounding, has scale 1: centered it is 0 and gets no weight.
+    dtype : float32, or float64 for float64 features
+
+    Raises
+    ------
+    UsageError
+        Where a feature is NaN or infinite.
+    """
+
+    def __init__(self, features: NDArray, *, scale: bool = True) -> None:
+        n_samples, n_features = features.shape
+        self.dtype = np.dtype(np.float64 if features.dtype == np.float64 else np.float32)
+        self.mean = np.zeros(n_features)
+        squares = np.zeros(n_features)
+        seen = 0
+        for rows in row_blocks(n_samples, n_features):
+            block = features[rows].astype(self.dtype, copy=False)
+            n_new = len(block)
+            mean = block.mean(axis=0, dtype=np.float64)
+            if not np.isfinite(mean).all():
+                raise non_finite(int(rows.start), block)
+            centered = block - mean.astype(self.dtype)
+            # Chan, Golub, LeVeque: merge the moments of two groups without cancellation.
+            shift = mean - self.mean
+            squares += np.einsum("ij,ij->j", centered, centered)
+            squares += shift**2 * (seen * n_new / (seen + n_new))
+            self.mean += shift * (n_new / (seen + n_new))
+            seen += n_new
+        deviation = np.sqrt(squares / n_samples)
+        rounding = 10 * float(np.finfo(self.dtype.type).eps) * np.abs(self.mean)
+        self.scale = np.where(deviation > rounding, deviation, 1.0) if scale else np.ones(n_features)
+
+    def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:
+        """Standardized features, a new array of `dtype`; `features` are those of `columns`."""
+        result = np.subtract(features, self.mean[columns].astype(self.dtype), dtype=self.dtype)
+        result /= self.scale[columns].astype(self.dtype)
+        return result
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows that together are all rows, each of about 32 MB in single precision."""
+    size = max(1, _BLOCK_BYTES // (4 * max(n_columns, 1)))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def non_finite(first_row: int, block: NDArray) -> UsageError:
+    """The error that names the first sample with NaN or infinity; predicting raises it as well."""
+    rows, columns = np.nonzero(~np.isfinite(block))
+    if len(rows) == 0:  # only the sum was infinite
+        return UsageError("features X are so large that their sum is infinity; scale them down")
+    kind = "NaN" if np.isnan(block[rows[0], columns[0]]) else "infinity"
+    return UsageError(
+        f"features X contain {kind} (sample {first_row + rows[0]}, feature {columns[0]}); remove the sample"
+    )
+
+
+class FeatureSpace:
+    """Problems whose coordinates are the standardized features themselves.
+
+    Features of at most 256 MB are standardized once; larger ones stream from where they are at every product.
+
+    Parameters
+    ----------
+    features : float16, float32 or float64 (n_samples, n_features)
+    standardization : Standardization
+    """
+
+    def __init__(self, features: NDArray, standardization: Standardization) -> None:
+        self.standardization = standardization
+        self.dtype = standardization.dtype
+        self.n_samples, self.n_features = features.shape
+        self._features = features
+        self._resident: NDArray | None = None
+        if features.size * self.dtype.itemsize <= _RESIDENT_BYTES:
+            self._resident = standardization.apply(features)
+        self._gram: NDArray | None = None
+
+    def design(self, rows: NDArray[np.integer]) -> _Resident | _Streamed:
+        """The training samples `rows`, as the solver wants them."""
+        if self._resident is not None:
+            return _Resident(self._resident, rows)
+        return _Streamed(self, rows)
+
+    def logits(self, design: object, coefficients: NDArray, rows: NDArray[np.integer]) -> NDArray:
+        """Logits of other samples, (len(rows), n_classes); `design` says in which coordinates, here always the same."""
+        if self._resident is not None:
+            return self._resident[rows] @ coefficients[:-1] + coefficients[-1]
+        return (self.product(coefficients[:-1]) + coefficients[-1])[rows]
+
+    def spread(self, design: object, coefficients: NDArray) -> NDArray:
+        """Coefficients in a form that all subsets share: they share the coordinates themselves."""
+        return coefficients
+
+    def gather(self, design: object, spread: NDArray) -> NDArray:
+        """The way back from `spread`."""
+        return spread
+
+    def to_features(self, spread: NDArray) -> NDArray:
+        """W and the intercept of standardized features, (n_features + 1, n_classes)."""
+        return spread
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray]]:
+        """Rows and their standardized features."""
+        for rows in row_blocks(self.n_samples, self.n_features):
+            yield rows, self.standardization.apply(self._features[rows])
+
+    def product(self, coefficients: NDArray) -> NDArray:
+        """X W over all samples."""
+        result = np.empty((self.n_samples, coefficients.shape[1]), self.dtype)
+        for rows, block in self.blocks():
+            np.matmul(block, coefficients, out=result[rows])
+        return result
+
+    def gram(self) -> NDArray | None:
+        """XᵀX / n over all samples, computed once."""
+        if self._gram is None and self.n_features <= _LARGEST_GRAM:
+            self._gram = np.zeros((self.n_features, self.n_features), self.dtype)
+            for _, block in self.blocks():
+                self._gram += block.T @ block
+            self._gram /= self.n_samples
+        return self._gram
+
+
+class _Resident:
+    """Rows of an array that is in memory."""
+
+    def __init__(self, features: NDArray, rows: NDArray[np.integer]) -> None:
+        self.rows = rows
+        self._features = features[rows]
+        self.n_columns = features.shape[1]
+        self.dtype = features.dtype
+        self.weights = np.full(len(rows), 1 / len(rows))
+
+    def product(self, coefficients: NDArray) -> NDArray:
+        return self._features @ coefficients
+
+    def transposed_product(self, residuals: NDArray) -> NDArray:
+        return self._features.T @ residuals
+
+    def gram(self) -> NDArray | None:
+        if self.n_columns > _LARGEST_GRAM:
+            return None
+        return (self._features.T @ self._features) / self.dtype.type(len(self.rows))
+
+
+class _Streamed:
+    """All samples, in the order in which they lie on disk; those that are not trained on weigh nothing."""
+
+    def __init__(self, space: FeatureSpace, rows: NDArray[np.integer]) -> None:
+        self._space = space
+        self.rows = np.arange(space.n_samples)
+        self.n_columns = space.n_features
+        self.dtype = space.dtype
+        self.weights = np.zeros(space.n_samples)
+        self.weights[rows] = 1 / len(rows)
+
+    def product(self, coefficients: NDArray) -> NDArray:
+        return self._space.product(coefficients)
+
+    def transposed_product(self, residuals: NDArray) -> NDArray:
+        result = np.zeros((self.n_columns, residuals.shape[1]), self.dtype)
+        for rows, block in self._space.blocks():
+            result += block.T @ residuals[rows]
+        return result
+
+    def gram(self) -> NDArray | None:
+        # Of all samples rather than those trained on: it only preconditions, and serves every split.
+        return self._space.gram()

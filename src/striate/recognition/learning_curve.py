@@ -1,0 +1,161 @@
+"""Accuracy against number of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.progress import Progress
+from striate.recognition.logistic_regression import LogisticRegression, fit_rows
+from striate.recognition.metrics import standard_error, standard_error_of_accuracy
+from striate.recognition.sample_space import SampleSpace
+from striate.recognition.splits import stratified_draws
+
+__all__ = ["CurvePoint", "default_label_counts", "learning_curve", "point_of_one_fit"]
+
+_LARGEST_CURVE = 6_000  # samples whose inner products one matrix holds, 144 MB
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What was measured with a number of labels.
+
+    Attributes
+    ----------
+    n_labels : int
+        In all, not a class.
+    accuracies : tuple of float
+        One a draw of the labels.
+    mean : float
+    standard_error : float
+        Of the mean.
+    standard_error_is_of : "draws" or "test"
+        "draws": over the draws of labels, all tested on the same samples. "test": where there is one draw, since all
+        labels are used or one was asked for, that of the finite test sample.
+    """
+
+    n_labels: int
+    accuracies: tuple[float, ...]
+    mean: float
+    standard_error: float
+    standard_error_is_of: Literal["draws", "test"]
+
+
+def learning_curve(
+    train_features: NDArray,
+    train_labels: Sequence | NDArray,
+    test_features: NDArray,
+    test_labels: Sequence | NDArray,
+    *,
+    n_labels: Sequence[int] | None = None,
+    n_draws: int = 5,
+    random_state: int | np.random.Generator | None = None,
+    progress: Progress | None = None,
+    phase_name: str = "learning curve",
+) -> list[CurvePoint]:
+    """Accuracy of `LogisticRegression` trained with some of the labels.
+
+    Each fit chooses its own weight decay by cross-validation inside its labels. Features are standardized with the
+    statistics of all training samples, labeled or not; their inner products are computed once.
+
+    Parameters
+    ----------
+    train_features, test_features : float16, float32 or float64 (n_train, n_features), (n_test, n_features)
+        At most 6,000 training samples.
+    train_labels, test_labels : (n_train,), (n_test,)
+    n_labels : sequence of int, optional
+        Points of the curve, numbers in all; by default `default_label_counts`.
+    n_draws : int
+        Stratified draws at each point; one where all labels are used.
+    random_state : int, Generator or None
+    progress : Progress, optional
+    phase_name : str
+
+    Returns
+    -------
+    points : list of CurvePoint
+        In the order of `n_labels`.
+
+    Raises
+    ------
+    UsageError
+        For a number that is below that of the classes or above that of the training samples.
+    """
+    train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
+    if len(train_labels) > _LARGEST_CURVE:
+        raise UsageError(
+            f"a learning curve is for at most {_LARGEST_CURVE} training samples, not {len(train_labels)}; "
+            "draw some of them"
+        )
+    classes, codes = np.unique(train_labels, return_inverse=True)
+    if len(classes) < 2:
+        raise UsageError("a learning curve needs training samples of at least two classes")
+    counts = default_label_counts(train_labels) if n_labels is None else list(n_labels)
+    generator = np.random.default_rng(random_state)
+    # Drawn before anything is computed: a number that is impossible is refused at once.
+    draws = [
+        stratified_draws(codes, count, n_draws if count < len(codes) else 1, random_state=generator) for count in counts
+    ]
+    if not draws:
+        return []
+    options = LogisticRegression(random_state=int(generator.integers(2**31)), calibrate=False)
+    points = []
+    with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
+        space = SampleSpace(train_features)
+        to_test = space.kernel_with(test_features)
+        for count, draws_of_count in zip(counts, draws, strict=True):
+            correct = []
+            for rows in draws_of_count:
+                fit = fit_rows(space, rows, codes[rows], len(classes), options)
+                logits = fit.design.logits(to_test[:, rows], fit.coefficients)
+                correct.append(classes[logits.argmax(axis=1)] == test_labels)
+                phase.advance()
+                phase.note(f"{count} labels")
+            points.append(_point(count, correct))
+    return points
+
+
+def default_label_counts(labels: Sequence | NDArray) -> list[int]:
+    """Numbers of labels from which a curve's shape shows: 1, 3, 10, 30, … a class, and all.
+
+    Parameters
+    ----------
+    labels : (n_samples,)
+        Of the training samples.
+
+    Returns
+    -------
+    counts : list of int
+        In all, ascending; where classes are uneven, the numbers are those of even draws as far as they go.
+    """
+    n_samples = len(labels)
+    n_classes = len(np.unique(np.asarray(labels)))
+    per_class = [digit * 10**power for power in range(7) for digit in (1, 3)]
+    # A number close to all would say the same again.
+    return [n * n_classes for n in per_class if n * n_classes <= n_samples * 0.8] + [n_samples]
+
+
+def point_of_one_fit(n_labels: int, correct: Sequence[bool] | NDArray[np.bool_]) -> CurvePoint:
+    """A point from a single classifier; its standard error is that of the test sample.
+
+    Parameters
+    ----------
+    n_labels : int
+        Labels that it was trained with.
+    correct : bool (n_test,)
+        Whether each test sample was classified correctly.
+    """
+    return _point(n_labels, [np.asarray(correct, bool)])
+
+
+def _point(n_labels: int, correct: list[NDArray[np.bool_]]) -> CurvePoint:
+    accuracies = tuple(float(np.mean(values)) for values in correct)
+    mean = float(np.mean(accuracies))
+    if len(accuracies) > 1:
+        return CurvePoint(n_labels, accuracies, mean, standard_error(accuracies), "draws")
+    return CurvePoint(n_labels, accuracies, mean, standard_error_of_accuracy(mean, len(correct[0])), "test")

@@ -1,0 +1,344 @@
+"""Multinomial logistic regression for features that outnumber the samples, and for samples that outnumber memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from striate.errors import UsageError
+from striate.progress import Progress
+from striate.recognition.feature_space import FeatureSpace, Standardization, non_finite, row_blocks
+from striate.recognition.sample_space import SampleSpace
+from striate.recognition.softmax import softmax
+from striate.recognition.splits import stratified_folds
+from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
+
+__all__ = ["DEFAULT_WEIGHT_DECAYS", "LogisticRegression"]
+
+DEFAULT_WEIGHT_DECAYS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+# Where no class has two samples, nothing can be held out; on features of digits this decay was never far from the best.
+_FALLBACK = 1e-3
+_LARGEST_KERNEL = 10_000  # samples; beyond, an n × n matrix of 400 MB is too large
+_FIVE_FOLDS_BELOW, _THREE_FOLDS_BELOW = 2_000, 10_000
+
+
+class LogisticRegression(ClassifierMixin, BaseEstimator):
+    """Multinomial logistic regression whose weight decay is chosen by cross-validation, with calibrated probabilities.
+
+    It minimizes, over the weights W of standardized features and the intercept b,
+
+        mean cross-entropy + ½ · weight_decay · ‖W‖²,
+
+    which is scikit-learn's objective with C = 1 / (weight_decay · n_samples); two classes have two rows of weights, so
+    that scikit-learn's single row is their difference and its C is twice that.
+
+    Parameters
+    ----------
+    weight_decay : float or "auto"
+        "auto" chooses among `weight_decays` by the cross-entropy of held-out samples after calibration.
+    weight_decays : sequence of float
+        The candidates, on the scale of the mean loss, by default decades from 10 to 1e-6: on small images the best is
+        between 1 and 1e-6, on tens of thousands of features of photographs 1e-5 was still better than 1e-4.
+    n_folds : int or "auto"
+        "auto" is 5 below 2,000 samples, 3 below 10,000, and above a single split that holds out one fifth.
+    standardize : bool
+        Divide features by their standard deviation over the training samples. In cross-validation it is that of all
+        training samples, held-out ones too: their labels play no part in it.
+    calibrate : bool
+        Fit a temperature to held-out logits, which `predict_proba` divides by; it changes no prediction.
+    max_iterations : int
+        Of L-BFGS at each weight decay.
+    tolerance : float
+        The optimum's value is reached to within about this fraction.
+    random_state : int, Generator, RandomState or None
+        Draws the folds.
+
+    Attributes
+    ----------
+    classes_ : ndarray (n_classes,)
+    coef_ : float32 or float64 (n_classes, n_features)
+        For features as they are, not standardized.
+    intercept_ : float32 or float64 (n_classes,)
+    weight_decay_ : float
+    temperature_ : float
+        Above 1 where the classifier would be too sure of itself; 1 when nothing could be held out.
+    cross_validation_ : list of dict
+        ``weight_decay``, ``accuracy``, ``log_loss`` (at the best temperature), ``temperature``, of held-out samples.
+    n_iter_ : int
+        Of the final fit.
+    n_features_in_ : int
+
+    Notes
+    -----
+    Features that outnumber the samples are read once, for the inner products of the samples (`SampleSpace`);
+    otherwise they are streamed in blocks of rows, so that a memory map of float16 is never in memory as a whole
+    (`FeatureSpace`). The result is the optimum of the same objective.
+
+    A class with a single sample takes part in every training set and is never held out.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun, What is the best multi-stage architecture for object recognition?, ICCV 2009:
+    this classifier on hierarchies of features. Guo et al., ICML 2017: temperature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from striate.recognition import LogisticRegression
+    >>> features = np.random.default_rng(0).normal(size=(40, 300))
+    >>> labels = np.where(features[:, :20].sum(axis=1) > 0, "up", "down")
+    >>> classifier = LogisticRegression(random_state=0).fit(features, labels)
+    >>> classifier.predict_proba(features[:3]).shape
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        weight_decay: float | Literal["auto"] = "auto",
+        weight_decays: Sequence[float] = DEFAULT_WEIGHT_DECAYS,
+        n_folds: int | Literal["auto"] = "auto",
+        standardize: bool = True,
+        calibrate: bool = True,
+        max_iterations: int = 500,
+        tolerance: float = 1e-4,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    ) -> None:
+        self.weight_decay = weight_decay
+        self.weight_decays = weight_decays
+        self.n_folds = n_folds
+        self.standardize = standardize
+        self.calibrate = calibrate
+        self.max_iterations = max_iterations
+        self.tolerance = tolerance
+        self.random_state = random_state
+
+    def fit(self, X: NDArray, y: NDArray, *, progress: Progress | None = None) -> Self:
+        """Choose the weight decay and find the optimum.
+
+        Parameters
+        ----------
+        X : float16, float32 or float64 (n_samples, n_features)
+            An array or a memory map. float16 is computed with as float32.
+        y : (n_samples,)
+            Classes: strings or integers.
+        progress : Progress, optional
+
+        Raises
+        ------
+        UsageError
+            For fewer than two classes, NaN or infinity, or an option out of range.
+        """
+        from sklearn.utils.multiclass import check_classification_targets
+
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False, ensure_min_samples=2
+        )
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self._check_options()
+        if len(self.classes_) < 2:
+            raise UsageError(
+                f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}; "
+                "a classifier needs samples of at least two"
+            )
+        standardization = Standardization(X, scale=self.standardize)
+        space: SampleSpace | FeatureSpace
+        if X.shape[1] > X.shape[0] and X.shape[0] <= _LARGEST_KERNEL:
+            space = SampleSpace(X, standardization)
+        else:
+            space = FeatureSpace(X, standardization)
+        found = fit_rows(space, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
+        of_standardized = space.to_features(space.spread(found.design, found.coefficients)).astype(np.float64)
+        weights = of_standardized[:-1] / standardization.scale[:, None]
+        intercept = of_standardized[-1] - standardization.mean @ weights
+        self.coef_ = np.ascontiguousarray(weights.T, space.dtype)
+        self.intercept_ = intercept.astype(space.dtype)
+        self.weight_decay_ = found.weight_decay
+        self.temperature_ = found.temperature
+        self.cross_validation_ = found.results
+        self.n_iter_ = found.n_iterations
+        return self
+
+    def logits(self, X: NDArray) -> NDArray:
+        """Logits of all classes, also where there are but two, before calibration.
+
+        Parameters
+        ----------
+        X : float16, float32 or float64 (n_samples, n_features)
+
+        Returns
+        -------
+        logits : (n_samples, n_classes), float64 for float64 features, else float32
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        weights, intercept = self.coef_.T.astype(dtype, copy=False), self.intercept_.astype(dtype, copy=False)
+        result = np.empty((len(X), len(self.classes_)), dtype)
+        for rows in row_blocks(*X.shape):
+            block = X[rows].astype(dtype, copy=False)
+            with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+                np.matmul(block, weights, out=result[rows])
+            if not np.isfinite(result[rows]).all():
+                raise non_finite(rows.start, block)
+        return result + intercept
+
+    def decision_function(self, X: NDArray) -> NDArray:
+        """Logits, (n_samples, n_classes); for two classes, as scikit-learn has it, their difference, (n_samples,)."""
+        logits = self.logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict(self, X: NDArray) -> NDArray:
+        """The most probable class of each sample, (n_samples,)."""
+        return self.classes_[self.logits(X).argmax(axis=1)]
+
+    def predict_proba(self, X: NDArray) -> NDArray:
+        """Calibrated probabilities, (n_samples, n_classes), in the order of `classes_`."""
+        logits = self.logits(X)
+        return softmax(logits / logits.dtype.type(self.temperature_))
+
+    def to_state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Arrays and a header that JSON can hold, from which `from_state` makes an equal classifier."""
+        check_is_fitted(self)
+        header = {
+            "classes": self.classes_.tolist(),
+            "class_dtype": self.classes_.dtype.str,
+            "weight_decay": self.weight_decay_,
+            "temperature": self.temperature_,
+            "cross_validation": self.cross_validation_,
+            "n_iterations": self.n_iter_,
+        }
+        return {"coefficients": self.coef_, "intercept": self.intercept_}, header
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
+        """The classifier that `to_state` described; a new fit of it would use the same weight decay."""
+        classifier = cls(weight_decay=header["weight_decay"])
+        classifier.classes_ = np.array(header["classes"], dtype=np.dtype(header["class_dtype"]))
+        classifier.coef_ = arrays["coefficients"]
+        classifier.intercept_ = arrays["intercept"]
+        classifier.weight_decay_ = header["weight_decay"]
+        classifier.temperature_ = header["temperature"]
+        classifier.cross_validation_ = [dict(result) for result in header["cross_validation"]]
+        classifier.n_iter_ = header["n_iterations"]
+        classifier.n_features_in_ = classifier.coef_.shape[1]
+        return classifier
+
+    def _check_options(self) -> None:
+        candidates = list(self.weight_decays) if self.weight_decay == "auto" else [self.weight_decay]
+        if not candidates or not all(isinstance(decay, (int, float)) and 0 < decay < np.inf for decay in candidates):
+            name = "weight_decays" if self.weight_decay == "auto" else "weight_decay"
+            raise UsageError(f'{name} must be above 0 (1e-3, for example) or "auto" for weight_decay, not {candidates}')
+        if self.n_folds != "auto" and not (isinstance(self.n_folds, (int, np.integer)) and self.n_folds >= 2):
+            raise UsageError(f'n_folds must be an integer of at least 2 or "auto", not {self.n_folds!r}')
+
+
+class Fit:
+    """A classifier in a space's coordinates: what `fit_rows` found."""
+
+    def __init__(self, design: Any, coefficients: NDArray, chosen: CrossValidation, n_iterations: int) -> None:
+        self.design = design
+        self.coefficients = coefficients
+        self.weight_decay = chosen.weight_decay
+        self.temperature = chosen.temperature
+        self.results = chosen.results
+        self.n_iterations = n_iterations
+
+
+def fit_rows(
+    space: SampleSpace | FeatureSpace,
+    rows: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    options: LogisticRegression,
+    *,
+    progress: Progress | None = None,
+) -> Fit:
+    """Fit to some samples of a space; many fits on the same features share what the space has computed.
+
+    Parameters
+    ----------
+    space : SampleSpace or FeatureSpace
+    rows : integer (n,)
+        The training samples among the space's.
+    labels : integer (n,)
+        In 0 … n_classes − 1, each class at least once.
+    n_classes : int
+    options : LogisticRegression
+        Whose parameters say how; it need not be fitted, and is not changed.
+    progress : Progress, optional
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    chosen = _choose(space, rows, labels, n_classes, options, progress)
+    with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
+        design, solution = solve(
+            space,
+            rows,
+            labels,
+            n_classes,
+            chosen.weight_decay,
+            start=chosen.start,
+            tolerance=options.tolerance,
+            max_iterations=options.max_iterations,
+        )
+        phase.advance()
+    if solution.ended_by == "iterations":
+        warnings.warn(
+            f"logistic regression stopped after {solution.n_iterations} iterations, about "
+            f"{solution.suboptimality / solution.value:.0e} of the value above the optimum; "
+            "increase max_iterations or weight_decay",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return Fit(design, solution.coefficients, chosen, max(solution.n_iterations, 1))
+
+
+def _choose(
+    space: SampleSpace | FeatureSpace,
+    rows: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    options: LogisticRegression,
+    progress: Progress | None,
+) -> CrossValidation:
+    """Weight decay and temperature, by cross-validation unless neither is asked for or nothing can be held out."""
+    is_given = options.weight_decay != "auto"
+    fallback = CrossValidation(float(options.weight_decay) if is_given else _FALLBACK, 1.0, [], None)
+    if is_given and not options.calibrate:
+        return fallback
+    n_folds: int
+    if options.n_folds == "auto":
+        n_folds = 5 if len(rows) < _FIVE_FOLDS_BELOW or len(rows) >= _THREE_FOLDS_BELOW else 3
+    else:
+        n_folds = int(options.n_folds)
+    single_split = options.n_folds == "auto" and len(rows) >= _THREE_FOLDS_BELOW
+    folds = stratified_folds(labels, n_folds, random_state=_generator(options.random_state))
+    if not (folds >= 0).any():
+        return fallback
+    candidates = [float(options.weight_decay)] if is_given else [float(decay) for decay in options.weight_decays]
+    found = cross_validate(
+        space,
+        rows,
+        labels,
+        n_classes,
+        candidates,
+        folds,
+        single_split=single_split,
+        max_iterations=options.max_iterations,
+        progress=progress,
+    )
+    return found if options.calibrate else found._replace(temperature=1.0)
+
+
+def _generator(random_state: int | np.random.Generator | np.random.RandomState | None) -> np.random.Generator:
+    if isinstance(random_state, np.random.RandomState):  # scikit-learn's convention
+        return np.random.default_rng(random_state.randint(2**31))
+    return np.random.default_rng(random_state)

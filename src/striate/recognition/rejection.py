@@ -1,0 +1,105 @@
+"""An honest "unknown": a threshold on held-out pictures, with a guaranteed rate of false alarms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+
+__all__ = ["ConformalRejection", "strangeness"]
+
+
+def strangeness(logits: NDArray) -> NDArray:
+    """How little samples resemble any class, larger for stranger ones.
+
+    The negative of the logits' log-sum-exp, the "free energy" of the classifier: unlike the largest probability, it
+    also tells a sample that resembles no class from one that resembles two.
+
+    Parameters
+    ----------
+    logits : float32 or float64 (n_samples, n_classes)
+
+    Returns
+    -------
+    scores : (n_samples,), dtype of `logits`
+
+    References
+    ----------
+    W. Liu, X. Wang, J. Owens, Y. Li, Energy-based out-of-distribution detection, NeurIPS 2020, equation 4.
+    """
+    largest = logits.max(axis=1)
+    result: NDArray = -(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))
+    return result
+
+
+class ConformalRejection:
+    """Calls a sample unknown when it is stranger than nearly all held-out samples of the known classes.
+
+    Split conformal prediction: of further samples of the known classes, drawn like the held-out ones, a share of at
+    most `error_rate` is called unknown, on average over held-out sets, whatever the classifier is worth. A bad
+    classifier only finds fewer of the foreign samples.
+
+    Parameters
+    ----------
+    error_rate : float
+        Of false alarms, in (0, 1).
+
+    Attributes
+    ----------
+    threshold_ : float
+        A sample whose `strangeness` is above it is unknown; infinity where so few samples were held out that any
+        finite threshold could be wrong too often: 1/error_rate − 1 are needed.
+    n_held_out_ : int
+
+    References
+    ----------
+    V. Vovk, A. Gammerman, G. Shafer, Algorithmic learning in a random world, 2005. J. Lei et al., Distribution-free
+    predictive inference for regression, JASA 2018, algorithm 2: the split and the rank.
+    """
+
+    threshold_: float
+    n_held_out_: int
+
+    def __init__(self, error_rate: float) -> None:
+        if not 0 < error_rate < 1:
+            raise UsageError(
+                f"the rate of false alarms for unknown must be above 0 and below 1 (such as 0.05), not {error_rate}"
+            )
+        self.error_rate = error_rate
+
+    def fit(self, logits: NDArray) -> Self:
+        """Take the threshold from samples that the classifier was not fitted to.
+
+        Parameters
+        ----------
+        logits : float32 or float64 (n_samples, n_classes)
+        """
+        scores = np.sort(strangeness(np.asarray(logits, np.float64)))
+        self.n_held_out_ = len(scores)
+        # Rounding must not turn 0.95 · 20 into 19.000000000000004, one rank more.
+        rank = math.ceil((1 - self.error_rate) * (len(scores) + 1) - 1e-9)
+        self.threshold_ = float(scores[rank - 1]) if rank <= len(scores) else math.inf
+        return self
+
+    def is_unknown(self, logits: NDArray) -> NDArray[np.bool_]:
+        """Which samples resemble no class, bool (n_samples,)."""
+        result: NDArray[np.bool_] = strangeness(np.asarray(logits, np.float64)) > self.threshold_
+        return result
+
+    def to_state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Arrays (none) and a header that JSON can hold."""
+        threshold = self.threshold_ if math.isfinite(self.threshold_) else None
+        return {}, {"error_rate": self.error_rate, "threshold": threshold, "n_held_out": self.n_held_out_}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`."""
+        rejection = cls(header["error_rate"])
+        rejection.threshold_ = math.inf if header["threshold"] is None else float(header["threshold"])
+        rejection.n_held_out_ = header["n_held_out"]
+        return rejection

@@ -1,0 +1,221 @@
+"""The report of a training run: what `striate.recognition.train_and_evaluate` found, as data that a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.figures import project_to_pixels
+from striate.hierarchy import (
+    FilterBank,
+    Hierarchy,
+    Layer,
+    LearnedStage,
+    LocalContrastNormalization,
+    Pooling,
+    Rectification,
+)
+from striate.images import ImageCollection
+from striate.learning import PSD
+from striate.progress import Progress, peak_memory_bytes
+from striate.provenance import versions
+from striate.recognition import Evaluation, ImageClassifier, TrainingResult
+from striate.report.data import Reconstructions, ReportData, Sample, StageFilters
+from striate.report.report import write_report
+from striate.threads import n_threads
+
+__all__ = ["training_report", "write_training_report"]
+
+_SAMPLES = 24  # pictures in each gallery
+_PATCHES = 6  # whose codes are drawn
+_SIDE = 96  # pixels that a picture in a gallery needs at most
+
+
+def write_training_report(
+    path: str | PathLike[str],
+    result: TrainingResult,
+    *,
+    title: str,
+    command: str,
+    model: Path,
+    progress: Progress,
+    seconds: float,
+) -> None:
+    """Write the report of a training run as one HTML file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    result : TrainingResult
+    title : str
+        What was learned, as a reader would call it.
+    command : str
+        The shell command that repeats the run.
+    model : Path
+        The model file, already written.
+    progress : Progress
+        Whose records are the phases of the run.
+    seconds : float
+        Since the run began.
+    """
+    write_report(
+        path, training_report(result, title=title, command=command, model=model, progress=progress, seconds=seconds)
+    )
+
+
+def training_report(
+    result: TrainingResult, *, title: str, command: str, model: Path, progress: Progress, seconds: float
+) -> ReportData:
+    """What `write_training_report` shows, as data."""
+    classifier, test = result.classifier, result.test
+    return ReportData(
+        title=title,
+        command=command,
+        accuracy=test.accuracy,
+        mean_class_accuracy=test.mean_class_accuracy,
+        n_classes=len(classifier.classes_),
+        n_train=result.n_train,
+        n_test=test.n_test,
+        n_unlabeled=result.n_unlabeled,
+        model_path=str(model),
+        model_bytes=model.stat().st_size,
+        reasons=classifier.record_.reasons,
+        notation=str(classifier.hierarchy_),
+        architecture=_architecture(classifier),
+        stages=_stages(classifier),
+        reconstructions=_reconstructions(classifier.record_.stages[0], classifier.preprocessing_.shape[0]),
+        curve=result.curve,
+        pixel_curve=result.pixel_curve,
+        confusion=(test.confusion, [str(name) for name in classifier.classes_]),
+        samples=_samples(test, np.unique(np.linspace(0, test.n_test - 1, _SAMPLES).round().astype(int)).tolist()),
+        mistakes=_samples(test, _mistakes(test)),
+        unknown=_unknown(classifier, test),
+        phases=progress.records,
+        seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        versions=versions(),
+        seed=classifier.random_state,
+        threads=n_threads(),
+        skipped=[(one.name, one.reason) for one in result.skipped],
+        per_class=test.per_class,
+        color="yuv" if classifier.preprocessing_.color == "yuv" else "rgb",
+    )
+
+
+def _architecture(classifier: ImageClassifier) -> list[dict[str, Any]]:
+    shape = classifier.preprocessing_.shape
+    rows = [{"kind": "input", "label": "picture", "shape": shape}]
+    shapes = classifier.hierarchy_.shapes(shape)
+    rows += [
+        {"kind": layer.kind, "label": _in_words(layer), "shape": after}
+        for layer, after in zip(classifier.hierarchy_, shapes, strict=True)
+    ]
+    return [*rows, {"kind": "classifier", "label": "logistic regression", "shape": (len(classifier.classes_),)}]
+
+
+def _in_words(layer: Layer) -> str:
+    match layer:
+        case FilterBank():
+            squashing = "tanh" if layer.nonlinearity == "tanh" else "shrinkage"
+            return f"{layer.n_maps} filters of {layer.size[0]}×{layer.size[1]}, {squashing}"
+        case Rectification():
+            return "absolute value"
+        case LocalContrastNormalization():
+            return f"local contrast normalization, {layer.size}×{layer.size}"
+        case Pooling():
+            how = "average" if layer.how == "average" else "maximum"
+            return f"{how} of {layer.size}×{layer.size}, every {layer.stride}"
+    return layer.notation
+
+
+def _stages(classifier: ImageClassifier) -> list[StageFilters]:
+    learned = classifier.record_.stages
+    first = learned[0].bank.filters
+    result = []
+    for number, stage in enumerate(learned):
+        bank = stage.bank
+        shape = (bank.n_maps, -1, *bank.size)
+        psd = [learner for learner in stage.learners if isinstance(learner, PSD)]
+        projected = None
+        if number == 1 and first is not None and bank.filters is not None:
+            stride = _stride(classifier.hierarchy_.stages[0])
+            projected = project_to_pixels(bank.filters, first, table=bank.table, stride=stride)
+        result.append(
+            StageFilters(
+                name=f"stage {number + 1}",
+                kind="PSD" if psd else "random",
+                encoder=np.concatenate([one.encoder_ for one in stage.learners]).reshape(shape),
+                decoder=np.concatenate([one.components_ for one in psd]).reshape(shape) if psd else None,
+                projected=projected,
+                energies=[(look.batch, look.energy) for look in psd[0].history_] if psd else (),
+                active_fraction=float(np.mean([one.active_fraction_ for one in psd])) if psd else None,
+                dead_units=sum(int((one.usage_ == 0).sum()) for one in psd) if psd else None,
+            )
+        )
+    return result
+
+
+def _stride(stage: Hierarchy) -> int:
+    """Pixels between neighbouring outputs of a stage."""
+    stride = 1
+    for layer in stage:
+        if isinstance(layer, Pooling):
+            stride *= layer.stride
+    return stride
+
+
+def _reconstructions(stage: LearnedStage, channels: int) -> Reconstructions | None:
+    learner = stage.learners[0]
+    if not isinstance(learner, PSD):
+        return None
+    patches = stage.patches[:_PATCHES]
+    codes = learner.infer(patches)
+    shape = (len(patches), channels, *stage.bank.size)
+    centered = patches - patches.mean(axis=1, keepdims=True)  # the code does not know the mean
+    return Reconstructions(centered.reshape(shape), codes, learner.inverse_transform(codes).reshape(shape))
+
+
+def _mistakes(test: Evaluation) -> list[int]:
+    labels = test.images.labels or []
+    wrong = [
+        (-prediction.probability, index)
+        for index, (prediction, label) in enumerate(zip(test.predictions, labels, strict=True))
+        if prediction.label != label
+    ]
+    return [index for _, index in sorted(wrong)[:_SAMPLES]]
+
+
+def _samples(test: Evaluation, indices: Sequence[int]) -> list[Sample]:
+    labels = test.images.labels or []
+    return [
+        Sample(
+            image=_picture(test.images, index),
+            true=labels[index],
+            predicted=test.predictions[index].label,
+            probability=test.predictions[index].probability,
+            unknown=test.predictions[index].unknown,
+            name=test.predictions[index].name,
+        )
+        for index in indices
+    ]
+
+
+def _picture(images: ImageCollection, index: int) -> NDArray[np.uint8]:
+    """(height, width) or (height, width, 3)."""
+    image = np.clip(255 * images.read(index, at_least=_SIDE), 0, 255).round().astype(np.uint8)
+    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+
+
+def _unknown(classifier: ImageClassifier, test: Evaluation) -> dict[str, float] | None:
+    if classifier.rejection_ is None or test.unknown_rate is None:
+        return None
+    return {
+        "error_rate": classifier.rejection_.error_rate,
+        "false_alarm_rate": test.unknown_rate,
+        "n_held_out": classifier.rejection_.n_held_out_,
+    }
