@@ -255,7 +255,11 @@ def _verify(text: _Text, rest: Iterable[bytes | memoryview], path: str | os.Path
     if digest.hexdigest() != text.checksum:
         _refuse_damaged(path)
     if kind is not None and kind != text.kind:
-        raise ModelFileError(f"{path} holds a {text.kind}, where a {kind} is needed")
+        raise ModelFileError(f"{path} holds {_in_words(text.kind)}, where {_in_words(kind)} is needed")
+
+
+def _in_words(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
 
 
 def _refuse_damaged(path: str | os.PathLike[str]) -> NoReturn:

@@ -94,6 +94,8 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     assert box is not None
     prefix = f"d{next(_numbers)}-"
     body = body.replace("xlink:href=", "href=")
+    # Matplotlib names images by their content, so that two flat patches have one name; nothing refers to it.
+    body = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", body)
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
     for color, name in _VARIABLES.items():

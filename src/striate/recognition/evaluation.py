@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
 from striate.images import ImageCollection, Skipped
 from striate.progress import Progress
-from striate.recognition.image_classifier import ImageClassifier, Prediction
+from striate.recognition.image_classifier import ImageClassifier, Prediction, labels_of
 from striate.recognition.metrics import accuracy, confusion_matrix, mean_class_accuracy
 
 
@@ -56,9 +55,8 @@ def evaluate_classifier(
     classifier: ImageClassifier, images: ImageCollection, *, progress: Progress | None = None
 ) -> Evaluation:
     """Features, predictions and figures for labeled pictures."""
+    labels_of(images)
     labeled = images.subset(images.labeled)
-    if not len(labeled):
-        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
     found = classifier.extract(labeled, name="features", progress=progress)
     evaluation = evaluate_features(classifier, found.rows, labeled.subset(found.positions))
     evaluation.skipped = found.skipped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,7 +37,7 @@ class Standardization:
     Raises
     ------
     UsageError
-        Where a feature is NaN or infinite.
+        Where a feature is NaN or infinite, or so large that its variance is.
     """
 
     def __init__(self, features: NDArray, *, scale: bool = True) -> None:
@@ -48,19 +49,25 @@ class Standardization:
         for rows in row_blocks(n_samples, n_features):
             block = features[rows].astype(self.dtype, copy=False)
             n_new = len(block)
-            mean = block.mean(axis=0, dtype=np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+                mean = block.mean(axis=0, dtype=np.float64)
             if not np.isfinite(mean).all():
                 raise non_finite(int(rows.start), block)
             centered = block - mean.astype(self.dtype)
             # Chan, Golub, LeVeque: merge the moments of two groups without cancellation.
             shift = mean - self.mean
-            squares += np.einsum("ij,ij->j", centered, centered)
-            squares += shift**2 * (seen * n_new / (seen + n_new))
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares += np.einsum("ij,ij->j", centered, centered)
+                squares += shift**2 * (seen * n_new / (seen + n_new))
+            if not np.isfinite(squares).all():
+                raise UsageError("features X are so large that their variance is infinity; scale them down")
             self.mean += shift * (n_new / (seen + n_new))
             seen += n_new
         deviation = np.sqrt(squares / n_samples)
-        rounding = 10 * float(np.finfo(self.dtype.type).eps) * np.abs(self.mean)
-        self.scale = np.where(deviation > rounding, deviation, 1.0) if scale else np.ones(n_features)
+        # The mean of n equal values is off by as much as n roundings in double precision.
+        rounding = 10 * float(np.finfo(self.dtype.type).eps) + n_samples * float(np.finfo(np.float64).eps)
+        varies = deviation > rounding * np.abs(self.mean)
+        self.scale = np.where(varies, deviation, 1.0) if scale else np.ones(n_features)
 
     def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:
         """Standardized features, a new array of `dtype`; `features` are those of `columns`."""
@@ -107,6 +114,7 @@ class FeatureSpace:
         if features.size * self.dtype.itemsize <= _RESIDENT_BYTES:
             self._resident = standardization.apply(features)
         self._gram: NDArray | None = None
+        self._gram_lock = threading.Lock()  # folds run in threads
 
     def design(self, rows: NDArray[np.integer]) -> _Resident | _Streamed:
         """The training samples `rows`, as the solver wants them."""
@@ -146,12 +154,13 @@ class FeatureSpace:
 
     def gram(self) -> NDArray | None:
         """XᵀX / n over all samples, computed once."""
-        if self._gram is None and self.n_features <= _LARGEST_GRAM:
-            self._gram = np.zeros((self.n_features, self.n_features), self.dtype)
-            for _, block in self.blocks():
-                self._gram += block.T @ block
-            self._gram /= self.n_samples
-        return self._gram
+        with self._gram_lock:
+            if self._gram is None and self.n_features <= _LARGEST_GRAM:
+                self._gram = np.zeros((self.n_features, self.n_features), self.dtype)
+                for _, block in self.blocks():
+                    self._gram += block.T @ block
+                self._gram /= self.n_samples
+            return self._gram
 
 
 class _Resident:

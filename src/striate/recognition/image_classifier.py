@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -32,8 +32,6 @@ MAX_SAMPLE_FLOATS = 1 << 26
 MAX_SAMPLE_IMAGES = 5000
 # Of the labeled pictures, set aside for the "unknown" threshold.
 HELD_OUT_FRACTION = 0.2
-# Features above this size go to a memory map when a folder for it is given.
-MAX_FEATURE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -161,10 +159,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         progress : Progress, optional
         """
         images = as_images(images, labels)
+        check_classes(labels_of(images))  # before minutes of learning
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
         features = self.extract(labeled, name="features of training images", checkpoint=checkpoint, progress=progress)
-        self.record_.skipped += features.skipped
+        self.record_.skipped += [one for one in features.skipped if one not in self.record_.skipped]
         kept = labeled.subset(features.positions)
         return self.fit_classifier(features.rows, kept.labels or [], progress=progress)
 
@@ -177,6 +176,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         progress: Progress | None = None,
     ) -> Self:
         """Choose the preprocessing and the architecture, and learn the filters; labels are not used."""
+        self._check_parameters()
         progress = progress or Progress()
         images = as_images(images)
         extra = None if unlabeled is None else as_images(unlabeled)
@@ -209,6 +209,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         progress: Progress | None = None,
     ) -> Features:
         """Features of pictures, with the pictures that could not be read; see `extract_features`."""
+        check_is_fitted(self, "hierarchy_")
         return extract_features(
             as_images(images),
             self.preprocessing_,
@@ -230,7 +231,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         labels : sequence of str (n,)
         """
         classes = np.asarray(labels)
-        check_classes(classes)
+        check_classes(classes, at_least=1)
         rows = np.arange(len(classes))
         held_out = rows[:0]
         if self.unknown is not None:
@@ -242,7 +243,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         self.rejection_ = None
         if self.unknown is not None:
             self.rejection_ = ConformalRejection(error_rate=self.unknown)
-            self.rejection_.fit(self.classifier_.logits(features[held_out]))
+            logits = self.classifier_.logits(features[held_out]) if len(held_out) else np.empty((0, len(self.classes_)))
+            self.rejection_.fit(logits)
+            if self.rejection_.threshold_ == np.inf:
+                reason = (
+                    f"no picture will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
+                    f"too few for a rate of {self.unknown} of false alarms"
+                )
+                self.record_.reasons.append(reason)
+                (progress or Progress()).message(reason)
         return self
 
     def transform(self, images: Any) -> NDArray[np.float32]:
@@ -251,14 +260,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
         """Logits, float32 (n_images, n_classes)."""
+        check_is_fitted(self, "classifier_")
         return self.classifier_.logits(self.transform(images))
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
+        check_is_fitted(self, "classifier_")
         return self.classifier_.predict_proba(self.transform(images))
 
     def predict(self, images: Any) -> NDArray[Any]:
         """The most probable class of each picture, (n_images,)."""
+        check_is_fitted(self, "classifier_")
         return self.classifier_.predict(self.transform(images))
 
     def is_unknown(self, images: Any) -> NDArray[np.bool_]:
@@ -271,7 +283,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         UsageError
             When the classifier was trained without ``unknown``.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "classifier_")
         if self.rejection_ is None:
             raise UsageError('this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).')
         return self.rejection_.is_unknown(self.decision_function(images))
@@ -286,7 +298,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5
     ) -> list[Prediction]:
         """`classify` for features that are already there."""
-        check_is_fitted(self)
+        check_is_fitted(self, "classifier_")
         logits = self.classifier_.logits(features)
         probabilities = self.classifier_.predict_proba(features)
         unknown = np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
@@ -303,15 +315,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         ]
 
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
-        """Accuracy on pictures with labels."""
+        """Accuracy on those pictures that have a label."""
         images = as_images(images, labels)
-        if images.labels is None:
-            raise UsageError("these pictures have no labels: give labels, or one sub-folder a class.")
-        return float(np.mean(self.predict(images) == np.asarray(images.labels)))
+        images = images.subset(images.labeled)
+        return float(np.mean(labels_of(images) == self.predict(images)))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file: preprocessing, filters, classifier and how they came about, without any pickle."""
-        check_is_fitted(self)
+        check_is_fitted(self, "classifier_")
         parts: dict[str, Any] = {"hierarchy": self.hierarchy_, "classifier": self.classifier_}
         if self.rejection_ is not None:
             parts["rejection"] = self.rejection_
@@ -321,11 +332,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             "preprocessing": self.preprocessing_.to_state(),
             "reasons": self.record_.reasons,
             "facts": self.record_.facts,
-            "parameters": {
-                "unknown": self.unknown,
-                "learner": self.learner,
-                "random_state": self.random_state,
-            },
+            "parameters": self._parameters(),
             "parts": {},
         }
         for name, part in parts.items():
@@ -338,7 +345,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def load(cls, path: str | PathLike[str]) -> ImageClassifier:
         """Read a model file; ModelFileError tells in one sentence what is wrong with it."""
         arrays, header = model_file.read(path, kind=KIND)
-        classifier = cls(**header["parameters"])
+        parameters = dict(header["parameters"])
+        if isinstance(parameters.get("preprocessing"), dict):
+            parameters["preprocessing"] = Preprocessing.from_state(parameters["preprocessing"])
+        classifier = cls(**parameters)
         classifier.preprocessing_ = Preprocessing.from_state(header["preprocessing"])
         parts = {name: _part(name, arrays, part) for name, part in header["parts"].items()}
         classifier.hierarchy_ = parts["hierarchy"]
@@ -348,32 +358,42 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         classifier.record_ = TrainingRecord(reasons=header["reasons"], facts=header["facts"])
         return classifier
 
+    def _check_parameters(self) -> None:
+        """UsageError now for what would otherwise fail after minutes of learning."""
+        if self.learner not in ("psd", "random"):
+            raise UsageError(f'learner must be "psd" or "random", not {self.learner!r}')
+        decay = self.weight_decay
+        if decay != "auto" and not (isinstance(decay, (int, float)) and 0 < decay < np.inf):
+            raise UsageError(f'weight_decay must be above 0 (1e-3, for example) or "auto", not {decay!r}')
+        if self.unknown is not None:
+            ConformalRejection(error_rate=self.unknown)
+
+    def _parameters(self) -> dict[str, Any]:
+        """Of the constructor, as JSON: NumPy's numbers become Python's."""
+        parameters: dict[str, Any] = self.get_params(deep=False)
+        if isinstance(self.preprocessing, Preprocessing):
+            parameters["preprocessing"] = self.preprocessing.to_state()
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+
     def _choose(self, images: ImageCollection) -> Choice:
         from striate.recognition.presets import choose, describe
 
-        choice = choose(describe(images))
-        preprocessing = choice.preprocessing if self.preprocessing == "auto" else self.preprocessing
-        if self.architecture == "auto":
-            return replace(choice, preprocessing=preprocessing)
-        hierarchy = Hierarchy(self.architecture)
-        return replace(
-            choice,
-            preprocessing=preprocessing,
-            hierarchy=hierarchy,
-            reasons=(*choice.reasons[:-1], f"the architecture was given: {hierarchy}"),
+        return choose(
+            describe(images),
+            preprocessing=None if self.preprocessing == "auto" else self.preprocessing,
+            hierarchy=None if self.architecture == "auto" else Hierarchy(self.architecture),
         )
 
     def _sample(
         self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
     ) -> NDArray[np.float32]:
-        """Prepared pictures for the filters, drawn evenly from all, labeled or not."""
+        """Prepared pictures for the filters, drawn evenly from all, labeled or not; others go to the record."""
         rng = np.random.default_rng(self.random_state)
         n_all = len(images) + (len(extra) if extra is not None else 0)
         size = int(np.prod(self.preprocessing_.shape))
         n = min(n_all, MAX_SAMPLE_IMAGES, max(1, MAX_SAMPLE_FLOATS // size))
         chosen = np.sort(rng.choice(n_all, n, replace=False))
         batches = []
-        skipped: list[Skipped] = []
         with progress.phase("images for the filters", total=n, unit="images") as phase:
             for source, indices in (
                 (images, chosen[chosen < len(images)]),
@@ -386,7 +406,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
                     self.preprocessing_,
                     batch_size=64,
                     indices=indices,
-                    skipped=skipped,
+                    skipped=self.record_.skipped,
                     **self.preprocessing_.reading,
                 ):
                     batches.append(batch)
@@ -406,15 +426,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         return np.concatenate(rows)
 
 
-def check_classes(labels: NDArray[Any]) -> None:
-    """UsageError when a classifier cannot be learned from these labels: one class, or a class with one picture."""
+def labels_of(images: ImageCollection) -> NDArray[Any]:
+    """Labels of those pictures that have one; UsageError when none has."""
+    labels = [label for label in images.labels or () if label != ""]
+    if not labels:
+        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
+    return np.asarray(labels)
+
+
+def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
+    """UsageError when a classifier cannot be learned from these labels: one class, or a class with few pictures."""
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise UsageError(
             f"all labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
             "a classifier needs at least two classes, one sub-folder each."
         )
-    if counts.min() < 2:
+    if counts.min() < at_least:
         lonely = classes[counts.argmin()]
         raise UsageError(
             f"class {str(lonely)!r} has one readable picture: "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.progress import Progress
+from striate.recognition.feature_space import non_finite
 from striate.recognition.logistic_regression import LogisticRegression, fit_rows
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.sample_space import SampleSpace
@@ -84,9 +85,21 @@ def learning_curve(
     Raises
     ------
     UsageError
-        For a number that is below that of the classes or above that of the training samples.
+        For a number that is below that of the classes or above that of the training samples, for labels that are
+        not one for each sample, and for NaN or infinity.
     """
     train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
+    for kind, features, labels in (
+        ("training", train_features, train_labels),
+        ("test", test_features, test_labels),
+    ):
+        if len(features) != len(labels) or not len(labels):
+            raise UsageError(
+                f"there are {len(features)} {kind} samples and {len(labels)} labels of them; "
+                "give one label for each sample, and at least one"
+            )
+    if n_draws < 1:
+        raise UsageError(f"n_draws must be at least 1, not {n_draws}")
     if len(train_labels) > _LARGEST_CURVE:
         raise UsageError(
             f"a learning curve is for at most {_LARGEST_CURVE} training samples, not {len(train_labels)}; "
@@ -107,7 +120,10 @@ def learning_curve(
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
         space = SampleSpace(train_features)
-        to_test = space.kernel_with(test_features)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+            to_test = space.kernel_with(test_features)
+        if not np.isfinite(to_test).all():
+            raise non_finite(0, test_features)
         for count, draws_of_count in zip(counts, draws, strict=True):
             correct = []
             for rows in draws_of_count:

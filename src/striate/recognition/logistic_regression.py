@@ -197,7 +197,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: NDArray) -> NDArray:
         """The most probable class of each sample, (n_samples,)."""
-        return self.classes_[self.logits(X).argmax(axis=1)]
+        logits = self.logits(X)  # first, since it refuses what is not fitted
+        return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, X: NDArray) -> NDArray:
         """Calibrated probabilities, (n_samples, n_classes), in the order of `classes_`."""
@@ -233,7 +234,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         candidates = list(self.weight_decays) if self.weight_decay == "auto" else [self.weight_decay]
-        if not candidates or not all(isinstance(decay, (int, float)) and 0 < decay < np.inf for decay in candidates):
+        number = (int, float, np.floating, np.integer)
+        if not candidates or not all(isinstance(decay, number) and 0 < decay < np.inf for decay in candidates):
             name = "weight_decays" if self.weight_decay == "auto" else "weight_decay"
             raise UsageError(f'{name} must be above 0 (1e-3, for example) or "auto" for weight_decay, not {candidates}')
         if self.n_folds != "auto" and not (isinstance(self.n_folds, (int, np.integer)) and self.n_folds >= 2):

@@ -72,6 +72,8 @@ def confusion_matrix(labels: Labels, predicted: Labels, classes: Labels | None =
     def positions(values: NDArray) -> NDArray[np.int64]:
         if not len(values):
             return np.zeros(0, np.int64)
+        if not len(names):
+            raise UsageError(f"label {str(values[0])!r} is not among the 0 classes")
         place = np.searchsorted(names[order], values).clip(max=len(names) - 1)
         unknown = names[order][place] != values
         if unknown.any():

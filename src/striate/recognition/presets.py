@@ -18,6 +18,8 @@ N_HEADERS = 400
 N_DECODED = 60
 # Pictures with a longer side up to this are small: their strokes are a few pixels wide.
 SMALL = 40
+# Of these, from this side on, a filter of 9×9 is no more than a third of the picture.
+LARGE_FILTERS = 24
 MEDIUM = 100
 # The paper's canvas for photographs (Jarrett et al. 2009).
 PHOTOGRAPH = 151
@@ -106,51 +108,67 @@ def describe(images: ImageCollection) -> Description:
     )
 
 
-def choose(seen: Description) -> Choice:
+def choose(
+    seen: Description, *, preprocessing: Preprocessing | None = None, hierarchy: Hierarchy | None = None
+) -> Choice:
     """The `auto` preset: canvas, color, contrast, filters and pooling for what was seen.
 
     Photographs get the paper's two stages (Jarrett et al. 2009); smaller pictures smaller windows, so that a few
     positions remain after each pooling.
+
+    Parameters
+    ----------
+    seen : Description
+    preprocessing, hierarchy : optional
+        What was given, and is not chosen; a hierarchy is chosen for the canvas of a given preprocessing.
     """
-    reasons = []
+    reasons: list[str] = []
+    if preprocessing is None:
+        preprocessing = _choose_preprocessing(seen, reasons)
+    else:
+        height, width = preprocessing.canvas
+        reasons.append(
+            f"the preprocessing was given: a canvas of {width}×{height}, {preprocessing.color}, "
+            f"{preprocessing.contrast} contrast"
+        )
+    if hierarchy is None:
+        hierarchy = _choose_hierarchy(seen, preprocessing, reasons)
+    else:
+        reasons.append(f"the architecture was given: {hierarchy}")
+    n_features = int(np.prod(hierarchy.output_shape(preprocessing.shape)))
+    n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
+    if n_maps:
+        maps = " and ".join(map(str, n_maps))
+        reasons.append(f"filter banks with {maps} maps: {n_features:,} features a picture")
+    if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
+        reasons.append(
+            f"features of {seen.n_labeled:,} labeled pictures take {4e-9 * n_features * seen.n_labeled:.1f} GB: "
+            "a run with a checkpoint keeps them on disk"
+        )
+    # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.
+    first, later = PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=0.3, max_batches=600, n_inference_steps=10)
+    learners = (first, *[later] * (len(n_maps) - 1)) if n_maps else ()
+    return Choice(preprocessing, hierarchy, tuple(reasons), learners)
+
+
+def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessing:
+    """Canvas, color and contrast; `reasons` gets a sentence for each."""
+    border = 0
     if seen.longest <= SMALL:
         longest = max(seen.longest, 16)
-        canvas = (seen.height, seen.width) if seen.one_size and seen.longest >= 16 else (longest, longest)
-        # Filters about a quarter of the picture, and zeros around it so that they reach strokes at its edge.
-        size, border, pool = (9, 5, 6) if longest >= 24 else (5, 4, 4)
-        first = f"64F{size}x{size} - Rabs - N7x7 - PA{pool}x{pool}/2"
-        after = (min(canvas) + 2 * border - size + 1 - pool) // 2 + 1
-        second_size = 5 if after >= 9 else 3
-        left = after - second_size + 1
-        second_pool = min(5, left) if left >= 5 else max(2, left - 1)
-        n_second = 512 if seen.n_labeled <= MANY else 256
-        second = f"{n_second}F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
-        reasons.append(
-            f"pictures are small (typically {seen.width}×{seen.height} pixels): "
-            f"{size}×{size} filters on a canvas of {canvas[1]}×{canvas[0]}, pooled over {pool}×{pool}"
-        )
+        # As they are, unless one side would leave no room for two stages.
+        as_they_are = seen.one_size and min(seen.height, seen.width) >= 16
+        canvas = (seen.height, seen.width) if as_they_are else (longest, longest)
+        # Zeros around the picture, so that filters reach strokes at its edge.
+        border = 5 if longest >= LARGE_FILTERS else 4
+        kind = "small (typically {0}×{1} pixels)"
     elif seen.longest <= MEDIUM:
-        side = seen.longest
-        canvas, border = (side, side), 0
-        first = "64F7x7 - Rabs - N - PA8x8/4"
-        after = (side - 6 - 8) // 4 + 1
-        second_size = 5 if after >= 10 else 3
-        left = after - second_size + 1
-        second_pool = max(2, left // 2)
-        second = (
-            f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
-        )
-        reasons.append(
-            f"pictures are of medium size (longer side typically {side} pixels): 7×7 filters, pooled over 8×8"
-        )
+        canvas = (seen.longest, seen.longest)
+        kind = "of medium size (typically {0}×{1} pixels)"
     else:
-        canvas, border = (PHOTOGRAPH, PHOTOGRAPH), 0
-        first = "64F9x9 - Rabs - N - PA10x10/5"
-        second = "256F5x5 - Rabs - N - PA6x6/4"
-        reasons.append(
-            f"pictures are photographs or of their size (longer side typically {seen.longest} pixels): longer side to "
-            f"{PHOTOGRAPH} pixels, 9×9 filters, pooled over 10×10, as Jarrett et al. 2009 did"
-        )
+        canvas = (PHOTOGRAPH, PHOTOGRAPH)
+        kind = "photographs or of their size (typically {0}×{1} pixels)"
+    reasons.append(f"pictures are {kind.format(seen.width, seen.height)}: a canvas of {canvas[1]}×{canvas[0]}")
     color: Literal["grey", "yuv"] = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
     if color == "yuv":
         reasons.append("pictures are small and colored: luma and two chroma channels")
@@ -163,19 +181,39 @@ def choose(seen: Description) -> Choice:
         reasons.append("most of each picture is a plain ground, which is brought to zero; contrast is kept")
     else:
         reasons.append("light varies over the pictures: local contrast normalization")
-    preprocessing = Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border)
-    hierarchy = Hierarchy(f"{first} - {second}")
-    n_features = int(np.prod(hierarchy.output_shape(preprocessing.shape)))
-    n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
-    reasons.append(f"two stages, {n_maps[0]} and {n_maps[1]} maps: {n_features:,} features a picture")
-    if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
-        reasons.append(f"features of {seen.n_labeled:,} labeled pictures are kept on disk")
-    # The second stage sees features that are already sparse and smooth: less pressure, fewer batches, ten steps.
-    learners = (
-        PSD(sparsity=2.0, max_batches=1500),
-        PSD(sparsity=0.3, max_batches=600, n_inference_steps=10),
-    )
-    return Choice(preprocessing, hierarchy, tuple(reasons), learners)
+    return Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border)
+
+
+def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: list[str]) -> Hierarchy:
+    """Two stages that fit the canvas; `reasons` gets a sentence."""
+    longest, shortest = max(preprocessing.canvas), min(preprocessing.canvas)
+    side = shortest + 2 * preprocessing.border
+    if longest <= SMALL:
+        # Filters about a quarter of the picture.
+        size, pool = (9, 5) if longest >= LARGE_FILTERS else (5, 4)
+        first = f"64F{size}x{size} - Rabs - N7x7 - PA{pool}x{pool}/2"
+        after = (side - size + 1 - pool) // 2 + 1
+        second_size = 5 if after >= 9 else 3
+        left = after - second_size + 1
+        second_pool = min(5, left) if left >= 5 else max(2, left - 1)
+        n_second = 512 if seen.n_labeled <= MANY else 256
+        second = f"{n_second}F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
+        reasons.append(f"filters of {size}×{size}, as suits small pictures, pooled over {pool}×{pool}")
+    elif longest <= MEDIUM:
+        first = "64F7x7 - Rabs - N - PA8x8/4"
+        after = (side - 6 - 8) // 4 + 1
+        second_size = 5 if after >= 10 else 3
+        left = after - second_size + 1
+        second_pool = max(2, left // 2)
+        second = (
+            f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
+        )
+        reasons.append("filters of 7×7, as suits pictures of medium size, pooled over 8×8")
+    else:
+        first = "64F9x9 - Rabs - N - PA10x10/5"
+        second = "256F5x5 - Rabs - N - PA6x6/4"
+        reasons.append("filters of 9×9, pooled over 10×10, as Jarrett et al. 2009 had them for photographs")
+    return Hierarchy(f"{first} - {second}")
 
 
 def _spread(n: int, at_most: int) -> list[int]:

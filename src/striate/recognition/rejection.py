@@ -70,7 +70,7 @@ class ConformalRejection:
             raise UsageError(
                 f"the rate of false alarms for unknown must be above 0 and below 1 (such as 0.05), not {error_rate}"
             )
-        self.error_rate = error_rate
+        self.error_rate = float(error_rate)
 
     def fit(self, logits: NDArray) -> Self:
         """Take the threshold from samples that the classifier was not fitted to.

@@ -28,6 +28,7 @@ _PATIENCE = 4
 _MISLEADING = 8.0  # or when c has changed by this factor
 _STALLED = 4  # iterations that bring less than a tenth of the tolerance: what is left is rounding
 _CURVATURE = 0.2  # the line search ends when the slope has fallen to this fraction
+_ROUNDING = 1e-3  # of the value: a rise by less may be a rounding error
 
 
 class Design(Protocol):
@@ -185,14 +186,16 @@ def _line_search(
     change: NDArray,
     labels: NDArray[np.integer],
     weights: NDArray,
-    penalty: tuple[float, float],
+    penalty: tuple[float, float, float],
+    value_at_start: float,
     slope_at_start: float,
 ) -> tuple[float, NDArray, _Point]:
     """Length of the step along which logits move by `change`: safeguarded Newton on the slope, from 1.
 
     The logits are linear in the step, so that no product with the samples is needed, whatever is tried. The objective
-    is convex along the line: its slope alone brackets the minimum. `penalty` holds the slope of the penalty at 0 and
-    its second derivative.
+    is convex along the line: its slope alone brackets the minimum. Beyond the minimum a small slope is not enough,
+    since the loss bends near the start and is straight further out: the value must not have risen. `penalty` holds the
+    penalty at 0, its slope there and its second derivative.
     """
     kind = logits.dtype.type
     # How the margins move: differences to the label's logit.
@@ -202,12 +205,14 @@ def _line_search(
         moved = logits + kind(length) * change
         point = _evaluate(moved, labels, weights)
         mean = np.einsum("ij,ij->i", point.others, gain)
-        slope = float(np.dot(mean, weights)) + penalty[0] + length * penalty[1]
-        if abs(slope) <= _CURVATURE * abs(slope_at_start):
+        slope = float(np.dot(mean, weights)) + penalty[1] + length * penalty[2]
+        value = point.loss + penalty[0] + length * (penalty[1] + length / 2 * penalty[2])
+        has_risen = slope > 0 and value > value_at_start + _ROUNDING * abs(value_at_start)
+        if abs(slope) <= _CURVATURE * abs(slope_at_start) and not has_risen:
             break
         low, high = (low, length) if slope > 0 else (length, high)
         square = np.einsum("ij,ij,ij->i", point.others, gain, gain)
-        bend = float(np.dot(square - mean * mean, weights)) + penalty[1]
+        bend = float(np.dot(square - mean * mean, weights)) + penalty[2]
         newton = length - slope / bend if bend > 0 else np.inf
         if low < newton < min(high, 10 * length):
             length = newton
@@ -305,14 +310,15 @@ def minimize_cross_entropy(
         if iteration == max_iterations:
             break
         penalty = (
+            value - point.loss,
             weight_decay * float(np.vdot(direction[:-1], coefficients[:-1])),
             weight_decay * float(np.vdot(direction[:-1], direction[:-1])),
         )
-        length, logits, point = _line_search(logits, to_logits(direction), labels, weights, penalty, slope)
+        length, logits, point = _line_search(logits, to_logits(direction), labels, weights, penalty, value, slope)
         step = dtype.type(length) * direction
         coefficients = coefficients + step
         new_value = value_at(point)
-        if new_value > value + 1e-3 * abs(value):  # rounding is all that is left to follow
+        if new_value > value + _ROUNDING * abs(value):  # rounding is all that is left to follow
             coefficients = coefficients - step
             ended_by = "precision"
             break

@@ -112,6 +112,8 @@ def train_test_split_per_class(
     """
     members, names = _shuffled_classes(labels, random_state)
     _require(members, names, n_train_per_class, "to train with", extra=1)
+    if n_test_per_class is not None and n_test_per_class < 1:
+        raise UsageError(f"the number of samples to test with must be at least 1 a class, not {n_test_per_class}")
     stop = None if n_test_per_class is None else n_train_per_class + n_test_per_class
     train = np.concatenate([indices[:n_train_per_class] for indices in members])
     test = np.concatenate([indices[n_train_per_class:stop] for indices in members])
@@ -166,6 +168,8 @@ def hold_out_fraction(labels: Labels, fraction: float, *, random_state: RandomSt
     kept, held_out : int64
         Indices, ascending, that together are all.
     """
+    if not 0 <= fraction < 1:
+        raise UsageError(f"a fraction that is held out must be at least 0 and below 1, not {fraction}")
     return draw_fraction(labels, 1 - fraction, random_state=random_state)
 
 

@@ -16,7 +16,7 @@ from striate.hierarchy import Features, extract_features, small_pixels
 from striate.images import ImageCollection, Skipped
 from striate.progress import Progress
 from striate.recognition.evaluation import Evaluation, evaluate_features
-from striate.recognition.image_classifier import ImageClassifier, check_classes
+from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
@@ -83,10 +83,8 @@ def split_images(
     test : bool
         False when the test pictures come from elsewhere: all train.
     """
+    labels = labels_of(images)
     labeled = images.labeled
-    if not len(labeled):
-        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
-    labels = np.asarray(images.labels)[labeled]
     check_classes(labels)
     everything = np.arange(len(labeled))
     if train_per_class is not None:
@@ -137,6 +135,14 @@ def train_and_evaluate(
         For memory maps of large features, when there is no checkpoint.
     """
     progress = progress or Progress()
+    # What would otherwise be found out after minutes of learning.
+    labels = labels_of(images.subset(split.train))
+    check_classes(labels, at_least=1)
+    n_classes = len(np.unique(labels))
+    if label_counts is not None and min(label_counts, default=n_classes) < n_classes:
+        raise UsageError(f"points of the learning curve are numbers of labels: at least {n_classes}, one a class.")
+    if not len(test_images.labeled if test_images is not None else split.test):
+        raise UsageError("there are no labeled pictures to test on: hold some out, or give labeled test pictures.")
     for_filters = images.subset(np.sort(np.concatenate([split.train, split.unlabeled])))
     classifier.learn_features(for_filters, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
     train_images = images.subset(split.train)
@@ -156,8 +162,9 @@ def train_and_evaluate(
         test=evaluate_features(classifier, test.rows, held_out),
         n_train=len(train_labels),
         n_unlabeled=len(split.unlabeled) + (len(unlabeled) if unlabeled is not None else 0),
-        skipped=[*train.skipped, *test.skipped],
+        skipped=list(dict.fromkeys([*classifier.record_.skipped, *train.skipped, *test.skipped])),
     )
+    classifier.record_.skipped = result.skipped
     _add_curves(
         result,
         (train.rows, train_images, train_labels),

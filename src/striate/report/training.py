@@ -88,7 +88,7 @@ def training_report(
         notation=str(classifier.hierarchy_),
         architecture=_architecture(classifier),
         stages=_stages(classifier),
-        reconstructions=_reconstructions(classifier.record_.stages[0], classifier.preprocessing_.shape[0]),
+        reconstructions=_reconstructions(classifier.record_.stages),
         curve=result.curve,
         pixel_curve=result.pixel_curve,
         confusion=(test.confusion, [str(name) for name in classifier.classes_]),
@@ -135,13 +135,13 @@ def _in_words(layer: Layer) -> str:
 
 def _stages(classifier: ImageClassifier) -> list[StageFilters]:
     learned = classifier.record_.stages
-    first = learned[0].bank.filters
     result = []
     for number, stage in enumerate(learned):
         bank = stage.bank
         shape = (bank.n_maps, -1, *bank.size)
         psd = [learner for learner in stage.learners if isinstance(learner, PSD)]
         projected = None
+        first = learned[0].bank.filters
         if number == 1 and first is not None and bank.filters is not None:
             stride = _stride(classifier.hierarchy_.stages[0])
             projected = project_to_pixels(bank.filters, first, table=bank.table, stride=stride)
@@ -169,13 +169,13 @@ def _stride(stage: Hierarchy) -> int:
     return stride
 
 
-def _reconstructions(stage: LearnedStage, channels: int) -> Reconstructions | None:
-    learner = stage.learners[0]
-    if not isinstance(learner, PSD):
+def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:
+    if not stages or not isinstance(learner := stages[0].learners[0], PSD):
         return None
+    stage = stages[0]
     patches = stage.patches[:_PATCHES]
     codes = learner.infer(patches)
-    shape = (len(patches), channels, *stage.bank.size)
+    shape = (len(patches), -1, *stage.bank.size)
     centered = patches - patches.mean(axis=1, keepdims=True)  # the code does not know the mean
     return Reconstructions(centered.reshape(shape), codes, learner.inverse_transform(codes).reshape(shape))
 

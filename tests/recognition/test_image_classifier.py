@@ -1,0 +1,458 @@
+"""The contract of an estimator of pictures, its model file, and models that must be readable for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+
+from striate import model_file
+from striate.checkpoint import Checkpoint
+from striate.errors import UnreadableImage, UsageError
+from striate.images import ImageFolder, Preprocessing, as_images
+from striate.model_file import ModelFileError
+from striate.progress import Progress
+from striate.recognition import ImageClassifier, strangeness
+from tests.recognition.digits import TINY, digits, filters_of, quick, write_folder
+
+DATA = Path(__file__).parents[1] / "data"
+USES: list[Callable[[ImageClassifier, np.ndarray], object]] = [
+    lambda one, images: one.transform(images),
+    lambda one, images: one.extract(images),
+    lambda one, images: one.decision_function(images),
+    lambda one, images: one.predict_proba(images),
+    lambda one, images: one.predict(images),
+    lambda one, images: one.is_unknown(images),
+    lambda one, images: one.classify(images),
+    lambda one, images: one.score(images, np.zeros(len(images), int)),
+    lambda one, images: one.save("never-written.safetensors"),
+]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> ImageClassifier:
+    return quick(unknown=0.1).fit(*digits([0, 1, 2, 3], 30))
+
+
+@pytest.fixture(scope="module")
+def others() -> tuple[np.ndarray, np.ndarray]:
+    """Pictures that `fitted` did not see."""
+    return digits([0, 1, 2, 3], 20, first=300)
+
+
+# The contract of an estimator.
+
+
+def test_parameters_are_kept_as_given_and_cloned(fitted: ImageClassifier) -> None:
+    given = {
+        "architecture": TINY,
+        "preprocessing": Preprocessing(canvas=(20, 20)),
+        "learner": "random",
+        "unknown": 0.25,
+        "weight_decay": 1e-3,
+        "random_state": 5,
+    }
+    assert ImageClassifier(**given).get_params() == given  # type: ignore[arg-type]
+    assert ImageClassifier().set_params(**given).get_params() == given
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    assert not hasattr(copy, "hierarchy_")
+
+
+@pytest.mark.parametrize("use", USES)
+def test_before_fit(use: Callable[[ImageClassifier, np.ndarray], object]) -> None:
+    with pytest.raises(NotFittedError):
+        use(ImageClassifier(), digits([0], 2)[0])
+
+
+def test_between_the_steps_of_a_fit(fitted: ImageClassifier) -> None:
+    images, labels = digits([0, 1, 2, 3], 30)
+    half = quick(unknown=0.1).learn_features(images)
+    for use in USES[2:]:
+        with pytest.raises(NotFittedError):
+            use(half, images)
+    features = half.transform(images)
+    whole = half.fit_classifier(features, [str(label) for label in labels])
+    np.testing.assert_array_equal(whole.predict_proba(images), fitted.predict_proba(images))
+
+
+@pytest.mark.parametrize("learner", ["random", "psd"])
+def test_random_state_decides_to_the_bit(learner: str) -> None:
+    images, labels = digits([0, 1], 20)
+
+    def fit(seed: int) -> ImageClassifier:
+        return quick(learner=learner, architecture="4F5x5 - Rabs - PA6x6/6", random_state=seed).fit(images, labels)
+
+    first, again, other = fit(1), fit(1), fit(2)
+    np.testing.assert_array_equal(filters_of(first), filters_of(again))
+    np.testing.assert_array_equal(first.predict_proba(images), again.predict_proba(images))
+    assert not (filters_of(first) == filters_of(other)).any()
+    assert (first.predict_proba(images) != other.predict_proba(images)).any()
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_grid_search(as_text: bool) -> None:
+    images, labels = digits([0, 1, 2], 16)
+    named = np.array(["zero", "one", "two"])[labels] if as_text else labels
+    search = GridSearchCV(quick(), {"weight_decay": [1e-2, 1e4]}, cv=2)
+    search.fit(images[:, None], named)
+    assert search.best_params_ == {"weight_decay": 1e-2}
+    assert search.best_score_ > 0.7
+    assert search.score(images[:, None], named) > 0.9
+    assert set(search.predict(images[:, None])) <= set(map(str, named))
+
+
+def test_labels_of_any_kind_become_text(others: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = digits([0, 1, 2, 3], 20)
+    of_int = quick().fit(images, 5 * labels)
+    of_text = quick().fit(images, [str(5 * label) for label in labels])
+    assert of_int.classes_.tolist() == ["0", "10", "15", "5"]  # as text sorts
+    np.testing.assert_array_equal(of_int.predict_proba(others[0]), of_text.predict_proba(others[0]))
+    assert of_int.score(others[0], 5 * others[1]) == of_text.score(others[0], [str(5 * label) for label in others[1]])
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_few_and_many_classes(n_classes: int) -> None:
+    images, labels = digits(range(n_classes), 30)
+    classifier = quick().fit(images, labels)
+    new, truth = digits(range(n_classes), 20, first=400)
+    assert classifier.decision_function(new).shape == classifier.predict_proba(new).shape == (len(new), n_classes)
+    assert classifier.score(new, truth) > {2: 0.95, 10: 0.7}[n_classes]
+
+
+# What it says.
+
+
+def test_all_answers_agree(fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = others
+    logits, probabilities = fitted.decision_function(images), fitted.predict_proba(images)
+    assert fitted.classes_.tolist() == ["0", "1", "2", "3"]
+    assert probabilities.dtype == logits.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    temperature = fitted.classifier_.temperature_
+    np.testing.assert_allclose(probabilities, softmax(logits.astype(float) / temperature, axis=1), atol=1e-6)
+    np.testing.assert_array_equal(fitted.predict(images), fitted.classes_[probabilities.argmax(axis=1)])
+    right = fitted.predict(images) == labels.astype(str)
+    assert fitted.score(images, labels) == right.mean() > 0.85
+    assert fitted.rejection_ is not None
+    unknown = strangeness(logits.astype(float)) > fitted.rejection_.threshold_
+    np.testing.assert_array_equal(fitted.is_unknown(images), unknown)
+    for index, said in enumerate(fitted.classify(images, n_top=3)):
+        assert said.name == f"images[{index}]"
+        assert (said.label, said.probability) == said.top[0]
+        assert said.label == fitted.predict(images)[index]
+        assert (
+            said.top
+            == tuple(
+                sorted(
+                    zip(fitted.classes_.tolist(), probabilities[index].tolist(), strict=True), key=lambda pair: -pair[1]
+                )
+            )[:3]
+        )
+        assert said.unknown == unknown[index]
+    assert len(fitted.classify(images[:1])[0].top) == 4  # as many as there are
+
+
+def test_probabilities_follow_the_names_of_classes_not_their_order_in_the_data(
+    fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = digits([0, 1, 2, 3], 30)
+    renamed = quick(unknown=0.1).fit(images, np.array(["d", "c", "b", "a"])[labels])
+    assert renamed.classes_.tolist() == ["a", "b", "c", "d"]
+    agree = renamed.predict_proba(others[0]).argmax(axis=1) == 3 - fitted.predict_proba(others[0]).argmax(axis=1)
+    assert agree.mean() > 0.9
+
+
+def test_features_are_those_of_the_hierarchy(fitted: ImageClassifier) -> None:
+    images = digits([5], 3)[0]
+    prepared = np.stack([fitted.preprocessing_(image) for image in images[:, None].astype(np.float32) / 255])
+    expected = fitted.hierarchy_.transform(prepared)
+    found = fitted.transform(images)
+    assert found.shape == (3, 6 * 5 * 5)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected.reshape(3, -1))
+    np.testing.assert_allclose(fitted.extract(images).rows, found, rtol=1e-5, atol=1e-6)
+
+
+def test_foreign_pictures_are_called_unknown_more_often(
+    fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray]
+) -> None:
+    assert fitted.is_unknown(others[0]).mean() < 0.3
+    assert fitted.is_unknown(digits([4, 6, 8], 20)[0]).mean() > fitted.is_unknown(others[0]).mean()
+
+
+def test_a_classifier_without_unknown_says_so() -> None:
+    images, labels = digits([0, 1], 5)
+    classifier = quick().fit(images, labels)
+    assert not any(said.unknown for said in classifier.classify(images))
+    with pytest.raises(UsageError, match="train it with unknown"):
+        classifier.is_unknown(images)
+
+
+def test_too_few_pictures_for_unknown_are_told() -> None:
+    images, labels = digits([0, 1], 10)
+    classifier = quick(unknown=0.05).fit(images, labels)
+    assert not classifier.is_unknown(255 - images).any()
+    assert "no picture will be called unknown: 4 labeled ones" in classifier.record_.reasons[-1]
+
+
+def test_score_counts_pictures_with_a_label_only(fitted: ImageClassifier) -> None:
+    images, labels = digits([0, 1], 10, first=200)
+    some = [str(label) if index % 2 else "" for index, label in enumerate(labels)]
+    assert fitted.score(images, some) == fitted.score(images[1::2], labels[1::2])
+    for none in (None, [""] * len(images)):
+        with pytest.raises(UsageError, match="no labels"):
+            fitted.score(images, none)
+
+
+# Where pictures come from.
+
+
+def test_the_same_pictures_from_anywhere_give_the_same_classifier(
+    tmp_path: Path, others: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = digits([0, 1, 2], 10)
+    folder = write_folder(tmp_path / "x", [*images], labels)
+    sources: list[tuple[Any, ...]] = [
+        (images, labels),
+        (images[:, None], labels),
+        (images[..., None], list(labels)),
+        (images.astype(np.float32) / np.float32(255), labels),
+        ([*images], labels),
+        (folder,),
+        (str(folder),),
+        (ImageFolder(folder),),
+        (as_images(images, labels),),
+    ]
+    first, *rest = (quick().fit(*source).predict_proba(others[0]) for source in sources)
+    for found in rest:
+        np.testing.assert_array_equal(found, first)
+
+
+def test_pictures_of_different_sizes(tmp_path: Path) -> None:
+    images, labels = digits([0, 1], 12)
+    uneven = [image[: 28 - index % 5, : 28 - index % 3] for index, image in enumerate(images)]
+    classifier = quick().fit(uneven, labels)
+    of_folder = quick().fit(write_folder(tmp_path / "x", uneven, labels))
+    np.testing.assert_array_equal(classifier.predict_proba(uneven), of_folder.predict_proba(uneven))
+    assert classifier.score(uneven, labels) > 0.9
+
+
+def test_a_damaged_picture_is_skipped_in_training_and_refused_in_prediction(tmp_path: Path) -> None:
+    images, labels = digits([0, 1], 10)
+    folder = write_folder(tmp_path / "x", [*images], labels)
+    intact = quick().fit(folder)
+    (folder / "0" / "broken.png").write_bytes(b"no picture")
+    (folder / "loose.png").write_bytes(b"no picture")
+    classifier = quick().fit(folder)
+    assert sorted(one.name for one in classifier.record_.skipped) == ["0/broken.png", "loose.png"]
+    np.testing.assert_array_equal(classifier.predict(images), intact.predict(images))
+    with pytest.raises(UnreadableImage, match=r"broken\.png"):
+        classifier.predict(folder)
+
+
+def test_filters_see_unlabeled_pictures_and_no_labels() -> None:
+    images, labels = digits([0, 1, 2, 3], 10)
+    hidden = [str(label) if label < 2 else "" for label in labels]
+
+    def fit(*data: Any, **options: Any) -> ImageClassifier:
+        return quick(learner="psd", architecture="4F5x5 - Rabs - PA6x6/6").fit(*data, **options)
+
+    everything, partly = fit(images, labels), fit(images, hidden)
+    labeled = fit(images[:20], labels[:20])
+    aside = fit(images[:20], labels[:20], unlabeled=images[20:])
+    np.testing.assert_array_equal(filters_of(everything), filters_of(partly))
+    np.testing.assert_array_equal(filters_of(everything), filters_of(aside))
+    assert not (filters_of(labeled) == filters_of(partly)).any()
+    assert partly.classes_.tolist() == aside.classes_.tolist() == ["0", "1"]
+    np.testing.assert_array_equal(partly.predict_proba(images), aside.predict_proba(images))
+
+
+def test_with_a_checkpoint_it_is_the_same_and_goes_on(tmp_path: Path) -> None:
+    images, labels = digits([0, 1], 10)
+
+    def fit(checkpoint: Checkpoint | None) -> np.ndarray:
+        classifier = quick(learner="psd", architecture="4F5x5 - Rabs - PA6x6/6")
+        return classifier.fit(images, labels, checkpoint=checkpoint).predict_proba(images)
+
+    alone = fit(None)
+    for _ in range(2):
+        np.testing.assert_array_equal(fit(Checkpoint(tmp_path / "checkpoint", {})), alone)
+
+
+# Architectures and preprocessing that were given.
+
+
+@pytest.mark.parametrize(
+    ("notation", "learner"),
+    [
+        ("4F5x5 - Rabs - PA2x2/2 - 4F3x3 - Rabs - 5F3x3 - Rabs - PA4x4/4", "psd"),
+        ("4F5x5 - Rabs - PA4x4/4", "psd"),
+        ("PA4x4/4", "random"),  # pixels
+    ],
+)
+def test_architectures_of_any_number_of_stages(notation: str, learner: str) -> None:
+    images, labels = digits([0, 1], 10)
+    classifier = quick(architecture=notation, learner=learner).fit(images, labels)
+    assert str(classifier.hierarchy_) == notation
+    assert len(classifier.record_.stages) == notation.count("F")
+    assert classifier.score(images, labels) > 0.9
+
+
+def test_reasons_tell_what_was_given() -> None:
+    images, labels = digits([0, 1], 5)
+    given = Preprocessing(canvas=(20, 18), contrast="local")
+    classifier = quick(preprocessing=given).fit(images, labels)
+    assert classifier.preprocessing_ == given
+    assert classifier.record_.reasons == [
+        "the preprocessing was given: a canvas of 18×20, grey, local contrast",
+        f"the architecture was given: {TINY}",
+        "filter banks with 6 maps: 24 features a picture",
+    ]
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "message"),
+    [
+        ({}, None, "these pictures have no labels"),
+        ({}, [""] * 6, "these pictures have no labels"),
+        ({}, [7] * 6, r"belong to one class \(7\)"),
+        ({}, ["a"] * 5 + [""], r"belong to one class \(a\)"),
+        ({}, list("aaabbc"), "class 'c' has one"),
+        ({"learner": "PSD"}, list("aaabbb"), "learner must be"),
+        ({"unknown": 1.5}, list("aaabbb"), "above 0 and below 1"),
+        ({"unknown": float("nan")}, list("aaabbb"), "above 0 and below 1"),
+        ({"weight_decay": 0}, list("aaabbb"), "weight_decay must be above 0"),
+        ({"weight_decay": "large"}, list("aaabbb"), "weight_decay must be above 0"),
+        ({"architecture": "4F40x40"}, list("aaabbb"), "needs maps of at least"),
+        ({"architecture": "what"}, list("aaabbb"), "is not a layer"),
+    ],
+)
+def test_what_cannot_be_learned_fails_in_a_sentence_before_any_work(
+    options: dict[str, Any], labels: list[Any] | None, message: str
+) -> None:
+    progress = Progress()
+    with pytest.raises(UsageError, match=message) as caught:
+        quick(**options).fit(digits([0], 6)[0], labels, progress=progress)
+    assert "\n" not in str(caught.value)
+    assert progress.records == []
+
+
+# The model file.
+
+
+def test_a_saved_model_is_the_same(
+    fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    fitted.record_.facts["accuracy"] = 0.5
+    fitted.save(path)
+    loaded = ImageClassifier.load(path)
+    np.testing.assert_array_equal(loaded.predict_proba(others[0]), fitted.predict_proba(others[0]))
+    np.testing.assert_array_equal(loaded.is_unknown(others[0]), fitted.is_unknown(others[0]))
+    assert loaded.classify(others[0]) == fitted.classify(others[0])
+    assert loaded.get_params() == fitted.get_params()
+    assert (loaded.record_.reasons, loaded.record_.facts) == (fitted.record_.reasons, {"accuracy": 0.5})
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_a_model_is_the_same_in_a_new_process(
+    fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "model")
+    np.save(tmp_path / "images.npy", others[0])
+    script = (
+        "import sys, numpy as np; from striate.recognition import ImageClassifier; "
+        "images = np.load(sys.argv[2]); "
+        "sys.stdout.write(ImageClassifier.load(sys.argv[1]).predict_proba(images).tobytes().hex())"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "model"), str(tmp_path / "images.npy")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == fitted.predict_proba(others[0]).tobytes().hex()
+
+
+def test_parameters_of_numpy_and_a_preprocessing_are_saved(tmp_path: Path) -> None:
+    images, labels = digits([0, 1], 6)
+    classifier = quick(
+        random_state=np.int64(3),
+        unknown=np.float32(0.25),
+        weight_decay=np.float64(1e-2),
+        preprocessing=Preprocessing(canvas=(20, 20)),
+    ).fit(images, labels)
+    classifier.save(tmp_path / "model")
+    loaded = ImageClassifier.load(tmp_path / "model")
+    assert loaded.get_params() == classifier.get_params()
+    again = clone(loaded).fit(images, labels)
+    np.testing.assert_array_equal(again.predict_proba(images), classifier.predict_proba(images))
+
+
+def test_files_that_are_no_classifier_of_this_version(fitted: ImageClassifier, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    model_file.write(path, {}, {}, kind="checkpoint")
+    with pytest.raises(ModelFileError, match="holds a checkpoint, where an image classifier is needed"):
+        ImageClassifier.load(path)
+    fitted.save(path)
+    arrays, header = model_file.read(path)
+    header["parts"]["classifier"]["kind"] = "oracle"
+    model_file.write(path, arrays, header, kind="image_classifier")
+    with pytest.raises(ModelFileError, match=r"'oracle'.*update striate"):
+        ImageClassifier.load(path)
+
+
+# Models of earlier versions.
+
+
+def write_golden(version: str) -> None:
+    """Make a golden model: for a new release only, under its version, never over a file that is there.
+
+    What a version has written, all later ones must read, and predict from it what it predicted: a test below that
+    fails is a defect of the new version, not of the file. Run it as
+    ``python -c "from tests.recognition.test_image_classifier import write_golden as w; w('0.2')"``.
+    """
+    model, beside = DATA / f"golden-{version}.safetensors", DATA / f"golden-{version}.npz"
+    assert not model.exists()
+    assert not beside.exists()
+    classifier = quick(learner="psd", unknown=0.1).fit(*digits([0, 1, 2], 60))
+    images, _ = digits([0, 1, 2, 7, 8], 3, first=400)
+    images = np.concatenate([images, 255 - images[:1], np.zeros_like(images[:1])])
+    assert classifier.rejection_ is not None
+    distance = strangeness(classifier.decision_function(images)) - classifier.rejection_.threshold_
+    assert np.abs(distance).min() > 0.01  # no rounding of another machine shall move a picture over the threshold
+    assert 0 < classifier.is_unknown(images).sum() < len(images)
+    classifier.save(model)
+    np.savez_compressed(
+        beside,
+        images=images,
+        logits=classifier.decision_function(images),
+        probabilities=classifier.predict_proba(images),
+        unknown=classifier.is_unknown(images),
+    )
+
+
+@pytest.mark.parametrize("model", sorted(DATA.glob("golden-*.safetensors")), ids=lambda path: path.stem)
+def test_models_of_earlier_versions_predict_what_they_did(model: Path) -> None:
+    assert model.stat().st_size < 100_000
+    expected = np.load(model.with_suffix(".npz"))
+    classifier = ImageClassifier.load(model)
+    images = expected["images"]
+    np.testing.assert_allclose(classifier.predict_proba(images), expected["probabilities"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(classifier.decision_function(images), expected["logits"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(classifier.is_unknown(images), expected["unknown"])
+    assert classifier.classes_.tolist() == ["0", "1", "2"]
+
+
+def test_there_is_a_golden_model() -> None:
+    assert (DATA / "golden-0.1.safetensors").is_file()
