@@ -30,7 +30,9 @@ def quick(**options: Any) -> ImageClassifier:
     return ImageClassifier(**{"architecture": TINY, "learner": "random", "random_state": 0, **options})
 
 
-def write_folder(folder: Path, images: Sequence[np.ndarray], labels: Sequence[object] | np.ndarray) -> Path:
+def write_folder(
+    folder: Path, images: Sequence[np.ndarray] | np.ndarray, labels: Sequence[object] | np.ndarray
+) -> Path:
     """PNG files in one sub-folder a class; pictures with the label "" lie beside them."""
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
