@@ -66,6 +66,28 @@ def test_equals_scikit_learn_and_the_gradient_vanishes(
     np.testing.assert_allclose(residuals.sum(axis=0), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("space", ["SampleSpace", "FeatureSpace", "streamed"])
+def test_split_features_get_a_weight_above_and_one_below_their_mean(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
+    if space == "streamed":
+        monkeypatch.setattr(feature_space, "_RESIDENT_BYTES", 0)
+    features, labels = problem(rng, *((40, 100) if space == "SampleSpace" else (150, 20)))
+    z = StandardScaler().fit_transform(features)
+    by_hand = np.hstack([np.maximum(z, 0), np.maximum(-z, 0)])
+    split = LogisticRegression(weight_decay=0.02, split=True, **EXACT).fit(features, labels)
+    same = LogisticRegression(weight_decay=0.02, standardize=False, **EXACT).fit(by_hand, labels)
+    np.testing.assert_allclose(split.logits(features), same.logits(by_hand), atol=1e-4)
+    assert split.knots_ is not None
+    np.testing.assert_allclose(split.knots_, features.mean(axis=0), rtol=1e-10)
+    scale = features.std(axis=0)
+    np.testing.assert_allclose(split.coef_ * np.concatenate([scale, scale]), same.coef_, atol=1e-4)
+    arrays, header = split.to_state()
+    again = LogisticRegression.from_state(arrays, header)
+    np.testing.assert_array_equal(again.logits(features[:7]), split.logits(features[:7]))
+    assert again.n_features_in_ == features.shape[1]
+
+
 def test_the_decision_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
     features, labels = problem(rng, n_classes=2)
     pair = LogisticRegression(random_state=0).fit(features, labels)

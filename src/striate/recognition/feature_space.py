@@ -18,7 +18,7 @@ _LARGEST_GRAM = 10_000  # columns; beyond, 400 MB for the Gram matrix and as muc
 
 
 class Standardization:
-    """Mean and standard deviation of each feature, and blocks of standardized features.
+    """Mean and standard deviation of each feature; blocks of standardized features z, or of max(z, 0) and max(−z, 0).
 
     Parameters
     ----------
@@ -27,11 +27,15 @@ class Standardization:
     scale : bool
         Divide by the standard deviation; otherwise features are only centered, which changes no optimum and helps
         the solver.
+    split : bool
+        Two columns for each feature: how far it is above its mean, and how far below.
 
     Attributes
     ----------
     mean, scale : float64 (n_features,)
         A feature that is constant, up to rounding, has scale 1: centered it is 0 and gets no weight.
+    n_columns : int
+        Of a standardized block of all features: their number, or twice it.
     dtype : float32, or float64 for float64 features
 
     Raises
@@ -40,8 +44,10 @@ class Standardization:
         Where a feature is NaN or infinite, or so large that its variance is.
     """
 
-    def __init__(self, features: NDArray, *, scale: bool = True) -> None:
+    def __init__(self, features: NDArray, *, scale: bool = True, split: bool = False) -> None:
         n_samples, n_features = features.shape
+        self.split = split
+        self.n_columns = 2 * n_features if split else n_features
         self.dtype = np.dtype(np.float64 if features.dtype == np.float64 else np.float32)
         self.mean = np.zeros(n_features)
         squares = np.zeros(n_features)
@@ -70,10 +76,22 @@ class Standardization:
         self.scale = np.where(varies, deviation, 1.0) if scale else np.ones(n_features)
 
     def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:
-        """Standardized features, a new array of `dtype`; `features` are those of `columns`."""
+        """Standardized features, a new array of `dtype`; `features` are those of `columns`.
+
+        Where they are split, the columns of what is above the mean come first, then those of what is below.
+        """
         result = np.subtract(features, self.mean[columns].astype(self.dtype), dtype=self.dtype)
         result /= self.scale[columns].astype(self.dtype)
-        return result
+        return split_signs(result) if self.split else result
+
+
+def split_signs(centered: NDArray) -> NDArray:
+    """max(z, 0) and max(−z, 0), (n, 2 d), of z (n, d)."""
+    n_features = centered.shape[1]
+    result = np.empty((len(centered), 2 * n_features), centered.dtype)
+    np.maximum(centered, 0, out=result[:, :n_features])
+    np.subtract(result[:, :n_features], centered, out=result[:, n_features:])
+    return result
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -108,10 +126,10 @@ class FeatureSpace:
     def __init__(self, features: NDArray, standardization: Standardization) -> None:
         self.standardization = standardization
         self.dtype = standardization.dtype
-        self.n_samples, self.n_features = features.shape
+        self.n_samples, self.n_columns = len(features), standardization.n_columns
         self._features = features
         self._resident: NDArray | None = None
-        if features.size * self.dtype.itemsize <= _RESIDENT_BYTES:
+        if self.n_samples * self.n_columns * self.dtype.itemsize <= _RESIDENT_BYTES:
             self._resident = standardization.apply(features)
         self._gram: NDArray | None = None
         self._gram_lock = threading.Lock()  # folds run in threads
@@ -137,12 +155,12 @@ class FeatureSpace:
         return spread
 
     def to_features(self, spread: NDArray) -> NDArray:
-        """W and the intercept of standardized features, (n_features + 1, n_classes)."""
+        """W and the intercept of standardized features, (n_columns + 1, n_classes)."""
         return spread
 
     def blocks(self) -> Iterator[tuple[slice, NDArray]]:
         """Rows and their standardized features."""
-        for rows in row_blocks(self.n_samples, self.n_features):
+        for rows in row_blocks(self.n_samples, self.n_columns):
             yield rows, self.standardization.apply(self._features[rows])
 
     def product(self, coefficients: NDArray) -> NDArray:
@@ -155,8 +173,8 @@ class FeatureSpace:
     def gram(self) -> NDArray | None:
         """XᵀX / n over all samples, computed once."""
         with self._gram_lock:
-            if self._gram is None and self.n_features <= _LARGEST_GRAM:
-                self._gram = np.zeros((self.n_features, self.n_features), self.dtype)
+            if self._gram is None and self.n_columns <= _LARGEST_GRAM:
+                self._gram = np.zeros((self.n_columns, self.n_columns), self.dtype)
                 for _, block in self.blocks():
                     self._gram += block.T @ block
                 self._gram /= self.n_samples
@@ -191,7 +209,7 @@ class _Streamed:
     def __init__(self, space: FeatureSpace, rows: NDArray[np.integer]) -> None:
         self._space = space
         self.rows = np.arange(space.n_samples)
-        self.n_columns = space.n_features
+        self.n_columns = space.n_columns
         self.dtype = space.dtype
         self.weights = np.zeros(space.n_samples)
         self.weights[rows] = 1 / len(rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.progress import Progress
-from striate.recognition.feature_space import non_finite
+from striate.recognition.feature_space import Standardization, non_finite
 from striate.recognition.logistic_regression import LogisticRegression, fit_rows
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.sample_space import SampleSpace
@@ -58,6 +58,7 @@ def learning_curve(
     random_state: int | np.random.Generator | None = None,
     progress: Progress | None = None,
     phase_name: str = "learning curve",
+    split: bool = False,
 ) -> list[CurvePoint]:
     """Accuracy of `LogisticRegression` trained with some of the labels.
 
@@ -76,6 +77,8 @@ def learning_curve(
     random_state : int, Generator or None
     progress : Progress, optional
     phase_name : str
+    split : bool
+        As `LogisticRegression` has it.
 
     Returns
     -------
@@ -116,10 +119,10 @@ def learning_curve(
     ]
     if not draws:
         return []
-    options = LogisticRegression(random_state=int(generator.integers(2**31)), calibrate=False)
+    options = LogisticRegression(random_state=int(generator.integers(2**31)), split=split, calibrate=False)
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
-        space = SampleSpace(train_features)
+        space = SampleSpace(train_features, Standardization(train_features, split=split))
         with np.errstate(invalid="ignore", over="ignore"):  # refused just below
             to_test = space.kernel_with(test_features)
         if not np.isfinite(to_test).all():

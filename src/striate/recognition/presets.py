@@ -146,7 +146,7 @@ def choose(
             "a run with a checkpoint keeps them on disk"
         )
     # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.
-    first, later = PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=0.3, max_batches=600, n_inference_steps=10)
+    first, later = PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=0.3, max_batches=300, n_inference_steps=10)
     learners = (first, *[later] * (len(n_maps) - 1)) if n_maps else ()
     return Choice(preprocessing, hierarchy, tuple(reasons), learners)
 

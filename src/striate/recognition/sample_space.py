@@ -87,13 +87,13 @@ class SampleSpace:
         return np.vstack([design.transposed_product(shares), spread[-1:] + design.mean_logits(shares)])
 
     def to_features(self, spread: NDArray) -> NDArray:
-        """W and the intercept of standardized features, (n_features + 1, n_classes)."""
-        result = np.empty((self.n_features + 1, spread.shape[1]), self.dtype)
+        """W and the intercept of standardized features, (n_columns + 1, n_classes)."""
+        result = np.empty((self.standardization.n_columns + 1, spread.shape[1]), self.dtype)
+        of_features = result[:-1].reshape(-1, self.n_features, spread.shape[1])  # one part, or two where they are split
         for start in range(0, self.n_features, _COLUMNS):
             columns = slice(start, min(start + _COLUMNS, self.n_features))
-            np.matmul(
-                self.standardization.apply(self._features[:, columns], columns).T, spread[:-1], out=result[columns]
-            )
+            weights = self.standardization.apply(self._features[:, columns], columns).T @ spread[:-1]
+            of_features[:, columns] = weights.reshape(len(of_features), -1, spread.shape[1])
         result[-1] = spread[-1]
         return result
 

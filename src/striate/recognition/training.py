@@ -205,7 +205,13 @@ def _add_curves(
     below = [count for count in counts if count < result.n_train and count <= len(train_labels)]
     if not counts:
         return
-    options: dict[str, Any] = {"n_labels": below, "n_draws": n_draws, "random_state": classifier.random_state}
+    # Raw pixels get the same classifier, which chooses its own weight decay.
+    options: dict[str, Any] = {
+        "n_labels": below,
+        "n_draws": n_draws,
+        "split": True,
+        "random_state": classifier.random_state,
+    }
     result.curve = learning_curve(
         train_rows, train_labels, test_rows, test_labels, progress=progress, phase_name="learning curve", **options
     )
@@ -227,7 +233,7 @@ def _add_curves(
         **options,
     )
     if len(train_labels) == result.n_train:
-        baseline = LogisticRegression(random_state=classifier.random_state).fit(train_pixels, train_labels)
+        baseline = LogisticRegression(split=True, random_state=classifier.random_state).fit(train_pixels, train_labels)
         result.pixel_curve.append(point_of_one_fit(result.n_train, baseline.predict(test_pixels) == test_labels))
 
 
