@@ -99,7 +99,7 @@ class Harness:
         if options is not None:
             options(parser)
         self.options = parser.parse_args(arguments)
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
         self._tasks_of_others = wait_for_quiet(allow_busy=self.options.busy)
         self._load_average = _load_average()
         print(f"{name}: {question}")
@@ -190,7 +190,7 @@ class Harness:
             print(line)
         if reference is not None:
             row["reference"] = reference
-        self._rows.append(row)
+        self.rows.append(row)
 
     def finish(self) -> Path:
         """Write the results file and return its path."""
@@ -204,7 +204,7 @@ class Harness:
                 "load_average": self._load_average,
                 "busy": self._tasks_of_others > _QUIET,
             },
-            "workloads": self._rows,
+            "workloads": self.rows,
             "provenance": current_provenance(),
         }
         write_json(path, document)

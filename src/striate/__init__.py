@@ -1,7 +1,7 @@
 """Learns the visual features of your own images, without labels, on the machine you have.
 
 The folders follow a picture's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
-``hierarchy``, ``recognition``; then what is shown and measured: ``figures``, ``report``, ``experiments``;
+``hierarchy``, ``recognition``; then what is shown and measured: ``analysis``, ``figures``, ``report``, ``experiments``;
 and the commands, ``cli``.
 
 Public names are loaded when they are first used, so that ``import striate`` costs nothing.
@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from striate.coding import PreparedDictionary, SparseCoder, infer
     from striate.hierarchy import Hierarchy
     from striate.images import as_images, load_digits, read_image
-    from striate.learning import PSD, RandomFilters
+    from striate.learning import PSD, RandomFilters, SparseCoding
     from striate.recognition import ImageClassifier, LogisticRegression
 
 __version__ = "0.1.0"
@@ -24,6 +25,10 @@ __all__ = [
     "load_digits",
     "read_image",
     "as_images",
+    "infer",
+    "PreparedDictionary",
+    "SparseCoder",
+    "SparseCoding",
     "PSD",
     "RandomFilters",
     "Hierarchy",
@@ -36,6 +41,10 @@ _HOME = {
     "load_digits": "striate.images",
     "read_image": "striate.images",
     "as_images": "striate.images",
+    "infer": "striate.coding",
+    "PreparedDictionary": "striate.coding",
+    "SparseCoder": "striate.coding",
+    "SparseCoding": "striate.learning",
     "PSD": "striate.learning",
     "RandomFilters": "striate.learning",
     "Hierarchy": "striate.hierarchy",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from striate.errors import UsageError
 
-__all__ = ["limit", "map_ordered", "n_threads", "set_limit", "single_threaded_blas"]
+__all__ = ["limit", "map_ordered", "n_threads", "run_ranges", "set_limit", "single_threaded_blas"]
 
 # numba's other layers either need a package of their own or end the process when two threads start kernels
 # at once.
@@ -175,3 +176,41 @@ def _one_numba_thread() -> None:
         import numba
 
         numba.set_num_threads(1)
+
+
+def run_ranges(function: Callable[[int, int], object], n: int, *, size: int, n_threads: int | None = None) -> None:
+    """Call ``function(first, last)`` for ranges that together are 0 … n − 1, in several threads, one the caller.
+
+    Each thread takes the next range when it has finished one, so that ranges may cost as differently as they like. It
+    suits kernels that release the interpreter's lock. Starting a thread takes some 50 µs.
+
+    Parameters
+    ----------
+    function : callable
+    n : int
+    size : int
+        Of a range.
+    n_threads : int, optional
+        By default, `n_threads()`, and never more than there are ranges.
+    """
+    ranges = iter(range(0, n, size))
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for first in ranges:  # an iterator over a range hands each number out once, whoever asks
+                function(first, min(first + size, n))
+                if failures:
+                    return
+        except BaseException as failure:
+            failures.append(failure)
+
+    n_helpers = min(_granted_or(n_threads), -(-n // size)) - 1
+    helpers = [threading.Thread(target=work, name="striate", daemon=True) for _ in range(n_helpers)]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if failures:
+        raise failures[0]

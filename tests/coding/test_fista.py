@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,10 +36,10 @@ def optimality_residual(
     return float(np.where(codes == 0, at_zero, elsewhere).max())
 
 
-def step_in_numpy(point, product, linear, codes, age, step, pull, threshold, momentum_limit):
+def step_in_numpy(point, product, linear, codes, age, step, pull, threshold, negative, momentum_limit):
     """The twin of the compiled step, from the formulas; returns codes, next point, age."""
     u = point - step * (product + pull * point - linear)
-    new = np.sign(u) * np.maximum(np.abs(u) - threshold, 0)
+    new = np.maximum(u - threshold, 0) - negative * np.maximum(-u - threshold, 0)
     uphill = ((point - new) * (new - codes)).sum(axis=1) > 0
     age = np.where(uphill, 1.0, age)
     older = (1 + np.sqrt(1 + 4 * age**2)) / 2
@@ -47,14 +49,16 @@ def step_in_numpy(point, product, linear, codes, age, step, pull, threshold, mom
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_kernel_equals_its_numpy_twin(rng: np.random.Generator, dtype: type) -> None:
+@pytest.mark.parametrize("negative", [0, 1])
+def test_the_kernel_equals_its_numpy_twin(rng: np.random.Generator, dtype: Any, negative: int) -> None:
     real = dtype
     point, product, linear, codes = rng.standard_normal((4, 5, 7)).astype(dtype)
     spare, age = np.empty_like(point), rng.uniform(1, 9, size=5)
-    constants = (0.3, 0.7, 0.2)
-    expected = step_in_numpy(point, product, linear, codes, age, *constants, 0.6)
-    values = [real(value) for value in (*constants, 0)]
-    accelerated_step(point.dtype)(point, product, linear, codes, spare, age, *values, 0.6)
+    thresholds, weights = rng.uniform(0, 1, 5).astype(dtype), rng.uniform(0, 1, 7).astype(dtype)
+    threshold = thresholds[:, np.newaxis] * weights
+    expected = step_in_numpy(point, product, linear, codes, age, 0.3, 0.7, threshold, negative, 0.6)
+    values = [real(value) for value in (0.3, 0.7, negative, 0)]
+    accelerated_step(point.dtype)(point, product, linear, codes, spare, age, thresholds, weights, *values, 0.6)
     for actual, wanted in zip((codes, spare, age), expected, strict=True):
         np.testing.assert_allclose(actual, wanted, rtol=2e-6 if dtype == np.float32 else 1e-13, atol=1e-7)
 
@@ -69,7 +73,7 @@ def test_codes_are_optimal(seed: int, sparsity: float, prediction: float) -> Non
     rng = np.random.default_rng(seed)
     patches, dictionary = problem(rng)
     target = rng.standard_normal((12, 30))
-    codes = fista(patches, dictionary, sparsity, steps=4000, prediction=prediction, target=target)
+    codes = fista(patches, dictionary, sparsity, steps=40_000, prediction=prediction, target=target)
     assert optimality_residual(patches, codes, dictionary, sparsity, prediction, target) < 1e-6
 
 
@@ -123,7 +127,7 @@ def test_a_stale_eigenvalue_is_noticed_and_corrected(rng: np.random.Generator) -
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dtype_in_is_dtype_out_and_inputs_are_left_alone(rng: np.random.Generator, dtype: type) -> None:
+def test_dtype_in_is_dtype_out_and_inputs_are_left_alone(rng: np.random.Generator, dtype: Any) -> None:
     patches, dictionary = problem(rng)
     patches, dictionary = patches.astype(dtype), dictionary.astype(dtype)
     start: np.ndarray = rng.standard_normal((12, 30)).astype(dtype)

@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": ("striate.cli.evaluate", "Measure a model on labeled pictures."),
     "features": ("striate.cli.features", "Write a model's features of pictures."),
     "filters": ("striate.cli.filters", "Learn filters alone, and draw them."),
+    "code": ("striate.cli.code", "Learn a dictionary, code signals."),
     "data": ("striate.cli.data", "List, locate and download data sets."),
     "experiment": ("striate.cli.experiment", "Measure a published result again."),
     "experiments": ("striate.cli.experiments", "List the experiments, published and measured figures."),

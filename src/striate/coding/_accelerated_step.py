@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from striate.kernels import compiled
+
 __all__ = ["accelerated_step"]
 
 
@@ -22,22 +24,8 @@ def accelerated_step(dtype: np.dtype) -> Callable[..., None]:
 
 @lru_cache(maxsize=2)
 def _compile(real: str) -> Callable[..., None]:
-    from numba import njit  # takes 0.3 s: only who infers codes pays
-
-    arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [real] * 4 + ["float64"]
-
-    # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
-    def compiled(*, cache: bool) -> Callable[..., None]:
-        compile_for = njit(
-            f"void({', '.join(arguments)})", cache=cache, nogil=True, fastmath={"reassoc", "contract", "nsz"}
-        )
-        kernel: Callable[..., None] = compile_for(_step)
-        return kernel
-
-    try:
-        return compiled(cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's cache is writable
-        return compiled(cache=False)
+    arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [f"{real}[::1]"] * 2 + [real] * 4 + ["float64"]
+    return compiled(_step, f"void({', '.join(arguments)})")
 
 
 def _step(
@@ -47,16 +35,19 @@ def _step(
     codes: np.ndarray,
     next_point: np.ndarray,
     age: np.ndarray,
+    thresholds: np.ndarray,
+    weights: np.ndarray,
     step: float,
     pull: float,
-    threshold: float,
+    negative: float,
     zero: float,
     momentum_limit: float,
 ) -> None:
     """Beck & Teboulle's iteration for every row by itself: `codes`, `next_point` and `age` are updated.
 
-    `product` is ``point @ gram``, so that the gradient is ``product + pull·point − linear``; `age` is the
-    paper's sequence t; `zero` carries the dtype of the literals.
+    `product` is ``point @ gram``, so that the gradient is ``product + pull·point − linear``; a row's `thresholds` times
+    a unit's `weights` is what shrinkage takes off; `negative` is 1, or 0 for codes that must not be negative; `age` is
+    the paper's sequence t; `zero` carries the dtype of the literals. A `momentum_limit` of 0 makes it ISTA's iteration.
     """
     n_samples, n_components = point.shape
     for i in range(n_samples):
@@ -64,7 +55,8 @@ def _step(
         for j in range(n_components):
             w = point[i, j]
             u = w - step * (product[i, j] + pull * w - linear[i, j])
-            z = max(u - threshold, zero) - max(-u - threshold, zero)
+            threshold = thresholds[i] * weights[j]
+            z = max(u - threshold, zero) - negative * max(-u - threshold, zero)
             next_point[i, j] = z
             against += (w - z) * (z - codes[i, j])
         if against > zero:

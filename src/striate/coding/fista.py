@@ -156,13 +156,15 @@ def _descend(
     point, last, spare = start.copy(), np.zeros_like(start), np.empty_like(start)
     product, last_product = np.zeros_like(start), np.zeros_like(start)
     age = np.ones(len(start))
+    thresholds = np.full(len(start), step * sparsity, start.dtype)
+    weights = np.ones(start.shape[1], start.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # a divergence is noticed below
         for _ in range(steps):
             last_product, product = product, last_product
             np.matmul(point, gram, out=product)
             advance(
-                point, product, linear, codes, spare, age,
-                real(step), real(prediction), real(step * sparsity), real(0), momentum_limit,
+                point, product, linear, codes, spare, age, thresholds, weights,
+                real(step), real(prediction), real(1), real(0), momentum_limit,
             )  # fmt: skip
             point, last, spare = spare, point, last
         # `last` is where the final product was taken; `spare` is where the one before was.

@@ -3,5 +3,6 @@
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
+from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 
-__all__ = ["ConvolutionFilters", "HeldOut", "PSD", "PatchLearner", "RandomFilters"]
+__all__ = ["ConvolutionFilters", "HeldOut", "HeldOutObjective", "PSD", "PatchLearner", "RandomFilters", "SparseCoding"]

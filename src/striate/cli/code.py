@@ -1,0 +1,195 @@
+"""``striate code SIGNALS``: learn a dictionary, code signals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+
+_BLOCK = 8192  # signals that are coded and written at a time
+
+
+def code(
+    signals: Annotated[
+        Path,
+        typer.Argument(
+            help="Signals, one a row, in a .npy or .npz file; or a folder of pictures, whose patches are coded.",
+            show_default=False,
+        ),
+    ],
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(help="Units, one a row, in a .npy or .npz file; else they are learned.", show_default="learn"),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many units to learn.")] = 256,
+    sparsity: Annotated[
+        float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="from --active")
+    ] = None,
+    active: Annotated[float, typer.Option(help="Fraction of the units that is to be active in a code.")] = 0.02,
+    positive: Annotated[bool, typer.Option("--positive", help="Codes must not be negative.")] = False,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Of the duality gap, relative to the signal's energy.", show_default="1e-4, for float64 1e-6"
+        ),
+    ] = None,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of 512 signals to learn from, at the most.")] = 1000,
+    size: Annotated[int, typer.Option(min=2, help="Height and width of patches of pictures, in pixels.")] = 12,
+    patches: Annotated[int, typer.Option(min=1, help="How many patches of pictures.")] = 100_000,
+    key: Annotated[
+        str | None, typer.Option(help="Name of the array in an .npz file.", show_default="the only, or X")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Codes to write: .npz for scipy.sparse.load_npz, or .npy for all zeros as well.")
+    ] = Path("codes.npz"),
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a dictionary for signals, or take one, and write their optimal codes.
+
+    Signals stream from their file. The dictionary goes beside the codes, NAME.dictionary.npy.
+    """
+    import time
+
+    import numpy as np
+
+    from striate.cli._training import check_writable
+    from striate.coding import PreparedDictionary, certify, infer
+    from striate.errors import UsageError
+    from striate.learning import SparseCoding
+    from striate.progress import RichProgress
+
+    if out.suffix not in (".npz", ".npy"):
+        raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
+    units_file = out.with_suffix(".dictionary.npy")
+    for file in (out, units_file):
+        check_writable(file)
+    started = time.perf_counter()
+    progress = RichProgress(quiet=quiet)
+    rows = _patches(signals, patches, size, seed, progress) if signals.is_dir() else _array(signals, key, "signals", np)
+    learner = SparseCoding(
+        n,
+        sparsity="auto" if sparsity is None else sparsity,
+        active_fraction=active,
+        positive=positive,
+        max_batches=batches,
+        random_state=seed,
+    )
+    if dictionary is None:
+        learner.fit(rows, progress=progress)
+        units, weight = learner.components_, learner.sparsity_
+    else:
+        units = np.asarray(_array(dictionary, None, "dictionary", np))
+        if units.shape[1] != rows.shape[1]:
+            raise UsageError(
+                f"{dictionary}: units have {units.shape[1]} numbers, but signals have {rows.shape[1]}: take another."
+            )
+        some = np.asarray(rows[:: max(1, len(rows) // 256)][:256])
+        weight = sparsity if sparsity is not None else learner.sparsity_for(some, units)
+    prepared = PreparedDictionary(units)
+    dtype = np.dtype(np.float32 if rows.dtype in (np.float32, np.float16) else np.float64)
+    totals = {"active": 0, "objective": 0.0, "gap": 0.0}
+
+    def blocks() -> Iterator[Any]:
+        with progress.phase("codes", total=len(rows), unit="signals") as phase:
+            for start in range(0, len(rows), _BLOCK):
+                block = np.asarray(rows[start : start + _BLOCK])
+                codes = infer(block, prepared, weight, positive=positive, tolerance=tolerance, sparse_output=True)
+                proof = certify(block, codes, units, weight, positive=positive)
+                totals["active"] += codes.nnz
+                totals["objective"] += float(proof.objective.sum())
+                totals["gap"] = max(totals["gap"], float(proof.relative_gap.max(initial=0)))
+                yield codes
+                phase.advance(len(block))
+
+    _write(out, blocks(), (len(rows), len(units)), dtype)
+    from striate.whole_file import whole_file
+
+    with whole_file(units_file) as opened:
+        np.save(opened, units)
+    fraction = totals["active"] / max(len(rows) * len(units), 1)
+    result = {
+        "codes": out,
+        "dictionary": units_file,
+        "n_signals": len(rows),
+        "n_components": len(units),
+        "sparsity": weight,
+        "active_fraction": fraction,
+        "objective": totals["objective"] / max(len(rows), 1),
+        "largest_relative_gap": totals["gap"],
+        "batches": learner.n_batches_ if dictionary is None else 0,
+        "seconds": time.perf_counter() - started,
+    }
+    text = (
+        f"{len(rows):,} codes of {len(units)} units, {fraction:.1%} active at sparsity {weight:.3g}, "
+        f"exact to {totals['gap']:.0e}: {out}, {units_file}"
+    )
+    emit(result, as_json, text)
+
+
+def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
+    """An array of numbers, a memory map where the file allows it; never unpickled."""
+    from striate.errors import StriateError, UsageError
+
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; give {what} as .npy or .npz.")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                names = list(archive.files)
+                name = key or (names[0] if len(names) == 1 else "X")
+                if name not in names:
+                    raise UsageError(f"{path}: holds {', '.join(names) or 'nothing'}; say which with --key.")
+                array = archive[name]
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except UsageError:
+        raise
+    except Exception as error:  # NumPy raises whatever its parts do: a damaged file must be named
+        raise StriateError(f"{path}: cannot be read as an array ({error}); write it again with numpy.save.") from error
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
+        raise UsageError(
+            f"{path}: an array {array.shape} of {array.dtype}; {what} must be real numbers, one a row, at least one."
+        )
+    return array
+
+
+def _patches(folder: Path, n: int, size: int, seed: int, progress: Any) -> Any:
+    """Patches of locally normalized pictures, without their means."""
+    import numpy as np
+
+    from striate.images import as_images, sample_patches
+    from striate.recognition import choose, describe
+
+    images = as_images(folder)
+    preprocessing = choose(describe(images)).preprocessing
+    rng = np.random.default_rng(seed)
+    chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
+    with progress.phase("patches", total=n, unit="patches") as phase:
+        rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
+        phase.advance(len(rows))
+    return rows - rows.mean(axis=1, keepdims=True)
+
+
+def _write(path: Path, blocks: Iterator[Any], shape: tuple[int, int], dtype: Any) -> None:
+    import numpy as np
+
+    from striate.coding.code_file import write_codes
+    from striate.whole_file import whole_file
+
+    if path.suffix == ".npz":
+        write_codes(path, blocks, shape[1], dtype)
+        return
+    with whole_file(path) as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(block.toarray().tobytes())

@@ -1,0 +1,205 @@
+"""Homotopy (LARS with the lasso's drops): the optimum for every sparsity, from the largest downward.
+
+Between two breakpoints the code is linear in λ: with M the inverse Gram matrix of the active units and signs s, it
+grows by M (w s) per unit of λ. A unit joins where its correlation reaches λ w, and leaves where its code reaches 0.
+Osborne, Presnell, Turlach, IMA J. Numerical Analysis 2000; Efron, Hastie, Johnstone, Tibshirani, Annals of Statistics
+2004; Donoho and Tsaig, IEEE Trans. Information Theory 2008.
+
+Roofline: a breakpoint reads |S| rows of the Gram matrix, and M twice; the former bounds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from striate.coding._gap import duality_gap, slopes
+from striate.coding._greedy_descent import SIGNATURE
+from striate.kernels import FAST_MATH, compiled
+
+__all__ = ["compile_homotopy"]
+
+_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
+
+
+@lru_cache(maxsize=2)
+def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
+    """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
+    return compiled(_follow, SIGNATURE.format(real=dtype.name, extra="int64, float64, "))
+
+
+@_inner
+def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, work: Any) -> Any:
+    """Let a unit join the inverse, unless it depends on the others; whether it did."""
+    rest = float(row[unit])
+    for a in range(m):
+        total = 0.0
+        for b in range(m):
+            total += inverse[a, b] * float(row[units[b]])
+        work[a] = total
+        rest -= total * float(row[units[a]])
+    if not rest > least * float(row[unit]):
+        return False
+    for a in range(m):
+        for b in range(m):
+            inverse[a, b] += work[a] * work[b] / rest
+        inverse[a, m] = inverse[m, a] = -work[a] / rest
+    inverse[m, m] = 1 / rest
+    return True
+
+
+@_inner
+def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
+    """Take a unit out of the inverse; the last one gets its place."""
+    pivot = inverse[place, place]
+    for a in range(m):
+        if a != place:
+            factor = inverse[a, place] / pivot
+            for b in range(m):
+                inverse[a, b] -= factor * inverse[place, b]
+    last = m - 1
+    if place != last:
+        for a in range(m):
+            inverse[place, a] = inverse[last, a]
+        for a in range(m):
+            inverse[a, place] = inverse[a, last]
+        units[place] = units[last]
+        signs[place] = signs[last]
+    return last
+
+
+def _follow(
+    first: int,
+    last: int,
+    correlations: Any,
+    energies: Any,
+    gram: Any,
+    norms: Any,
+    weights: Any,
+    sparsities: Any,
+    tolerance: float,
+    positive: bool,
+    max_iterations: int,
+    max_nonzero: int,
+    residual: float,
+    codes: Any,
+    iterations: Any,
+    converged: Any,
+) -> None:
+    """Signal by signal, until its sparsity, a number of active units or a norm of the residual is reached.
+
+    The path itself is followed in double precision, whatever the type of the arrays: errors of a breakpoint are
+    carried to all that follow. With `residual`, that is what `converged` tells of, not the gap.
+    """
+    n_units = gram.shape[0]
+    least = 1e-6 if gram.itemsize == 4 else 1e-11
+    code, slope, fall = np.empty(n_units), np.empty(n_units), np.empty(n_units)
+    growth, work = np.empty(n_units), np.empty(n_units)
+    units, signs = np.empty(n_units, np.int64), np.empty(n_units, np.int64)
+    place, is_refused = np.empty(n_units, np.int64), np.empty(n_units, np.bool_)
+    inverse = np.empty((n_units, n_units))
+    for s in range(first, last):
+        c, target = correlations[s], sparsities[s]
+        code[:] = 0
+        place[:] = -1
+        is_refused[:] = False
+        level, joining = 0.0, -1
+        for j in range(n_units):
+            slope[j] = c[j]
+            ratio = slope[j] / weights[j] if positive else abs(slope[j]) / weights[j]
+            if ratio > level and norms[j] > 0:
+                level, joining = ratio, j
+        m = n_steps = 0
+        just_left = -1
+        reached = False
+        square = energies[s]  # of the residual's norm
+        while level > target and n_steps < max_iterations:
+            if joining >= 0:
+                if m >= max_nonzero:
+                    break
+                if _border(m, gram[joining], units, joining, least, inverse, work):
+                    units[m] = joining
+                    signs[m] = 1 if slope[joining] > 0 else -1
+                    place[joining] = m
+                    m += 1
+                else:
+                    is_refused[joining] = True  # as long as those that it depends on are active
+            n_steps += 1
+            # How code and correlations move as the level falls.
+            for a in range(m):
+                total = 0.0
+                for b in range(m):
+                    total += inverse[a, b] * weights[units[b]] * signs[b]
+                growth[a] = total
+            fall[:] = 0
+            for a in range(m):
+                row = gram[units[a]]
+                for j in range(n_units):
+                    fall[j] += growth[a] * row[j]
+            length, joining, leaving = level - target, -1, -1
+            for j in range(n_units):
+                if place[j] >= 0 or is_refused[j] or not norms[j] > 0:
+                    continue
+                closing = weights[j] - fall[j]
+                if closing > 0 and j != just_left:
+                    until = (level * weights[j] - slope[j]) / closing
+                    if until < length:
+                        length, joining = max(until, 0.0), j
+                closing = weights[j] + fall[j]
+                if closing > 0 and not positive and j != just_left:
+                    until = (level * weights[j] + slope[j]) / closing
+                    if until < length:
+                        length, joining = max(until, 0.0), j
+            for a in range(m):
+                if growth[a] * signs[a] < 0:
+                    until = -code[units[a]] / growth[a]
+                    if until < length:
+                        length, joining, leaving = max(until, 0.0), -1, a
+            if residual > 0:
+                # ‖r − δ Dᵀv‖² = ‖r‖² − 2 δ v·q + δ² v·Gv
+                along = bend = 0.0
+                for a in range(m):
+                    along += growth[a] * slope[units[a]]
+                    bend += growth[a] * fall[units[a]]
+                ahead = square - 2 * length * along + length * length * bend
+                if ahead <= residual * residual:
+                    root = along * along - bend * (square - residual * residual)
+                    exact = (along - np.sqrt(max(root, 0.0))) / bend if bend > 0 else length
+                    length = min(max(exact, 0.0), length)
+                    reached = True
+                square = square - 2 * length * along + length * length * bend
+            for a in range(m):
+                code[units[a]] += length * growth[a]
+            for j in range(n_units):
+                slope[j] -= length * fall[j]
+            level -= length
+            just_left = -1
+            if reached:
+                break
+            if leaving >= 0:
+                unit = units[leaving]
+                code[unit] = 0
+                place[unit] = -1
+                m = _leave(leaving, m, units, signs, inverse)
+                if leaving < m:
+                    place[units[leaving]] = leaving
+                just_left = unit
+                is_refused[:] = False
+            elif joining < 0:
+                break
+        for j in range(n_units):
+            codes[s, j] = code[j]
+        iterations[s] = n_steps
+        if residual > 0:
+            converged[s] = reached or square <= residual * residual
+        else:
+            for j in range(n_units):
+                slope[j] = c[j]
+                code[j] = codes[s, j]
+            slopes(c, gram, code, slope)
+            gap, _ = duality_gap(c, slope, code, weights, target, energies[s], positive)
+            converged[s] = gap <= tolerance * 0.5 * energies[s]
