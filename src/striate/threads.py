@@ -16,11 +16,13 @@ from typing import TypeVar
 
 from striate.errors import UsageError
 
-__all__ = ["limit", "map_ordered", "n_threads", "run_ranges", "set_limit", "single_threaded_blas"]
+__all__ = ["in_threads", "limit", "map_ordered", "n_threads", "run_ranges", "set_limit", "single_threaded_blas"]
 
 # numba's other layers either need a package of their own or end the process when two threads start kernels
 # at once.
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+
+_WORTH_A_THREAD = 4e6  # products of numbers: about what a core does while a thread starts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -214,3 +216,27 @@ def run_ranges(function: Callable[[int, int], object], n: int, *, size: int, n_t
         helper.join()
     if failures:
         raise failures[0]
+
+
+def in_threads(kernel: Callable[[int, int], object], n: int, work: int) -> None:
+    """Run a kernel over the rows 0 … n − 1, in threads where that pays.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``kernel(first, last)``.
+    n : int
+    work : int
+        Products of numbers a row, roughly.
+    """
+    threads = n_threads()
+    if threads == 1 or n * work < _WORTH_A_THREAD:
+        kernel(0, n)
+        return
+    # Ranges long enough that a call's own costs vanish, and so many that threads end together.
+    run_ranges(kernel, n, size=range_size(n, threads), n_threads=threads)
+
+
+def range_size(n: int, n_threads: int) -> int:
+    """Rows of a range in `in_threads`."""
+    return max(24, min(1024, n // (8 * n_threads)))

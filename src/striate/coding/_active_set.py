@@ -314,10 +314,11 @@ def _infer_one(
 def _infer_range(
     first: Any, last: Any, signals: Any, panels: Any, given: Any, energies: Any, gram: Any, weights: Any,
     per_weight: Any, sparsities: Any, tolerance: Any, slack: Any, least: Any, positive: Any, eagerness: Any,
-    max_rounds: Any, warm: Any, codes: Any, units: Any, values: Any, counts: Any, rounds: Any, ended: Any,
+    max_rounds: Any, warm: Any, codes: Any, units: Any, values: Any, counts: Any, starts: Any, rounds: Any, ended: Any,
 ) -> None:  # fmt: skip
-    """Codes of the signals `first` … `last` − 1, dense into `codes`, or where that has no rows into
-    `units`, `values` and `counts`. With `warm` the dense codes are where it starts.
+    """Codes of the signals `first` … `last` − 1, dense into `codes`, or where that has no rows packed one
+    after another into `units` and `values`, from `starts` on, `counts` of them. With `warm` the dense codes are where
+    it starts.
 
     Where `given` has rows, they are the correlations with all units, and `energies` the signals' squared norms; the
     signals themselves are then not looked at.
@@ -343,6 +344,7 @@ def _infer_range(
     flat_signals, flat_panels, flat_block = signals.reshape(-1), panels.reshape(-1), block.reshape(-1)
     flat_gram, flat_inverse = gram.reshape(-1), inverse.reshape(-1)
     dense = codes.shape[0] > 0
+    packed = first * capacity
     for start in range(first, last, _BLOCK):
         stop = min(start + _BLOCK, last)
         for panel in range(0 if is_given else n_panels):
@@ -380,14 +382,16 @@ def _infer_range(
                     codes[s, support[i]] = code[i]
             else:
                 counts[s] = n
+                starts[s] = packed
                 for i in range(n):  # sorted, as a sparse matrix has them
-                    k = i - 1
-                    while k >= 0 and units[s, k] > support[i]:
-                        units[s, k + 1] = units[s, k]
-                        values[s, k + 1] = values[s, k]
+                    k = packed + i - 1
+                    while k >= packed and units[k] > support[i]:
+                        units[k + 1] = units[k]
+                        values[k + 1] = values[k]
                         k -= 1
-                    units[s, k + 1] = support[i]
-                    values[s, k + 1] = code[i]
+                    units[k + 1] = support[i]
+                    values[k + 1] = code[i]
+                packed += n
             for i in range(n):
                 place[support[i]] = -1
                 code[i] = 0
@@ -407,7 +411,7 @@ def compile_active_set(dtype: np.dtype) -> Callable[..., None]:
         types.int64, types.int64, array(real, 2, constant=True), array(real, 3), array(real, 2),
         array(types.float64, 1), array(real, 2), array(real, 1), array(real, 1), array(types.float64, 1),
         types.float64, types.float64, types.float64, types.boolean, types.float64, types.int64, types.boolean,
-        array(real, 2), array(types.int32, 2), array(real, 2), array(types.int64, 1), array(types.int64, 1),
-        array(types.int8, 1),
+        array(real, 2), array(types.int32, 1), array(real, 1), array(types.int64, 1), array(types.int64, 1),
+        array(types.int64, 1), array(types.int8, 1),
     )  # fmt: skip
     return compiled(_infer_range, signature)

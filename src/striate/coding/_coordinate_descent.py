@@ -153,6 +153,9 @@ def _descend(
         c, code, sparsity, energy = correlations[s], codes[s], sparsities[s], energies[s]
         is_screened[:] = False
         converged[s] = False
+        for j in range(n_units):
+            if not norms[j] > 0:
+                code[j] = 0  # sweeps pass it by: a start there would cost its L1 norm for ever
         n_sweeps = 0
         share = 0.3  # of the violation's range that does not join yet
         while True:

@@ -56,6 +56,9 @@ def _descend(
     for s in range(first, last):
         code = codes[s]
         sparsity = sparsities[s]
+        for j in range(n_units):
+            if not norms[j] > 0:
+                code[j] = 0  # no step changes it: a start there would cost its L1 norm for ever
         slopes(correlations[s], gram, code, slope)
         converged[s] = False
         step = 0

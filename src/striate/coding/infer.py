@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding.certificate import certify
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
-from striate.threads import n_threads, run_ranges
+from striate.threads import in_threads
 
 __all__ = ["METHODS", "Inference", "Method", "infer", "run_active_set"]
 
@@ -30,7 +30,6 @@ METHODS: dict[str, int] = {
     "ista": 100_000,
 }
 _BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, at a time
-_WORTH_A_THREAD = 4e6  # products of numbers: what a core does while a thread starts
 # From here on a gap in single precision is rounding; the work is then done in double precision.
 _SINGLE_PRECISION = 2e-5
 _SINGLE_RANGE = (1e-12, 1e12)  # of magnitudes whose squares single precision can sum
@@ -278,8 +277,8 @@ class _Problem:
         for rows in self._blocks(compact):
             block = np.ascontiguousarray(self.signals[rows], self.dtype)
             begin = None if start is None else start[rows]
-            if compact:
-                blocks.append(self._compact(block, rows))
+            if compact and (packed := self._compact(block, rows)) is not None:
+                blocks.append(packed)
                 continue
             into = np.empty((len(block), shape[1]), self.dtype) if codes is None else codes[rows]
             self._dense(block, rows, begin, into)
@@ -291,7 +290,7 @@ class _Problem:
 
     def _blocks(self, compact: bool) -> Any:
         n_features, n_components = self.prepared.n_features, self.prepared.n_components
-        needs = 2 * min(n_features, n_components) if compact else n_components
+        needs = min(n_features, n_components) if compact else n_components
         size = max(256, _BLOCK_BYTES // (8 * max(needs, n_features)))
         if self.method == "active_set" and not compact and _in_memory(self.signals, self.dtype):
             size = max(self.n_samples, 1)  # nothing but the result is allocated
@@ -311,7 +310,7 @@ class _Problem:
 
     def _solve_block(self, block: NDArray[Any], rows: slice, warm: bool, codes: NDArray[Any]) -> None:
         if self.method == "active_set":
-            self._active_set(block, rows, codes, warm, None)
+            self._active_set(block, rows, codes, warm)
             return
         if not warm:
             codes[:] = 0
@@ -353,22 +352,14 @@ class _Problem:
                 self.tolerance, self.positive, max_iterations, *stops, codes, iterations, converged,
             )  # fmt: skip
 
-        _in_threads(run, len(block), self.prepared.n_components * self.prepared.n_features)
+        in_threads(run, len(block), self.prepared.n_components * self.prepared.n_features)
         self.iterations[rows], self.converged[rows] = iterations, converged
 
-    def _active_set(
-        self,
-        block: NDArray[Any],
-        rows: slice,
-        codes: NDArray[Any],
-        warm: bool,
-        compact: tuple[NDArray[Any], ...] | None,
-    ) -> None:
+    def _active_set(self, block: NDArray[Any], rows: slice, codes: NDArray[Any], warm: bool) -> None:
         iterations, sparsities = self.iterations[rows], self.sparsities[rows]
         ended = run_active_set(
             block, self.prepared.arrays(block.dtype), self.weights, sparsities, tolerance=self.tolerance,
-            positive=self.positive, max_iterations=self.max_iterations, warm=warm, codes=codes, compact=compact,
-            iterations=iterations,
+            positive=self.positive, max_iterations=self.max_iterations, warm=warm, codes=codes, iterations=iterations,
         )  # fmt: skip
         if not ended.any():
             return
@@ -379,15 +370,13 @@ class _Problem:
         self.converged[left + rows.start] = False
         if self.max_iterations != METHODS["active_set"]:
             left = left[ended[left] != OUT_OF_ROUNDS]
-        double = np.zeros((len(left), self.prepared.n_components))
-        if compact is None:
-            double[:] = codes[left]
+        double = codes[left].astype(np.float64)
         signals, where = block[left].astype(np.float64), left + rows.start
         if block.dtype != _FLOAT64 and len(left):
             ended_again = run_active_set(
                 signals, self.prepared.arrays(_FLOAT64), self.weights, self.sparsities[where],
                 tolerance=self.tolerance, positive=self.positive, max_iterations=self.max_iterations,
-                warm=warm and compact is None, codes=double, iterations=self.iterations[where],
+                warm=warm, codes=double, iterations=self.iterations[where],
             )  # fmt: skip
             self.converged[where] = ended_again == 0
             still = np.flatnonzero(ended_again)
@@ -400,30 +389,41 @@ class _Problem:
             METHODS["coordinate_descent"], where[still],
         )  # fmt: skip
         double[still], self.iterations[where[still]] = rest, rounds
-        if compact is None:
-            codes[left] = double
-            return
-        units, values, counts = compact
-        for row, code in zip(left, double, strict=True):
-            active = np.flatnonzero(code)[: units.shape[1]]
-            counts[row] = len(active)
-            units[row, : len(active)], values[row, : len(active)] = active, code[active]
+        codes[left] = double
 
     def _compact(self, block: NDArray[Any], rows: slice) -> Any:
-        """Codes of a block as a CSR array."""
+        """Codes of a block as a CSR array, which the kernel packs range by range; None where some were left."""
         from scipy import sparse
 
         precision = self._precision(block)
         n, n_components = len(block), self.prepared.n_components
-        # Codes of dependent units may be longer than the rank; coordinate descent finds such.
-        capacity = n_components if n_components <= 2 * self.prepared.n_features else 2 * self.prepared.n_features
-        units, values = np.empty((n, capacity), np.int32), np.empty((n, capacity), precision)
-        counts = np.zeros(n, np.int64)
-        nowhere = np.empty((0, n_components), precision)
-        self._active_set(block.astype(precision, copy=False), rows, nowhere, False, (units, values, counts))
-        kept = np.arange(capacity) < counts[:, np.newaxis]
+        capacity = min(self.prepared.n_features, n_components)
+        # Only what is written to is ever taken from the system.
+        compact = (
+            np.empty(n * capacity, np.int32),
+            np.empty(n * capacity, precision),
+            np.zeros(n, np.int64),
+            np.zeros(n, np.int64),
+        )
+        ended = run_active_set(
+            block.astype(precision, copy=False), self.prepared.arrays(precision), self.weights, self.sparsities[rows],
+            tolerance=self.tolerance, positive=self.positive, max_iterations=self.max_iterations, warm=False,
+            codes=np.empty((0, n_components), precision), compact=compact, iterations=self.iterations[rows],
+        )  # fmt: skip
+        if ended.any():
+            return None
+        units, values, counts, starts = compact
         ends = np.concatenate([[0], np.cumsum(counts)])
-        return sparse.csr_array((values[kept].astype(self.dtype, copy=False), units[kept], ends), (n, n_components))
+        columns, data = np.empty(ends[-1], np.int32), np.empty(ends[-1], self.dtype)
+        # Each thread packs the codes of a range one after another; between ranges there are gaps.
+        firsts = (
+            np.flatnonzero(np.append(True, starts[1:] != starts[:-1] + counts[:-1])) if n else np.zeros(0, np.int64)
+        )
+        for first, last in zip(firsts, np.append(firsts[1:], n), strict=True):
+            packed = slice(starts[first], starts[first] + ends[last] - ends[first])
+            columns[ends[first] : ends[last]] = units[packed]
+            data[ends[first] : ends[last]] = values[packed]
+        return sparse.csr_array((data, columns, ends), (n, n_components))
 
     def _precision(self, block: NDArray[Any]) -> np.dtype:
         """float64 where float32 cannot do what is asked."""
@@ -467,7 +467,7 @@ def run_active_set(
     padded, inverse = np.ones(n_padded, dtype), np.ones(n_padded, dtype)
     padded[:n_units] = weights
     inverse[:n_units] = 1 / weights
-    units, values, counts = compact or _NOWHERE[dtype]
+    units, values, counts, starts = compact or _NOWHERE[dtype]
     no_signals, no_panels, nothing_given, no_energies = _ABSENT[dtype]
     correlations, energies = given or (nothing_given, no_energies)
     panels = no_panels if signals is None else arrays.panels
@@ -479,21 +479,11 @@ def run_active_set(
     def run(first: int, last: int) -> None:
         kernel(
             first, last, signals, panels, correlations, energies, gram, padded, inverse, sparsities, tolerance, slack,
-            least, positive, _EAGERNESS, max_iterations, warm, codes, units, values, counts, iterations, ended,
+            least, positive, _EAGERNESS, max_iterations, warm, codes, units, values, counts, starts, iterations, ended,
         )  # fmt: skip
 
-    _in_threads(run, n, n_units * (n_units if given else signals.shape[1]))
+    in_threads(run, n, n_units * (n_units if given else signals.shape[1]))
     return ended
-
-
-def _in_threads(function: Callable[[int, int], object], n: int, work: int) -> None:
-    """Over the signals 0 … n − 1 whose products alone are `work` each."""
-    threads = n_threads()
-    if threads == 1 or n * work < _WORTH_A_THREAD:
-        function(0, n)
-        return
-    # Ranges long enough that a call's own costs vanish, and so many that threads end together.
-    run_ranges(function, n, size=max(24, min(1024, n // (8 * threads))), n_threads=threads)
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -502,7 +492,7 @@ _ABSENT = {
     for dtype in (_FLOAT32, _FLOAT64)
 }
 _NOWHERE = {
-    dtype: (np.empty((0, 0), np.int32), np.empty((0, 0), dtype), np.empty(0, np.int64))
+    dtype: (np.empty(0, np.int32), np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.int64))
     for dtype in (_FLOAT32, _FLOAT64)
 }
 

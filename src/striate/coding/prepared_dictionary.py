@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.eigenvalue import largest_eigenvalue
 from striate.errors import UsageError
+from striate.threads import in_threads
 
 __all__ = ["PreparedDictionary"]
 
@@ -117,10 +118,15 @@ class _Arrays:
     @cached_property
     def padded_gram(self) -> NDArray[Any]:
         """The Gram matrix with zeros to whole vectors, (n_components, multiple of 16)."""
-        n = len(self.components)
-        result = np.zeros((n, -(-n // _ROW) * _ROW), self.dtype)
-        result[:, :n] = self.components @ self.components.T  # BLAS makes it exactly symmetric
-        return result
+        from striate.coding._products import compile_products
+
+        n, n_features = self.components.shape
+        n_panels, _, width = self.panels.shape
+        products = np.empty((n, n_panels * width), self.dtype)
+        multiply = compile_products(self.dtype)
+        units = np.array(self.components)  # the kernel is compiled for arrays that may be written to
+        in_threads(lambda first, last: multiply(first, last, units, self.panels, products), n, n * n_features)
+        return np.ascontiguousarray(products[:, : -(-n // _ROW) * _ROW])  # symmetric to the bit
 
     @cached_property
     def squared_norms(self) -> NDArray[Any]:

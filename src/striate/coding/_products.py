@@ -1,0 +1,41 @@
+"""Products of signals, or of units, with all units of a dictionary, in threads of our own.
+
+BLAS would do as well, but its threads wait for more work in a loop for some 20 ms after each product, in which they
+take the processor from the kernel that comes next. Roofline: 2 n K p flops at three quarters of the peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from striate.coding._simd import panel_product
+from striate.kernels import compiled
+
+__all__ = ["compile_products"]
+
+_BLOCK = 48
+
+
+@lru_cache(maxsize=2)
+def compile_products(dtype: np.dtype) -> Callable[..., None]:
+    """The compiled `_multiply` for float32 or float64."""
+    real = dtype.name
+    return compiled(_multiply, f"void(int64, int64, {real}[:, ::1], {real}[:, :, ::1], {real}[:, ::1])")
+
+
+def _multiply(first: int, last: int, rows: Any, panels: Any, result: Any) -> None:
+    """Rows `first` … `last` − 1 of the product; `result` has a column for each unit of each panel."""
+    n_features = rows.shape[1]
+    n_panels, width = panels.shape[0], panels.shape[2]
+    flat_rows, flat_panels, flat_result = rows.reshape(-1), panels.reshape(-1), result.reshape(-1)
+    for start in range(first, last, _BLOCK):
+        n = min(_BLOCK, last - start)
+        for panel in range(n_panels):
+            panel_product(
+                flat_result, start * n_panels * width + panel * width, n_panels * width, flat_rows,
+                start * n_features, n_features, flat_panels, panel * n_features * width, n_features, n,
+            )  # fmt: skip
