@@ -40,11 +40,11 @@ def _factorize(m: Any, gram: Any, units: Any, least: Any, factor: Any) -> Any:
     for a in range(m):
         row = gram[units[a]]
         for b in range(a):
-            total = row[units[b]]
+            total = float(row[units[b]])
             for k in range(b):
                 total -= factor[a, k] * factor[b, k]
             factor[a, b] = total / factor[b, b]
-        total = row[units[a]]
+        total = float(row[units[a]])
         for k in range(a):
             total -= factor[a, k] * factor[a, k]
         if not total > least * row[units[a]]:
@@ -97,11 +97,13 @@ def _search(
     """From the codes given, signal by signal; iterations are closed-form solves."""
     n_units = gram.shape[0]
     dtype = gram.dtype
-    least = 1e-5 if gram.itemsize == 4 else 1e-10
+    # Below a pivot of this share a unit depends on others. In single precision the Gram matrix is known to 6e-8; its
+    # factor is in double precision, since what single precision adds would make one refuse units that are needed.
+    least = 1e-6 if gram.itemsize == 4 else 1e-10
     slack = 1e-5 if gram.itemsize == 4 else 1e-10
-    slope, target = np.empty(n_units, dtype), np.empty(n_units, dtype)
+    slope, target = np.empty(n_units, dtype), np.empty(n_units)
     units, signs = np.empty(n_units, np.int64), np.empty(n_units, np.int64)
-    factor = np.empty((n_units, n_units), dtype)
+    factor = np.empty((n_units, n_units))
     is_refused = np.zeros(n_units, np.bool_)
     for s in range(first, last):
         c, code, sparsity, energy = correlations[s], codes[s], sparsities[s], energies[s]

@@ -63,7 +63,7 @@ def _descend(
         converged[s] = False
         step = 0
         while True:
-            if step % n_units == 0:
+            if step % n_units == 0 or step >= max_iterations:
                 if step:
                     slopes(correlations[s], gram, code, slope)  # rounding does not add up
                 gap, _ = duality_gap(correlations[s], slope, code, weights, sparsity, energies[s], positive)
@@ -86,9 +86,6 @@ def _descend(
                     if abs(change) > largest:
                         largest, best, chosen = abs(change), change, j
             if chosen < 0:  # nothing moves: what is left is rounding
-                step = (step // n_units + 1) * n_units
-                if step >= max_iterations:
-                    break
                 slopes(correlations[s], gram, code, slope)
                 gap, _ = duality_gap(correlations[s], slope, code, weights, sparsity, energies[s], positive)
                 converged[s] = gap <= tolerance * 0.5 * energies[s]

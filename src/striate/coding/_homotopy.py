@@ -21,7 +21,7 @@ from striate.coding._gap import duality_gap, slopes
 from striate.coding._greedy_descent import SIGNATURE
 from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["compile_homotopy"]
+__all__ = ["compile_homotopy", "compile_homotopy_path"]
 
 _inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
@@ -30,6 +30,17 @@ _inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
     return compiled(_follow, SIGNATURE.format(real=dtype.name, extra="int64, float64, "))
+
+
+@lru_cache(maxsize=2)
+def compile_homotopy_path(dtype: np.dtype) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """The compiled path of one signal for float32 or float64; see `_path` for its arguments and what it returns."""
+    real = dtype.name
+    return compiled(
+        _path,
+        f"Tuple((float64[::1], {real}[:, ::1]))({real}[::1], float64, {real}[:, ::1], {real}[::1], {real}[::1], "
+        "float64, boolean, int64, int64, float64)",
+    )
 
 
 @_inner
@@ -72,6 +83,166 @@ def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
     return last
 
 
+@_inner
+def _workspace(n_units: Any) -> Any:
+    """Code, correlations and their fall, growth, a vector; active units, signs; places of units, refusals; inverse."""
+    return (
+        np.empty(n_units), np.empty(n_units), np.empty(n_units), np.empty(n_units), np.empty(n_units),
+        np.empty(n_units, np.int64), np.empty(n_units, np.int64),
+        np.empty(n_units, np.int64), np.empty(n_units, np.bool_), np.empty((n_units, n_units)),
+    )  # fmt: skip
+
+
+@_inner
+def _walk(
+    c: Any, energy: Any, gram: Any, norms: Any, weights: Any, target: Any, positive: Any, max_iterations: Any,
+    max_nonzero: Any, residual: Any, workspace: Any, levels: Any, path: Any,
+) -> Any:  # fmt: skip
+    """One signal from its largest sparsity to an end of the path; its code is left in the workspace.
+
+    Where `levels` and `path` have rows, breakpoints are recorded there, and in longer arrays when these are full.
+    Returned are the number of steps, the squared norm of the residual where `residual` asks for it, whether that was
+    reached, the number of breakpoints, and `levels` and `path`.
+    """
+    code, slope, fall, growth, work, units, signs, place, is_refused, inverse = workspace
+    n_units = len(code)
+    least = 1e-6 if gram.itemsize == 4 else 1e-11
+    code[:] = 0
+    place[:] = -1
+    is_refused[:] = False
+    level, joining = 0.0, -1
+    for j in range(n_units):
+        slope[j] = c[j]
+        ratio = slope[j] / weights[j] if positive else abs(slope[j]) / weights[j]
+        if ratio > level and norms[j] > 0:
+            level, joining = ratio, j
+    n_rows = 0
+    if len(levels) > 0:
+        levels[0] = level
+        path[0] = 0
+        n_rows = 1
+    m = n_steps = 0
+    just_left, left_sign = -1, 1  # it is on its old bound, moving inward; the other bound it may reach
+    reached = False
+    square = energy  # of the residual's norm
+    while level > target and n_steps < max_iterations:
+        if joining >= 0:
+            if m >= max_nonzero:
+                break
+            if _border(m, gram[joining], units, joining, least, inverse, work):
+                units[m] = joining
+                signs[m] = 1 if slope[joining] > 0 else -1
+                place[joining] = m
+                m += 1
+            else:
+                is_refused[joining] = True  # as long as those that it depends on are active
+        n_steps += 1
+        # How code and correlations move as the level falls.
+        for a in range(m):
+            total = 0.0
+            for b in range(m):
+                total += inverse[a, b] * weights[units[b]] * signs[b]
+            growth[a] = total
+        fall[:] = 0
+        for a in range(m):
+            row = gram[units[a]]
+            for j in range(n_units):
+                fall[j] += growth[a] * row[j]
+        length, joining, leaving = level - target, -1, -1
+        for j in range(n_units):
+            if place[j] >= 0 or is_refused[j] or not norms[j] > 0:
+                continue
+            closing = weights[j] - fall[j]
+            if closing > 0 and not (j == just_left and left_sign > 0):
+                until = (level * weights[j] - slope[j]) / closing
+                if until < length:
+                    length, joining = max(until, 0.0), j
+            closing = weights[j] + fall[j]
+            if closing > 0 and not positive and not (j == just_left and left_sign < 0):
+                until = (level * weights[j] + slope[j]) / closing
+                if until < length:
+                    length, joining = max(until, 0.0), j
+        for a in range(m):
+            if growth[a] * signs[a] < 0:
+                until = -code[units[a]] / growth[a]
+                if until < length:
+                    length, joining, leaving = max(until, 0.0), -1, a
+        if residual > 0:
+            # ‖r − δ Dᵀv‖² = ‖r‖² − 2 δ v·q + δ² v·Gv
+            along = bend = 0.0
+            for a in range(m):
+                along += growth[a] * slope[units[a]]
+                bend += growth[a] * fall[units[a]]
+            ahead = square - 2 * length * along + length * length * bend
+            if ahead <= residual * residual:
+                root = along * along - bend * (square - residual * residual)
+                exact = (along - np.sqrt(max(root, 0.0))) / bend if bend > 0 else length
+                length, leaving = min(max(exact, 0.0), length), -1
+                reached = True
+            square = square - 2 * length * along + length * length * bend
+        for a in range(m):
+            code[units[a]] += length * growth[a]
+        for j in range(n_units):
+            slope[j] -= length * fall[j]
+        level -= length
+        if len(levels) > 0 and length > 0:
+            if n_rows == len(levels):
+                longer, more = np.empty(2 * n_rows), np.empty((2 * n_rows, n_units), path.dtype)
+                longer[:n_rows] = levels
+                more[:n_rows] = path
+                levels, path = longer, more
+            levels[n_rows] = level
+            for j in range(n_units):
+                path[n_rows, j] = code[j]
+            if leaving >= 0:
+                path[n_rows, units[leaving]] = 0
+            n_rows += 1
+        just_left = -1
+        if reached:
+            break
+        if leaving >= 0:
+            unit = units[leaving]
+            code[unit] = 0
+            place[unit] = -1
+            left_sign = signs[leaving]
+            m = _leave(leaving, m, units, signs, inverse)
+            if leaving < m:
+                place[units[leaving]] = leaving
+            just_left = unit
+            is_refused[:] = False
+        elif joining < 0:
+            break
+    return n_steps, square, reached, n_rows, levels, path
+
+
+def _path(
+    c: Any,
+    energy: float,
+    gram: Any,
+    norms: Any,
+    weights: Any,
+    target: float,
+    positive: bool,
+    max_iterations: int,
+    max_nonzero: int,
+    residual: float,
+) -> Any:
+    """All breakpoints of one signal: sparsities (n_breakpoints,), falling, and codes (n_breakpoints, n_units).
+
+    The first is the sparsity from which on the code is 0; the last is where the path ends: at `target`, which may be
+    0, or at the norm `residual` if that is above 0, or before unit `max_nonzero` + 1 would join. Between breakpoints
+    codes are linear in the sparsity.
+    """
+    n_units = len(c)
+    levels, path = np.empty(16), np.empty((16, n_units), gram.dtype)
+    workspace = _workspace(n_units)
+    _, _, _, n_rows, levels, path = _walk(
+        c, energy, gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace, levels,
+        path,
+    )  # fmt: skip
+    return levels[:n_rows].copy(), path[:n_rows].copy()
+
+
 def _follow(
     first: int,
     last: int,
@@ -96,101 +267,15 @@ def _follow(
     carried to all that follow. With `residual`, that is what `converged` tells of, not the gap.
     """
     n_units = gram.shape[0]
-    least = 1e-6 if gram.itemsize == 4 else 1e-11
-    code, slope, fall = np.empty(n_units), np.empty(n_units), np.empty(n_units)
-    growth, work = np.empty(n_units), np.empty(n_units)
-    units, signs = np.empty(n_units, np.int64), np.empty(n_units, np.int64)
-    place, is_refused = np.empty(n_units, np.int64), np.empty(n_units, np.bool_)
-    inverse = np.empty((n_units, n_units))
+    workspace = _workspace(n_units)
+    code, slope = workspace[0], workspace[1]
+    levels, path = np.empty(0), np.empty((0, n_units), gram.dtype)  # which nobody asks for
     for s in range(first, last):
         c, target = correlations[s], sparsities[s]
-        code[:] = 0
-        place[:] = -1
-        is_refused[:] = False
-        level, joining = 0.0, -1
-        for j in range(n_units):
-            slope[j] = c[j]
-            ratio = slope[j] / weights[j] if positive else abs(slope[j]) / weights[j]
-            if ratio > level and norms[j] > 0:
-                level, joining = ratio, j
-        m = n_steps = 0
-        just_left = -1
-        reached = False
-        square = energies[s]  # of the residual's norm
-        while level > target and n_steps < max_iterations:
-            if joining >= 0:
-                if m >= max_nonzero:
-                    break
-                if _border(m, gram[joining], units, joining, least, inverse, work):
-                    units[m] = joining
-                    signs[m] = 1 if slope[joining] > 0 else -1
-                    place[joining] = m
-                    m += 1
-                else:
-                    is_refused[joining] = True  # as long as those that it depends on are active
-            n_steps += 1
-            # How code and correlations move as the level falls.
-            for a in range(m):
-                total = 0.0
-                for b in range(m):
-                    total += inverse[a, b] * weights[units[b]] * signs[b]
-                growth[a] = total
-            fall[:] = 0
-            for a in range(m):
-                row = gram[units[a]]
-                for j in range(n_units):
-                    fall[j] += growth[a] * row[j]
-            length, joining, leaving = level - target, -1, -1
-            for j in range(n_units):
-                if place[j] >= 0 or is_refused[j] or not norms[j] > 0:
-                    continue
-                closing = weights[j] - fall[j]
-                if closing > 0 and j != just_left:
-                    until = (level * weights[j] - slope[j]) / closing
-                    if until < length:
-                        length, joining = max(until, 0.0), j
-                closing = weights[j] + fall[j]
-                if closing > 0 and not positive and j != just_left:
-                    until = (level * weights[j] + slope[j]) / closing
-                    if until < length:
-                        length, joining = max(until, 0.0), j
-            for a in range(m):
-                if growth[a] * signs[a] < 0:
-                    until = -code[units[a]] / growth[a]
-                    if until < length:
-                        length, joining, leaving = max(until, 0.0), -1, a
-            if residual > 0:
-                # ‖r − δ Dᵀv‖² = ‖r‖² − 2 δ v·q + δ² v·Gv
-                along = bend = 0.0
-                for a in range(m):
-                    along += growth[a] * slope[units[a]]
-                    bend += growth[a] * fall[units[a]]
-                ahead = square - 2 * length * along + length * length * bend
-                if ahead <= residual * residual:
-                    root = along * along - bend * (square - residual * residual)
-                    exact = (along - np.sqrt(max(root, 0.0))) / bend if bend > 0 else length
-                    length = min(max(exact, 0.0), length)
-                    reached = True
-                square = square - 2 * length * along + length * length * bend
-            for a in range(m):
-                code[units[a]] += length * growth[a]
-            for j in range(n_units):
-                slope[j] -= length * fall[j]
-            level -= length
-            just_left = -1
-            if reached:
-                break
-            if leaving >= 0:
-                unit = units[leaving]
-                code[unit] = 0
-                place[unit] = -1
-                m = _leave(leaving, m, units, signs, inverse)
-                if leaving < m:
-                    place[units[leaving]] = leaving
-                just_left = unit
-                is_refused[:] = False
-            elif joining < 0:
-                break
+        n_steps, square, reached, _, levels, path = _walk(
+            c, energies[s], gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace,
+            levels, path,
+        )  # fmt: skip
         for j in range(n_units):
             codes[s, j] = code[j]
         iterations[s] = n_steps
