@@ -109,6 +109,7 @@ class Harness:
         contestants: Mapping[str, Callable[[], Any]],
         *,
         warm_up: int = 1,
+        pause: float = 0.0,
         check: Callable[[Mapping[str, Any]], object] | None = None,
     ) -> Timings:
         """Time the contestants in turn, round by round.
@@ -119,6 +120,9 @@ class Harness:
             Each does its whole work when called.
         warm_up : int
             Rounds before the first that counts: kernels compile, caches fill.
+        pause : float
+            Seconds before each repetition: idle threads of the one before, of BLAS or OpenMP, spin for a while before
+            they sleep, and would take a processor from the next.
         check : callable, optional
             Is handed what each returned in its last warm-up, before a time is taken; it raises if they did not do
             the same work. Needs `warm_up` of at least 1.
@@ -139,6 +143,7 @@ class Harness:
         for repetition in range(self.options.repetitions):
             first = repetition % len(names)
             for name in names[first:] + names[:first]:
+                time.sleep(pause)
                 start = time.perf_counter()
                 contestants[name]()
                 seconds[name].append(time.perf_counter() - start)

@@ -33,8 +33,9 @@ _BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, at a time
 # From here on a gap in single precision is rounding; the work is then done in double precision.
 _SINGLE_PRECISION = 2e-5
 _SINGLE_RANGE = (1e-12, 1e12)  # of magnitudes whose squares single precision can sum
+_LAST_SWEEPS = 2_000  # of coordinate descent, where all else has failed
 OUT_OF_ROUNDS, NOT_FINITE = 1, 3  # how the active-set kernel may end
-_EAGERNESS = 0.8  # of the strongest violation: what else joins at the same look
+_EAGERNESS = 0.9  # of the strongest violation: what else joins at the same look
 
 
 @dataclass(frozen=True)
@@ -386,7 +387,7 @@ class _Problem:
         energies = np.einsum("ij,ij->i", signals[still], signals[still])
         self._classical(
             "coordinate_descent", signals[still], energies, self.sparsities[where[still]], rest,
-            METHODS["coordinate_descent"], where[still],
+            _LAST_SWEEPS, where[still],
         )  # fmt: skip
         double[still], self.iterations[where[still]] = rest, rounds
         codes[left] = double

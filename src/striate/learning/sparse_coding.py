@@ -20,6 +20,7 @@ from striate.learning._dictionary_update import update_dictionary
 from striate.learning._patch_learner import generator_from
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
+from striate.threads import in_threads, single_threaded_blas
 
 __all__ = ["HeldOutObjective", "SparseCoding"]
 
@@ -188,7 +189,11 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             held_out = None
         else:
             budget, batches, held_out = self._of_array(X, saved is not None)
-        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
+        # Threads of BLAS would wait in a loop after each product, and take the processors from the kernels.
+        with (
+            single_threaded_blas(),
+            (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase,
+        ):
             phase.advance(self.n_batches_ if saved is not None else 0)
             for signals in batches:
                 self._learn(signals, budget)
@@ -410,10 +415,10 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         memory = _USAGE_MEMORY if self.n_batches_ else 0.0
         self.usage_ += (1 - memory) * (active.mean(axis=0) - self.usage_)
         keep = (self._n_seen / (self._n_seen + n_new)) ** self.forgetting
-        for total, new in (
-            (self._code_products, codes.T @ codes),
-            (self._signal_products, codes.T @ signals),
-        ):
+        transposed = np.ascontiguousarray(codes.T)
+        for total, factor in ((self._code_products, codes), (self._signal_products, signals)):
+            new = np.empty_like(total)
+            in_threads(_Product(transposed, factor, new), len(total), n_new * total.shape[1])
             if keep != 1:
                 total *= total.dtype.type(keep)
             total += new
@@ -485,6 +490,16 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+class _Product:
+    """Rows of a matrix product, for `in_threads`."""
+
+    def __init__(self, left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
+        self.left, self.right, self.out = left, right, out
+
+    def __call__(self, first: int, last: int) -> None:
+        np.matmul(self.left[first:last], self.right, out=self.out[first:last])
 
 
 def _is_plain(value: object) -> bool:
