@@ -58,6 +58,7 @@ def main() -> None:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
+    """Add what this benchmark alone takes."""
     parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, help="only these, and codes only")
 
 
@@ -85,6 +86,7 @@ def workload(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def data_folder(name: str) -> Path:
+    """Where a data set is; ends the process with what to do where it is not."""
     folder = Path(os.environ.get("STRIATE_DATA", "../shared/data")) / name
     if not folder.exists():
         raise SystemExit(f"set STRIATE_DATA to the folder that holds {name}")
@@ -111,6 +113,7 @@ def patches(side: int, n: int = 2 * N_SIGNALS) -> np.ndarray:
 
 
 def digits() -> np.ndarray:
+    """MNIST's training digits, of unit norm, in random order."""
     from striate.images import as_images
 
     images = as_images(data_folder("mnist") / "train-images-idx3-ubyte.gz")
@@ -151,11 +154,13 @@ Coder = Callable[[np.ndarray], Any]
 
 
 def striate_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
+    """Both kinds of output."""
     yield "dense", lambda y: infer(y, dictionary, sparsity)
     yield "sparse", lambda y: infer(y, dictionary, sparsity, sparse_output=True)
 
 
 def spams_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
+    """LARS with and without Cholesky factors, and coordinate descent."""
     import spams
     from scipy import sparse
 
@@ -179,6 +184,7 @@ def spams_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str,
 
 
 def sklearn_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
+    """Its coder, and Lasso, whose tolerance can be set, in both types."""
     from sklearn.decomposition import sparse_encode
     from sklearn.linear_model import Lasso
 
@@ -215,6 +221,7 @@ def sklearn_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[st
 
 
 def celer_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
+    """One signal at a time: it has no other way."""
     from celer import Lasso
 
     design = np.asfortranarray(dictionary.T)
@@ -231,6 +238,7 @@ def celer_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str,
 
 
 def torch_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
+    """Plain FISTA, of more and more steps."""
     import torch
 
     units = torch.from_numpy(dictionary)

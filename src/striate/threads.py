@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TypeVar
 
 from striate.errors import UsageError
@@ -37,15 +38,22 @@ def n_threads() -> int:
 
 def _granted() -> int:
     n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        # A container may be granted the time of two processors while it sees all sixty-four.
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        n = min(n, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        pass
+    quota = _quota()
+    if quota is not None:
+        n = min(n, quota)
     wish = os.environ.get("OMP_NUM_THREADS", "")
     return min(n, int(wish)) if wish.isdecimal() and int(wish) > 0 else n
+
+
+@cache
+def _quota() -> int | None:
+    """Processors that a container is granted the time of, while it may see all sixty-four."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return max(1, round(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return None
 
 
 @contextmanager
@@ -239,4 +247,4 @@ def in_threads(kernel: Callable[[int, int], object], n: int, work: int) -> None:
 
 def range_size(n: int, n_threads: int) -> int:
     """Rows of a range in `in_threads`."""
-    return max(24, min(1024, n // (8 * n_threads)))
+    return max(48, min(1024, n // (8 * n_threads)))

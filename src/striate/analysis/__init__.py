@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from striate.analysis.coverage import coherence, orientation_histogram, peak_frequency
 from striate.analysis.gabor import GaborFits, fit_gabor
 
-__all__ = ["GaborFits", "fit_gabor"]
+__all__ = ["GaborFits", "coherence", "fit_gabor", "orientation_histogram", "peak_frequency"]

@@ -23,6 +23,8 @@ from striate.kernels import FAST_MATH, compiled
 
 __all__ = ["compile_homotopy", "compile_homotopy_path"]
 
+_REFINEMENTS = 3  # of the code at the end; where units are nearly dependent, one is not enough
+
 _inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
 
@@ -101,8 +103,8 @@ def _walk(
     """One signal from its largest sparsity to an end of the path; its code is left in the workspace.
 
     Where `levels` and `path` have rows, breakpoints are recorded there, and in longer arrays when these are full.
-    Returned are the number of steps, the squared norm of the residual where `residual` asks for it, whether that was
-    reached, the number of breakpoints, and `levels` and `path`.
+    Returned are the number of steps, the sparsity where they ended, the number of active units, the squared norm of the
+    residual where `residual` asks for it, whether that was reached, the number of breakpoints, `levels` and `path`.
     """
     code, slope, fall, growth, work, units, signs, place, is_refused, inverse = workspace
     n_units = len(code)
@@ -212,7 +214,25 @@ def _walk(
             is_refused[:] = False
         elif joining < 0:
             break
-    return n_steps, square, reached, n_rows, levels, path
+    return n_steps, level, m, square, reached, n_rows, levels, path
+
+
+@_inner
+def _refine(m: Any, weights: Any, target: Any, workspace: Any) -> Any:
+    """Take off the active units' distance from their bounds, which rounding left, unless a sign would change."""
+    code, slope, _, growth, work, units, signs, _, _, inverse = workspace
+    for a in range(m):
+        work[a] = slope[units[a]] - target * weights[units[a]] * signs[a]
+    for a in range(m):
+        total = 0.0
+        for b in range(m):
+            total += inverse[a, b] * work[b]
+        growth[a] = total
+        if not (code[units[a]] + total) * signs[a] > 0:
+            return False
+    for a in range(m):
+        code[units[a]] += growth[a]
+    return True
 
 
 def _path(
@@ -236,7 +256,7 @@ def _path(
     n_units = len(c)
     levels, path = np.empty(16), np.empty((16, n_units), gram.dtype)
     workspace = _workspace(n_units)
-    _, _, _, n_rows, levels, path = _walk(
+    _, _, _, _, _, n_rows, levels, path = _walk(
         c, energy, gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace, levels,
         path,
     )  # fmt: skip
@@ -272,7 +292,7 @@ def _follow(
     levels, path = np.empty(0), np.empty((0, n_units), gram.dtype)  # which nobody asks for
     for s in range(first, last):
         c, target = correlations[s], sparsities[s]
-        n_steps, square, reached, _, levels, path = _walk(
+        n_steps, level, m, square, reached, _, levels, path = _walk(
             c, energies[s], gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace,
             levels, path,
         )  # fmt: skip
@@ -281,10 +301,12 @@ def _follow(
         iterations[s] = n_steps
         if residual > 0:
             converged[s] = reached or square <= residual * residual
-        else:
-            for j in range(n_units):
-                slope[j] = c[j]
-                code[j] = codes[s, j]
-            slopes(c, gram, code, slope)
-            gap, _ = duality_gap(c, slope, code, weights, target, energies[s], positive)
+            continue
+        for attempt in range(_REFINEMENTS + 1):
+            slopes(c, gram, codes[s], slope)
+            gap, _ = duality_gap(c, slope, codes[s], weights, target, energies[s], positive)
             converged[s] = gap <= tolerance * 0.5 * energies[s]
+            if converged[s] or level > target or attempt == _REFINEMENTS or not _refine(m, weights, target, workspace):
+                break
+            for j in range(n_units):
+                codes[s, j] = code[j]

@@ -1,0 +1,258 @@
+"""Sparse coding of natural patches: its units are Gabors, as the receptive fields of simple cells are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.analysis import coherence, fit_gabor, orientation_histogram, peak_frequency
+from striate.coding import PreparedDictionary, infer
+from striate.errors import UsageError
+from striate.experiments.experiment import Scale
+from striate.experiments.figure import Figure, Measurement, over
+from striate.experiments.results import Results
+from striate.experiments.unit import Context, Settings, Unit
+from striate.images import as_images, load_digits, sample_patches
+from striate.learning import SparseCoding
+from striate.recognition import choose, describe
+
+NAME = "sparse-coding-natural-patches"
+CLAIM = "Units that code natural patches sparsely are localized and oriented, as Gabors are; random filters are not."
+DATA = {"quick": (), "full": ("berkeley",)}
+
+GABOR = 0.8  # of R²
+SIDE = {"quick": 8, "full": 12}
+CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
+SEEDS = (0, 1, 2)
+
+
+def _learned(key: str, n_components: int = 256, factor: float = 100.0) -> Callable[[Results], list[float]]:
+    return lambda results: [
+        factor * value for value in results.select(units="learned", n_components=n_components).column(key)
+    ]
+
+
+def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], float]:
+    return lambda results: factor * results[name][key]
+
+
+def _codes_beat_principal_components(results: Results) -> Measurement:
+    """Ratio of the errors where a learned code, and a projection, have as many numbers: a twentieth of the features."""
+    learned = [row[CURVE.index(0.05)][1] for row in results.select(units="learned", n_components=256).column("curve")]
+    projected = results["principal components"]["curve"][CURVE.index(0.05)][1]
+    ratios = over([error / projected for error in learned])
+    assert ratios.value is not None
+    return replace(ratios, held=ratios.value < 1)
+
+
+FIGURES = (
+    Figure(
+        what="units that are Gabors (R² of 0.8 or more), 256 learned",
+        unit="%",
+        better="higher",
+        goal=85.0,
+        measure=_learned("gabors"),
+    ),
+    Figure(
+        what="units that are Gabors, 1,024 learned",
+        unit="%",
+        better="higher",
+        predicate="more than of random filters",
+        measure=lambda results: _above(_learned("gabors", 1024)(results), 100 * results["random"]["gabors"]),
+    ),
+    Figure(
+        what="units that are Gabors, random filters",
+        unit="%",
+        better="lower",
+        goal=20.0,
+        measure=_one("random", "gabors"),
+    ),
+    Figure(
+        what="smallest share of a bin of 22.5° of orientation, 256 learned",
+        unit="%",
+        better="higher",
+        goal=4.0,
+        measure=_learned("smallest orientation bin"),
+    ),
+    Figure(
+        what="octaves of frequency, 5th to 95th percentile, 256 learned",
+        unit="octaves",
+        better="higher",
+        goal=2.0,
+        measure=_learned("octaves", factor=1.0),
+    ),
+    Figure(
+        what="dead units, 256 learned",
+        unit="%",
+        better="lower",
+        goal=2.0,
+        measure=_learned("dead"),
+    ),
+    Figure(
+        what="reconstruction error over that of principal components, as many numbers",
+        better="lower",
+        predicate="below 1: a sparse code of learned units keeps more than a projection of as many numbers",
+        measure=_codes_beat_principal_components,
+    ),
+)
+
+
+def _above(values: list[float], bound: float) -> Measurement:
+    return replace(over(values), held=min(values) > bound)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """Learned dictionaries of two sizes, and the controls, on the same patches."""
+    full = scale == "full"
+    common = {"side": SIDE[scale], "n_patches": 200_000 if full else 2000, "batches": 3000 if full else 20}
+    sizes = [(256, seed) for seed in (SEEDS if full else SEEDS[:1])] + [(1024 if full else 128, 0)]
+    learned = [
+        Unit(
+            f"learned, {n} units, seed {seed}",
+            {"units": "learned", "n_components": n, "seed": seed, **common},
+            measure_units,
+            expected_seconds=120.0,
+        )
+        for n, seed in sizes
+    ]
+    controls = [
+        Unit(name, {"units": name, "n_components": 256, "seed": 0, **common}, measure_units)
+        for name in ("random", "principal components", "raw patches")
+    ]
+    return learned + controls
+
+
+def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
+    """A dictionary, its Gabor fits and coverage, and how well its sparse codes rebuild held-out patches."""
+    side, seed, n = settings["side"], settings["seed"], settings["n_components"]
+    patches = natural_patches(context, side, settings["n_patches"])
+    held_out, train = patches[:2000], patches[2000:] if len(patches) > 4000 else patches
+    rng = np.random.default_rng(seed)
+    facts: dict[str, Any] = {}
+    if settings["units"] == "learned":
+        learner = SparseCoding(
+            n, active_fraction=0.02, max_batches=settings["batches"], validation_fraction=0.02, random_state=seed
+        ).fit(train, progress=context.progress)
+        dictionary = learner.components_
+        codes = infer(held_out, dictionary, learner.sparsity_, sparse_output=True)
+        usage = np.bincount(codes.indices, minlength=n)
+        facts = {
+            "dead": float(np.mean(usage == 0)),
+            "active fraction": float(codes.nnz / (len(held_out) * n)),
+            "sparsity": learner.sparsity_,
+            "batches": learner.n_batches_,
+        }
+    elif settings["units"] == "random":
+        dictionary = rng.standard_normal((n, side * side)).astype(np.float32)
+    elif settings["units"] == "principal components":
+        _, _, axes = np.linalg.svd(train[:50_000], full_matrices=False)
+        dictionary = axes[: side * side - 1]
+    else:
+        dictionary = train[rng.choice(len(train), min(n, len(train)), replace=False)].copy()
+    dictionary = dictionary / np.maximum(np.linalg.norm(dictionary, axis=1, keepdims=True), 1e-12)
+    filters = dictionary.reshape(-1, side, side)
+    fits = fit_gabor(filters, random_state=0)
+    fitted = np.nan_to_num(fits.r_squared) >= GABOR
+    frequency = peak_frequency(filters[fitted]) if fitted.any() else np.zeros(1)
+    low, high = np.percentile(frequency, [5, 95])
+    bins = orientation_histogram(fits.orientation[fitted])
+    largest, median = coherence(dictionary)
+    return facts | {
+        "gabors": float(fitted.mean()),
+        "median R²": float(np.median(np.nan_to_num(fits.r_squared))),
+        "orientation bins": bins,
+        "smallest orientation bin": float(bins.min()),
+        "octaves": float(np.log2(high / low)) if low > 0 else 0.0,
+        "coherence": largest,
+        "median nearest cosine": median,
+        "curve": _curve(settings["units"], held_out, dictionary),
+        "units": np.round(dictionary[np.argsort(-_variance(held_out, dictionary))[:256]], 4).astype(np.float32),
+        "side": side,
+    }
+
+
+def natural_patches(context: Context, side: int, n: int) -> NDArray[np.float32]:
+    """Patches of locally normalized photographs, without their means, at a standard deviation of 1."""
+    if context.scale == "full":
+        folder: Path = context.data("berkeley") / "train"
+        images = as_images(folder)
+        prepare = choose(describe(images)).preprocessing
+    else:
+        digits, _ = load_digits()  # what ships: the method at work, not the result
+        images = as_images(digits[::10])
+        prepare = choose(describe(images)).preprocessing
+    rng = np.random.default_rng(0)  # the same patches for all units
+    rows = sample_patches(images, n, side, random_state=rng, min_std=0.1, prepare=prepare)
+    if len(rows) < 100:
+        raise UsageError("there are too few patches to learn from")
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows / rows.std()
+
+
+def _variance(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
+    """How strongly patches excite each unit: the order in which units are drawn."""
+    return np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
+
+
+def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) -> list[tuple[float, float]]:
+    """Numbers in a code, over those of a patch, and the error relative to the patches' energy."""
+    n_features, energy = patches.shape[1], float(np.square(patches).sum(dtype=np.float64))
+    points = []
+    prepared = PreparedDictionary(dictionary.astype(np.float32))
+    for wanted in CURVE:
+        if kind == "principal components":
+            axes = dictionary[: max(1, round(wanted * n_features))]
+            rest = patches - (patches @ axes.T) @ axes
+            points.append((len(axes) / n_features, float(np.square(rest, dtype=np.float64).sum()) / energy))
+            continue
+        low, high = 1e-3, float(np.abs(patches @ prepared.components.T).max())
+        for _ in range(14):
+            middle = float(np.sqrt(low * high))
+            codes = infer(patches, prepared, middle, sparse_output=True)
+            low, high = (middle, high) if codes.nnz / len(patches) > wanted * n_features else (low, middle)
+        rest = patches - codes @ prepared.components
+        points.append((codes.nnz / patches.size, float(np.square(rest, dtype=np.float64).sum()) / energy))
+    return points
+
+
+def draw(results: Results, path: Path) -> None:
+    """Mosaics of the learned and of random units, and the curves of sparsity against error."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    from striate.figures import filter_mosaic
+
+    names = [unit.name for unit in results]
+    learned = [name for name in names if name.startswith("learned")]
+    shown = [learned[0], learned[-1], "random"]
+    canvas = Canvas(figsize=(11, 8.2), layout="constrained")
+    FigureCanvasAgg(canvas)
+    places = canvas.subplots(2, 3)
+    for axes, name in zip(places[0], shown, strict=True):
+        found = results[name]
+        tiles = np.asarray(found["units"], np.float32).reshape(-1, 1, found["side"], found["side"])
+        axes.imshow(filter_mosaic(tiles), cmap="gray", interpolation="nearest")
+        axes.set_title(f"{name}\n{100 * found['gabors']:.0f} % are Gabors", fontsize=10)
+        axes.set_axis_off()
+    curves, bins, nothing = places[1]
+    for name in (*learned[:1], *learned[-1:], "random", "raw patches", "principal components"):
+        x, y = np.array(results[name]["curve"]).T
+        curves.loglog(x, y, marker="o", markersize=3, linewidth=1.4, label=name)
+    curves.set_xlabel("numbers in a code, over those of a patch")
+    curves.set_ylabel("error, over the patch's energy")
+    curves.legend(fontsize=8, frameon=False)
+    for name in (learned[0], learned[-1]):
+        share = 100 * np.asarray(results[name]["orientation bins"])
+        bins.plot(22.5 * np.arange(8), share, marker="o", markersize=3, linewidth=1.4, label=name)
+    bins.axhline(4, color="#888888", linewidth=0.8, linestyle=":")
+    bins.set_ylim(bottom=0)
+    bins.set_xlabel("orientation of the wave vector, degrees")
+    bins.set_ylabel("units, %")
+    bins.legend(fontsize=8, frameon=False)
+    nothing.set_axis_off()
+    canvas.savefig(path, format="png", dpi=110, metadata={"Software": None})
