@@ -94,7 +94,7 @@ def solve(
 
 def objective(signals: np.ndarray, dictionary: np.ndarray, codes: np.ndarray, sparsity: Any) -> np.ndarray:
     rest = signals - codes @ dictionary
-    return 0.5 * (rest**2).sum(axis=1) + (np.abs(codes) * sparsity).sum(axis=1)
+    return np.asarray(0.5 * (rest**2).sum(axis=1) + (np.abs(codes) * sparsity).sum(axis=1))
 
 
 def relative_gap(
@@ -108,7 +108,7 @@ def relative_gap(
     dual = rest / np.maximum(highest, 1)
     half = 0.5 * (signals**2).sum(axis=1)
     gap = objective(signals, dictionary, codes, sparsity) - half + 0.5 * ((signals - dual) ** 2).sum(axis=1)
-    return gap / np.maximum(half, 1e-300)
+    return np.asarray(gap / np.maximum(half, 1e-300))
 
 
 def violation(
@@ -173,9 +173,7 @@ def test_all_agree_with_each_other_and_with_scikit_learn(
 @pytest.mark.parametrize("positive", [False, True])
 def test_single_precision(rng: np.random.Generator, solver: str, positive: bool) -> None:
     signals, dictionary = problem(rng)
-    codes, _, converged = solve(
-        solver, signals, dictionary, 0.7, dtype=np.float32, tolerance=5e-5, positive=positive, start=0
-    )
+    codes, _, converged = solve(solver, signals, dictionary, 0.7, dtype=np.float32, tolerance=5e-5, positive=positive)
     assert codes.dtype == np.float32
     assert converged.all()
     assert relative_gap(signals, dictionary, codes, 0.7, positive).max() < 1e-4
@@ -185,12 +183,10 @@ def test_single_precision(rng: np.random.Generator, solver: str, positive: bool)
 def test_convergence_is_claimed_exactly_where_the_gap_is_small(rng: np.random.Generator, solver: str) -> None:
     signals, dictionary = problem(rng, 40)
     for limit in (0, 1, 7, 12, 20, 33, 100):
-        codes, iterations, converged = solve(
-            solver, signals, dictionary, 0.7, tolerance=1e-3, max_iterations=limit, start=0
-        )
+        codes, iterations, converged = solve(solver, signals, dictionary, 0.7, tolerance=0.05, max_iterations=limit)
         assert iterations.max() <= limit
         gap = relative_gap(signals, dictionary, codes, 0.7)
-        np.testing.assert_array_equal(converged, gap <= 1e-3)
+        np.testing.assert_array_equal(converged, gap <= 0.05)
 
 
 @EVERY_SOLVER
@@ -282,6 +278,16 @@ def test_feature_sign_search_solves_once_for_each_orthogonal_unit(rng: np.random
     correlation = signals @ units.T
     np.testing.assert_allclose(codes, np.sign(correlation) * np.maximum(np.abs(correlation) - 1, 0), atol=1e-12)
     np.testing.assert_array_equal(solves, (codes != 0).sum(axis=1))
+
+
+@EVERY_SOLVER
+def test_a_unit_that_nearly_depends_on_others_is_not_refused_when_it_is_needed(solver: str) -> None:
+    # Only the third unit reaches the signal's third feature, by 2⁻¹⁰; single precision holds all of this exactly.
+    dictionary = np.array([[1, 0, 0], [0, 1, 0], [0.25, 0.25, 2.0**-10]])
+    signals = np.array([[64.0, 64.0, 64.0]])
+    codes, _, converged = solve(solver, signals, dictionary, 0.05, dtype=np.float32, tolerance=1e-4)
+    assert converged.all()
+    assert relative_gap(signals, dictionary, codes, 0.05).max() < 1.1e-4
 
 
 def test_homotopy_may_take_a_unit_back_with_the_other_sign_at_once(rng: np.random.Generator) -> None:

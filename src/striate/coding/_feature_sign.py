@@ -118,7 +118,7 @@ def _search(
         must_solve = m > 0
         while True:
             slopes(c, gram, code, slope)
-            if not must_solve:
+            if not must_solve or n_solves >= max_iterations:
                 gap, _ = duality_gap(c, slope, code, weights, sparsity, energy, positive)
                 if gap <= tolerance * 0.5 * energy:
                     converged[s] = True

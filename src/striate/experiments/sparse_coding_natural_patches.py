@@ -17,15 +17,15 @@ from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
-from striate.images import as_images, load_digits, sample_patches
+from striate.images import as_images, load_digits, sample_patches, to_grey, whiten
 from striate.learning import SparseCoding
-from striate.recognition import choose, describe
 
 NAME = "sparse-coding-natural-patches"
 CLAIM = "Units that code natural patches sparsely are localized and oriented, as Gabors are; random filters are not."
 DATA = {"quick": (), "full": ("berkeley",)}
 
 GABOR = 0.8  # of R²
+ACTIVE = 10  # units in a code, on average
 SIDE = {"quick": 8, "full": 12}
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
 SEEDS = (0, 1, 2)
@@ -80,7 +80,7 @@ FIGURES = (
         measure=_learned("smallest orientation bin"),
     ),
     Figure(
-        what="octaves of frequency, 5th to 95th percentile, 256 learned",
+        what="octaves of frequency that hold 95 % of the units, 256 learned",
         unit="octaves",
         better="higher",
         goal=2.0,
@@ -136,7 +136,7 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if settings["units"] == "learned":
         learner = SparseCoding(
-            n, active_fraction=0.02, max_batches=settings["batches"], validation_fraction=0.02, random_state=seed
+            n, active_fraction=ACTIVE / n, max_batches=settings["batches"], validation_fraction=0.02, random_state=seed
         ).fit(train, progress=context.progress)
         dictionary = learner.components_
         codes = infer(held_out, dictionary, learner.sparsity_, sparse_output=True)
@@ -159,7 +159,7 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
     fits = fit_gabor(filters, random_state=0)
     fitted = np.nan_to_num(fits.r_squared) >= GABOR
     frequency = peak_frequency(filters[fitted]) if fitted.any() else np.zeros(1)
-    low, high = np.percentile(frequency, [5, 95])
+    low, high = np.percentile(frequency, [2.5, 97.5])
     bins = orientation_histogram(fits.orientation[fitted])
     largest, median = coherence(dictionary)
     return facts | {
@@ -177,17 +177,14 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def natural_patches(context: Context, side: int, n: int) -> NDArray[np.float32]:
-    """Patches of locally normalized photographs, without their means, at a standard deviation of 1."""
+    """Patches of whitened photographs, without their means, at a standard deviation of 1."""
     if context.scale == "full":
-        folder: Path = context.data("berkeley") / "train"
-        images = as_images(folder)
-        prepare = choose(describe(images)).preprocessing
+        images = as_images(context.data("berkeley") / "train")
     else:
         digits, _ = load_digits()  # what ships: the method at work, not the result
         images = as_images(digits[::10])
-        prepare = choose(describe(images)).preprocessing
     rng = np.random.default_rng(0)  # the same patches for all units
-    rows = sample_patches(images, n, side, random_state=rng, min_std=0.1, prepare=prepare)
+    rows = sample_patches(images, n, side, random_state=rng, min_std=0.3, prepare=lambda image: whiten(to_grey(image)))
     if len(rows) < 100:
         raise UsageError("there are too few patches to learn from")
     rows -= rows.mean(axis=1, keepdims=True)

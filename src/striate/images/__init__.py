@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
     from striate.images.preprocessing import Preprocessing
+    from striate.images.whitening import whiten
 
 __all__ = [
     "ImageCollection",
@@ -51,6 +52,7 @@ __all__ = [
     "gaussian_window",
     "high_pass",
     "local_contrast_normalization",
+    "whiten",
     "extract_patches",
     "sample_patches",
     "Preprocessing",
@@ -65,6 +67,7 @@ _HOME = {
     "local_contrast_normalization": "striate.images.normalization",
     "extract_patches": "striate.images.patches",
     "sample_patches": "striate.images.patches",
+    "whiten": "striate.images.whitening",
     "Preprocessing": "striate.images.preprocessing",
 }
 
