@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench experiments size clean
+.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ experiments: .venv/.dev ## Measure every published result again, at full scale (
 
 bench: .venv/.bench ## Measure striate beside its peers
 	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS, scikit-learn, celer and torch
+	$(BIN)/python benchmarks/coding.py
 
 # What pyproject.toml promises to work with, oldest versions first. For releases.
 test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions

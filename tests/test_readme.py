@@ -5,14 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from striate.experiments import list_experiments, rewrite_tables
+import numpy as np
+import pytest
+from sklearn.decomposition import DictionaryLearning, MiniBatchDictionaryLearning
+from sklearn.decomposition import SparseCoder as OfScikitLearn
+
+from striate import SparseCoder, SparseCoding
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_in_python_runs(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True)
     labels, accuracy = done.stdout.rsplit("]", 1)
     assert len(re.findall(r"'\d'", labels)) == 4
@@ -20,8 +25,29 @@ def test_the_example_in_python_runs(tmp_path: Path) -> None:
     assert (tmp_path / "digits.safetensors").exists()
 
 
+def test_the_example_of_sparse_codes_runs(tmp_path: Path) -> None:
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True)
+    shape, active = done.stdout.splitlines()
+    assert shape.startswith("(5000, 100) ")
+    assert float(shape.split()[-1]) < 2e-4
+    assert int(active) == pytest.approx(0.05 * 5000 * 100, rel=0.3)
+
+
+def test_the_drop_in_table_names_parameters_that_exist() -> None:
+    table = README[README.index("Coming from scikit-learn") :].split("\n\n")[1]
+    for row in table.splitlines()[2:]:
+        theirs, ours = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|"))
+        known = {*SparseCoder().get_params(), *SparseCoding().get_params()}
+        peers = (OfScikitLearn(np.eye(2)), DictionaryLearning(), MiniBatchDictionaryLearning())
+        assert set(theirs) <= {name for peer in peers for name in peer.get_params()}, row
+        assert set(ours) <= known, row
+        assert ours or "names" in row or "threads" in row, row
+
+
 def test_tables_are_those_of_the_results() -> None:
-    assert rewrite_tables(README, list_experiments(ROOT / "results")) == README
+    done = subprocess.run([sys.executable, ROOT / "tools" / "readme_tables.py", "--check"], check=False)
+    assert done.returncode == 0
 
 
 def test_links_lead_somewhere() -> None:

@@ -36,7 +36,8 @@ ENDED = ("gap", "rounds", "stalled", "not finite")
 _GAP, _ROUNDS, _STALLED, _NOT_FINITE = range(4)
 _BLOCK = 48  # signals whose correlations are computed together: eight tiles of six, and they stay in the cache
 
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
+# Arrays are handed over by their parts, some two hundred numbers a call: inlined, they are not handed over at all.
+_inner = numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
 
 
 @_inner

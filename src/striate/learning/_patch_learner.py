@@ -10,11 +10,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from striate.coding import fista
+from striate.coding import infer
 from striate.encoders import TanhEncoder
 
 __all__ = ["ConvolutionFilters", "PatchLearner", "generator_from"]
 
+NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
 _CHUNK = 4096  # rows that are scaled at once: bounds the memory, not the result
 
 
@@ -65,15 +66,15 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             codes[rows] = encoder.encode(self._scaled(X[rows]))
         return codes
 
-    def infer(self, X: np.ndarray, *, steps: int = 200) -> np.ndarray:
+    def infer(self, X: np.ndarray, *, tolerance: float | None = None) -> np.ndarray:
         """The optimal code: minimizes the energy that the model was fitted with.
 
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
             Raw patches.
-        steps : int, default 200
-            Iterations of FISTA; 20 come within a percent of the energy.
+        tolerance : float, optional
+            Of the duality gap, as `striate.coding.infer` has it: 1e-4 for float32, 1e-6 for float64 by default.
 
         Returns
         -------
@@ -83,7 +84,7 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         X = self._checked(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         for rows in _chunks(len(X)):
-            codes[rows] = self._infer_scaled(self._scaled(X[rows]), steps)
+            codes[rows] = self._infer_scaled(self._scaled(X[rows]), tolerance)
         return codes
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
@@ -150,8 +151,9 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.scale_ = float(header["scale"])
         self.n_features_in_ = self.components_.shape[1]
 
-    def _infer_scaled(self, patches: np.ndarray, steps: int) -> np.ndarray:
-        return fista(patches, self.components_, self.sparsity, steps=steps)
+    def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
+        codes: np.ndarray = infer(patches, self.components_, self.sparsity or NO_SPARSITY, tolerance=tolerance)
+        return codes
 
     def _encoder(self, dtype: np.dtype | None = None) -> TanhEncoder:
         arrays = (self.encoder_, self.encoder_bias_, self.gain_)

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from striate.checkpoint import Checkpoint
-from striate.coding import TrackedEigenvalue, fista, fista_from_gram
+from striate.coding import TrackedEigenvalue, fista_from_gram, infer
 from striate.errors import UsageError
 from striate.learning._adam import Adam
-from striate.learning._patch_learner import PatchLearner, generator_from
+from striate.learning._patch_learner import NO_SPARSITY, PatchLearner, generator_from
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
 
@@ -386,9 +386,16 @@ class PSD(PatchLearner):
         parameters = {"filters": self.encoder_, "bias": self.encoder_bias_, "gain": self.gain_}
         self._adam = Adam(parameters, self.encoder_rate)
 
-    def _infer_scaled(self, patches: np.ndarray, steps: int) -> np.ndarray:
-        target = self._encoder(patches.dtype).encode(patches)
-        return fista(patches, self.components_, self.sparsity, steps=steps, prediction=self.prediction, target=target)
+    def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
+        if not self.prediction:
+            return super()._infer_scaled(patches, tolerance)
+        # ½·prediction·‖z − target‖² is a reconstruction error as well: of the target, by units that are one number.
+        weight = patches.dtype.type(np.sqrt(self.prediction))
+        signals = np.hstack([patches, weight * self._encoder(patches.dtype).encode(patches)])
+        own = weight * np.eye(len(self.components_), dtype=patches.dtype)
+        units = np.hstack([self.components_.astype(patches.dtype), own])
+        codes: np.ndarray = infer(signals, units, self.sparsity or NO_SPARSITY, tolerance=tolerance)
+        return codes
 
     def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
         for name in ("n_components", "batch_size", "max_batches", "max_epochs", "n_inference_steps"):

@@ -62,10 +62,10 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         Signals a step. Larger ones use the cores better, smaller ones see the dictionary change more often.
     max_batches, max_epochs : int, default 1000 and 100
         The budget: as many batches, unless the data have been seen so many times before that.
-    forgetting : float, default 1.0
+    forgetting : float, default 3.0
         How fast statistics of old codes fade: those of n signals weigh (n / (n + m))^forgetting when m more have come.
         0 weighs all signals alike, as in the paper's algorithm 1; its text advises to fade, since early codes are of
-        another dictionary.
+        another dictionary. On natural patches and on made ones 2 to 5 ended lower than 1, and 1 lower than 0.
     start : float (n_components, n_features), optional
         The first dictionary; scikit-learn's `dict_init`. Otherwise signals that are drawn from the first batch.
     method : str, default "active_set"
@@ -125,7 +125,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         batch_size: int = 512,
         max_batches: int = 1000,
         max_epochs: int = 100,
-        forgetting: float = 1.0,
+        forgetting: float = 3.0,
         start: ArrayLike | None = None,
         method: Method = "active_set",
         validation_fraction: float = 0.1,
@@ -155,7 +155,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         y: object = None,
         *,
         checkpoint: Checkpoint | None = None,
-        checkpoint_name: str = "sparse coding",
+        checkpoint_name: str = "sparse-coding",
         progress: Progress | None = None,
         phase_name: str = "learning a dictionary",
     ) -> Self:

@@ -1,0 +1,123 @@
+"""`striate code`: agreement with Python, streaming formats, and input that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import sparse
+
+from striate.coding import certify, infer
+from striate.coding.code_file import write_codes
+from tests.cli.command import striate
+
+
+@pytest.fixture
+def signals(tmp_path: Path, rng: np.random.Generator) -> Path:
+    np.save(tmp_path / "signals.npy", rng.laplace(size=(600, 20)).astype(np.float32))
+    return tmp_path / "signals.npy"
+
+
+def test_learns_a_dictionary_and_codes(capsys: pytest.CaptureFixture[str], signals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npz"
+    done = striate(capsys, "code", signals, "--n", 32, "--active", 0.1, "--batches", 20, "--out", out, "--json", "-q")
+    assert done.code == 0, done.err
+    codes, units = sparse.load_npz(out), np.load(done.json["dictionary"])
+    values = np.load(signals)
+    np.testing.assert_array_equal(codes.toarray(), infer(values, units, done.json["sparsity"]))
+    assert done.json["active_fraction"] == pytest.approx(codes.nnz / (600 * 32))
+    assert done.json["active_fraction"] == pytest.approx(0.1, rel=0.3)
+    proof = certify(values, codes, units, done.json["sparsity"])
+    assert done.json["objective"] == pytest.approx(proof.objective.mean())
+    assert done.json["largest_relative_gap"] == pytest.approx(proof.relative_gap.max())
+
+
+def test_takes_a_dictionary_and_writes_dense_codes(
+    capsys: pytest.CaptureFixture[str], signals: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    units = rng.standard_normal((30, 20))
+    np.savez(tmp_path / "units.npz", X=units)
+    out = tmp_path / "codes.npy"
+    options = ("--dictionary", tmp_path / "units.npz", "--sparsity", 2, "--positive", "--out", out, "-q")
+    done = striate(capsys, "code", signals, *options)
+    assert done.code == 0, done.err
+    assert "600 codes of 30 units" in done.out
+    np.testing.assert_array_equal(np.load(out), infer(np.load(signals), units, 2.0, positive=True))
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.dictionary.npy"), units)
+
+
+def test_codes_patches_of_pictures(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (40, 60), np.uint8)).save(folder / f"{number}.png")
+    done = striate(
+        capsys, "code", folder, "--n", 16, "--size", 6, "--patches", 500, "--batches", 5, "--out", tmp_path / "c.npz",
+        "--json", "-q",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert sparse.load_npz(tmp_path / "c.npz").shape == (500, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "code", "message"),
+    [
+        ("none.npy", None, [], 2, "no such file"),
+        ("empty.npy", b"", [], 1, "cannot be read"),
+        ("text.npy", b"hello world", [], 1, "cannot be read"),
+        ("cut.npy", "cut", [], 1, "cannot be read"),
+        ("pickle.npy", np.array([{}]), [], 1, "cannot be read"),
+        ("words.npy", np.array([["a", "b"]]), [], 2, "real numbers"),
+        ("complex.npy", np.ones((3, 4), complex), [], 2, "real numbers"),
+        ("flat.npy", np.ones(4), [], 2, "one a row"),
+        ("nothing.npy", np.ones((0, 4)), [], 2, "at least one"),
+        ("nan.npy", np.full((60, 4), np.nan), [], 2, "NaN"),
+        ("two.npz", {"a": np.ones((3, 4)), "b": np.ones((3, 4))}, [], 2, "--key"),
+        ("fine.npy", np.ones((3, 4)), ["--out", "codes.txt"], 2, ".npz (sparse) or .npy"),
+        ("fine.npy", np.ones((3, 4)), ["--dictionary", "none.npy"], 2, "no such file"),
+        ("fine.npy", np.ones((3, 4)), ["--sparsity", "0"], 2, "above 0"),
+        ("fine.npy", np.ones((3, 4)), ["--active", "2"], 2, "between 0 and 1"),
+        ("fine.npy", np.ones((3, 4)), ["--out", "nowhere/codes.npz"], 2, "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: object,
+    options: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if isinstance(content, bytes):
+        Path(name).write_bytes(content)
+    elif isinstance(content, dict):
+        np.savez(name, **content)
+    elif isinstance(content, str):
+        np.save(name, np.ones((100, 4)))
+        Path(name).write_bytes(Path(name).read_bytes()[:300])
+    elif content is not None:
+        np.save(name, content)  # type: ignore[arg-type]
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = striate(capsys, "code", name, *options, "-q")
+    assert done.code == code, done.err
+    assert message in done.err.replace("\n", " ")
+    assert "Traceback" not in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_blocks_are_written_as_one_matrix(tmp_path: Path, rng: np.random.Generator) -> None:
+    whole = sparse.random_array((50, 9), density=0.3, rng=rng, format="csr", dtype=np.float64)
+    blocks = (whole[start : start + 7] for start in range(0, 50, 7))
+    assert write_codes(tmp_path / "codes.npz", blocks, 9, np.dtype(np.float64)) == 50
+    read = sparse.load_npz(tmp_path / "codes.npz")
+    assert isinstance(read, sparse.csr_array)
+    np.testing.assert_array_equal(read.toarray(), whole.toarray())
+    assert write_codes(tmp_path / "none.npz", [], 9, np.dtype(np.float32)) == 0
+    assert sparse.load_npz(tmp_path / "none.npz").shape == (0, 9)
