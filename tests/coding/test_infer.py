@@ -53,6 +53,7 @@ def test_every_method_meets_the_optimality_conditions(rng: np.random.Generator, 
         assert found.codes.min() >= 0
 
 
+@pytest.mark.kernels
 @EVERY_METHOD
 def test_every_method_agrees_with_scikit_learn(rng: np.random.Generator, method: Any) -> None:
     signals, dictionary = problem(rng, n_samples=10)

@@ -49,6 +49,7 @@ EXPERIMENTS: dict[str, str] = {
     "main-job-caltech101": "striate.experiments.main_job_caltech101",
     "solvers": "striate.experiments.solvers",
     "sparse-coding-natural-patches": "striate.experiments.sparse_coding_natural_patches",
+    "psd-natural-patches": "striate.experiments.psd_natural_patches",
 }
 
 

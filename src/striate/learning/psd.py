@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.checkpoint import Checkpoint
 from striate.coding import TrackedEigenvalue, fista_from_gram, infer
 from striate.errors import UsageError
 from striate.learning._adam import Adam
+from striate.learning._diagnosis import diagnose_psd
 from striate.learning._patch_learner import NO_SPARSITY, PatchLearner, generator_from
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
@@ -274,6 +275,27 @@ class PSD(PatchLearner):
     def active_fraction_(self) -> float:
         """Share of the recent codes that was not 0."""
         return float(self.usage_.mean())
+
+    def diagnose(self) -> tuple[str, ...]:
+        """What is wrong with what was learned, and what to change, in words.
+
+        It looks for codes that have collapsed onto the prediction or are empty, units that died, an encoder that lags
+        behind, and an energy that still falls.
+
+        Returns
+        -------
+        tuple of str
+            A sentence a finding; empty for a healthy model.
+        """
+        check_is_fitted(self)
+        return diagnose_psd(
+            self.history_,
+            self.usage_,
+            energy_of_nothing=0.5 * min(self.n_features_in_, _LONGEST),
+            sparsity=self.sparsity,
+            prediction=self.prediction,
+            n_batches=self.n_batches_,
+        )
 
     def _learn(self, patches: np.ndarray) -> None:
         """The four steps of the talk, for one batch of scaled patches."""

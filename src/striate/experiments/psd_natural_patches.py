@@ -1,0 +1,149 @@
+"""Predictive sparse decomposition of natural patches: encoder and decoder side by side, and what prediction costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate.analysis import fit_gabor
+from striate.coding import certify, infer
+from striate.experiments.experiment import Scale
+from striate.experiments.figure import Figure
+from striate.experiments.results import Results
+from striate.experiments.sparse_coding_natural_patches import GABOR, SIDE, natural_patches
+from striate.experiments.unit import Context, Settings, Unit
+from striate.learning import PSD, SparseCoding
+
+NAME = "psd-natural-patches"
+CLAIM = "An encoder learned with the dictionary predicts sparse codes of natural patches; its filters are Gabors too."
+DATA = {"quick": (), "full": ("berkeley",)}
+
+SEEDS = (0, 1, 2)
+
+
+def _of(key: str, n_components: int, factor: float = 1.0) -> Callable[[Results], list[float]]:
+    return lambda results: [factor * value for value in results.select(n_components=n_components).column(key)]
+
+
+FIGURES = (
+    Figure(
+        what="decoder filters that are Gabors, 256 units",
+        unit="%",
+        better="higher",
+        goal=85.0,
+        measure=_of("decoder gabors", 256, 100.0),
+    ),
+    Figure(
+        what="decoder filters that are Gabors, 1,024 units",
+        unit="%",
+        better="higher",
+        goal=85.0,
+        measure=_of("decoder gabors", 1024, 100.0),
+    ),
+    Figure(
+        what="energy of predicted codes over the certified optimum, tanh encoder, 256 units",
+        better="lower",
+        goal=1.35,
+        measure=_of("predicted over optimal", 256),
+    ),
+    Figure(
+        what="optimal energy over that of a dictionary learned by sparse coding alone, 256 units",
+        better="lower",
+        goal=1.05,
+        measure=_of("optimal over sparse coding", 256),
+    ),
+    Figure(what="minutes of learning, 256 units", unit="min", better="lower", goal=2.0, measure=_of("minutes", 256)),
+    Figure(
+        what="minutes of learning, 1,024 units", unit="min", better="lower", goal=10.0, measure=_of("minutes", 1024)
+    ),
+)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """Two sizes; the smaller from three seeds."""
+    full = scale == "full"
+    sizes = [(256, seed) for seed in SEEDS] + [(1024, 0)] if full else [(32, 0)]
+    common = {
+        "side": SIDE[scale],
+        "n_patches": 200_000 if full else 2000,
+        "batches": 3000 if full else 30,
+        "sparsity": 1.0,
+        "prediction": 1.0,
+    }
+    return [
+        Unit(
+            f"{n} units, seed {seed}",
+            {"n_components": n, "seed": seed, **common},
+            learn_to_predict,
+            expected_seconds=120.0,
+        )
+        for n, seed in sizes
+    ]
+
+
+def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
+    """PSD, its Gabor fits, and energies of predicted and of optimal codes on held-out patches."""
+    n, side, seed = settings["n_components"], settings["side"], settings["seed"]
+    patches = natural_patches(context, side, settings["n_patches"])
+    held_out, train = patches[:2000], patches[2000:] if len(patches) > 4000 else patches
+    started = time.perf_counter()
+    psd = PSD(
+        n,
+        sparsity=settings["sparsity"],
+        prediction=settings["prediction"],
+        max_batches=settings["batches"],
+        random_state=seed,
+    ).fit(train, progress=context.progress)
+    minutes = (time.perf_counter() - started) / 60
+    plain = SparseCoding(
+        n, sparsity=settings["sparsity"] * psd.scale_, max_batches=settings["batches"] // 3, random_state=seed
+    ).fit(train, progress=context.progress)
+    scaled = (held_out - held_out.mean(axis=1, keepdims=True)) / np.float32(psd.scale_)
+
+    def energy(codes: Any, dictionary: Any) -> float:
+        return float(certify(scaled, codes, dictionary, settings["sparsity"]).objective.mean())
+
+    optimal = energy(infer(scaled, psd.components_, settings["sparsity"]), psd.components_)
+    gabors = {}
+    for name, filters in (("decoder", psd.components_), ("encoder", psd.encoder_)):
+        fits = fit_gabor(filters, (side, side), random_state=0)
+        gabors[f"{name} gabors"] = float(np.mean(np.nan_to_num(fits.r_squared) >= GABOR))
+    order = np.argsort(-psd.usage_)[:256]
+    return gabors | {
+        "predicted over optimal": energy(psd.transform(held_out), psd.components_) / optimal,
+        "optimal over sparse coding": optimal
+        / energy(infer(scaled, plain.components_, settings["sparsity"]), plain.components_),
+        "active fraction": psd.active_fraction_,
+        "dead": float(np.mean(psd.usage_ < 1e-3)),
+        "minutes": minutes,
+        "batches": psd.n_batches_,
+        "decoder": np.round(psd.components_[order], 4),
+        "encoder": np.round(psd.encoder_[order], 4),
+        "side": side,
+    }
+
+
+def draw(results: Results, path: Path) -> None:
+    """Encoder and decoder filters of both sizes, the same units in the same places."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    from striate.figures import filter_mosaic
+
+    names = [unit.name for unit in results]
+    shown = list(dict.fromkeys([names[0], names[-1]]))
+    canvas = Canvas(figsize=(9, 4.8 * len(shown)), layout="constrained")
+    FigureCanvasAgg(canvas)
+    places = canvas.subplots(len(shown), 2, squeeze=False)
+    for row, name in zip(places, shown, strict=True):
+        found = results[name]
+        for axes, part in zip(row, ("encoder", "decoder"), strict=True):
+            tiles = np.asarray(found[part], np.float32).reshape(-1, 1, found["side"], found["side"])
+            axes.imshow(filter_mosaic(tiles), cmap="gray", interpolation="nearest")
+            axes.set_title(f"{name}: {part}, {100 * found[f'{part} gabors']:.0f} % are Gabors", fontsize=10)
+            axes.set_axis_off()
+    canvas.savefig(path, format="png", dpi=110, metadata={"Software": None})

@@ -1,0 +1,77 @@
+"""What a fit of PSD shows of its health, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from striate.errors import UsageError
+
+if TYPE_CHECKING:
+    from striate.learning.psd import HeldOut
+
+__all__ = ["diagnose_psd"]
+
+_COLLAPSED = 0.9  # active units: a code that is a prediction has no zeros
+_EMPTY = 2e-3
+_DEAD = 1e-3  # of the patches use the unit
+_DEAD_SHARE = 0.05
+_LAGGING = 0.5  # of what optimal codes explain, the least that predicted ones should
+_FALLING = 0.01  # of the energy, in a fifth of the batches
+
+
+def diagnose_psd(
+    looks: Sequence[HeldOut],
+    usage: np.ndarray,
+    *,
+    energy_of_nothing: float,
+    sparsity: float,
+    prediction: float,
+    n_batches: int,
+) -> tuple[str, ...]:
+    """Findings, each with what to change; none for a healthy model.
+
+    Parameters
+    ----------
+    looks : sequence of HeldOut
+    usage : (n_components,)
+        Share of recent patches that used each unit.
+    energy_of_nothing : float
+        ½‖y‖² of a patch, on average: the error of empty codes.
+    sparsity, prediction : float
+        The weights that it was fitted with.
+    n_batches : int
+        Learned from.
+    """
+    if not n_batches:
+        raise UsageError("there is nothing to diagnose yet: fit first")
+    findings = []
+    active = float(usage.mean())
+    dead = int((usage < _DEAD).sum())
+    if active > _COLLAPSED:
+        findings.append(
+            f"codes have collapsed onto the prediction: {active:.0%} of a code is active, so nothing is sparse; lower "
+            f"prediction (now {prediction:g}) or raise sparsity (now {sparsity:g})"
+        )
+    elif active < _EMPTY:
+        findings.append(f"codes are empty: {active:.2%} of a code is active; lower sparsity (now {sparsity:g})")
+    elif dead > _DEAD_SHARE * len(usage):
+        findings.append(
+            f"units die: {dead} of {len(usage)} are used by fewer than one patch in a thousand; lower sparsity (now "
+            f"{sparsity:g}), take fewer units, or more and more varied patches"
+        )
+    if looks and active >= _EMPTY:
+        last = looks[-1]
+        explained, by_prediction = energy_of_nothing - last.error, energy_of_nothing - last.predicted_error
+        if explained > 0 and by_prediction < _LAGGING * explained:
+            findings.append(
+                f"the encoder lags: predicted codes explain {max(by_prediction, 0) / explained:.0%} of what optimal "
+                f"codes explain; learn longer (now {n_batches} batches), or raise prediction (now {prediction:g}) or "
+                "encoder_rate"
+            )
+        earlier = [look for look in looks if look.batch <= 0.8 * n_batches]
+        if len(earlier) > 1 and last.energy < (1 - _FALLING) * min(look.energy for look in earlier):
+            findings.append(f"the energy still falls after {n_batches} batches; raise max_batches")
+    return tuple(findings)
