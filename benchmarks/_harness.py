@@ -196,9 +196,15 @@ class Harness:
         if reference is not None:
             row["reference"] = reference
         self.rows.append(row)
+        self._write()  # a run that is stopped has not been for nothing
 
     def finish(self) -> Path:
         """Write the results file and return its path."""
+        path = self._write()
+        print(f"  written to {path.name}")
+        return path
+
+    def _write(self) -> Path:
         path = Path(self.options.results) / f"{self.name}.json"
         document = {
             "name": self.name,
@@ -213,7 +219,6 @@ class Harness:
             "provenance": current_provenance(),
         }
         write_json(path, document)
-        print(f"  written to {path.name}")
         return path
 
 
