@@ -11,6 +11,7 @@ A benchmark is a file that names its contestants, asserts that they do the same 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -98,8 +99,12 @@ class Harness:
         parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file")
         if options is not None:
             options(parser)
+        parser.add_argument(
+            "--keep", action="store_true", help="keep what an earlier run measured and this one does not"
+        )
         self.options = parser.parse_args(arguments)
         self.rows: list[dict[str, Any]] = []
+        self._kept = _earlier_rows(Path(self.options.results) / f"{name}.json") if self.options.keep else []
         self._tasks_of_others = wait_for_quiet(allow_busy=self.options.busy)
         self._load_average = _load_average()
         print(f"{name}: {question}")
@@ -198,6 +203,11 @@ class Harness:
         self.rows.append(row)
         self._write()  # a run that is stopped has not been for nothing
 
+    def all_rows(self) -> list[dict[str, Any]]:
+        """What was measured, after what is kept of an earlier run."""
+        measured = {row["workload"] for row in self.rows}
+        return [*(row for row in self._kept if row["workload"] not in measured), *self.rows]
+
     def finish(self) -> Path:
         """Write the results file and return its path."""
         path = self._write()
@@ -215,11 +225,20 @@ class Harness:
                 "load_average": self._load_average,
                 "busy": self._tasks_of_others > _QUIET,
             },
-            "workloads": self.rows,
+            "workloads": self.all_rows(),
             "provenance": current_provenance(),
         }
         write_json(path, document)
         return path
+
+
+def _earlier_rows(path: Path) -> list[dict[str, Any]]:
+    """What a results file holds, each row with the commit that it was measured at."""
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text("utf-8"))
+    commit = document["provenance"].get("commit")
+    return [{"commit": commit} | row for row in document["workloads"]]
 
 
 def wait_for_quiet(*, allow_busy: bool, patience: float = _PATIENCE) -> float:

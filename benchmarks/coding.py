@@ -38,7 +38,7 @@ def main() -> None:
         "Exact codes of the same signals at the same gap, and dictionaries of the same quality.",
         options=options,
     )
-    chosen = harness.options.workloads or WORKLOADS
+    chosen = WORKLOADS if harness.options.workloads is None else harness.options.workloads
     warnings.simplefilter("ignore")
     with threads.limit(2):
         for name in chosen:
@@ -49,7 +49,7 @@ def main() -> None:
                 sparsity = sparsity_for(signals, dictionary, fraction)
                 for dtype in ("float32", "float64"):
                     compare(harness, name, fraction, signals.astype(dtype), dictionary.astype(dtype), sparsity)
-        if not harness.options.workloads:
+        if not harness.options.codes_only:
             compare_learning(harness)
             scaling(harness)
             one_at_a_time(harness)
@@ -59,7 +59,10 @@ def main() -> None:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add what this benchmark alone takes."""
-    parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, help="only these, and codes only")
+    parser.add_argument(
+        "--workloads", nargs="*", choices=WORKLOADS, help="only these; none for learning and threads alone"
+    )
+    parser.add_argument("--codes-only", action="store_true", help="neither learning nor threads")
 
 
 # ---- data ----------------------------------------------------------------------------------------------------------
@@ -477,7 +480,7 @@ def one_at_a_time(harness: Harness) -> None:
 
 def summarize(harness: Harness) -> None:
     """Ratios of all points, and their geometric mean."""
-    rows = [row for row in harness.rows if row.get("kind") == "codes"]
+    rows = [row for row in harness.all_rows() if row.get("kind") == "codes"]
     for peer in ("SPAMS", "scikit-learn", "celer", "torch"):
         ratios = {
             row["workload"]: row["contestants"][peer]["median_seconds"]

@@ -313,23 +313,19 @@ def _infer_one(
 
 
 def _infer_range(
-    first: Any, last: Any, signals: Any, panels: Any, given: Any, energies: Any, gram: Any, weights: Any,
+    first: Any, last: Any, signals: Any, panels: Any, gram: Any, weights: Any,
     per_weight: Any, sparsities: Any, tolerance: Any, slack: Any, least: Any, positive: Any, eagerness: Any,
     max_rounds: Any, warm: Any, codes: Any, units: Any, values: Any, counts: Any, starts: Any, rounds: Any, ended: Any,
 ) -> None:  # fmt: skip
     """Codes of the signals `first` … `last` − 1, dense into `codes`, or where that has no rows packed one
     after another into `units` and `values`, from `starts` on, `counts` of them. With `warm` the dense codes are where
     it starts.
-
-    Where `given` has rows, they are the correlations with all units, and `energies` the signals' squared norms; the
-    signals themselves are then not looked at.
     """
     n_features = signals.shape[1]
-    is_given = given.shape[0] > 0
     n_panels, width = panels.shape[0], panels.shape[2]
     n_padded = gram.shape[1]
-    n_columns = max(n_panels * width, n_padded)
-    capacity = gram.shape[0] if is_given else min(n_features, gram.shape[0])
+    n_columns = n_panels * width
+    capacity = min(n_features, gram.shape[0])
     stride = _padded(capacity) + LANES
     dtype = gram.dtype
     inverse = np.zeros((capacity, stride), dtype)
@@ -348,18 +344,15 @@ def _infer_range(
     packed = first * capacity
     for start in range(first, last, _BLOCK):
         stop = min(start + _BLOCK, last)
-        for panel in range(0 if is_given else n_panels):
+        for panel in range(n_panels):
             panel_product(
                 flat_block, panel * width, n_columns, flat_signals, start * n_features, n_features,
                 flat_panels, panel * n_features * width, n_features, stop - start,
             )  # fmt: skip
         for s in range(start, stop):
             energy = 0.0
-            if is_given:
-                energy = energies[s]
-            else:
-                for feature in range(n_features):
-                    energy += float(signals[s, feature]) * float(signals[s, feature])
+            for feature in range(n_features):
+                energy += float(signals[s, feature]) * float(signals[s, feature])
             if not np.isfinite(energy):
                 ended[s] = _NOT_FINITE
                 continue
@@ -371,7 +364,7 @@ def _infer_range(
                         code[n] = codes[s, unit]
                         n += 1
             n, n_rounds, how = _infer_one(
-                given[s] if is_given else block[s - start], q, gram, flat_gram, weights, per_weight, sparsities[s],
+                block[s - start], q, gram, flat_gram, weights, per_weight, sparsities[s],
                 energy, tolerance, slack, least, positive, eagerness, max_rounds, n, inverse, flat_inverse, support,
                 inverse_rows, code, signs, products, change, pull, zeros, candidates, place,
             )  # fmt: skip
@@ -409,8 +402,8 @@ def compile_active_set(dtype: np.dtype) -> Callable[..., None]:
         return types.Array(element, n_dimensions, "C", readonly=constant)
 
     signature = types.void(
-        types.int64, types.int64, array(real, 2, constant=True), array(real, 3), array(real, 2),
-        array(types.float64, 1), array(real, 2), array(real, 1), array(real, 1), array(types.float64, 1),
+        types.int64, types.int64, array(real, 2, constant=True), array(real, 3), array(real, 2), array(real, 1),
+        array(real, 1), array(types.float64, 1),
         types.float64, types.float64, types.float64, types.boolean, types.float64, types.int64, types.boolean,
         array(real, 2), array(types.int32, 1), array(real, 1), array(types.int64, 1), array(types.int64, 1),
         array(types.int64, 1), array(types.int8, 1),

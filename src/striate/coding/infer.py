@@ -417,9 +417,7 @@ class _Problem:
         ends = np.concatenate([[0], np.cumsum(counts)])
         columns, data = np.empty(ends[-1], np.int32), np.empty(ends[-1], self.dtype)
         # Each thread packs the codes of a range one after another; between ranges there are gaps.
-        firsts = (
-            np.flatnonzero(np.append(True, starts[1:] != starts[:-1] + counts[:-1])) if n else np.zeros(0, np.int64)
-        )
+        firsts = np.flatnonzero(np.append(True, starts[1:] != starts[:-1] + counts[:-1]))
         for first, last in zip(firsts, np.append(firsts[1:], n), strict=True):
             packed = slice(starts[first], starts[first] + ends[last] - ends[first])
             columns[ends[first] : ends[last]] = units[packed]
@@ -445,7 +443,7 @@ class _Problem:
 
 
 def run_active_set(
-    signals: NDArray[Any] | None,
+    signals: NDArray[Any],
     arrays: Any,
     weights: NDArray[Any],
     sparsities: NDArray[np.float64],
@@ -457,9 +455,11 @@ def run_active_set(
     codes: NDArray[Any],
     iterations: NDArray[np.int64],
     compact: tuple[NDArray[Any], ...] | None = None,
-    given: tuple[NDArray[Any], NDArray[np.float64]] | None = None,
 ) -> NDArray[np.int8]:
-    """The kernel over all signals, or over correlations and energies that are `given`; how each ended."""
+    """The kernel over all signals; how each ended, 0 where it reached the tolerance.
+
+    `codes` are dense results, and with `warm` also where it starts; with `compact`, `codes` has no rows.
+    """
     from striate.coding._active_set import compile_active_set
 
     gram = arrays.padded_gram
@@ -469,29 +469,21 @@ def run_active_set(
     padded[:n_units] = weights
     inverse[:n_units] = 1 / weights
     units, values, counts, starts = compact or _NOWHERE[dtype]
-    no_signals, no_panels, nothing_given, no_energies = _ABSENT[dtype]
-    correlations, energies = given or (nothing_given, no_energies)
-    panels = no_panels if signals is None else arrays.panels
-    signals = no_signals if signals is None else signals
     ended = np.zeros(n, np.int8)
     slack, least = (1e-6, 1e-5) if dtype == _FLOAT32 else (1e-12, 1e-10)
     kernel = compile_active_set(dtype)
 
     def run(first: int, last: int) -> None:
         kernel(
-            first, last, signals, panels, correlations, energies, gram, padded, inverse, sparsities, tolerance, slack,
+            first, last, signals, arrays.panels, gram, padded, inverse, sparsities, tolerance, slack,
             least, positive, _EAGERNESS, max_iterations, warm, codes, units, values, counts, starts, iterations, ended,
         )  # fmt: skip
 
-    in_threads(run, n, n_units * (n_units if given else signals.shape[1]))
+    in_threads(run, n, n_units * signals.shape[1])
     return ended
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_ABSENT = {
-    dtype: (np.empty((0, 0), dtype), np.empty((0, 0, 0), dtype), np.empty((0, 0), dtype), np.empty(0))
-    for dtype in (_FLOAT32, _FLOAT64)
-}
 _NOWHERE = {
     dtype: (np.empty(0, np.int32), np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.int64))
     for dtype in (_FLOAT32, _FLOAT64)
