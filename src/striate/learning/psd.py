@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from striate.learning._diagnosis import diagnose_psd
 from striate.learning._patch_learner import NO_SPARSITY, PatchLearner, generator_from
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
+from striate.threads import single_threaded_blas
 
 __all__ = ["PSD", "HeldOut"]
 
@@ -24,6 +26,7 @@ _CHECK_EVERY = 100  # batches between two looks at the held-out patches
 _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
+_WORTH_TWO_THREADS = 2e7  # multiplications in a product
 _SMALL = 0.1  # norm of the encoder's first filters: the tangent starts in its linear range
 
 
@@ -183,7 +186,10 @@ class PSD(PatchLearner):
         schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
         budget = min(self.max_batches, self.max_epochs * schedule.batches_per_epoch)
 
-        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
+        # Products this small gain nothing from a second thread, and where other programs compute they wait for it.
+        work = self.batch_size * self.n_components * max(self.n_components, X.shape[1])
+        blas = single_threaded_blas() if work < _WORTH_TWO_THREADS else nullcontext()
+        with blas, (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
             phase.advance(self.n_batches_)
             for rows in schedule.batches(self.n_batches_, budget):
                 if self._has_converged():

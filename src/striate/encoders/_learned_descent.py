@@ -1,0 +1,75 @@
+"""The kernel of LCoD: the unit whose code would change most changes, and inhibits the others.
+
+Gregor and LeCun, "Learning fast approximations of sparse coding", ICML 2010, algorithm 3.
+
+Roofline: a step reads a row of the inhibition's transpose and makes four passes over vectors of K numbers in the
+first-level cache; for K = 256 in float32, with 1 kB from the second-level cache, that was measured as 140 ns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from striate.coding._simd import add_scaled, largest, select_above
+from striate.kernels import compiled
+
+__all__ = ["compile_learned_descent"]
+
+
+@lru_cache(maxsize=2)
+def compile_learned_descent(dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The compiled `_descend` for float32 or float64."""
+    real = dtype.name
+    return compiled(_descend, f"void({real}[:, ::1], {real}[:, ::1], {real}[::1], int64, boolean, {real})")
+
+
+def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all: bool, almost: float) -> None:
+    """`codes` hold the drive We y, and then the code, a signal a row.
+
+    Row k of `influence` is column k of the inhibition; its rows and `thresholds` are padded to whole vectors.
+    `almost` is 1 less some roundings: units whose change is that near the largest are told apart in order.
+    """
+    n_samples, n_units = codes.shape
+    width = influence.shape[1]
+    zero = thresholds[0] - thresholds[0]
+    one = zero + 1
+    flat = influence.reshape(-1)
+    drive, state = np.empty(width, codes.dtype), np.empty(width, codes.dtype)
+    change, ones = np.empty(width, codes.dtype), np.empty(width, codes.dtype)
+    found = np.empty(width + 16, np.int32)
+    ones[:] = one
+    for s in range(n_samples):
+        for j in range(n_units):
+            drive[j] = codes[s, j]
+            state[j] = zero
+        for j in range(n_units, width):
+            drive[j] = zero
+            state[j] = zero
+        for _ in range(steps):
+            for j in range(width):
+                value, threshold = drive[j], thresholds[j]
+                shrunk = value - threshold if value > zero else value + threshold
+                change[j] = (zero if abs(value) <= threshold else shrunk) - state[j]
+            top = largest(change, ones, width, False)
+            if not top > zero:
+                break
+            n_found = select_above(change, ones, width, False, top * almost, found)
+            if n_found == 0:  # the largest is infinity
+                break
+            unit = found[0]
+            for i in range(1, n_found):
+                if abs(change[found[i]]) > abs(change[unit]):
+                    unit = found[i]
+            state[unit] += change[unit]
+            add_scaled(drive, 0, change[unit], flat, unit * width, width)
+        for j in range(n_units):
+            value, threshold = drive[j], thresholds[j]
+            if shrink_all:
+                shrunk = value - threshold if value > zero else value + threshold
+                codes[s, j] = zero if abs(value) <= threshold else shrunk
+            else:
+                codes[s, j] = state[j]

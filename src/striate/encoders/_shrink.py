@@ -1,0 +1,52 @@
+"""Soft shrinkage of blocks of codes, in one pass over memory.
+
+Roofline: 256 codes of 256 units in float32 are 256 kB, which NumPy's calls would read and write four times; here they
+are read and written once, at the bandwidth of the second-level cache, beside 33 Mflop of the product with the mutual
+inhibition that precedes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from striate.kernels import compiled
+
+__all__ = ["compile_add_and_shrink", "compile_shrink"]
+
+
+@lru_cache(maxsize=2)
+def compile_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The compiled `_shrink` for float32 or float64."""
+    real = dtype.name
+    return compiled(_shrink, f"void({real}[:, ::1], {real}[::1])")
+
+
+@lru_cache(maxsize=2)
+def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The compiled `_add_and_shrink` for float32 or float64."""
+    real = dtype.name
+    return compiled(_add_and_shrink, f"void({real}[:, ::1], {real}[:, ::1], {real}[::1], {real}[:, ::1])")
+
+
+def _shrink(values: Any, thresholds: Any) -> None:
+    """sign(v)·max(|v| − θ, 0) in place, a threshold a column. NaN stays NaN."""
+    zero = thresholds[0] - thresholds[0]
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value, threshold = values[i, j], thresholds[j]
+            shrunk = value - threshold if value > zero else value + threshold
+            values[i, j] = zero if abs(value) <= threshold else shrunk
+
+
+def _add_and_shrink(product: Any, linear: Any, thresholds: Any, codes: Any) -> None:
+    """The same of ``product + linear``, into `codes`."""
+    zero = thresholds[0] - thresholds[0]
+    for i in range(product.shape[0]):
+        for j in range(product.shape[1]):
+            value, threshold = product[i, j] + linear[i, j], thresholds[j]
+            shrunk = value - threshold if value > zero else value + threshold
+            codes[i, j] = zero if abs(value) <= threshold else shrunk
