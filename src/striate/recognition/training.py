@@ -22,7 +22,7 @@ from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
 # The learning curve's pictures: its fits share one matrix of n × n.
-MAX_CURVE_TRAIN = 5000
+MAX_CURVE_TRAIN = 4000
 MAX_CURVE_TEST = 5000
 # Of each class, held out for the test when nothing else is said.
 TEST_FRACTION = 0.2
