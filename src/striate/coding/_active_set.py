@@ -26,23 +26,20 @@ from typing import Any
 import numba
 import numpy as np
 
-from striate.coding._simd import LANES, add_scaled, combine, dot, largest, panel_product, select_above
+from striate.coding._products import BLOCK, multiply_block
+from striate.coding._simd import LANES, add_scaled, combine, dot, largest, padded, select_above
 from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["ENDED", "compile_active_set"]
+__all__ = ["NOT_FINITE", "OUT_OF_ROUNDS", "compile_active_set"]
 
 # How the code of a signal ended; anything but the first is for another solver to finish.
-ENDED = ("gap", "rounds", "stalled", "not finite")
-_GAP, _ROUNDS, _STALLED, _NOT_FINITE = range(4)
-_BLOCK = 48  # signals whose correlations are computed together: eight tiles of six, and they stay in the cache
+_GAP, OUT_OF_ROUNDS, _STALLED, NOT_FINITE = range(4)
 
 # Arrays are handed over by their parts, some two hundred numbers a call: inlined, they are not handed over at all.
 _inner = numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
 
 
-@_inner
-def _padded(n: int) -> int:
-    return (n + LANES - 1) // LANES * LANES
+_padded = _inner(padded)
 
 
 @_inner
@@ -209,7 +206,7 @@ def _infer_one(
         if gap <= tolerance * 0.5 * energy:
             return n, rounds, _GAP
         if rounds >= max_rounds:
-            return n, rounds, _ROUNDS
+            return n, rounds, OUT_OF_ROUNDS
         rounds += 1
 
         # Rounding in the inverse shows as a slope on the support: one step of refinement.
@@ -322,9 +319,7 @@ def _infer_range(
     it starts.
     """
     n_features = signals.shape[1]
-    n_panels, width = panels.shape[0], panels.shape[2]
     n_padded = gram.shape[1]
-    n_columns = n_panels * width
     capacity = min(n_features, gram.shape[0])
     stride = _padded(capacity) + LANES
     dtype = gram.dtype
@@ -336,25 +331,20 @@ def _infer_range(
     code, signs = np.zeros(stride, dtype), np.zeros(stride, dtype)
     products, change, pull = np.zeros(stride, dtype), np.zeros(stride, dtype), np.zeros(stride, dtype)
     zeros = np.zeros(stride, dtype)
-    block = np.empty((_BLOCK, n_columns), dtype)
-    q = np.empty(n_columns, dtype)
-    flat_signals, flat_panels, flat_block = signals.reshape(-1), panels.reshape(-1), block.reshape(-1)
+    block = np.empty((BLOCK, panels.shape[0] * panels.shape[2]), dtype)
+    q = np.empty(n_padded, dtype)
     flat_gram, flat_inverse = gram.reshape(-1), inverse.reshape(-1)
     dense = codes.shape[0] > 0
     packed = first * capacity
-    for start in range(first, last, _BLOCK):
-        stop = min(start + _BLOCK, last)
-        for panel in range(n_panels):
-            panel_product(
-                flat_block, panel * width, n_columns, flat_signals, start * n_features, n_features,
-                flat_panels, panel * n_features * width, n_features, stop - start,
-            )  # fmt: skip
+    for start in range(first, last, BLOCK):
+        stop = min(start + BLOCK, last)
+        multiply_block(signals, start, stop - start, panels, block, 0)
         for s in range(start, stop):
             energy = 0.0
             for feature in range(n_features):
                 energy += float(signals[s, feature]) * float(signals[s, feature])
             if not np.isfinite(energy):
-                ended[s] = _NOT_FINITE
+                ended[s] = NOT_FINITE
                 continue
             n = 0
             if warm:

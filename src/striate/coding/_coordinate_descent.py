@@ -18,13 +18,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
-from striate.coding._feature_sign import _factorize, _solve
-from striate.coding._gap import duality_gap, slopes
-from striate.coding._greedy_descent import SIGNATURE
-from striate.kernels import FAST_MATH, compiled
+from striate.coding._cholesky import factorize, solve
+from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
 
 __all__ = ["compile_coordinate_descent"]
 
@@ -32,16 +29,14 @@ _DEPTH = 5  # sweeps that an extrapolation combines
 _SWEEPS = 200  # on one working set, before all units are looked at again
 _CHANGES = 20  # of signs in closed form, each for a factorization; as much work as those sweeps, for some 100 units
 
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
-
 
 @lru_cache(maxsize=2)
 def compile_coordinate_descent(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
-    return compiled(_descend, SIGNATURE.format(real=dtype.name, extra=""))
+    return compile_solver(_descend, dtype)
 
 
-@_inner
+@inner
 def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any, positive: Any) -> None:
     """Each unit of the working set once, to its optimum with the others fixed."""
     for j in range(m):
@@ -59,7 +54,7 @@ def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any
                     slope[k] -= change * gram[j, k]
 
 
-@_inner
+@inner
 def _value(m: Any, thresholds: Any, correlations: Any, code: Any, slope: Any) -> Any:
     """The objective, but for the constant ½‖y‖²."""
     total = 0.0
@@ -69,7 +64,7 @@ def _value(m: Any, thresholds: Any, correlations: Any, code: Any, slope: Any) ->
     return total
 
 
-@_inner
+@inner
 def _extrapolate(
     m: Any, past: Any, gram: Any, thresholds: Any, correlations: Any, code: Any, slope: Any, positive: Any, trial: Any,
     trial_slope: Any,
@@ -122,7 +117,7 @@ def _extrapolate(
             slope[j] = trial_slope[j]
 
 
-@_inner
+@inner
 def _settle(
     m: Any, gram: Any, thresholds: Any, correlations: Any, code: Any, slope: Any, active: Any, factor: Any, move: Any,
     least: Any,
@@ -138,14 +133,14 @@ def _settle(
             if code[j] != 0:
                 active[n] = j
                 n += 1
-        dependent = _factorize(n, gram, active, least, factor)
+        dependent = factorize(n, gram, active, least, factor)
         for a in range(n):
             unit = active[a]
             if dependent < 0:
                 move[a] = float(slope[unit]) - (1.0 if code[unit] > 0 else -1.0) * float(thresholds[unit])
             else:
                 move[a] = -float(gram[active[dependent], unit]) if a < dependent else 0.0
-        _solve(n if dependent < 0 else dependent, factor, move)
+        solve(n if dependent < 0 else dependent, factor, move)
         if dependent >= 0:
             move[dependent] = 1.0
         uphill = 0.0

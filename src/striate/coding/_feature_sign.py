@@ -16,60 +16,21 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
-from striate.coding._gap import duality_gap, slopes
-from striate.coding._greedy_descent import SIGNATURE
-from striate.kernels import FAST_MATH, compiled
+from striate.coding._cholesky import factorize, solve
+from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
 
 __all__ = ["compile_feature_sign"]
-
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
 
 @lru_cache(maxsize=2)
 def compile_feature_sign(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
-    return compiled(_search, SIGNATURE.format(real=dtype.name, extra=""))
+    return compile_solver(_search, dtype)
 
 
-@_inner
-def _factorize(m: Any, gram: Any, units: Any, least: Any, factor: Any) -> Any:
-    """Cholesky factor of the active Gram matrix; the first unit that depends on those before it, or −1."""
-    for a in range(m):
-        row = gram[units[a]]
-        for b in range(a):
-            total = float(row[units[b]])
-            for k in range(b):
-                total -= factor[a, k] * factor[b, k]
-            factor[a, b] = total / factor[b, b]
-        total = float(row[units[a]])
-        for k in range(a):
-            total -= factor[a, k] * factor[a, k]
-        if not total > least * row[units[a]]:
-            return a
-        factor[a, a] = np.sqrt(total)
-    return -1
-
-
-@_inner
-def _solve(m: Any, factor: Any, vector: Any) -> None:
-    """L Lᵀ x = v, in place."""
-    for a in range(m):
-        total = vector[a]
-        for k in range(a):
-            total -= factor[a, k] * vector[k]
-        vector[a] = total / factor[a, a]
-    for back in range(m):
-        a = m - 1 - back
-        total = vector[a]
-        for k in range(a + 1, m):
-            total -= factor[k, a] * vector[k]
-        vector[a] = total / factor[a, a]
-
-
-@_inner
+@inner
 def _drop(place: Any, m: Any, units: Any, signs: Any) -> Any:
     """Take a unit out of the active set, keeping the order of the others."""
     for a in range(place, m - 1):
@@ -145,13 +106,13 @@ def _search(
             if n_solves >= max_iterations:
                 break
             n_solves += 1
-            dependent = _factorize(m, gram, units, least, factor)
+            dependent = factorize(m, gram, units, least, factor)
             if dependent >= 0:
                 # Exchange along the direction that leaves the residual as it is.
                 unit = units[dependent]
                 for a in range(dependent):
                     target[a] = gram[unit, units[a]]
-                _solve(dependent, factor, target)
+                solve(dependent, factor, target)
                 change = signs[dependent] * float(weights[unit])
                 for a in range(dependent):
                     change -= float(target[a]) * signs[a] * float(weights[units[a]])
@@ -182,7 +143,7 @@ def _search(
             # Residual form: the step to the optimum for these signs, which refines what rounding spoiled.
             for a in range(m):
                 target[a] = slope[units[a]] - sparsity * weights[units[a]] * signs[a]
-            _solve(m, factor, target)
+            solve(m, factor, target)
             # The objective along the step: its quadratic part has slope and bend, its L1 part kinks at sign changes.
             slope_at_0 = bend = 0.0
             for a in range(m):

@@ -16,22 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from striate.coding._gap import duality_gap, slopes
-from striate.kernels import compiled
+from striate.coding._solver_kernel import compile_solver, duality_gap, slopes
 
-__all__ = ["SIGNATURE", "compile_greedy_descent"]
-
-# Arguments that all kernels of this kind share; `extra` are a solver's own.
-SIGNATURE = (
-    "void(int64, int64, {real}[:, ::1], float64[::1], {real}[:, ::1], {real}[::1], {real}[::1], float64[::1], float64, "
-    "boolean, int64, {extra}{real}[:, ::1], int64[::1], boolean[::1])"
-)
+__all__ = ["compile_greedy_descent"]
 
 
 @lru_cache(maxsize=2)
 def compile_greedy_descent(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
-    return compiled(_descend, SIGNATURE.format(real=dtype.name, extra=""))
+    return compile_solver(_descend, dtype)
 
 
 def _descend(

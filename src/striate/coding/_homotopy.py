@@ -14,24 +14,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
-from striate.coding._gap import duality_gap, slopes
-from striate.coding._greedy_descent import SIGNATURE
-from striate.kernels import FAST_MATH, compiled
+from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
+from striate.kernels import compiled
 
 __all__ = ["compile_homotopy", "compile_homotopy_path"]
 
 _REFINEMENTS = 3  # of the code at the end; where units are nearly dependent, one is not enough
 
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
-
 
 @lru_cache(maxsize=2)
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
-    return compiled(_follow, SIGNATURE.format(real=dtype.name, extra="int64, float64, "))
+    return compile_solver(_follow, dtype, extra="int64, float64, ")
 
 
 @lru_cache(maxsize=2)
@@ -45,7 +41,7 @@ def compile_homotopy_path(dtype: np.dtype) -> Callable[..., tuple[np.ndarray, np
     )
 
 
-@_inner
+@inner
 def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, work: Any) -> Any:
     """Let a unit join the inverse, unless it depends on the others; whether it did."""
     rest = float(row[unit])
@@ -65,7 +61,7 @@ def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, w
     return True
 
 
-@_inner
+@inner
 def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
     """Take a unit out of the inverse; the last one gets its place."""
     pivot = inverse[place, place]
@@ -85,7 +81,7 @@ def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
     return last
 
 
-@_inner
+@inner
 def _workspace(n_units: Any) -> Any:
     """Code, correlations and their fall, growth, a vector; active units, signs; places of units, refusals; inverse."""
     return (
@@ -95,7 +91,7 @@ def _workspace(n_units: Any) -> Any:
     )  # fmt: skip
 
 
-@_inner
+@inner
 def _walk(
     c: Any, energy: Any, gram: Any, norms: Any, weights: Any, target: Any, positive: Any, max_iterations: Any,
     max_nonzero: Any, residual: Any, workspace: Any, levels: Any, path: Any,
@@ -217,7 +213,7 @@ def _walk(
     return n_steps, level, m, square, reached, n_rows, levels, path
 
 
-@_inner
+@inner
 def _refine(m: Any, weights: Any, target: Any, workspace: Any) -> Any:
     """Take off the active units' distance from their bounds, which rounding left, unless a sign would change."""
     code, slope, _, growth, work, units, signs, _, _, inverse = workspace

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numba
 import numpy as np
 
 from striate.coding._simd import panel_product
-from striate.kernels import compiled
+from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["compile_products"]
+__all__ = ["BLOCK", "compile_products", "multiply_block"]
 
-_BLOCK = 48
+BLOCK = 48  # rows that are multiplied together: eight tiles of six, and their products stay in the cache
 
 
 @lru_cache(maxsize=2)
@@ -27,15 +28,21 @@ def compile_products(dtype: np.dtype) -> Callable[..., None]:
     return compiled(_multiply, f"void(int64, int64, {real}[:, ::1], {real}[:, :, ::1], {real}[:, ::1])")
 
 
-def _multiply(first: int, last: int, rows: Any, panels: Any, result: Any) -> None:
-    """Rows `first` … `last` − 1 of the product; `result` has a column for each unit of each panel."""
+@numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+def multiply_block(rows: Any, first: Any, n: Any, panels: Any, result: Any, result_first: Any) -> None:
+    """Products of `n` rows from `first` on with all panels, into the rows of `result` from `result_first` on."""
     n_features = rows.shape[1]
     n_panels, width = panels.shape[0], panels.shape[2]
+    n_columns = n_panels * width
     flat_rows, flat_panels, flat_result = rows.reshape(-1), panels.reshape(-1), result.reshape(-1)
-    for start in range(first, last, _BLOCK):
-        n = min(_BLOCK, last - start)
-        for panel in range(n_panels):
-            panel_product(
-                flat_result, start * n_panels * width + panel * width, n_panels * width, flat_rows,
-                start * n_features, n_features, flat_panels, panel * n_features * width, n_features, n,
-            )  # fmt: skip
+    for panel in range(n_panels):
+        panel_product(
+            flat_result, result_first * n_columns + panel * width, n_columns, flat_rows, first * n_features,
+            n_features, flat_panels, panel * n_features * width, n_features, n,
+        )  # fmt: skip
+
+
+def _multiply(first: int, last: int, rows: Any, panels: Any, result: Any) -> None:
+    """Rows `first` … `last` − 1 of the product; `result` has a column for each unit of each panel."""
+    for start in range(first, last, BLOCK):
+        multiply_block(rows, start, min(BLOCK, last - start), panels, result, start)

@@ -18,7 +18,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "PANEL", "REFERENCE", "add_scaled", "combine", "dot", "largest", "panel_product", "select_above"]
+__all__ = [
+    "LANES",
+    "PANEL",
+    "REFERENCE",
+    "add_scaled",
+    "combine",
+    "dot",
+    "largest",
+    "padded",
+    "panel_product",
+    "select_above",
+]
 
 LANES = 16  # rows are padded to a multiple of this: one vector of float32, two of float64
 _BYTES = 64  # of a vector
@@ -27,6 +38,11 @@ PANEL = {np.dtype(np.float32): 64, np.dtype(np.float64): 32}  # units of a dicti
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 REFERENCE: dict[str, Callable[..., Any]] = {}
+
+
+def padded(n: int) -> int:
+    """How many numbers a row of n takes, in whole vectors."""
+    return (n + LANES - 1) // LANES * LANES
 
 
 def _primitive(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from striate.coding.infer import METHODS, Inference
+from striate.coding.infer import METHODS, Inference, warn_of_gap
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 
@@ -69,8 +69,7 @@ def infer_tensor(
         age = torch.where(uphill, torch.ones_like(age), age)
         older = (1 + (1 + 4 * age.square()).sqrt()) / 2
         point, code, age = new + (age - 1) / older * (new - code), new, older
-    if not converged.all():
-        _warn(int((~converged).sum()), len(signals), tolerance, max_iterations)
+    warn_of_gap(converged.numpy(), tolerance, "FISTA", max_iterations, stacklevel=3)
     if not info:
         return code
     objective, gap = _certificate(signals, code, units, weight, positive)
@@ -97,16 +96,3 @@ def _certificate(
     objective = square / 2 + (z.abs() * w).sum(dim=1)
     dual = (y * residual).sum(dim=1) / ratio - square / (2 * ratio.square())
     return objective, (objective - dual).clamp(min=0)
-
-
-def _warn(n: int, n_samples: int, tolerance: float, max_iterations: int) -> None:
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    warnings.warn(
-        f"{n} of {n_samples} signals did not reach a relative gap of {tolerance:g} by FISTA; "
-        f"raise max_iterations (now {max_iterations}), tolerance or sparsity",
-        ConvergenceWarning,
-        stacklevel=4,
-    )

@@ -15,7 +15,7 @@ from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 from striate.threads import in_threads
 
-__all__ = ["METHODS", "Inference", "Method", "infer", "run_active_set"]
+__all__ = ["METHODS", "Inference", "Method", "infer", "run_active_set", "warn_of_gap"]
 
 Method = Literal["active_set", "coordinate_descent", "feature_sign", "homotopy", "greedy_descent", "fista", "ista"]
 
@@ -34,7 +34,6 @@ _BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, at a time
 _SINGLE_PRECISION = 2e-5
 _SINGLE_RANGE = (1e-12, 1e12)  # of magnitudes whose squares single precision can sum
 _LAST_SWEEPS = 2_000  # of coordinate descent, where all else has failed
-OUT_OF_ROUNDS, NOT_FINITE = 1, 3  # how the active-set kernel may end
 _EAGERNESS = 0.9  # of the strongest violation: what else joins at the same look
 
 
@@ -193,8 +192,7 @@ def infer(
         return many[0]
     problem = _Problem(array, prepared, sparsity, method, positive, tolerance, max_iterations)
     codes = problem.solve(None if start is None else np.asarray(start), sparse_output)
-    if not problem.converged.all():
-        _warn(problem)
+    warn_of_gap(problem.converged, problem.tolerance, method, problem.max_iterations, stacklevel=2)
     if not info:
         return codes
     proof = certify(array, codes, prepared.components, problem.certified_sparsity, positive=positive)
@@ -364,6 +362,8 @@ class _Problem:
         )  # fmt: skip
         if not ended.any():
             return
+        from striate.coding._active_set import NOT_FINITE, OUT_OF_ROUNDS
+
         if (ended == NOT_FINITE).any():
             raise _non_finite(rows.start, block)
         # Rare: in double precision, then by a solver that nothing disturbs, unless the rounds were limited.
@@ -430,9 +430,8 @@ class _Problem:
             return _FLOAT64
         low, high = _SINGLE_RANGE
         largest = max(float(np.abs(block[:1]).max(initial=0)), 0.0)
-        norms = self.prepared.magnitude
         sparsity = float(self.sparsities[0]) if len(self.sparsities) else 1.0
-        tame = all(low < value < high or value == 0 for value in (largest, norms, sparsity))
+        tame = all(low < value < high or value == 0 for value in (largest, self.prepared.magnitude, sparsity))
         return _FLOAT32 if tame else _FLOAT64
 
     def _energies(self, block: NDArray[Any], rows: slice) -> NDArray[np.float64]:
@@ -519,13 +518,17 @@ def _non_finite(first: int, block: NDArray[Any]) -> UsageError:
     return UsageError(f"signals hold NaN or infinity, first in sample {first + bad[0]}; remove or mend it")
 
 
-def _warn(problem: _Problem) -> None:
+def warn_of_gap(
+    converged: NDArray[np.bool_], tolerance: float, method: str, max_iterations: int, *, stacklevel: int
+) -> None:
+    """Say how many signals did not reach the tolerance, where some did not, and what to change."""
+    if converged.all():
+        return
     from sklearn.exceptions import ConvergenceWarning
 
-    n = int((~problem.converged).sum())
     warnings.warn(
-        f"{n} of {problem.n_samples} signals did not reach a relative gap of {problem.tolerance:g} by "
-        f"{problem.method}; raise max_iterations (now {problem.max_iterations}), tolerance or sparsity",
+        f"{int((~converged).sum())} of {len(converged)} signals did not reach a relative gap of {tolerance:g} by "
+        f"{method}; raise max_iterations (now {max_iterations}), tolerance or sparsity",
         ConvergenceWarning,
-        stacklevel=3,
+        stacklevel=stacklevel + 1,
     )

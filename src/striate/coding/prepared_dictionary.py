@@ -14,8 +14,6 @@ from striate.threads import in_threads
 
 __all__ = ["PreparedDictionary"]
 
-_ROW = 16  # numbers to whose multiple the rows of a Gram matrix are padded, for vector instructions
-
 
 class PreparedDictionary:
     """A dictionary whose Gram matrix, norms and largest eigenvalue are computed when first asked for, and kept.
@@ -119,6 +117,7 @@ class _Arrays:
     def padded_gram(self) -> NDArray[Any]:
         """The Gram matrix with zeros to whole vectors, (n_components, multiple of 16)."""
         from striate.coding._products import compile_products
+        from striate.coding._simd import padded
 
         n, n_features = self.components.shape
         n_panels, _, width = self.panels.shape
@@ -126,7 +125,7 @@ class _Arrays:
         multiply = compile_products(self.dtype)
         units = np.array(self.components)  # the kernel is compiled for arrays that may be written to
         in_threads(lambda first, last: multiply(first, last, units, self.panels, products), n, n * n_features)
-        return np.ascontiguousarray(products[:, : -(-n // _ROW) * _ROW])  # symmetric to the bit
+        return np.ascontiguousarray(products[:, : padded(n)])  # symmetric to the bit
 
     @cached_property
     def squared_norms(self) -> NDArray[Any]:

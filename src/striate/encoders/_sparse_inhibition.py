@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.coding._simd import LANES, combine
+from striate.coding._simd import combine
 from striate.kernels import compiled
 
-__all__ = ["SIGNALS", "SparseInhibition", "padded"]
+__all__ = ["SIGNALS", "SparseInhibition"]
 
 SIGNALS = {np.dtype(np.float32): 128, np.dtype(np.float64): 64}  # of a block: eight vectors, which stay in registers
 
@@ -51,11 +51,6 @@ class SparseInhibition:
         thresholds : ndarray (n_components,)
         """
         self._kernel(linear, codes, self.starts, self.columns, self.values, thresholds, result)
-
-
-def padded(n: int) -> int:
-    """Signals of a block, and columns of zeros up to whole vectors."""
-    return -(-n // LANES) * LANES
 
 
 @lru_cache(maxsize=2)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding._simd import LANES
+from striate.coding._simd import padded
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
 from striate.encoders._learned_descent import compile_learned_descent
@@ -147,7 +147,7 @@ class LCoD(TrainableEncoder):
     def _kernel_arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The inhibition transposed, and the thresholds, padded to whole vectors."""
         n = self.n_components
-        width = -(-n // LANES) * LANES
+        width = padded(n)
         influence, thresholds = np.zeros((n, width), self.dtype), np.ones(width, self.dtype)
         influence[:, :n], thresholds[:n] = self.inhibition.T, self.thresholds
         return influence, thresholds

@@ -1,19 +1,37 @@
-"""The duality gap inside kernels, from what coordinate methods keep: codes, correlations, and those of the residual."""
+"""What the kernels of the classical solvers share: how they are called and compiled, and the duality gap.
+
+They work from correlations with the units and the Gram matrix; the gap comes from what they keep.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
-from striate.kernels import FAST_MATH
+from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["duality_gap", "slopes"]
+__all__ = ["compile_solver", "duality_gap", "inner", "slopes"]
 
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
+# first, last, correlations, energies, gram, norms, weights, sparsities, tolerance, positive, max_iterations; a solver's
+# own; codes, iterations, converged
+_SIGNATURE = (
+    "void(int64, int64, {real}[:, ::1], float64[::1], {real}[:, ::1], {real}[::1], {real}[::1], float64[::1], float64, "
+    "boolean, int64, {extra}{real}[:, ::1], int64[::1], boolean[::1])"
+)
+
+# For functions that kernels call.
+inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
 
-@_inner
+def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: str = "") -> Callable[..., None]:
+    """A solver's kernel for float32 or float64; `extra` are the types of what it takes before the codes."""
+    return compiled(kernel, _SIGNATURE.format(real=dtype.name, extra=extra))
+
+
+@inner
 def slopes(correlations: Any, gram: Any, code: Any, result: Any) -> None:
     """``c − G z``: correlations of all units with the residual."""
     n = len(code)
@@ -26,7 +44,7 @@ def slopes(correlations: Any, gram: Any, code: Any, result: Any) -> None:
                 result[j] -= value * gram[k, j]
 
 
-@_inner
+@inner
 def duality_gap(
     correlations: Any, slope: Any, code: Any, weights: Any, sparsity: Any, energy: Any, positive: Any
 ) -> Any:
