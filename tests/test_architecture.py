@@ -12,7 +12,17 @@ import pytest
 import striate
 
 PACKAGE = Path(striate.__path__[0])
-BASE = ("errors", "whole_file", "model_file", "threads", "kernels", "progress", "checkpoint", "provenance")
+BASE = (
+    "errors",
+    "whole_file",
+    "model_file",
+    "threads",
+    "kernels",
+    "randomness",
+    "progress",
+    "checkpoint",
+    "provenance",
+)
 ORDER = (
     "images", "coding", "encoders", "learning", "hierarchy", "recognition", "energy", "retrieval", "robot",
     "analysis", "figures", "report", "experiments", "live", "cli",

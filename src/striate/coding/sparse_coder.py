@@ -6,17 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from striate.coding._estimator import CodeEstimator
 from striate.coding.infer import Method, infer
 from striate.coding.prepared_dictionary import PreparedDictionary
 
 __all__ = ["SparseCoder"]
 
 
-class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseCoder(CodeEstimator):
     """Codes of signals in a given dictionary; takes the place of `sklearn.decomposition.SparseCoder`.
 
     Parameters
@@ -102,25 +101,3 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             max_iterations=self.max_iterations,
             sparse_output=self.sparse_output,
         )
-
-    def inverse_transform(self, X: Any, y: object = None) -> NDArray[Any]:
-        """The signals that codes stand for, ``zD``, (n_samples, n_features); codes may be sparse."""
-        check_is_fitted(self)
-        return reconstruct(X, self.components_)
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.components_)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
-def reconstruct(codes: Any, components: NDArray[Any]) -> NDArray[Any]:
-    """``codes @ components`` in the dtype of the codes, which may be a SciPy sparse array."""
-    if not hasattr(codes, "toarray"):
-        codes = np.asarray(codes)
-    dtype = codes.dtype if codes.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    return np.asarray(codes.astype(dtype, copy=False) @ components.astype(dtype, copy=False))

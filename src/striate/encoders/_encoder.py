@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 from striate.progress import Progress
+from striate.randomness import RandomState
 from striate.threads import n_threads, run_ranges, single_threaded_blas
 
 __all__ = ["Encoder", "TrainableEncoder", "as_parameters", "as_prepared", "as_weights"]
@@ -144,7 +145,7 @@ class TrainableEncoder(Encoder):
         held_out_fraction: float = 0.1,
         keep_zeros: bool = True,
         device: str = "cpu",
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         progress: Progress | None = None,
     ) -> Self:
         """A new encoder of the same form, trained from this one's parameters; this one stays as it is.

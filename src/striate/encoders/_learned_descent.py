@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from striate.coding._simd import add_scaled, largest, select_above
+from striate.encoders._shrink import shrunk
 from striate.kernels import compiled
 
 __all__ = ["compile_learned_descent"]
@@ -51,9 +52,7 @@ def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all
             state[j] = zero
         for _ in range(steps):
             for j in range(width):
-                value, threshold = drive[j], thresholds[j]
-                shrunk = value - threshold if value > zero else value + threshold
-                change[j] = (zero if abs(value) <= threshold else shrunk) - state[j]
+                change[j] = shrunk(drive[j], thresholds[j]) - state[j]
             top = largest(change, ones, width, False)
             if not top > zero:
                 break
@@ -67,9 +66,4 @@ def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all
             state[unit] += change[unit]
             add_scaled(drive, 0, change[unit], flat, unit * width, width)
         for j in range(n_units):
-            value, threshold = drive[j], thresholds[j]
-            if shrink_all:
-                shrunk = value - threshold if value > zero else value + threshold
-                codes[s, j] = zero if abs(value) <= threshold else shrunk
-            else:
-                codes[s, j] = state[j]
+            codes[s, j] = shrunk(drive[j], thresholds[j]) if shrink_all else state[j]

@@ -11,11 +11,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numba
 import numpy as np
 
-from striate.kernels import compiled
+from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["compile_add_and_shrink", "compile_shrink"]
+__all__ = ["compile_add_and_shrink", "compile_shrink", "shrunk"]
+
+
+@numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+def shrunk(value: Any, threshold: Any) -> Any:
+    """sign(v)·max(|v| − θ, 0), a number at a time inside kernels. NaN stays NaN."""
+    zero = threshold - threshold
+    moved = value - threshold if value > zero else value + threshold
+    return zero if abs(value) <= threshold else moved
 
 
 @lru_cache(maxsize=2)
@@ -33,20 +42,14 @@ def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
 
 
 def _shrink(values: Any, thresholds: Any) -> None:
-    """sign(v)·max(|v| − θ, 0) in place, a threshold a column. NaN stays NaN."""
-    zero = thresholds[0] - thresholds[0]
+    """In place, a threshold a column."""
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
-            value, threshold = values[i, j], thresholds[j]
-            shrunk = value - threshold if value > zero else value + threshold
-            values[i, j] = zero if abs(value) <= threshold else shrunk
+            values[i, j] = shrunk(values[i, j], thresholds[j])
 
 
 def _add_and_shrink(product: Any, linear: Any, thresholds: Any, codes: Any) -> None:
     """The same of ``product + linear``, into `codes`."""
-    zero = thresholds[0] - thresholds[0]
     for i in range(product.shape[0]):
         for j in range(product.shape[1]):
-            value, threshold = product[i, j] + linear[i, j], thresholds[j]
-            shrunk = value - threshold if value > zero else value + threshold
-            codes[i, j] = zero if abs(value) <= threshold else shrunk
+            codes[i, j] = shrunk(product[i, j] + linear[i, j], thresholds[j])

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding._simd import combine
+from striate.encoders._shrink import shrunk
 from striate.kernels import compiled
 
 __all__ = ["SIGNALS", "SparseInhibition"]
@@ -65,12 +66,9 @@ def _compile_step(dtype: np.dtype[Any]) -> Callable[..., None]:
 def _step(linear: Any, codes: Any, starts: Any, columns: Any, values: Any, thresholds: Any, result: Any) -> None:
     n_units, width = linear.shape
     flat = codes.reshape(-1)
-    zero = thresholds[0] - thresholds[0]
     for unit in range(n_units):
         first, last = starts[unit], starts[unit + 1]
         row, threshold = result[unit], thresholds[unit]
         combine(row, linear[unit], 1, values[first:last], columns[first:last], last - first, flat, width, width)
         for s in range(width):
-            value = row[s]
-            shrunk = value - threshold if value > zero else value + threshold
-            row[s] = zero if abs(value) <= threshold else shrunk
+            row[s] = shrunk(row[s], threshold)

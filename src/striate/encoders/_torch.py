@@ -18,6 +18,7 @@ from striate.encoders.lista import LISTA
 from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 from striate.threads import n_threads
 
 __all__ = ["Twin", "train_encoder"]
@@ -130,21 +131,21 @@ class Twin(torch.nn.Module):
 def train_encoder(
     encoder: Trained,
     signals: Any,
-    codes: Any = None,
+    codes: Any,
     *,
-    loss: Literal["codes", "energy"] = "codes",
-    components: ArrayLike | PreparedDictionary | None = None,
-    sparsity: float | ArrayLike | None = None,
-    batch_size: int = 256,
-    n_batches: int = 5000,
-    learning_rate: float = 0.03,
-    held_out_fraction: float = 0.1,
-    keep_zeros: bool = True,
-    device: str = "cpu",
-    random_state: int | np.random.Generator | np.random.RandomState | None = None,
-    progress: Progress | None = None,
+    loss: Literal["codes", "energy"],
+    components: ArrayLike | PreparedDictionary | None,
+    sparsity: float | ArrayLike | None,
+    batch_size: int,
+    n_batches: int,
+    learning_rate: float,
+    held_out_fraction: float,
+    keep_zeros: bool,
+    device: str,
+    random_state: RandomState,
+    progress: Progress | None,
 ) -> Trained:
-    """What `TrainableEncoder.fit` calls, and describes."""
+    """What `TrainableEncoder.fit` calls, and describes; the defaults are there."""
     if batch_size < 1 or n_batches < 0 or not 0 < learning_rate < np.inf or not 0 <= held_out_fraction < 1:
         raise UsageError(
             f"a training needs batch_size from 1, n_batches from 0, learning_rate above 0 and held_out_fraction from "
@@ -153,9 +154,7 @@ def train_encoder(
     twin = Twin(encoder, device)
     data = _Data(encoder, signals, codes if loss == "codes" else None, device)
     measure = _loss(encoder, loss, codes, components, sparsity, device)
-    if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**31)
-    generator = np.random.default_rng(random_state)
+    generator = generator_from(random_state)
     order = generator.permutation(data.n_samples)
     spared = data.n_samples >= _FEWEST
     n_held_out = min(_MOST_HELD_OUT, int(held_out_fraction * data.n_samples)) if spared else 0

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.coding import infer
+from striate.coding._estimator import CodeEstimator
 from striate.encoders import TanhEncoder
 
-__all__ = ["ConvolutionFilters", "PatchLearner", "generator_from"]
+__all__ = ["ConvolutionFilters", "PatchLearner", "is_plain"]
 
 NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
 _CHUNK = 4096  # rows that are scaled at once: bounds the memory, not the result
@@ -27,22 +26,12 @@ class ConvolutionFilters(NamedTuple):
     gain: np.ndarray
 
 
-def generator_from(
-    random_state: int | np.random.Generator | np.random.RandomState | None,
-) -> np.random.Generator:
-    """A generator of its own for one fit; scikit-learn's RandomState is taken as well."""
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31))
-    return np.random.default_rng(random_state)
-
-
-class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PatchLearner(CodeEstimator):
     """A learner with filters in `encoder_` and a dictionary in `components_`; subclasses fit them."""
 
     remove_mean: bool
     sparsity: float
     scale_: float
-    components_: np.ndarray
     encoder_: np.ndarray
     encoder_bias_: np.ndarray
     gain_: np.ndarray
@@ -87,7 +76,7 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             codes[rows] = self._infer_scaled(self._scaled(X[rows]), tolerance)
         return codes
 
-    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """The patches that codes stand for, ``zD``, in the scale of the raw patches.
 
         Parameters
@@ -132,7 +121,7 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             "encoder_bias": self.encoder_bias_,
             "gain": self.gain_,
         }
-        parameters = {name: value for name, value in self.get_params().items() if _is_plain(value)}
+        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
         return arrays, {"parameters": parameters, "scale": self.scale_}
 
     @classmethod
@@ -181,19 +170,10 @@ class PatchLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         deviation = float(np.sqrt(squares / patches.size))
         self.scale_ = deviation if deviation > 0 else 1.0
 
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.components_)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
 
 def _chunks(n_samples: int) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)

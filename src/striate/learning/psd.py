@@ -14,9 +14,10 @@ from striate.coding import TrackedEigenvalue, fista_from_gram, infer
 from striate.errors import UsageError
 from striate.learning._adam import Adam
 from striate.learning._diagnosis import diagnose_psd
-from striate.learning._patch_learner import NO_SPARSITY, PatchLearner, generator_from
+from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 from striate.threads import single_threaded_blas
 
 __all__ = ["PSD", "HeldOut"]
@@ -130,7 +131,7 @@ class PSD(PatchLearner):
         encoder_rate: float = 1e-3,
         validation_fraction: float = 0.1,
         tolerance: float = 1e-3,
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.sparsity = sparsity

@@ -9,8 +9,9 @@ from sklearn.utils.validation import validate_data
 
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
-from striate.learning._patch_learner import PatchLearner, generator_from
+from striate.learning._patch_learner import PatchLearner
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 
 __all__ = ["RandomFilters"]
 
@@ -58,7 +59,7 @@ class RandomFilters(PatchLearner):
         *,
         sparsity: float = 1.0,
         remove_mean: bool = True,
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.sparsity = sparsity

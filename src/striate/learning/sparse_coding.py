@@ -7,19 +7,18 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.checkpoint import Checkpoint
 from striate.coding import PreparedDictionary, certify, infer
+from striate.coding._estimator import CodeEstimator
 from striate.coding.infer import Method
-from striate.coding.sparse_coder import reconstruct
 from striate.errors import UsageError
 from striate.learning._dictionary_update import update_dictionary
-from striate.learning._patch_learner import generator_from
+from striate.learning._patch_learner import is_plain
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 from striate.threads import in_threads, single_threaded_blas
 
 __all__ = ["HeldOutObjective", "SparseCoding"]
@@ -41,7 +40,7 @@ class HeldOutObjective(NamedTuple):
     sparsity: float
 
 
-class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseCoding(CodeEstimator):
     """Dictionary learning: minimizes ½‖y − zD‖² + sparsity·‖z‖₁ over codes z and a dictionary D of unit norms.
 
     It takes the place of scikit-learn's `DictionaryLearning` and `MiniBatchDictionaryLearning`; `fit` and `transform`
@@ -131,7 +130,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         validation_fraction: float = 0.1,
         tolerance: float = 1e-4,
         sparse_output: bool = False,
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.sparsity = sparsity
@@ -237,16 +236,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def transform(self, X: NDArray[Any]) -> Any:
         """Optimal codes, (n_samples, n_components): float32 for float32 signals, else float64."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
-        return infer(
-            X,
-            self.components_,
-            self.sparsity_,
-            method=self.method,
-            positive=self.positive,
-            sparse_output=self.sparse_output,
-        )
+        return self.infer(X)
 
     def infer(self, X: NDArray[Any], **options: Any) -> Any:
         """As `transform`, with the options of `striate.coding.infer`: tolerance, start, info and others."""
@@ -254,11 +244,6 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
         options = {"method": self.method, "positive": self.positive, "sparse_output": self.sparse_output} | options
         return infer(X, self.components_, self.sparsity_, **options)
-
-    def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """The signals that codes stand for, ``zD``, (n_samples, n_features); codes may be sparse."""
-        check_is_fitted(self)
-        return reconstruct(X, self.components_)
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """Minus the mean objective of signals, with optimal codes: larger is better, as scikit-learn has it."""
@@ -272,7 +257,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         arrays = {"components": self.components_, "usage": self.usage_}
         if training:
             arrays |= {"code_products": self._code_products, "signal_products": self._signal_products}
-        parameters = {name: value for name, value in self.get_params().items() if _is_plain(value)}
+        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
         header = {
             "parameters": parameters,
             "sparsity": self.sparsity_,
@@ -417,8 +402,7 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         keep = (self._n_seen / (self._n_seen + n_new)) ** self.forgetting
         transposed = np.ascontiguousarray(codes.T)
         for total, factor in ((self._code_products, codes), (self._signal_products, signals)):
-            new = np.empty_like(total)
-            in_threads(_Product(transposed, factor, new), len(total), n_new * total.shape[1])
+            new = _product(transposed, factor)
             if keep != 1:
                 total *= total.dtype.type(keep)
             total += new
@@ -482,28 +466,16 @@ class SparseCoding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if not 0 < self.active_fraction < 1:
             raise UsageError(f"active_fraction must be between 0 and 1; got {self.active_fraction}")
 
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.components_)
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+def _product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """``left @ right``, with rows in threads of our own."""
+    result = np.empty((len(left), right.shape[1]), left.dtype)
 
+    def rows(first: int, last: int) -> None:
+        np.matmul(left[first:last], right, out=result[first:last])
 
-class _Product:
-    """Rows of a matrix product, for `in_threads`."""
-
-    def __init__(self, left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
-        self.left, self.right, self.out = left, right, out
-
-    def __call__(self, first: int, last: int) -> None:
-        np.matmul(self.left[first:last], self.right, out=self.out[first:last])
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
+    in_threads(rows, len(left), left.shape[1] * right.shape[1])
+    return result
 
 
 def _in_words(look: HeldOutObjective) -> str:

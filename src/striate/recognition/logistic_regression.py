@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization, non_finite, row_blocks, split_signs
 from striate.recognition.sample_space import SampleSpace
 from striate.recognition.softmax import softmax
@@ -116,7 +117,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         calibrate: bool = True,
         max_iterations: int = 500,
         tolerance: float = 1e-4,
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.weight_decay = weight_decay
         self.weight_decays = weight_decays
@@ -339,7 +340,7 @@ def _choose(
     else:
         n_folds = int(options.n_folds)
     single_split = options.n_folds == "auto" and len(rows) >= _THREE_FOLDS_BELOW
-    folds = stratified_folds(labels, n_folds, random_state=_generator(options.random_state))
+    folds = stratified_folds(labels, n_folds, random_state=generator_from(options.random_state))
     if not (folds >= 0).any():
         return fallback
     candidates = [float(options.weight_decay)] if is_given else [float(decay) for decay in options.weight_decays]
@@ -355,9 +356,3 @@ def _choose(
         progress=progress,
     )
     return found if options.calibrate else found._replace(temperature=1.0)
-
-
-def _generator(random_state: int | np.random.Generator | np.random.RandomState | None) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):  # scikit-learn's convention
-        return np.random.default_rng(random_state.randint(2**31))
-    return np.random.default_rng(random_state)

@@ -1,0 +1,16 @@
+"""What may be given as `random_state`, and the generator that it stands for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["RandomState", "generator_from"]
+
+RandomState = int | np.random.Generator | np.random.RandomState | None
+
+
+def generator_from(random_state: RandomState) -> np.random.Generator:
+    """A generator of its own for one fit; scikit-learn's RandomState is taken as well."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31))
+    return np.random.default_rng(random_state)
