@@ -44,7 +44,7 @@ bench: .venv/.bench ## Measure striate beside its peers
 	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
 
 bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS, scikit-learn, celer and torch
-	$(BIN)/python benchmarks/coding.py
+	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/coding.py
 
 # What pyproject.toml promises to work with, oldest versions first. For releases.
 test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions

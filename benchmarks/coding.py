@@ -8,20 +8,20 @@ settings are tried one after another on some signals, and the fastest that reach
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _harness import Harness, Timings
 
 from striate import SparseCoding, threads
-from striate.coding import PreparedDictionary, certify, infer
+from striate.coding import PreparedDictionary, certify, find_sparsity, infer
+from striate.errors import UsageError
 from striate.experiments.cache import cache_folder
 
 N_SIGNALS = 20_000
@@ -88,17 +88,11 @@ def workload(name: str) -> tuple[np.ndarray, np.ndarray]:
     return signals, dictionary
 
 
-def data_folder(name: str) -> Path:
-    """Where a data set is; ends the process with what to do where it is not."""
-    folder = Path(os.environ.get("STRIATE_DATA", "../shared/data")) / name
-    if not folder.exists():
-        raise SystemExit(f"set STRIATE_DATA to the folder that holds {name}")
-    return folder
-
-
 def patches(side: int, n: int = 2 * N_SIGNALS) -> np.ndarray:
     """Natural patches without their means, of unit norm; flat ones are left out."""
     from PIL import Image
+
+    from striate.images import data_folder
 
     rng = np.random.default_rng(0)
     files = sorted(data_folder("berkeley").glob("train/*.jpg"))
@@ -117,7 +111,7 @@ def patches(side: int, n: int = 2 * N_SIGNALS) -> np.ndarray:
 
 def digits() -> np.ndarray:
     """MNIST's training digits, of unit norm, in random order."""
-    from striate.images import as_images
+    from striate.images import as_images, data_folder
 
     images = as_images(data_folder("mnist") / "train-images-idx3-ubyte.gz")
     order = np.random.default_rng(0).permutation(len(images))[: 2 * N_SIGNALS]
@@ -143,12 +137,7 @@ def correlated(n_features: int = 500, n_components: int = 1000, rho: float = 0.9
 
 def sparsity_for(signals: np.ndarray, dictionary: np.ndarray, fraction: float) -> float:
     """The sparsity that leaves this fraction of the units active on average."""
-    prepared, low, high = PreparedDictionary(dictionary), 3e-4, 1.0
-    for _ in range(20):
-        middle = float(np.sqrt(low * high))
-        active = infer(signals[:300], prepared, middle, sparse_output=True).nnz / (300 * len(dictionary))
-        low, high = (middle, high) if active > fraction else (low, middle)
-    return float(np.sqrt(low * high))
+    return find_sparsity(signals[:300], PreparedDictionary(dictionary), fraction, low=3e-4, high=1.0, n_steps=20)
 
 
 # ---- contestants ---------------------------------------------------------------------------------------------------
@@ -495,4 +484,7 @@ def summarize(harness: Harness) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UsageError as error:  # a data set is not there: the message says how to get it
+        sys.exit(str(error))

@@ -242,9 +242,4 @@ def in_threads(kernel: Callable[[int, int], object], n: int, work: int) -> None:
         kernel(0, n)
         return
     # Ranges long enough that a call's own costs vanish, and so many that threads end together.
-    run_ranges(kernel, n, size=range_size(n, threads), n_threads=threads)
-
-
-def range_size(n: int, n_threads: int) -> int:
-    """Rows of a range in `in_threads`."""
-    return max(48, min(1024, n // (8 * n_threads)))
+    run_ranges(kernel, n, size=max(48, min(1024, n // (8 * threads))), n_threads=threads)

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from striate.coding import infer
 from striate.encoders import LCoD
 from striate.errors import UsageError
+from tests.encoders.twin import assert_twin_agrees_and_differentiates
 
 
 def some_dictionary(rng: np.random.Generator, n_components: int = 21, n_features: int = 12) -> np.ndarray:
@@ -96,20 +97,7 @@ def test_odd_signals(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("final", [True, False])
 def test_the_twin_agrees_and_its_gradients_are_right(rng: np.random.Generator, final: bool) -> None:
-    torch = pytest.importorskip("torch")
-    from striate.encoders._torch import Twin
-
-    encoder = some_encoder(rng, steps=6, final=final)
-    signals = rng.standard_normal((4, 12))
-    twin = Twin(encoder)
-    tensor = torch.from_numpy(signals)
-    np.testing.assert_allclose(twin(tensor).detach().numpy(), encoder.encode(signals), atol=1e-12)
-    names, values = zip(*twin.named_parameters(), strict=True)
-
-    def codes(*changed: Any) -> Any:
-        return torch.func.functional_call(twin, dict(zip(names, changed, strict=True)), (tensor,))
-
-    assert torch.autograd.gradcheck(codes, values)
+    assert_twin_agrees_and_differentiates(some_encoder(rng, steps=6, final=final), rng.standard_normal((4, 12)))
 
 
 @pytest.mark.parametrize("final", [True, False])

@@ -12,6 +12,7 @@ from striate.encoders import LISTA, ShrinkageEncoder, _encoder, lista
 from striate.encoders._sparse_inhibition import SparseInhibition
 from striate.errors import UsageError
 from striate.threads import limit
+from tests.encoders.twin import assert_twin_agrees_and_differentiates
 
 
 def some_dictionary(rng: np.random.Generator, n_components: int, n_features: int) -> np.ndarray:
@@ -119,20 +120,7 @@ def test_threads_change_nothing(rng: np.random.Generator, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("untied", [False, True])
 def test_the_twin_agrees_and_its_gradients_are_right(rng: np.random.Generator, untied: bool) -> None:
-    torch = pytest.importorskip("torch")
-    from striate.encoders._torch import Twin
-
-    encoder = some_encoder(rng, untied=untied)
-    signals = rng.standard_normal((4, 12))
-    twin = Twin(encoder)
-    tensor = torch.from_numpy(signals)
-    np.testing.assert_allclose(twin(tensor).detach().numpy(), encoder.encode(signals), atol=1e-12)
-    names, values = zip(*twin.named_parameters(), strict=True)
-
-    def codes(*changed: Any) -> Any:
-        return torch.func.functional_call(twin, dict(zip(names, changed, strict=True)), (tensor,))
-
-    assert torch.autograd.gradcheck(codes, values)
+    assert_twin_agrees_and_differentiates(some_encoder(rng, untied=untied), rng.standard_normal((4, 12)))
 
 
 class Problem(NamedTuple):

@@ -9,6 +9,7 @@ import pytest
 from striate.coding import infer
 from striate.encoders import LinearEncoder, ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
+from tests.encoders.twin import assert_twin_agrees_and_differentiates
 
 
 def some_dictionary(rng: np.random.Generator, n_components: int = 12, n_features: int = 8) -> np.ndarray:
@@ -81,20 +82,8 @@ def test_smooth_shrinkage_from_a_dictionary_is_a_rounded_step(rng: np.random.Gen
 
 @pytest.mark.parametrize("kind", [ShrinkageEncoder, SmoothShrinkageEncoder])
 def test_the_twin_agrees_and_its_gradients_are_right(rng: np.random.Generator, kind: Any) -> None:
-    torch = pytest.importorskip("torch")
-    from striate.encoders._torch import Twin
-
     encoder = kind.from_dictionary(some_dictionary(rng), rng.uniform(0.2, 0.6, 12))
-    signals = rng.standard_normal((6, 8))
-    twin = Twin(encoder)
-    tensor = torch.from_numpy(signals)
-    np.testing.assert_allclose(twin(tensor).detach().numpy(), encoder.encode(signals), atol=1e-12)
-    names, values = zip(*twin.named_parameters(), strict=True)
-
-    def codes(*changed: Any) -> Any:
-        return torch.func.functional_call(twin, dict(zip(names, changed, strict=True)), (tensor,))
-
-    assert torch.autograd.gradcheck(codes, values)
+    assert_twin_agrees_and_differentiates(encoder, rng.standard_normal((6, 8)))
 
 
 @pytest.mark.parametrize("kind", [ShrinkageEncoder, SmoothShrinkageEncoder])

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import StriateError, UnreadableImage, UsageError
-from striate.images import Preprocessing, Skipped, as_images
+from striate.images import Preprocessing, Skipped, as_images, sample_patches
+from striate.progress import Progress
 from striate.threads import map_ordered
 
 BATCH = 64
@@ -52,3 +53,20 @@ def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:
     sys.stderr.write(describe_skipped(skipped) + "\n")
     if 2 * len(skipped) > n_all:
         raise StriateError(f"{len(skipped)} of {n_all} pictures could not be read: see the list above.")
+
+
+def patches_of_folder(
+    folder: Path, n: int, size: int, seed: int, progress: Progress
+) -> tuple[NDArray[np.float32], Preprocessing]:
+    """Patches of at most 2,000 of a folder's pictures, prepared as the preset chooses, and that preprocessing."""
+    from striate.recognition import choose, describe
+
+    images = as_images(folder)
+    preprocessing = choose(describe(images)).preprocessing
+    rng = np.random.default_rng(seed)
+    chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
+    with progress.phase("patches", total=n, unit="patches") as phase:
+        # Flat ones teach nothing.
+        rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
+        phase.advance(len(rows))
+    return rows, preprocessing

@@ -59,6 +59,7 @@ def code(
 
     import numpy as np
 
+    from striate.cli._pictures import patches_of_folder
     from striate.cli._training import check_writable
     from striate.coding import PreparedDictionary, certify, infer
     from striate.errors import UsageError
@@ -72,7 +73,11 @@ def code(
         check_writable(file)
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
-    rows = _patches(signals, patches, size, seed, progress) if signals.is_dir() else _array(signals, key, "signals", np)
+    if signals.is_dir():
+        rows, _ = patches_of_folder(signals, patches, size, seed, progress)
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    else:
+        rows = _array(signals, key, "signals", np)
     learner = SparseCoding(
         n,
         sparsity="auto" if sparsity is None else sparsity,
@@ -160,23 +165,6 @@ def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
             f"{path}: an array {array.shape} of {array.dtype}; {what} must be real numbers, one a row, at least one."
         )
     return array
-
-
-def _patches(folder: Path, n: int, size: int, seed: int, progress: Any) -> Any:
-    """Patches of locally normalized pictures, without their means."""
-    import numpy as np
-
-    from striate.images import as_images, sample_patches
-    from striate.recognition import choose, describe
-
-    images = as_images(folder)
-    preprocessing = choose(describe(images)).preprocessing
-    rng = np.random.default_rng(seed)
-    chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
-    with progress.phase("patches", total=n, unit="patches") as phase:
-        rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
-        phase.advance(len(rows))
-    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def _write(path: Path, blocks: Iterator[Any], shape: tuple[int, int], dtype: Any) -> None:

@@ -28,34 +28,20 @@ def filters(
     import numpy as np
     from PIL import Image
 
+    from striate.cli._pictures import patches_of_folder
     from striate.cli._training import check_writable
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
-    from striate.images import as_images, sample_patches
     from striate.learning import PSD
     from striate.progress import RichProgress
-    from striate.recognition import choose, describe
     from striate.whole_file import whole_file
 
     check_writable(out)
     arrays_file = out.with_suffix(".npz")
     if arrays_file == out:
         raise UsageError(f"{out} is for the picture: give a name that ends in .png.")
-    images = as_images(folder)
-    preprocessing = choose(describe(images)).preprocessing
     progress = RichProgress(quiet=quiet)
-    rng = np.random.default_rng(seed)
-    chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
-    with progress.phase("patches", total=patches, unit="patches") as phase:
-        rows = sample_patches(
-            chosen,
-            patches,
-            size,
-            random_state=rng,
-            min_std=0.1,
-            prepare=preprocessing,  # flat ones teach nothing
-        )
-        phase.advance(len(rows))
+    rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress)
     learner = PSD(n, sparsity=sparsity, random_state=seed).fit(rows, progress=progress)
     shape = (n, preprocessing.shape[0], size, size)
     pictures = [filter_mosaic(part.reshape(shape)) for part in (learner.encoder_, learner.components_)]

@@ -1,6 +1,5 @@
 """Given a dictionary, find the code: the solvers."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.coding.certificate import Certificate, certify
@@ -9,6 +8,8 @@ from striate.coding.fista import fista, fista_from_gram
 from striate.coding.infer import Inference, infer
 from striate.coding.objective import energy
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.sparsity import find_sparsity
+from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.coding.sparse_coder import SparseCoder
@@ -21,15 +22,14 @@ __all__ = [
     "TrackedEigenvalue",
     "certify",
     "energy",
+    "find_sparsity",
     "fista",
     "fista_from_gram",
     "infer",
     "largest_eigenvalue",
 ]
 
+# Its base classes are scikit-learn's, which takes half a second to load: only who uses it pays.
+_HOME = {"SparseCoder": "striate.coding.sparse_coder"}
 
-def __getattr__(name: str) -> object:
-    if name != "SparseCoder":
-        raise AttributeError(f"module 'striate.coding' has no attribute {name!r}")
-    # Its base classes are scikit-learn's, which takes half a second to load: only who uses it pays.
-    return import_module("striate.coding.sparse_coder").SparseCoder
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

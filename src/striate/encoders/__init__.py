@@ -7,10 +7,10 @@ gradients, which needs torch, while their codes do not.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.encoders.tanh import TanhEncoder, TanhGradients
+from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.encoders.lcod import LCoD
@@ -37,14 +37,4 @@ _HOME = {
     "LCoD": "striate.encoders.lcod",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'striate.encoders' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value  # the next access does not come through here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -23,16 +23,27 @@ def draw_figures(title: str, figures: Sequence[Mapping[str, Any]], path: Path) -
     """
     import textwrap
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(8.0, 1.1 + 0.75 * len(figures)), layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = new_canvas(8.0, 1.1 + 0.75 * len(figures))
     canvas.suptitle(textwrap.fill(title, 95), fontsize=10)
     rows = canvas.subplots(len(figures), 1, squeeze=False)[:, 0]
     for axes, figure in zip(rows, figures, strict=True):
         _row(axes, figure)
-    canvas.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    save_canvas(canvas, path, dpi=120)
+
+
+def new_canvas(width: float, height: float) -> Any:
+    """A matplotlib figure of so many inches, without a window."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas
+
+
+def save_canvas(canvas: Any, path: Path, *, dpi: int = 110) -> None:
+    """Write a PNG whose bytes depend on what is drawn alone."""
+    canvas.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def _row(axes: Any, figure: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ can fail.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -73,7 +73,17 @@ def over(values: Iterable[float]) -> Measurement:
     return Measurement(mean, math.sqrt(variance / n), n)
 
 
+def above(values: Sequence[float], bound: float) -> Measurement:
+    """Return the mean as `over` does; it holds where every value is above the bound."""
+    return replace(over(values), held=bool(min(values) > bound))
+
+
 Measure = Callable[[Results], "float | Iterable[float] | bool | Measurement"]
+
+
+def column(key: str, factor: float = 1.0, **settings: Any) -> Callable[[Results], list[float]]:
+    """Return a `measure`: one value, times a factor, of each unit with these settings."""
+    return lambda results: [factor * value for value in results.select(**settings).column(key)]
 
 
 @dataclass(frozen=True, kw_only=True)

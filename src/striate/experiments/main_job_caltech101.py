@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure
-from striate.experiments.results import Results
+from striate.experiments.figure import Figure, column
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import ImageCollection, as_images, load_digits
 from striate.progress import peak_memory_bytes
@@ -22,10 +20,6 @@ SPLITS = (100, 101, 102)
 PUBLISHED = "Jarrett et al., ICCV 2009, table 1, two stages, Rabs-N-PA"
 
 
-def _column(key: str, factor: float, learner: str) -> Callable[[Results], list[float]]:
-    return lambda results: [factor * value for value in results.select(learner=learner).column(key)]
-
-
 FIGURES = (
     Figure(
         what="mean per-class accuracy, learned filters",
@@ -34,7 +28,7 @@ FIGURES = (
         published=63.7,
         source=f"{PUBLISHED}, UU (at most 30 test pictures a class)",
         goal=58.0,
-        measure=_column("mean class accuracy", 100, "psd"),
+        measure=column("mean class accuracy", 100, learner="psd"),
     ),
     Figure(
         what="mean per-class accuracy, random filters",
@@ -42,21 +36,21 @@ FIGURES = (
         better="higher",
         published=62.9,
         source=f"{PUBLISHED}, RR (at most 30 test pictures a class)",
-        measure=_column("mean class accuracy", 100, "random"),
+        measure=column("mean class accuracy", 100, learner="random"),
     ),
     Figure(
         what="minutes, learned filters",
         unit="min",
         better="lower",
         goal=30.0,
-        measure=_column("seconds", 1 / 60, "psd"),
+        measure=column("seconds", 1 / 60, learner="psd"),
     ),
     Figure(
         what="peak memory, learned filters",
         unit="GB",
         better="lower",
         goal=4.0,
-        measure=_column("peak memory, bytes", 1e-9, "psd"),
+        measure=column("peak memory, bytes", 1e-9, learner="psd"),
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement, over
+from striate.experiments.figure import Figure, Measurement, above, column, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import as_images, load_digits
@@ -24,16 +24,12 @@ SEEDS = (0, 1, 2)
 UNKNOWN_RATE = 0.05
 
 
-def _percent(key: str, **settings: Any) -> Callable[[Results], list[float]]:
-    return lambda results: [100 * value for value in results.select(**settings).column(key)]
-
-
 def _held(values: list[float], held: bool) -> Measurement:
     return replace(over(values), held=bool(held))
 
 
 def _of(learner: str, n_labels: int, *, pixels: bool = False) -> Callable[[Results], list[float]]:
-    return _percent(f"{'pixels' if pixels else 'features'}, {n_labels} labels", task="digits", learner=learner)
+    return column(f"{'pixels' if pixels else 'features'}, {n_labels} labels", 100, task="digits", learner=learner)
 
 
 def _beats_pixels(n_labels: int) -> Callable[[Results], Measurement]:
@@ -82,19 +78,15 @@ FIGURES = (
         better="match",
         goal=5.0,
         tolerance=1.5,
-        measure=_percent("false alarm rate", task="unknown"),
+        measure=column("false alarm rate", 100, task="unknown"),
     ),
     Figure(
         what="area under ROC, digits 8 and 9 unknown",
         better="higher",
         predicate="unknown digits are told from known ones better than by chance (0.5)",
-        measure=lambda results: _above(results.select(task="unknown").column("area under ROC"), 0.5),
+        measure=lambda results: above(results.select(task="unknown").column("area under ROC"), 0.5),
     ),
 )
-
-
-def _above(values: list[float], bound: float) -> Measurement:
-    return _held(values, min(values) > bound)
 
 
 def units(scale: Scale) -> list[Unit]:

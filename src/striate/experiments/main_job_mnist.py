@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement
+from striate.experiments.figure import Figure, Measurement, column
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import ImageCollection, as_images, load_digits
@@ -32,14 +32,14 @@ FIGURES = (
         unit="%",
         better="higher",
         goal=99.1,
-        measure=lambda results: [100 * value for value in results.select(learner="psd").column("accuracy")],
+        measure=column("accuracy", 100, learner="psd"),
     ),
     Figure(
         what="minutes, learned filters",
         unit="min",
         better="lower",
         goal=20.0,
-        measure=lambda results: [value / 60 for value in results.select(learner="psd").column("seconds")],
+        measure=column("seconds", 1 / 60, learner="psd"),
     ),
     Figure(
         what="accuracy, random filters",

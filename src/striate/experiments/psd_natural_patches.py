@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 
 from striate.analysis import fit_gabor
 from striate.coding import certify, infer
+from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure
+from striate.experiments.figure import Figure, column
 from striate.experiments.results import Results
 from striate.experiments.sparse_coding_natural_patches import GABOR, SIDE, natural_patches
 from striate.experiments.unit import Context, Settings, Unit
@@ -25,42 +25,46 @@ DATA = {"quick": (), "full": ("berkeley",)}
 SEEDS = (0, 1, 2)
 
 
-def _of(key: str, size: str, factor: float = 1.0) -> Callable[[Results], list[float]]:
-    return lambda results: [factor * value for value in results.select(size=size).column(key)]
-
-
 FIGURES = (
     Figure(
         what="decoder filters that are Gabors, 256 units",
         unit="%",
         better="higher",
         goal=85.0,
-        measure=_of("decoder gabors", "small", 100.0),
+        measure=column("decoder gabors", 100, size="small"),
     ),
     Figure(
         what="decoder filters that are Gabors, 1,024 units",
         unit="%",
         better="higher",
         goal=85.0,
-        measure=_of("decoder gabors", "large", 100.0),
+        measure=column("decoder gabors", 100, size="large"),
     ),
     Figure(
         what="energy of predicted codes over the certified optimum, tanh encoder, 256 units",
         better="lower",
         goal=1.35,
-        measure=_of("predicted over optimal", "small"),
+        measure=column("predicted over optimal", size="small"),
     ),
     Figure(
         what="optimal energy over that of a dictionary learned by sparse coding alone, 256 units",
         better="lower",
         goal=1.05,
-        measure=_of("optimal over sparse coding", "small"),
+        measure=column("optimal over sparse coding", size="small"),
     ),
     Figure(
-        what="minutes of learning, 256 units", unit="min", better="lower", goal=2.0, measure=_of("minutes", "small")
+        what="minutes of learning, 256 units",
+        unit="min",
+        better="lower",
+        goal=2.0,
+        measure=column("minutes", size="small"),
     ),
     Figure(
-        what="minutes of learning, 1,024 units", unit="min", better="lower", goal=10.0, measure=_of("minutes", "large")
+        what="minutes of learning, 1,024 units",
+        unit="min",
+        better="lower",
+        goal=10.0,
+        measure=column("minutes", size="large"),
     ),
 )
 
@@ -124,23 +128,19 @@ def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
         "dead": float(np.mean(psd.usage_ < 1e-3)),
         "minutes": minutes,
         "batches": psd.n_batches_,
-        "decoder": np.round(psd.components_[order], 4),
-        "encoder": np.round(psd.encoder_[order], 4),
+        "decoder": np.round(psd.components_[order].astype(np.float64), 4),
+        "encoder": np.round(psd.encoder_[order].astype(np.float64), 4),
         "side": side,
     }
 
 
 def draw(results: Results, path: Path) -> None:
     """Encoder and decoder filters of both sizes, the same units in the same places."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
     from striate.figures import filter_mosaic
 
     names = [unit.name for unit in results]
     shown = list(dict.fromkeys([names[0], names[-1]]))
-    canvas = Canvas(figsize=(9, 4.8 * len(shown)), layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = new_canvas(9, 4.8 * len(shown))
     places = canvas.subplots(len(shown), 2, squeeze=False)
     for row, name in zip(places, shown, strict=True):
         found = results[name]
@@ -149,4 +149,4 @@ def draw(results: Results, path: Path) -> None:
             axes.imshow(filter_mosaic(tiles), cmap="gray", interpolation="nearest")
             axes.set_title(f"{name}: {part}, {100 * found[f'{part} gabors']:.0f} % are Gabors", fontsize=10)
             axes.set_axis_off()
-    canvas.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    save_canvas(canvas, path)

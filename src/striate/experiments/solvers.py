@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from striate.coding import PreparedDictionary, certify, infer
 from striate.coding.infer import METHODS, Method
+from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement
+from striate.experiments.figure import Figure, Measurement, above
 from striate.experiments.results import Results
 from striate.experiments.sparse_coding_natural_patches import SIDE, natural_patches
 from striate.experiments.unit import Context, Settings, Unit
@@ -44,8 +44,7 @@ def _iterations(method: str, gap: float) -> Any:
 def _speed(results: Results) -> Measurement:
     seconds = {method: results[method]["seconds"] for method in METHODS}
     ours = seconds.pop("active_set")
-    ratio = min(seconds.values()) / ours
-    return Measurement(ratio, held=ratio > 1)
+    return above([min(seconds.values()) / ours], 1)
 
 
 def _spread(results: Results) -> float:
@@ -64,7 +63,7 @@ FIGURES = (
         what="steps of ISTA over those of FISTA, to a gap of 1 %",
         better="higher",
         predicate="above 2: momentum pays",
-        measure=lambda results: _held(_iterations("ista", 0.01)(results) / _iterations("fista", 0.01)(results), 2),
+        measure=lambda results: above([_iterations("ista", 0.01)(results) / _iterations("fista", 0.01)(results)], 2),
     ),
     Figure(
         what="time of the next fastest solver over that of the active-set method, to the same gap",
@@ -73,10 +72,6 @@ FIGURES = (
         measure=_speed,
     ),
 )
-
-
-def _held(value: float, bound: float) -> Measurement:
-    return replace(Measurement(value), held=value > bound)
 
 
 def units(scale: Scale) -> list[Unit]:
@@ -132,11 +127,7 @@ def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
 
 def draw(results: Results, path: Path) -> None:
     """Distance to the minimum against iterations, and against time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(10.5, 4.6), layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = new_canvas(10.5, 4.6)
     by_steps, by_time = canvas.subplots(1, 2, sharey=True)
     best = min(results[method]["objective"] for method in METHODS)
     best = min(best, *(point[1] for method in METHODS for point in results[method]["times"]))
@@ -151,4 +142,4 @@ def draw(results: Results, path: Path) -> None:
     by_steps.set_ylabel("objective above the minimum, relative")
     by_time.set_xlabel("µs a patch")
     by_time.legend(fontsize=8, frameon=False)
-    canvas.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    save_canvas(canvas, path)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.analysis import coherence, fit_gabor, orientation_histogram, peak_frequency
-from striate.coding import PreparedDictionary, infer
+from striate.coding import PreparedDictionary, find_sparsity, infer
 from striate.errors import UsageError
+from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement, over
+from striate.experiments.figure import Figure, Measurement, above, column, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import as_images, load_digits, sample_patches, to_grey, whiten
@@ -29,12 +30,6 @@ ACTIVE = 10  # units in a code, on average
 SIDE = {"quick": 8, "full": 12}
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
 SEEDS = (0, 1, 2)
-
-
-def _learned(key: str, n_components: int = 256, factor: float = 100.0) -> Callable[[Results], list[float]]:
-    return lambda results: [
-        factor * value for value in results.select(units="learned", n_components=n_components).column(key)
-    ]
 
 
 def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], float]:
@@ -56,14 +51,16 @@ FIGURES = (
         unit="%",
         better="higher",
         goal=85.0,
-        measure=_learned("gabors"),
+        measure=column("gabors", 100, units="learned", n_components=256),
     ),
     Figure(
         what="units that are Gabors, 1,024 learned",
         unit="%",
         better="higher",
         predicate="more than of random filters",
-        measure=lambda results: _above(_learned("gabors", 1024)(results), 100 * results["random"]["gabors"]),
+        measure=lambda results: above(
+            column("gabors", 100, units="learned", n_components=1024)(results), 100 * results["random"]["gabors"]
+        ),
     ),
     Figure(
         what="units that are Gabors, random filters",
@@ -77,21 +74,21 @@ FIGURES = (
         unit="%",
         better="higher",
         goal=4.0,
-        measure=_learned("smallest orientation bin"),
+        measure=column("smallest orientation bin", 100, units="learned", n_components=256),
     ),
     Figure(
         what="octaves of frequency that hold 95 % of the units, 256 learned",
         unit="octaves",
         better="higher",
         goal=2.0,
-        measure=_learned("octaves", factor=1.0),
+        measure=column("octaves", units="learned", n_components=256),
     ),
     Figure(
         what="dead units, 256 learned",
         unit="%",
         better="lower",
         goal=2.0,
-        measure=_learned("dead"),
+        measure=column("dead", 100, units="learned", n_components=256),
     ),
     Figure(
         what="reconstruction error over that of principal components, as many numbers",
@@ -102,10 +99,6 @@ FIGURES = (
 )
 
 
-def _above(values: list[float], bound: float) -> Measurement:
-    return replace(over(values), held=min(values) > bound)
-
-
 def units(scale: Scale) -> list[Unit]:
     """Learned dictionaries of two sizes, and the controls, on the same patches."""
     full = scale == "full"
@@ -114,14 +107,14 @@ def units(scale: Scale) -> list[Unit]:
     learned = [
         Unit(
             f"learned, {n} units, seed {seed}",
-            {"units": "learned", "n_components": n, "seed": seed, **common},
+            {"units": "learned", "n_components": n, "seed": seed, "drawn": seed == 0, **common},
             measure_units,
             expected_seconds=120.0,
         )
         for n, seed in sizes
     ]
     controls = [
-        Unit(name, {"units": name, "n_components": 256, "seed": 0, **common}, measure_units)
+        Unit(name, {"units": name, "n_components": 256, "seed": 0, "drawn": name == "random", **common}, measure_units)
         for name in ("random", "principal components", "raw patches")
     ]
     return learned + controls
@@ -171,8 +164,8 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
         "coherence": largest,
         "median nearest cosine": median,
         "curve": _curve(settings["units"], held_out, dictionary),
-        "units": np.round(dictionary[np.argsort(-_variance(held_out, dictionary))[:256]], 4).astype(np.float32),
         "side": side,
+        **({"drawn": _most_excited(held_out, dictionary)} if settings["drawn"] else {}),
     }
 
 
@@ -191,9 +184,11 @@ def natural_patches(context: Context, side: int, n: int) -> NDArray[np.float32]:
     return rows / rows.std()
 
 
-def _variance(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
-    """How strongly patches excite each unit: the order in which units are drawn."""
-    return np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
+def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
+    """The 256 units that patches excite most, the strongest first, to as many digits as a picture shows."""
+    variance = np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
+    drawn: NDArray[np.float64] = dictionary[np.argsort(-variance)[:256]].astype(np.float64)
+    return drawn.round(4)
 
 
 def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) -> list[tuple[float, float]]:
@@ -207,11 +202,10 @@ def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) ->
             rest = patches - (patches @ axes.T) @ axes
             points.append((len(axes) / n_features, float(np.square(rest, dtype=np.float64).sum()) / energy))
             continue
-        low, high = 1e-3, float(np.abs(patches @ prepared.components.T).max())
-        for _ in range(14):
-            middle = float(np.sqrt(low * high))
-            codes = infer(patches, prepared, middle, sparse_output=True)
-            low, high = (middle, high) if codes.nnz / len(patches) > wanted * n_features else (low, middle)
+        highest = float(np.abs(patches @ prepared.components.T).max())
+        fraction = wanted * n_features / prepared.n_components
+        sparsity = find_sparsity(patches, prepared, fraction, low=1e-3, high=highest, n_steps=14)
+        codes = infer(patches, prepared, sparsity, sparse_output=True)
         rest = patches - codes @ prepared.components
         points.append((codes.nnz / patches.size, float(np.square(rest, dtype=np.float64).sum()) / energy))
     return points
@@ -219,20 +213,16 @@ def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) ->
 
 def draw(results: Results, path: Path) -> None:
     """Mosaics of the learned and of random units, and the curves of sparsity against error."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
     from striate.figures import filter_mosaic
 
     names = [unit.name for unit in results]
     learned = [name for name in names if name.startswith("learned")]
     shown = [learned[0], learned[-1], "random"]
-    canvas = Canvas(figsize=(11, 8.2), layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = new_canvas(11, 8.2)
     places = canvas.subplots(2, 3)
     for axes, name in zip(places[0], shown, strict=True):
         found = results[name]
-        tiles = np.asarray(found["units"], np.float32).reshape(-1, 1, found["side"], found["side"])
+        tiles = np.asarray(found["drawn"], np.float32).reshape(-1, 1, found["side"], found["side"])
         axes.imshow(filter_mosaic(tiles), cmap="gray", interpolation="nearest")
         axes.set_title(f"{name}\n{100 * found['gabors']:.0f} % are Gabors", fontsize=10)
         axes.set_axis_off()
@@ -252,4 +242,4 @@ def draw(results: Results, path: Path) -> None:
     bins.set_ylabel("units, %")
     bins.legend(fontsize=8, frameon=False)
     nothing.set_axis_off()
-    canvas.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    save_canvas(canvas, path)

@@ -5,7 +5,6 @@ Inside, feature maps are float32 ``(n_maps, height, width, n_images)``: see `str
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.hierarchy._layer import Layer
@@ -16,6 +15,7 @@ from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.rectification import Rectification
+from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.hierarchy.greedy import LearnedStage, learn_filters
@@ -37,11 +37,7 @@ __all__ = [
     "small_pixels",
 ]
 
+# Learning loads scikit-learn and numba; prediction needs neither.
+_HOME = {"LearnedStage": "striate.hierarchy.greedy", "learn_filters": "striate.hierarchy.greedy"}
 
-def __getattr__(name: str) -> object:
-    if name in (
-        "LearnedStage",
-        "learn_filters",
-    ):  # learning loads scikit-learn and numba; prediction needs neither
-        return getattr(import_module("striate.hierarchy.greedy"), name)
-    raise AttributeError(f"module 'striate.hierarchy' has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -6,7 +6,6 @@ memory.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from striate.images.arrays import ImageArray, ImageList
@@ -20,6 +19,7 @@ from striate.images.opening import EXTENSIONS, MAX_PIXELS
 
 # Here and not on demand: the function has its module's name, and would be hidden by it.
 from striate.images.stream import Skipped, stream
+from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.images.datasets import data_folder
@@ -71,14 +71,4 @@ _HOME = {
     "Preprocessing": "striate.images.preprocessing",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'striate.images' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value  # the next access does not come through here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

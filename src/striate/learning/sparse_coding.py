@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.checkpoint import Checkpoint
-from striate.coding import PreparedDictionary, certify, infer
+from striate.coding import PreparedDictionary, certify, find_sparsity, infer
 from striate.coding._estimator import CodeEstimator
 from striate.coding.infer import Method
 from striate.errors import UsageError
@@ -384,13 +384,9 @@ class SparseCoding(CodeEstimator):
         high = float(np.abs(signals @ prepared.components.T).max())
         if not high > 0:
             return 1.0
-        low = 1e-4 * high
-        for _ in range(12):
-            middle = float(np.sqrt(low * high))
-            found = infer(signals, prepared, middle, positive=self.positive, sparse_output=True)
-            active = found.nnz / (len(signals) * len(components))
-            low, high = (middle, high) if active > self.active_fraction else (low, middle)
-        return float(np.sqrt(low * high))
+        return find_sparsity(
+            signals, prepared, self.active_fraction, low=1e-4 * high, high=high, n_steps=12, positive=self.positive
+        )
 
     def _learn(self, signals: NDArray[Any], budget: int | None) -> None:
         """One batch: codes, statistics, and a sweep over the units."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from striate.lazy import lazy_names
 from striate.recognition.image_classifier import ImageClassifier, Prediction
 from striate.recognition.learning_curve import CurvePoint, learning_curve
 from striate.recognition.logistic_regression import LogisticRegression
@@ -43,25 +43,21 @@ __all__ = [
 
 # What prediction does not need is loaded when it is first used.
 _HOME = {
-    "Choice": "presets",
-    "Description": "presets",
-    "Evaluation": "evaluation",
-    "Split": "training",
-    "TrainingResult": "training",
-    "accuracy": "metrics",
-    "area_under_roc": "metrics",
-    "choose": "presets",
-    "confusion_matrix": "metrics",
-    "describe": "presets",
-    "evaluate_classifier": "evaluation",
-    "evaluate_features": "evaluation",
-    "mean_class_accuracy": "metrics",
-    "split_images": "training",
-    "train_and_evaluate": "training",
+    "Choice": "striate.recognition.presets",
+    "Description": "striate.recognition.presets",
+    "Evaluation": "striate.recognition.evaluation",
+    "Split": "striate.recognition.training",
+    "TrainingResult": "striate.recognition.training",
+    "accuracy": "striate.recognition.metrics",
+    "area_under_roc": "striate.recognition.metrics",
+    "choose": "striate.recognition.presets",
+    "confusion_matrix": "striate.recognition.metrics",
+    "describe": "striate.recognition.presets",
+    "evaluate_classifier": "striate.recognition.evaluation",
+    "evaluate_features": "striate.recognition.evaluation",
+    "mean_class_accuracy": "striate.recognition.metrics",
+    "split_images": "striate.recognition.training",
+    "train_and_evaluate": "striate.recognition.training",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'striate.recognition' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"striate.recognition.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)
