@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -208,6 +209,10 @@ class Harness:
         measured = {row["workload"] for row in self.rows}
         return [*(row for row in self._kept if row["workload"] not in measured), *self.rows]
 
+    def kept_workloads(self) -> set[str]:
+        """Names of what is kept of an earlier run."""
+        return {row["workload"] for row in self._kept}
+
     def finish(self) -> Path:
         """Write the results file and return its path."""
         path = self._write()
@@ -230,6 +235,29 @@ class Harness:
         }
         write_json(path, document)
         return path
+
+
+class Watched:
+    """The largest memory that a process had, from its status every tenth of a second."""
+
+    def __init__(self, pid: int) -> None:
+        self.resident = self.private = self.mapped = 0
+        self._path = Path(f"/proc/{pid}/status")
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                lines = self._path.read_text("ascii").splitlines()
+            except OSError:
+                return
+            numbers = {line.split(":")[0]: line.split() for line in lines}
+            if "VmRSS" not in numbers:
+                return
+            resident, private, mapped = (1024 * int(numbers[key][1]) for key in ("VmRSS", "RssAnon", "RssFile"))
+            self.resident = max(self.resident, resident)
+            self.private, self.mapped = max(self.private, private), max(self.mapped, mapped)
+            time.sleep(0.1)
 
 
 def _earlier_rows(path: Path) -> list[dict[str, Any]]:

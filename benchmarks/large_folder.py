@@ -11,12 +11,11 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from _harness import Harness, Timings
+from _harness import Harness, Timings, Watched
 
 GOAL_BYTES = 2 * 10**9
 
@@ -75,29 +74,6 @@ def write_pictures(folder: Path, n: int, n_classes: int = 20) -> None:
             tint = rng.uniform(0.7, 1, 3)
             pixels = np.clip(shade[..., None] * tint, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(place / f"{number:05d}.png", compress_level=1)
-
-
-class Watched:
-    """The largest memory that a process had, from its status every tenth of a second."""
-
-    def __init__(self, pid: int) -> None:
-        self.resident = self.private = self.mapped = 0
-        self._path = Path(f"/proc/{pid}/status")
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                lines = self._path.read_text("ascii").splitlines()
-            except OSError:
-                return
-            numbers = {line.split(":")[0]: line.split() for line in lines}
-            if "VmRSS" not in numbers:
-                return
-            resident, private, mapped = (1024 * int(numbers[key][1]) for key in ("VmRSS", "RssAnon", "RssFile"))
-            self.resident = max(self.resident, resident)
-            self.private, self.mapped = max(self.private, private), max(self.mapped, mapped)
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

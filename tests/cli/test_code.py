@@ -121,3 +121,19 @@ def test_blocks_are_written_as_one_matrix(tmp_path: Path, rng: np.random.Generat
     np.testing.assert_array_equal(read.toarray(), whole.toarray())
     assert write_codes(tmp_path / "none.npz", [], 9, np.dtype(np.float32)) == 0
     assert sparse.load_npz(tmp_path / "none.npz").shape == (0, 9)
+
+
+@pytest.mark.parametrize("encoder", ["linear", "shrinkage"])
+def test_predicts_codes(capsys: pytest.CaptureFixture[str], signals: Path, tmp_path: Path, encoder: str) -> None:
+    out = tmp_path / "codes.npz"
+    options = ("--n", 32, "--active", 0.1, "--batches", 20, "--encoder", encoder, "--out", out, "--json", "-q")
+    done = striate(capsys, "code", signals, *options)
+    assert done.code == 0, done.err
+    codes, units, values = sparse.load_npz(out), np.load(done.json["dictionary"]), np.load(signals)
+    optimal = certify(values, infer(values, units, done.json["sparsity"]), units, done.json["sparsity"])
+    assert optimal.objective.mean() < done.json["objective"] < 2 * optimal.objective.mean()
+    assert codes.shape == (600, 32)
+    done = striate(capsys, "code", signals, "--encoder", "tanh", "--out", out, "-q")
+    assert (done.code, "linear" in done.err) == (2, True)
+    done = striate(capsys, "code", signals, "--encoder", encoder, "--positive", "--out", out, "-q")
+    assert (done.code, "both signs" in done.err) == (2, True)

@@ -50,6 +50,20 @@ def test_codes_that_collapse_in_real_learning_are_seen(rng: np.random.Generator)
     assert any("empty" in found for found in empty.diagnose())
 
 
+def test_units_that_die_in_real_learning_are_seen(rng: np.random.Generator) -> None:
+    # Six kinds of patches for sixty units, and codes that no prediction keeps alive: what is replaced dies again.
+    kinds = rng.standard_normal((6, 36))[rng.integers(0, 6, 2000)]
+    patches = (kinds * rng.uniform(0.5, 2, (2000, 1))).astype(np.float32)
+    dead = PSD(60, predict_in_inference=False, max_batches=600, max_epochs=1000, random_state=0).fit(patches)
+    assert any("units die" in sentence for sentence in dead.diagnose())
+
+
+def test_healthy_learning_has_no_findings(rng: np.random.Generator) -> None:
+    codes = rng.laplace(size=(4000, 24)) * (rng.random((4000, 24)) < 0.15)
+    patches = (codes @ rng.standard_normal((24, 16))).astype(np.float32)
+    assert PSD(24, max_batches=2000, random_state=0).fit(patches).diagnose() == ()
+
+
 def test_nothing_learned_has_no_diagnosis() -> None:
     with pytest.raises(UsageError, match="fit first"):
         findings(n_batches=0)

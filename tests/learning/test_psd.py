@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate import model_file
 from striate.checkpoint import Checkpoint
-from striate.coding import energy
+from striate.coding import energy, infer
 from striate.errors import UsageError
 from striate.learning import PSD
 from striate.progress import Progress
@@ -246,3 +247,56 @@ def test_impossible_options_are_refused_by_name(option: dict[str, Any]) -> None:
     (name,) = option
     with pytest.raises(UsageError, match=name):
         PSD(**option).fit(np.ones((10, 4)))
+
+
+@pytest.mark.parametrize("encoder", ["linear", "shrinkage", "smooth shrinkage", "lista", "lcod"])
+def test_other_encoders_learn_beside_the_dictionary(rng: np.random.Generator, encoder: str) -> None:
+    patches, truth = sparse_sources(rng)
+    psd = PSD(n_components=24, sparsity=0.5, prediction=0.2, encoder=encoder, max_batches=400, random_state=0)
+    psd.fit(patches)
+    assert psd.history_[-1].predicted_error < psd.history_[0].predicted_error
+    assert np.median(np.abs(truth @ psd.components_.T).max(axis=1)) > 0.9
+    np.testing.assert_allclose(psd.transform(patches), psd.predictor_.encode(psd._scaled(patches)), atol=1e-6)
+    assert psd.encoder_.shape == psd.components_.shape
+    if encoder in ("shrinkage", "lista"):
+        assert 0.2 < np.mean(psd.transform(patches) == 0) < 0.99
+    with pytest.raises(UsageError, match="tanh"):
+        psd.convolution_filters()
+    again = PSD.from_state(*psd.to_state())
+    np.testing.assert_array_equal(again.transform(patches), psd.transform(patches))
+    assert again.transform(patches.astype(float)).dtype == float
+    copied = pickle.loads(pickle.dumps(psd))
+    np.testing.assert_array_equal(copied.partial_fit(patches[:400]).transform(patches).shape, (len(patches), 24))
+
+
+def test_a_killed_fit_of_another_encoder_ends_with_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+    patches, _ = sparse_sources(rng, n_samples=1000)
+    # Some units die and begin again.
+    options: dict[str, Any] = {
+        "n_components": 40, "sparsity": 1.5, "batch_size": 50, "max_batches": 260, "encoder": "lista"
+    }  # fmt: skip
+    whole = PSD(**options, random_state=3).fit(patches)
+    resumes = 0
+    while True:
+        checkpoint = Killing(tmp_path / "run", {"seed": 3})
+        checkpoint.saves_left = int(rng.integers(0, 90))
+        pieces = PSD(**options, random_state=3)
+        try:
+            pieces.fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
+            break
+        except Kill:
+            resumes += 1
+    assert resumes > 1
+    assert same(whole, pieces)
+
+
+def test_inference_without_the_prediction_is_sparse_coding(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng, n_samples=500)
+    psd = PSD(n_components=24, predict_in_inference=False, max_batches=100, random_state=0).fit(patches)
+    np.testing.assert_allclose(psd.infer(patches), infer(psd._scaled(patches), psd.components_, 1.0), atol=1e-5)
+    assert psd.history_[-1].predicted_error < psd.history_[-1].energy
+
+
+def test_an_unknown_encoder_is_refused() -> None:
+    with pytest.raises(UsageError, match="no encoder 'sigmoid'"):
+        PSD(encoder="sigmoid").fit(np.ones((10, 4)))

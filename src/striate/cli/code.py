@@ -11,6 +11,7 @@ import typer
 from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
 
 _BLOCK = 8192  # signals that are coded and written at a time
+_TRAINING = 100_000  # signals whose optimal codes an encoder learns from
 
 
 def code(
@@ -40,6 +41,14 @@ def code(
     batches: Annotated[int, typer.Option(min=1, help="Batches of 512 signals to learn from, at the most.")] = 1000,
     size: Annotated[int, typer.Option(min=2, help="Height and width of patches of pictures, in pixels.")] = 12,
     patches: Annotated[int, typer.Option(min=1, help="How many patches of pictures.")] = 100_000,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Predict codes instead: learn linear, shrinkage, lista or lcod from optimal ones.",
+            show_default="optimal codes",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of lista or lcod.")] = 3,
     key: Annotated[
         str | None, typer.Option(help="Name of the array in an .npz file.", show_default="the only, or X")
     ] = None,
@@ -51,17 +60,19 @@ def code(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn a dictionary for signals, or take one, and write their optimal codes.
+    """Learn a dictionary for signals, or take one, and write their optimal codes, or predicted ones.
 
     Signals stream from their file. The dictionary goes beside the codes, NAME.dictionary.npy.
     """
     import time
 
     import numpy as np
+    from scipy import sparse
 
     from striate.cli._pictures import patches_of_folder
     from striate.cli._training import check_writable
     from striate.coding import PreparedDictionary, certify, infer
+    from striate.encoders import ENCODERS
     from striate.errors import UsageError
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
@@ -69,6 +80,12 @@ def code(
     if out.suffix not in (".npz", ".npy"):
         raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
     units_file = out.with_suffix(".dictionary.npy")
+    if encoder is not None and (positive or encoder not in ENCODERS[1:]):
+        raise UsageError(
+            f"--encoder {encoder}: predicted codes have both signs; leave out --positive."
+            if positive
+            else f"--encoder {encoder}: there are {', '.join(ENCODERS[1:])}."
+        )
     for file in (out, units_file):
         check_writable(file)
     started = time.perf_counter()
@@ -99,13 +116,22 @@ def code(
         weight = sparsity if sparsity is not None else learner.sparsity_for(some, units)
     prepared = PreparedDictionary(units)
     dtype = np.dtype(np.float32 if rows.dtype in (np.float32, np.float16) else np.float64)
+    predictor = None
+    if encoder is not None:
+        from striate.encoders import train_predictor
+
+        some = np.asarray(rows[:: max(1, len(rows) // _TRAINING)], dtype)
+        predictor = train_predictor(encoder, some, prepared, weight, steps, random_state=seed, progress=progress)
     totals = {"active": 0, "objective": 0.0, "gap": 0.0}
 
     def blocks() -> Iterator[Any]:
         with progress.phase("codes", total=len(rows), unit="signals") as phase:
             for start in range(0, len(rows), _BLOCK):
                 block = np.asarray(rows[start : start + _BLOCK])
-                codes = infer(block, prepared, weight, positive=positive, tolerance=tolerance, sparse_output=True)
+                if predictor is None:
+                    codes = infer(block, prepared, weight, positive=positive, tolerance=tolerance, sparse_output=True)
+                else:
+                    codes = sparse.csr_array(predictor.encode(block).astype(dtype, copy=False))
                 proof = certify(block, codes, units, weight, positive=positive)
                 totals["active"] += codes.nnz
                 totals["objective"] += float(proof.objective.sum())
@@ -128,12 +154,13 @@ def code(
         "active_fraction": fraction,
         "objective": totals["objective"] / max(len(rows), 1),
         "largest_relative_gap": totals["gap"],
+        "encoder": encoder,
         "batches": learner.n_batches_ if dictionary is None else 0,
         "seconds": time.perf_counter() - started,
     }
     text = (
         f"{len(rows):,} codes of {len(units)} units, {fraction:.1%} active at sparsity {weight:.3g}, "
-        f"exact to {totals['gap']:.0e}: {out}, {units_file}"
+        f"{'exact' if encoder is None else 'predicted'} to {totals['gap']:.0e}: {out}, {units_file}"
     )
     emit(result, as_json, text)
 

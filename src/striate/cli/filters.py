@@ -14,6 +14,10 @@ def filters(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, with or without classes.", show_default=False)],
     n: Annotated[int, typer.Option("--n", min=1, help="How many filters.")] = 256,
     size: Annotated[int, typer.Option(min=2, help="Height and width of a filter, in pixels.")] = 12,
+    learner: Annotated[str, typer.Option(help="psd, sparse-coding or random.")] = "psd",
+    encoder: Annotated[
+        str, typer.Option(help="What PSD predicts codes with: tanh, linear, shrinkage, lista or lcod.")
+    ] = "tanh",
     sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
     patches: Annotated[int, typer.Option(min=1, help="Patches to learn from.")] = 100_000,
     out: Annotated[Path, typer.Option(help="The picture to write; the arrays go beside it, .npz.")] = Path(
@@ -24,7 +28,7 @@ def filters(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn filters alone, and draw them: encoder left, decoder right."""
+    """Learn filters alone, and draw them: encoder left, decoder right, or the dictionary where there is no encoder."""
     import numpy as np
     from PIL import Image
 
@@ -32,41 +36,55 @@ def filters(
     from striate.cli._training import check_writable
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
-    from striate.learning import PSD
+    from striate.learning import PSD, RandomFilters, SparseCoding
     from striate.progress import RichProgress
     from striate.whole_file import whole_file
 
+    if learner not in ("psd", "sparse-coding", "random"):
+        raise UsageError(f"--learner {learner}: there are psd, sparse-coding and random.")
+    if encoder != "tanh" and learner != "psd":
+        raise UsageError(f"--encoder {encoder} is trained by PSD: leave out --learner {learner}.")
     check_writable(out)
     arrays_file = out.with_suffix(".npz")
     if arrays_file == out:
         raise UsageError(f"{out} is for the picture: give a name that ends in .png.")
     progress = RichProgress(quiet=quiet)
     rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress)
-    learner = PSD(n, sparsity=sparsity, random_state=seed).fit(rows, progress=progress)
     shape = (n, preprocessing.shape[0], size, size)
-    pictures = [filter_mosaic(part.reshape(shape)) for part in (learner.encoder_, learner.components_)]
+    found: PSD | SparseCoding | RandomFilters
+    if learner == "psd":
+        found = PSD(n, sparsity=sparsity, encoder=encoder, random_state=seed).fit(rows, progress=progress)
+    elif learner == "random":
+        found = RandomFilters(n, random_state=seed).fit(rows, progress=progress)
+    else:
+        rows -= rows.mean(axis=1, keepdims=True)
+        scale = max(float(rows.std()), 1e-12)  # so that a sparsity means the same as to PSD
+        found = SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
+    arrays = {"decoder": found.components_.reshape(shape)}
+    if not isinstance(found, SparseCoding):
+        arrays["encoder"] = found.encoder_.reshape(shape)
+        if encoder == "tanh":
+            arrays |= {"bias": found.encoder_bias_, "gain": found.gain_}
+    pictures = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
     gap = np.full((len(pictures[0]), 8, *pictures[0].shape[2:]), 255, np.uint8)
     with whole_file(out) as file:
-        Image.fromarray(np.concatenate([pictures[0], gap, pictures[1]], axis=1)).save(file, format="PNG")
+        side_by_side = [pictures[0]] if len(pictures) == 1 else [pictures[0], gap, pictures[1]]
+        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(file, format="PNG")
     with whole_file(arrays_file) as file:
-        np.savez_compressed(
-            file,
-            encoder=learner.encoder_.reshape(shape),
-            decoder=learner.components_.reshape(shape),
-            bias=learner.encoder_bias_,
-            gain=learner.gain_,
-        )
+        np.savez_compressed(file, **arrays)
     seconds = sum(record.seconds for record in progress.records)
+    active = None if isinstance(found, RandomFilters) else float(found.usage_.mean())
     result = {
         "picture": str(out),
         "arrays": str(arrays_file),
+        "learner": learner,
+        "encoder": encoder if learner == "psd" else None,
         "n_filters": n,
         "size": size,
-        "batches": learner.n_batches_,
-        "active_fraction": learner.active_fraction_,
+        "batches": 0 if isinstance(found, RandomFilters) else found.n_batches_,
+        "active_fraction": active,
         "seconds": seconds,
     }
-    text = (
-        f"{n} filters of {size}×{size} in {seconds:.0f} s, {learner.active_fraction_:.0%} active: {out}, {arrays_file}"
-    )
+    how = "" if active is None else f", {active:.0%} active"
+    text = f"{n} filters of {size}×{size} in {seconds:.0f} s{how}: {out}, {arrays_file}"
     emit(result, as_json, text)

@@ -7,6 +7,7 @@ from striate.coding.eigenvalue import TrackedEigenvalue, largest_eigenvalue
 from striate.coding.fista import fista, fista_from_gram
 from striate.coding.infer import Inference, infer
 from striate.coding.objective import energy
+from striate.coding.path import Path, infer_until, regularization_path
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.coding.sparsity import find_sparsity
 from striate.lazy import lazy_names
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Certificate",
     "Inference",
+    "Path",
     "PreparedDictionary",
     "SparseCoder",
     "TrackedEigenvalue",
@@ -26,7 +28,9 @@ __all__ = [
     "fista",
     "fista_from_gram",
     "infer",
+    "infer_until",
     "largest_eigenvalue",
+    "regularization_path",
 ]
 
 # Its base classes are scikit-learn's, which takes half a second to load: only who uses it pays.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from striate.encoders.kinds import ENCODERS, encoder_from_dictionary, train_predictor
 from striate.encoders.tanh import TanhEncoder, TanhGradients
 from striate.lazy import lazy_names
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 
 __all__ = [
+    "ENCODERS",
+    "encoder_from_dictionary",
+    "train_predictor",
     "TanhEncoder",
     "TanhGradients",
     "LinearEncoder",

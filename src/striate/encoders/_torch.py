@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch.nn.functional import embedding, relu
 
 from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import TrainableEncoder, as_prepared, as_weights
+from striate.encoders._encoder import Encoder, TrainableEncoder, as_prepared, as_weights
 from striate.encoders.lcod import LCoD
+from striate.encoders.linear import LinearEncoder
 from striate.encoders.lista import LISTA
 from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
@@ -21,7 +22,7 @@ from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.threads import n_threads
 
-__all__ = ["Twin", "train_encoder"]
+__all__ = ["Twin", "relative_scale", "train_encoder"]
 
 _LOOKS = 20  # at the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would sharpen the choice little
@@ -33,6 +34,10 @@ Trained = TypeVar("Trained", bound=TrainableEncoder)
 
 def _shrink(values: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
     return relu(values - thresholds) - relu(-values - thresholds)
+
+
+def _linear(encoder: LinearEncoder, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+    return signals @ parameters["filters"].T + parameters["bias"]
 
 
 def _shrinkage(encoder: ShrinkageEncoder, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
@@ -74,7 +79,8 @@ def _lcod(encoder: LCoD, parameters: Parameters, signals: torch.Tensor) -> torch
     return _shrink(drive, thresholds) if encoder.final_shrinkage else codes
 
 
-_FORWARD: dict[type[TrainableEncoder], Callable[..., torch.Tensor]] = {
+_FORWARD: dict[type[Encoder], Callable[..., torch.Tensor]] = {
+    LinearEncoder: _linear,
     ShrinkageEncoder: _shrinkage,
     SmoothShrinkageEncoder: _smooth_shrinkage,
     LISTA: _lista,
@@ -90,7 +96,7 @@ class Twin(torch.nn.Module):
 
     Parameters
     ----------
-    encoder : ShrinkageEncoder, SmoothShrinkageEncoder, LISTA or LCoD
+    encoder : LinearEncoder, ShrinkageEncoder, SmoothShrinkageEncoder, LISTA or LCoD
     device : str, default "cpu"
 
     Raises
@@ -99,13 +105,13 @@ class Twin(torch.nn.Module):
         For an encoder of another class.
     """
 
-    def __init__(self, encoder: TrainableEncoder, device: str = "cpu") -> None:
+    def __init__(self, encoder: Encoder, device: str = "cpu") -> None:
         super().__init__()
         forward = next((found for kind, found in _FORWARD.items() if isinstance(encoder, kind)), None)
         if forward is None:
             raise UsageError(
                 f"gradients train {', '.join(kind.__name__ for kind in _FORWARD)}; "
-                f"{type(encoder).__name__} has a fit of its own"
+                f"{type(encoder).__name__} learns in PSD"
             )
         self.encoder = encoder
         self._codes = forward
@@ -163,7 +169,7 @@ def train_encoder(
     if keep_zeros:
         _freeze_zeros(twin)
     optimizer = torch.optim.Adam(
-        [{"params": [raw], "lr": learning_rate * _scale(name, twin)} for name, raw in twin.raw.items()]
+        [{"params": [raw], "lr": learning_rate * relative_scale(name, twin)} for name, raw in twin.raw.items()]
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(n_batches, 1))
 
@@ -277,7 +283,7 @@ def _batches(
             n += 1
 
 
-def _scale(name: str, twin: Twin) -> float:
+def relative_scale(name: str, twin: Twin) -> float:
     """What a learning rate of 1 would move a parameter by: its root mean square, or e where it is a logarithm."""
     if name in twin.encoder.positive:
         return 1.0

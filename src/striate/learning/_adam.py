@@ -18,15 +18,15 @@ class Adam:
     ----------
     parameters : dict of str to ndarray, float
         What is learned. The dictionary is kept, and its arrays change.
-    rate : float
-        Length of a step; the paper's 1e-3 suits filters whose norms are about 1.
+    rate : float, or dict of str to float
+        Length of a step, of each parameter; the paper's 1e-3 suits filters whose norms are about 1.
 
     References
     ----------
     Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     """
 
-    def __init__(self, parameters: dict[str, np.ndarray], rate: float) -> None:
+    def __init__(self, parameters: dict[str, np.ndarray], rate: float | Mapping[str, float]) -> None:
         self.parameters = parameters
         self.rate = rate
         self.n_steps = 0
@@ -39,7 +39,7 @@ class Adam:
         self.n_steps += 1
         # The bias corrections of both moments, as one factor, so that no array is written for them.
         second_correction = np.sqrt(1 - _SECOND_DECAY**self.n_steps)
-        rate = self.rate * second_correction / (1 - _FIRST_DECAY**self.n_steps)
+        correction = second_correction / (1 - _FIRST_DECAY**self.n_steps)
         for name, gradient in gradients.items():
             first, second, scratch = self.first[name], self.second[name], self._scratch[name]
             np.subtract(gradient, first, out=scratch)
@@ -52,7 +52,7 @@ class Adam:
             np.sqrt(second, out=scratch)
             scratch += _EPSILON * second_correction
             np.divide(first, scratch, out=scratch)
-            scratch *= rate
+            scratch *= correction * (self.rate if isinstance(self.rate, float) else self.rate[name])
             self.parameters[name] -= scratch
 
     def forget(self, units: np.ndarray) -> None:

@@ -49,7 +49,7 @@ class PatchLearner(CodeEstimator):
         ndarray (n_samples, n_components), dtype of `X`
         """
         X = self._checked(X)
-        codes = np.empty((len(X), len(self.encoder_)), dtype=X.dtype)
+        codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         encoder = self._encoder(X.dtype)
         for rows in _chunks(len(X)):
             codes[rows] = encoder.encode(self._scaled(X[rows]))
@@ -115,12 +115,7 @@ class PatchLearner(CodeEstimator):
     def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header: all that `transform`, `infer` and a further `partial_fit` need."""
         check_is_fitted(self)
-        arrays = {
-            "components": self.components_,
-            "encoder": self.encoder_,
-            "encoder_bias": self.encoder_bias_,
-            "gain": self.gain_,
-        }
+        arrays = {"components": self.components_, **self._encoder_arrays()}
         parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
         return arrays, {"parameters": parameters, "scale": self.scale_}
 
@@ -134,17 +129,23 @@ class PatchLearner(CodeEstimator):
     def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
         # Copies: what was read from a file may not be writable, and learning goes on in place.
         self.components_ = np.array(arrays["components"])
+        self._restore_encoder(arrays)
+        self.scale_ = float(header["scale"])
+        self.n_features_in_ = self.components_.shape[1]
+
+    def _encoder_arrays(self) -> dict[str, np.ndarray]:
+        return {"encoder": self.encoder_, "encoder_bias": self.encoder_bias_, "gain": self.gain_}
+
+    def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.encoder_ = np.array(arrays["encoder"])
         self.encoder_bias_ = np.array(arrays["encoder_bias"])
         self.gain_ = np.array(arrays["gain"])
-        self.scale_ = float(header["scale"])
-        self.n_features_in_ = self.components_.shape[1]
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         codes: np.ndarray = infer(patches, self.components_, self.sparsity or NO_SPARSITY, tolerance=tolerance)
         return codes
 
-    def _encoder(self, dtype: np.dtype | None = None) -> TanhEncoder:
+    def _encoder(self, dtype: np.dtype | None = None) -> Any:
         arrays = (self.encoder_, self.encoder_bias_, self.gain_)
         return TanhEncoder(*(array if dtype is None else array.astype(dtype, copy=False) for array in arrays))
 

@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.checkpoint import Checkpoint
 from striate.coding import TrackedEigenvalue, fista_from_gram, infer
+from striate.encoders import ENCODERS, encoder_from_dictionary
 from striate.errors import UsageError
-from striate.learning._adam import Adam
 from striate.learning._diagnosis import diagnose_psd
-from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
+from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters, PatchLearner
+from striate.learning._prediction import Prediction, TanhPrediction, prediction_of
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
@@ -28,7 +29,7 @@ _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 _WORTH_TWO_THREADS = 2e7  # multiplications in a product
-_SMALL = 0.1  # norm of the encoder's first filters: the tangent starts in its linear range
+_SMALL = 0.1  # norm of the tanh encoder's first filters: the tangent starts in its linear range
 
 
 class HeldOut(NamedTuple):
@@ -49,7 +50,8 @@ class PSD(PatchLearner):
         E = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − encoder(y)‖²
         encoder(y) = gain · tanh(y·encoder_ᵀ + bias)
 
-    so that after learning one product and a squashing function stand in for the minimization. (The talk
+    so that after learning one product and a squashing function stand in for the minimization; or another encoder
+    does, whose codes are nearer and have true zeros. (The talk
     writes the squares without ½: its sparsity is twice ours.) Patches lose their mean and are divided by one
     number, the standard deviation of all of them; those of more than 144 values by more, so that their mean
     squared norm is that of 12×12 patches, and the weights and rates below mean the same to them.
@@ -62,6 +64,15 @@ class PSD(PatchLearner):
         Weight of the L1 term. 1 leaves about a fifth of 256 units active on natural patches of 12×12.
     prediction : float, default 1.0
         Weight of the prediction term.
+    encoder : {"tanh", "linear", "shrinkage", "smooth shrinkage", "lista", "lcod"}, default "tanh"
+        What predicts the codes (`striate.encoders`). "tanh" has one gain a unit, is the talk's, and what a hierarchy
+        convolves with. The others learn by torch's gradients (the extra `torch`) and predict without it.
+    encoder_steps : int, default 3
+        Shrinkages of "lista", updates of one unit of "lcod".
+    predict_in_inference : bool, default True
+        Whether codes are drawn to their prediction while they are inferred, as the paper and the talk have it. False
+        is what the authors' later code does: the prediction is where inference starts, and only the encoder learns
+        from the difference.
     remove_mean : bool, default True
         Whether every patch (all its channels together) loses its mean.
     batch_size : int, default 200
@@ -74,7 +85,8 @@ class PSD(PatchLearner):
         Step of the dictionary, relative to the curvature that the codes give each unit; after 300 batches it
         falls as 1/t, which takes the noise of single batches out of the filters.
     encoder_rate : float, default 1e-3
-        Step of Adam for the encoder.
+        Step of Adam for the encoder. Other encoders than tanh take ten times as much, relative to the root mean
+        square of what they learn, and after 300 batches less and less, as the dictionary does.
     validation_fraction : float, default 0.1
         Held out, at most 1,000 patches, to see when to stop; with fewer than 50 patches, none.
     tolerance : float, default 1e-3
@@ -87,7 +99,11 @@ class PSD(PatchLearner):
     components_ : ndarray (n_components, n_features)
         The dictionary (decoder), rows of unit norm.
     encoder_ : ndarray (n_components, n_features)
+        The encoder's filters.
     encoder_bias_, gain_ : ndarray (n_components,)
+        Of a tanh encoder.
+    predictor_ : TanhEncoder, LISTA, …
+        The encoder itself, for scaled patches.
     scale_ : float
         What patches are divided by.
     n_batches_ : int
@@ -115,6 +131,7 @@ class PSD(PatchLearner):
     """
 
     history_: list[HeldOut]
+    _learning_lazily: Prediction | None
 
     def __init__(
         self,
@@ -122,6 +139,9 @@ class PSD(PatchLearner):
         *,
         sparsity: float = 1.0,
         prediction: float = 1.0,
+        encoder: str = "tanh",
+        encoder_steps: int = 3,
+        predict_in_inference: bool = True,
         remove_mean: bool = True,
         batch_size: int = 200,
         max_batches: int = 3000,
@@ -136,6 +156,9 @@ class PSD(PatchLearner):
         self.n_components = n_components
         self.sparsity = sparsity
         self.prediction = prediction
+        self.encoder = encoder
+        self.encoder_steps = encoder_steps
+        self.predict_in_inference = predict_in_inference
         self.remove_mean = remove_mean
         self.batch_size = batch_size
         self.max_batches = max_batches
@@ -205,7 +228,9 @@ class PSD(PatchLearner):
                         self._replace_dead_units(patches)
                 phase.advance()
                 if checkpoint is not None and checkpoint.due():
+                    self._publish()
                     checkpoint.save(checkpoint_name, *self.to_state(training=True))
+        self._publish()
         if checkpoint is not None:
             checkpoint.save(checkpoint_name, *self.to_state(training=True))  # so that no resumed run learns it again
         return self
@@ -235,7 +260,21 @@ class PSD(PatchLearner):
             self._learn(patches)
             if self.n_batches_ % _CHECK_EVERY == 0:
                 self._replace_dead_units(patches)
+        self._publish()
         return self
+
+    def convolution_filters(self) -> ConvolutionFilters:
+        """The tanh encoder for raw patches, as a convolution needs it; see `PatchLearner.convolution_filters`.
+
+        Raises
+        ------
+        UsageError
+            For another encoder: a hierarchy's stage convolves with filters, and squashes.
+        """
+        check_is_fitted(self)
+        if self.encoder != "tanh":
+            raise UsageError(f'a stage convolves with a tanh encoder, not with {self.encoder}: PSD(encoder="tanh")')
+        return super().convolution_filters()
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes the same estimator.
@@ -250,12 +289,12 @@ class PSD(PatchLearner):
         header |= {
             "seed": self._seed,
             "n_batches": self.n_batches_,
-            "n_encoder_steps": self._adam.n_steps,
+            "n_encoder_steps": 0 if self._learning_lazily is None else self._learning_lazily.adam.n_steps,
             "history": [list(look) for look in self.history_],
         }
         arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
         if training:
-            arrays |= self._adam.to_arrays()
+            arrays |= self._learning.to_arrays()
             if self._eigenvalue.vector is not None:
                 arrays["eigenvector"] = self._eigenvalue.vector
         return arrays, header
@@ -267,9 +306,10 @@ class PSD(PatchLearner):
         self.history_ = [HeldOut(*look) for look in header["history"]]
         self.usage_ = np.array(arrays["usage"])
         self._code_energy = np.array(arrays["code_energy"])
-        self._prepare_learning()
+        self._learning_lazily = None
+        self._eigenvalue = TrackedEigenvalue()
         if "first.filters" in arrays:
-            self._adam.restore(arrays, int(header["n_encoder_steps"]))
+            self._learning.restore(arrays, int(header["n_encoder_steps"]))
         if "eigenvector" in arrays:
             self._eigenvalue.vector = np.array(arrays["eigenvector"])
 
@@ -306,15 +346,15 @@ class PSD(PatchLearner):
 
     def _learn(self, patches: np.ndarray) -> None:
         """The four steps of the talk, for one batch of scaled patches."""
-        activations = self._predict_codes(patches)
-        codes = self._minimize_energy(patches, activations * self.gain_)
+        predicted = self._learning.predict(patches)
+        codes = self._minimize_energy(patches, predicted)
         self._update_decoder(patches, codes)
-        self._update_encoder(patches, activations, codes)
+        self._learning.step(patches, codes, self._slowing())
         self.n_batches_ += 1
 
-    def _predict_codes(self, patches: np.ndarray) -> np.ndarray:
-        """Step 1: start from the encoder; here, what its gain multiplies."""
-        return self._encoder().activations(patches)
+    def _slowing(self) -> float:
+        """The share of the first step: once the filters are there, steps fall as 1/t."""
+        return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
 
     def _minimize_energy(self, patches: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Step 2: the codes that minimize the energy, prediction term included."""
@@ -324,7 +364,8 @@ class PSD(PatchLearner):
             gram,
             self.sparsity,
             steps=self.n_inference_steps,
-            prediction=self.prediction,
+            start=predicted,
+            prediction=self.prediction if self.predict_in_inference else 0.0,
             target=predicted,
             eigenvalue=self._eigenvalue.update(gram),
             correct=self._eigenvalue.correct,
@@ -340,21 +381,17 @@ class PSD(PatchLearner):
         curvature = self._code_energy + self._code_energy.mean()
         residual = patches - codes @ self.components_
         step = codes.T @ residual
-        rate = self.decoder_rate * min(1.0, _FULL_RATE / (self.n_batches_ + 1))
+        rate = self.decoder_rate * self._slowing()
         step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
         self.components_ += step
         _normalize_rows(self.components_)
-
-    def _update_encoder(self, patches: np.ndarray, activations: np.ndarray, codes: np.ndarray) -> None:
-        """Step 4: move the encoder against the prediction error."""
-        self._adam.step(self._encoder().gradients(patches, activations, codes)._asdict())
 
     def _replace_dead_units(self, patches: np.ndarray) -> None:
         """Give units that nothing uses the look of patches that the others reconstruct badly."""
         dead = np.flatnonzero(self.usage_ < _DEAD)
         if not dead.size:
             return
-        codes = self._minimize_energy(patches, self._encoder().encode(patches))
+        codes = self._minimize_energy(patches, self._learning.encode(patches))
         errors = np.square(patches - codes @ self.components_).sum(axis=1)
         worst = np.argsort(-errors, kind="stable")[: dead.size]
         worst = worst[errors[worst] > 0]
@@ -362,15 +399,12 @@ class PSD(PatchLearner):
         replacements = patches[worst]
         _normalize_rows(replacements)
         self.components_[dead] = replacements
-        self.encoder_[dead] = _SMALL * replacements
-        self.encoder_bias_[dead] = 0
-        self.gain_[dead] = 1
+        self._learning.restart(dead, self.components_)
         self._code_energy[dead] = self._code_energy.mean()
         self.usage_[dead] = self.usage_.mean()  # a hundred batches' grace
-        self._adam.forget(dead)
 
     def _look(self, patches: np.ndarray) -> HeldOut:
-        predicted = self._encoder().encode(patches)
+        predicted = self._learning.encode(patches)
         codes = self._minimize_energy(patches, predicted)
 
         def error(z: np.ndarray) -> float:
@@ -401,22 +435,82 @@ class PSD(PatchLearner):
         if self.remove_mean:
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
         _normalize_rows(self.components_)
-        self.encoder_ = X.dtype.type(_SMALL) * self.components_
-        self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
-        self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+        if self.encoder == "tanh":
+            self.encoder_ = X.dtype.type(_SMALL) * self.components_
+            self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
+            self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+        else:
+            self._set_predictor(
+                encoder_from_dictionary(self.encoder, self.components_, self.sparsity, self.encoder_steps)
+            )
         self.n_batches_ = 0
         self.history_ = []
         self.usage_ = np.zeros(self.n_components)
         self._code_energy = np.zeros(self.n_components, dtype=X.dtype)
-        self._prepare_learning()
-
-    def _prepare_learning(self) -> None:
+        self._learning_lazily = None
         self._eigenvalue = TrackedEigenvalue()
-        parameters = {"filters": self.encoder_, "bias": self.encoder_bias_, "gain": self.gain_}
-        self._adam = Adam(parameters, self.encoder_rate)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without torch's part of the learning: a copy predicts, and begins anew where it learns on."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if self.encoder != "tanh" and "_learning_lazily" in state:
+            state["_learning_lazily"] = None
+        return state
+
+    @property
+    def _learning(self) -> Prediction:
+        """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
+        if self._learning_lazily is None:
+            if self.encoder == "tanh":
+                self._learning_lazily = TanhPrediction(
+                    self.encoder_, self.encoder_bias_, self.gain_, float(self.encoder_rate)
+                )
+            else:
+                self._learning_lazily = prediction_of(
+                    self._predictor, self.encoder, 10 * self.encoder_rate, self.sparsity, self.encoder_steps
+                )
+        return self._learning_lazily
+
+    @property
+    def predictor_(self) -> Any:
+        """The encoder itself, for scaled patches."""
+        check_is_fitted(self)
+        return self._encoder()
+
+    def _publish(self) -> None:
+        """Take the encoder over from what has trained it."""
+        if self.encoder != "tanh":
+            self._set_predictor(self._learning.encoder())
+
+    def _set_predictor(self, encoder: Any) -> None:
+        self._predictor = encoder
+        self.encoder_ = encoder.filters
+
+    def _encoder(self, dtype: np.dtype | None = None) -> Any:
+        if self.encoder == "tanh":
+            return super()._encoder(dtype)
+        if dtype is None or dtype == self._predictor.dtype:
+            return self._predictor
+        return self._predictor.with_parameters(
+            {name: array.astype(dtype) for name, array in self._predictor.parameters().items()}
+        )
+
+    def _encoder_arrays(self) -> dict[str, np.ndarray]:
+        if self.encoder == "tanh":
+            return super()._encoder_arrays()
+        return {f"encoder.{name}": array for name, array in self._predictor.parameters().items()}
+
+    def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
+        if self.encoder == "tanh":
+            super()._restore_encoder(arrays)
+            return
+        form = encoder_from_dictionary(self.encoder, self.components_, self.sparsity, self.encoder_steps)
+        self._set_predictor(
+            form.with_parameters({name: np.array(arrays[f"encoder.{name}"]) for name in form.parameters()})
+        )
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
-        if not self.prediction:
+        if not (self.prediction and self.predict_in_inference):
             return super()._infer_scaled(patches, tolerance)
         # ½·prediction·‖z − target‖² is a reconstruction error as well: of the target, by units that are one number.
         weight = patches.dtype.type(np.sqrt(self.prediction))
@@ -427,12 +521,14 @@ class PSD(PatchLearner):
         return codes
 
     def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
-        for name in ("n_components", "batch_size", "max_batches", "max_epochs", "n_inference_steps"):
+        for name in ("n_components", "batch_size", "max_batches", "max_epochs", "n_inference_steps", "encoder_steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"PSD needs {name} >= 1; got {getattr(self, name)}")
         for name in ("sparsity", "prediction"):
             if getattr(self, name) < 0:
                 raise UsageError(f"PSD needs {name} >= 0; got {getattr(self, name)}")
+        if self.encoder not in ENCODERS:
+            raise UsageError(f"PSD has no encoder {self.encoder!r}; there are {', '.join(ENCODERS)}")
         validated: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=reset)
         return validated
 

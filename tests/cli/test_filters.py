@@ -1,0 +1,55 @@
+"""`striate filters`: each learner's picture and arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.command import striate
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (40, 60), np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.parametrize(
+    ("options", "arrays"),
+    [
+        ((), {"encoder", "decoder", "bias", "gain"}),
+        (("--encoder", "lista"), {"encoder", "decoder"}),
+        (("--learner", "sparse-coding"), {"decoder"}),
+        (("--learner", "random"), {"encoder", "decoder", "bias", "gain"}),
+    ],
+)
+def test_each_learner_writes_its_filters(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, options: tuple[str, ...], arrays: set[str]
+) -> None:
+    out = tmp_path / "filters.png"
+    done = striate(
+        capsys, "filters", folder, "--n", 16, "--size", 6, "--patches", 300, "--out", out, "--json", "-q", *options
+    )
+    assert done.code == 0, done.err
+    with np.load(done.json["arrays"]) as found:
+        assert set(found) == arrays
+        assert found["decoder"].shape == (16, 1, 6, 6)
+    with Image.open(out) as picture:
+        assert (picture.width > 1.5 * picture.height) == ("encoder" in arrays)
+
+
+def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "filters.png"
+    for options, word in (
+        (("--learner", "pca"), "sparse-coding"),
+        (("--learner", "random", "--encoder", "lista"), "PSD"),
+        (("--encoder", "sigmoid"), "lista"),
+    ):
+        done = striate(capsys, "filters", folder, "--patches", 300, "--size", 6, "--out", out, "-q", *options)
+        assert done.code == 2
+        assert word in done.err
