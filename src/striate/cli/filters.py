@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,7 @@ def filters(
         rows -= rows.mean(axis=1, keepdims=True)
         scale = max(float(rows.std()), 1e-12)  # so that a sparsity means the same as to PSD
         found = SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
-    arrays = {"decoder": found.components_.reshape(shape)}
+    arrays: dict[str, Any] = {"decoder": found.components_.reshape(shape)}
     if not isinstance(found, SparseCoding):
         arrays["encoder"] = found.encoder_.reshape(shape)
         if encoder == "tanh":

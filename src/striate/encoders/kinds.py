@@ -87,4 +87,4 @@ def train_predictor(
     codes = infer(signals, prepared, sparsity, sparse_output=True)
     if isinstance(start, TrainableEncoder):
         return start.fit(signals, codes, n_batches=n_batches, random_state=random_state, progress=progress)
-    return type(start).fit(signals, codes)  # type: ignore[attr-defined,no-any-return]
+    return type(start).fit(signals, codes)  # type: ignore[attr-defined]

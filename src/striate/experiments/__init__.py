@@ -50,6 +50,14 @@ EXPERIMENTS: dict[str, str] = {
     "solvers": "striate.experiments.solvers",
     "sparse-coding-natural-patches": "striate.experiments.sparse_coding_natural_patches",
     "psd-natural-patches": "striate.experiments.psd_natural_patches",
+    "psd-mnist-strokes": "striate.experiments.psd_mnist_strokes",
+    "psd-mnist-classification": "striate.experiments.psd_mnist_classification",
+    "optimal-vs-predicted": "striate.experiments.optimal_vs_predicted",
+    "code-stability": "striate.experiments.code_stability",
+    "overcomplete-separability": "striate.experiments.overcomplete_separability",
+    "code-cost": "striate.experiments.code_cost",
+    "lista-vs-fista": "striate.experiments.lista_vs_fista",
+    "lcod-vs-cod": "striate.experiments.lcod_vs_cod",
 }
 
 
