@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding experiments size clean
+.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding bench-encoders experiments size clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: .venv/.core ## Learn digits from few labels, in a minute, and write a report
 	@$(BIN)/striate demo
@@ -45,6 +45,9 @@ bench: .venv/.bench ## Measure striate beside its peers
 
 bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS, scikit-learn, celer and torch
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/coding.py
+
+bench-encoders: .venv/.bench ## Measure predicted codes beside optimal ones: time, accuracy, kernels
+	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/encoders.py
 
 # What pyproject.toml promises to work with, oldest versions first. For releases.
 test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions

@@ -1,5 +1,5 @@
-"""Bring the README's tables up to date with ``results`` and ``benchmarks/results``; with ``--check``, only say
-whether they are.
+"""Bring the tables of the README and of the pages in ``docs`` up to date with ``results`` and ``benchmarks/results``;
+with ``--check``, only say whether they are.
 
     python tools/readme_tables.py [--check]
 
@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from striate.errors import StriateError
+from striate.errors import StriateError, UsageError
 from striate.experiments import list_experiments, rewrite_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGES = ("README.md", "docs/which-code.md")
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)
 
 
@@ -29,31 +29,41 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(f"unknown arguments {' '.join(arguments)}; the only option is --check", file=sys.stderr)
         return 2
-    text = README.read_text("utf-8")
-    try:
-        rewritten = rewrite_tables(rewrite_benchmarks(text), list_experiments(ROOT / "results"))
-    except StriateError as error:
-        print(f"README.md: {error}", file=sys.stderr)
-        return error.exit_code
-    if rewritten == text:
-        print("README.md is in step with the results")
-        return 0
-    if arguments:
-        print("README.md is not in step with the results; run: python tools/readme_tables.py", file=sys.stderr)
-        return 1
-    README.write_text(rewritten, "utf-8")
-    print("README.md: tables rewritten")
-    return 0
+    stale = False
+    for page in PAGES:
+        text = (ROOT / page).read_text("utf-8")
+        try:
+            rewritten = rewritten_page(text)
+        except StriateError as error:
+            print(f"{page}: {error}", file=sys.stderr)
+            return error.exit_code
+        if rewritten == text:
+            print(f"{page} is in step with the results")
+        elif arguments:
+            print(f"{page} is not in step with the results; run: python tools/readme_tables.py", file=sys.stderr)
+            stale = True
+        else:
+            (ROOT / page).write_text(rewritten, "utf-8")
+            print(f"{page}: tables rewritten")
+    return int(stale)
+
+
+def rewritten_page(text: str) -> str:
+    """A page's text with all its tables brought up to date."""
+    return rewrite_tables(rewrite_benchmarks(text), list_experiments(ROOT / "results"))
 
 
 def rewrite_benchmarks(text: str) -> str:
     """The text with its tables of benchmarks brought up to date."""
+    tables = {"coding": codes_table, "encoders": encoders_table}
 
     def table(match: re.Match[str]) -> str:
+        if match[2] not in tables:
+            raise UsageError(f"the mark {match[1].strip()} names no table; there are {', '.join(tables)}")
         path = ROOT / "benchmarks" / "results" / f"{match[2]}.json"
         if not path.exists():
             return match[0]
-        return f"{match[1]}{codes_table(json.loads(path.read_text('utf-8'))['workloads'])}\n{match[3]}"
+        return f"{match[1]}{tables[match[2]](json.loads(path.read_text('utf-8'))['workloads'])}\n{match[3]}"
 
     return _MARK.sub(table, text)
 
@@ -80,6 +90,59 @@ def codes_table(rows: list[dict[str, Any]]) -> str:
     lines.append(f"| geometric mean, float64 included | | {' | '.join(means)} |")
     lines.append(f"| least, float64 included | | {' | '.join(least)} |")
     return "\n".join(lines)
+
+
+def encoders_table(rows: list[dict[str, Any]]) -> str:
+    """What each code costs and how far it is from the optimum, the fastest first; then the kernels' figures."""
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    curves = by_kind.get("accuracy", [])
+    heads = [f"{row['size']}: time | error | energy" for row in curves]
+    lines = [f"| code | {' | '.join(heads)} |", f"|---|{'--:|' * (3 * len(curves))}"]
+    times = [{name: entry["median_seconds"] for name, entry in row["contestants"].items()} for row in curves]
+    for name in sorted(times[0], key=times[0].__getitem__) if times else ():
+        cells = [
+            f"{_microseconds(of[name])} | {_percent(row['code_error'][name])} | {_percent(row['energy_excess'][name])}"
+            for row, of in zip(curves, times, strict=True)
+        ]
+        shown = f"optimal, {_SOLVERS[name]}" if name in _SOLVERS else name
+        lines.append(f"| {shown} | {' | '.join(cells)} |")
+    lines.append("")
+    for row in curves:
+        goals, solves = row["goal_times_of_tanh"], row["solves_a_patch"]
+        slower = [
+            f"{_SOLVERS[name]} {ratio:.0f}×" + (f" (goal {goals[name]}×)" if name in goals else "")
+            for name, ratio in row["times_of_tanh"].items()
+        ]
+        lines.append(
+            f"- {row['size']}, time over that of the tanh encoder: {', '.join(slower)}. Feature-sign search solves "
+            f"{solves['striate']:.1f} times a patch, the authors' algorithm {solves['authors']:.1f}."
+        )
+    for row in by_kind.get("throughput", []):
+        lines.append(
+            f"- The tanh encoder, {row['size']}, has {row['share']:.0%} of the speed of its matrix product alone "
+            f"(goal {row['goal_share']:.0%}); its tangent is within {row['tangent_error']:.1g} "
+            f"(goal {row['goal_tangent_error']:.0g})."
+        )
+    for row in by_kind.get("inhibition", []):
+        equal = row["break_even_density"]
+        when = "at no density that was measured" if equal is None else f"at a density of {equal:.2g}"
+        lines.append(f"- {row['workload']}: the kernel for a sparse inhibition is as fast as BLAS {when}.")
+    return "\n".join(lines)
+
+
+_SOLVERS = {
+    "active_set": "`infer`",
+    "coordinate_descent": "coordinate descent",
+    "feature_sign": "feature-sign search",
+    "SPAMS": "SPAMS",
+}
+
+
+def _percent(share: float) -> str:
+    value = 100 * share
+    return "< 0.01 %" if value < 0.01 else f"{value:.2g} %" if value < 10 else f"{value:.0f} %"
 
 
 def _microseconds(seconds: float) -> str:

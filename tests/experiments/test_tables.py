@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from tools import readme_tables
 
 from striate.errors import UsageError
-from striate.experiments import Figure, Measurement, list_experiments, tables
+from striate.experiments import Figure, Measurement, tables
 from striate.experiments.tables import markdown_table, rewrite_tables
 from striate.provenance import repository
 
@@ -83,8 +87,65 @@ def test_wrong_marks_are_refused(text: str, message: str) -> None:
         rewrite_tables(text, [{"name": "toy", "figures": [row(None)]}])
 
 
-def test_the_readme_is_in_step_with_the_results() -> None:
+@pytest.mark.parametrize("page", readme_tables.PAGES)
+def test_pages_are_in_step_with_the_results(page: str) -> None:
     root = repository()
     assert root is not None
-    text = (root / "README.md").read_text("utf-8")
-    assert rewrite_tables(text, list_experiments()) == text, "run: python tools/readme_tables.py"
+    text = (root / page).read_text("utf-8")
+    assert "<!-- " in text
+    assert readme_tables.rewritten_page(text) == text, "run: python tools/readme_tables.py"
+
+
+def test_a_mark_of_no_benchmark_is_refused() -> None:
+    with pytest.raises(UsageError, match="benchmark: cods --> names no table; there are coding"):
+        readme_tables.rewrite_benchmarks("<!-- benchmark: cods -->\n<!-- end benchmark -->")
+
+
+def test_codes_are_listed_with_what_they_cost_and_lose() -> None:
+    curve = {
+        "kind": "accuracy",
+        "size": "81x64",
+        "contestants": {
+            "active_set": {"median_seconds": 5.04e-6},
+            "tanh": {"median_seconds": 1e-7},
+            "SPAMS": {"median_seconds": 12e-6},
+        },
+        "code_error": {"active_set": 1e-7, "tanh": 0.4712, "SPAMS": 2e-4},
+        "energy_excess": {"active_set": 1e-8, "tanh": 0.05, "SPAMS": 1.4},
+        "times_of_tanh": {"active_set": 50.4, "SPAMS": 120.0},
+        "goal_times_of_tanh": {"SPAMS": 25},
+        "solves_a_patch": {"striate": 8.78, "authors": 8.8},
+    }
+    product = {
+        "kind": "throughput",
+        "size": "81→64",
+        "share": 0.823,
+        "goal_share": 0.6,
+        "tangent_error": 2.8e-7,
+        "goal_tangent_error": 2e-6,
+    }
+    sparse = {"kind": "inhibition", "workload": "LISTA", "break_even_density": None}
+    lines = readme_tables.encoders_table([product, curve, sparse, {"kind": "another"}]).splitlines()
+    assert lines[:5] == [
+        "| code | 81x64: time | error | energy |",
+        "|---|--:|--:|--:|",
+        "| tanh | 0.1 µs | 47 % | 5 % |",
+        "| optimal, `infer` | 5 µs | < 0.01 % | < 0.01 % |",
+        "| optimal, SPAMS | 12 µs | 0.02 % | 140 % |",
+    ]
+    assert lines[6:] == [
+        "- 81x64, time over that of the tanh encoder: `infer` 50×, SPAMS 120× (goal 25×). Feature-sign search solves "
+        "8.8 times a patch, the authors' algorithm 8.8.",
+        "- The tanh encoder, 81→64, has 82% of the speed of its matrix product alone (goal 60%); its tangent is within "
+        "3e-07 (goal 2e-06).",
+        "- LISTA: the kernel for a sparse inhibition is as fast as BLAS at no density that was measured.",
+    ]
+
+
+def test_the_example_on_codes_runs() -> None:
+    pytest.importorskip("torch")
+    root = repository()
+    assert root is not None
+    (example,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "which-code.md").read_text("utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.05

@@ -385,11 +385,10 @@ def _videos(context: Context) -> dict[str, ImageCollection]:
 
 def _thresholds(codes: NDArray[Any], active: NDArray[np.float64]) -> NDArray[Any]:
     """For each unit, the magnitude that so large a share of its codes exceeds."""
-    ordered = np.sort(np.abs(codes), axis=0)
     n_active = np.rint(active * len(codes)).astype(np.int64)
-    highest_inactive = np.maximum(len(codes) - 1 - n_active, 0)
-    thresholds: NDArray[Any] = ordered[highest_inactive, np.arange(codes.shape[1])]
-    return thresholds
+    last_inactive = np.maximum(len(codes) - 1 - n_active, 0)
+    magnitudes = np.ascontiguousarray(np.abs(codes).T)
+    return np.array([np.partition(unit, last)[last] for unit, last in zip(magnitudes, last_inactive, strict=True)])
 
 
 def _signs(codes: NDArray[Any], thresholds: NDArray[Any] | float = 0.0) -> NDArray[np.int8]:
@@ -452,14 +451,13 @@ def _resampled(clips: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np
 
 def _transitions(signs: NDArray[np.int8], pairs: NDArray[np.int64], n_clips: int) -> NDArray[np.int64]:
     """How many pairs go from each sign to each, −, 0 and + in this order: (n_clips, n_units, 3, 3)."""
-    counts = np.zeros((n_clips, signs.shape[1], 3, 3), np.int64)
+    counts = np.zeros((n_clips, signs.shape[1], 9), np.int64)
     for clip in range(n_clips):
-        rows = pairs[pairs[:, 2] == clip]
-        before, after = signs[rows[:, 0]], signs[rows[:, 1]]
-        for i, first in enumerate((-1, 0, 1)):
-            for j, second in enumerate((-1, 0, 1)):
-                counts[clip, :, i, j] = ((before == first) & (after == second)).sum(axis=0)
-    return counts
+        before, after, _ = pairs[pairs[:, 2] == clip].T
+        transition = 3 * signs[before] + signs[after] + 4  # 0 to 8
+        for k in range(9):
+            counts[clip, :, k] = (transition == k).sum(axis=0)
+    return counts.reshape(n_clips, -1, 3, 3)
 
 
 def _rates(weights: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -563,10 +561,10 @@ def _draw_ratios(axes: Any, ratios: Mapping[str, Any]) -> None:
         axes.bar(middles, values, 0.18, yerr=errors, color=COLORS[code], label=code, error_kw={"linewidth": 1})
     axes.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
     labels = [f"next frame,\n{where}" for where in WHERE.values()]
-    labels += [f"noise, {100 * NOISE:.0f} % of\na patch's deviation", "shift by\nhalf a pixel", "shift by\none pixel"]
-    axes.set_xticks(range(len(PAIRS)), labels)
+    labels += [f"noise of {100 * NOISE:.0f} %\nof deviation", "shift by\nhalf a pixel", "shift by\none pixel"]
+    axes.set_xticks(range(len(PAIRS)), labels, fontsize=9)
     axes.set_ylabel("change ratio: 1 is chance; 95 % intervals")
-    axes.legend(fontsize=8, frameon=False, loc="upper right", bbox_to_anchor=(0.62, 0.97))
+    axes.legend(fontsize=9, frameon=False, loc="upper right", bbox_to_anchor=(1, 0.97))
 
 
 def _draw_cases(axes: Any, results: Results, names: list[str]) -> None:
@@ -587,4 +585,4 @@ def _draw_cases(axes: Any, results: Results, names: list[str]) -> None:
     axes.axvline(1, color="#888888", linewidth=0.8)
     axes.invert_yaxis()
     axes.set_xlabel("predicted over optimal change ratio; 95 % intervals")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=9, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
