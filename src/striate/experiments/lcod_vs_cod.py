@@ -2,7 +2,9 @@
 
 Both take the same operations: a product of the patch with the filters, and a column of the inhibition for each update.
 CoD gives the shrunk drive, as the paper's algorithm 2 does, or the components as it has updated them, without the last
-shrinkage: LCoD is held against the better of the two at each number of updates. It is trained anew for each.
+shrinkage: LCoD is held against the better of the two at each number of updates. It is trained anew for each, to
+give optimal codes; its energy, which it does not learn, may be above CoD's after twice as many updates as a code has
+active units.
 
 Errors are those of patches of photographs from which nothing was learned, Σ‖z − z*‖² / Σ‖z*‖².
 
@@ -134,7 +136,7 @@ def train_descent(settings: Settings, context: Context) -> dict[str, Any]:
         problem.patches,
         problem.codes,
         n_batches=settings["batches"],
-        learning_rate=0.03,
+        learning_rate=0.02,
         random_state=0,
         progress=context.progress,
     )
