@@ -17,7 +17,7 @@ def adam_by_the_paper(value: float, gradients: list[float], rate: float) -> floa
 def test_equals_algorithm_1_of_the_paper(rng: np.random.Generator) -> None:
     gradients = rng.standard_normal((9, 3))
     parameter = np.ones(3)
-    adam = Adam({"w": parameter}, 0.02)
+    adam = Adam({"w": parameter}, {"w": 0.02})
     for gradient in gradients:
         adam.step({"w": gradient})
     expected = [adam_by_the_paper(1.0, list(column), 0.02) for column in gradients.T]
@@ -27,11 +27,11 @@ def test_equals_algorithm_1_of_the_paper(rng: np.random.Generator) -> None:
 def test_restored_goes_on_the_same_and_forgotten_units_start_anew(rng: np.random.Generator) -> None:
     gradients = rng.standard_normal((6, 4, 2))
     one, other = np.ones((4, 2)), np.ones((4, 2))
-    first = Adam({"w": one}, 0.1)
+    first = Adam({"w": one}, {"w": 0.1})
     for gradient in gradients[:3]:
         first.step({"w": gradient})
     other[...] = one
-    second = Adam({"w": other}, 0.1)
+    second = Adam({"w": other}, {"w": 0.1})
     second.restore({name: array.copy() for name, array in first.to_arrays().items()}, first.n_steps)
     for gradient in gradients[3:]:
         first.step({"w": gradient})

@@ -68,7 +68,7 @@ def test_energy_falls_and_prediction_approaches_the_optimal_code(rng: np.random.
     np.testing.assert_array_equal(psd.energy_history_, [look.energy for look in psd.history_])
 
     # The history's energy is the energy of `objective`, at codes near the optimum.
-    scaled = psd._scaled(patches)
+    scaled = psd.scaled(patches)
     predicted = psd.transform(patches)
     optimal = psd.infer(patches)
     terms: dict[str, Any] = {"prediction": 1.0, "target": predicted}
@@ -181,7 +181,7 @@ def test_partial_fit_learns_what_fit_learns(rng: np.random.Generator) -> None:
     for _ in range(20):
         streamed.partial_fit(rng.permutation(patches))
     fitted = PSD(n_components=24, max_batches=300, random_state=0).fit(patches)
-    look, other = (psd._look(psd._scaled(patches)) for psd in (streamed, fitted))
+    look, other = (psd._look(psd.scaled(patches)) for psd in (streamed, fitted))
     assert look.energy == pytest.approx(other.energy, rel=0.02)
 
 
@@ -191,7 +191,7 @@ def test_dead_units_are_given_badly_reconstructed_patches(rng: np.random.Generat
     psd.usage_[:] = 0.2
     psd.usage_[[2, 5]] = 0
     kept = psd.components_.copy()
-    scaled = psd._scaled(patches)
+    scaled = psd.scaled(patches)
     psd._replace_dead_units(scaled)
     changed = np.flatnonzero((psd.components_ != kept).any(axis=1))
     np.testing.assert_array_equal(changed, [2, 5])
@@ -256,7 +256,7 @@ def test_other_encoders_learn_beside_the_dictionary(rng: np.random.Generator, en
     psd.fit(patches)
     assert psd.history_[-1].predicted_error < psd.history_[0].predicted_error
     assert np.median(np.abs(truth @ psd.components_.T).max(axis=1)) > 0.9
-    np.testing.assert_allclose(psd.transform(patches), psd.predictor_.encode(psd._scaled(patches)), atol=1e-6)
+    np.testing.assert_allclose(psd.transform(patches), psd.predictor_.encode(psd.scaled(patches)), atol=1e-6)
     assert psd.encoder_.shape == psd.components_.shape
     if encoder in ("shrinkage", "lista"):
         assert 0.2 < np.mean(psd.transform(patches) == 0) < 0.99
@@ -293,7 +293,7 @@ def test_a_killed_fit_of_another_encoder_ends_with_the_same_bits(rng: np.random.
 def test_inference_without_the_prediction_is_sparse_coding(rng: np.random.Generator) -> None:
     patches, _ = sparse_sources(rng, n_samples=500)
     psd = PSD(n_components=24, predict_in_inference=False, max_batches=100, random_state=0).fit(patches)
-    np.testing.assert_allclose(psd.infer(patches), infer(psd._scaled(patches), psd.components_, 1.0), atol=1e-5)
+    np.testing.assert_allclose(psd.infer(patches), infer(psd.scaled(patches), psd.components_, 1.0), atol=1e-5)
     assert psd.history_[-1].predicted_error < psd.history_[-1].energy
 
 

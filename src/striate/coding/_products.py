@@ -12,13 +12,22 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from striate.coding._simd import panel_product
+from striate.coding._simd import PANEL, panel_product
 from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["BLOCK", "compile_products", "multiply_block"]
+__all__ = ["BLOCK", "as_panels", "compile_products", "multiply_block"]
 
 BLOCK = 48  # rows that are multiplied together: eight tiles of six, and their products stay in the cache
+
+
+def as_panels(units: NDArray[Any]) -> NDArray[Any]:
+    """Units, (n_units, n_features), as the kernel reads them: (n_panels, n_features, units a panel), zeros behind."""
+    width, (n_units, n_features) = PANEL[units.dtype], units.shape
+    whole = np.zeros((-(-n_units // width) * width, n_features), units.dtype)
+    whole[:n_units] = units
+    return np.ascontiguousarray(whole.reshape(-1, width, n_features).transpose(0, 2, 1))
 
 
 @lru_cache(maxsize=2)

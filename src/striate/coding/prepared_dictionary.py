@@ -134,11 +134,6 @@ class _Arrays:
     @cached_property
     def panels(self) -> NDArray[Any]:
         """The dictionary as the product kernel reads it, (n_panels, n_features, units a panel), padded with zeros."""
-        from striate.coding._simd import PANEL
+        from striate.coding._products import as_panels
 
-        width = PANEL[self.dtype]
-        n, n_features = self.components.shape
-        n_panels = -(-n // width)
-        whole = np.zeros((n_panels * width, n_features), self.dtype)
-        whole[:n] = self.components
-        return np.ascontiguousarray(whole.reshape(n_panels, width, n_features).transpose(0, 2, 1))
+        return as_panels(self.components)

@@ -17,8 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from striate.coding._products import BLOCK, multiply_block
-from striate.coding._simd import PANEL
+from striate.coding._products import BLOCK, as_panels, multiply_block
 from striate.kernels import FAST_MATH, compiled
 from striate.threads import in_threads
 
@@ -51,19 +50,11 @@ def encode_single(
         The same bits whatever the number of threads.
     """
     rows, bias, gain = (np.require(np.asarray(array), requirements=("C", "A")) for array in (signals, bias, gain))
-    panels = _panels(filters)
+    panels = as_panels(filters)
     codes = np.empty((len(rows), len(filters)), _SINGLE)
     kernel = _compile_encode()
     in_threads(lambda first, last: kernel(first, last, rows, panels, bias, gain, codes), len(rows), filters.size)
     return codes
-
-
-def _panels(filters: NDArray[Any]) -> NDArray[np.float32]:
-    """Filters as the product kernel reads them, (n_panels, n_features, units a panel), padded with zeros."""
-    width, (n_units, n_features) = PANEL[_SINGLE], filters.shape
-    whole = np.zeros((-(-n_units // width) * width, n_features), _SINGLE)
-    whole[:n_units] = filters
-    return np.ascontiguousarray(whole.reshape(-1, width, n_features).transpose(0, 2, 1))
 
 
 def _ratio(a: Any, b: Any) -> Any:

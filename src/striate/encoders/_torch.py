@@ -27,6 +27,7 @@ __all__ = ["Twin", "relative_scale", "train_encoder"]
 _LOOKS = 20  # at the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would sharpen the choice little
 _FEWEST = 50  # samples; of fewer none can be spared
+_WORTH_TWO_THREADS = 2e7  # multiplications in a product
 
 Parameters = Mapping[str, torch.Tensor]
 Trained = TypeVar("Trained", bound=TrainableEncoder)
@@ -183,7 +184,8 @@ def train_encoder(
         return total / len(held_out)
 
     look = max(1, n_batches // _LOOKS)
-    with _threads(), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
+    work = batch_size * encoder.n_components * max(encoder.n_components, encoder.n_features)
+    with _threads(work), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
         best, best_arrays = held_out_loss(), None
         for batch, rows in enumerate(_batches(train, batch_size, n_batches, generator), start=1):
             given, wanted = data.batch(rows)
@@ -303,10 +305,14 @@ def _freeze_zeros(twin: Twin) -> None:
 
 
 @contextmanager
-def _threads() -> Iterator[None]:
-    """No more threads than striate may use; torch counts processors that a container is not granted."""
+def _threads(work: float) -> Iterator[None]:
+    """No more threads than striate may use, and one for small products.
+
+    Torch counts processors that a container is not granted; and beside other programs small products in two threads
+    wait for each other, twenty times as long as they take.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, n_threads()))
+    torch.set_num_threads(min(before, n_threads()) if work >= _WORTH_TWO_THREADS else 1)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ __all__ = ["ENCODERS", "encoder_from_dictionary", "train_predictor"]
 # "tanh" learns its filters with the dictionary, in PSD; no dictionary gives them.
 ENCODERS = ("tanh", "linear", "shrinkage", "smooth shrinkage", "lista", "lcod")
 _LEAST_SPARSITY = 1e-3  # thresholds are above 0
-_SMALL = 0.1  # norm of a linear encoder's first filters
+SMALL = 0.1  # norm of the first filters of a linear encoder, and of a tangent's, which starts in its linear range
 
 
 def encoder_from_dictionary(
@@ -43,7 +43,7 @@ def encoder_from_dictionary(
     prepared, weight = as_prepared(components), max(sparsity, _LEAST_SPARSITY)
     if kind == "linear":
         units = prepared.components
-        return LinearEncoder(_SMALL * units, 0 * units[:, 0])
+        return LinearEncoder(SMALL * units, 0 * units[:, 0])
     simple: dict[str, Any] = {"shrinkage": ShrinkageEncoder, "smooth shrinkage": SmoothShrinkageEncoder}
     if kind in simple:
         encoder: Encoder = simple[kind].from_dictionary(prepared, weight)

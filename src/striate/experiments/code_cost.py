@@ -12,7 +12,7 @@ from striate.coding import PreparedDictionary, certify, infer
 from striate.encoders import train_predictor
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement
+from striate.experiments.figure import Figure, Measurement, above
 from striate.experiments.results import Results
 from striate.experiments.sparse_coding_natural_patches import natural_patches
 from striate.experiments.unit import Context, Settings, Unit
@@ -55,13 +55,13 @@ FIGURES = (
         what="time of coordinate descent over that of the tanh encoder",
         better="higher",
         predicate="above 1",
-        measure=lambda results: _above_one(_times("coordinate_descent")(results)),
+        measure=lambda results: above([_times("coordinate_descent")(results)], 1),
     ),
     Figure(
         what="time of the fastest certified solver over that of the tanh encoder",
         better="higher",
         predicate="above 1",
-        measure=lambda results: _above_one(_times("active_set")(results)),
+        measure=lambda results: above([_times("active_set")(results)], 1),
     ),
     Figure(
         what="least energy excess of LISTA over the certified optimum",
@@ -71,10 +71,6 @@ FIGURES = (
         measure=_pareto,
     ),
 )
-
-
-def _above_one(value: float) -> Measurement:
-    return Measurement(value, held=value > 1)
 
 
 def units(scale: Scale) -> list[Unit]:
@@ -102,7 +98,7 @@ def time_code(settings: Settings, context: Context) -> dict[str, Any]:
     psd = PSD(
         settings["n_components"], sparsity=settings["sparsity"], max_batches=settings["batches"], random_state=0
     ).fit(train, progress=context.progress)
-    scaled, learn_from = ((rows - rows.mean(axis=1, keepdims=True)) / np.float32(psd.scale_) for rows in (test, train))
+    scaled, learn_from = psd.scaled(test), psd.scaled(train)
     prepared = PreparedDictionary(psd.components_)
     optimal = infer(scaled.astype(np.float64), prepared, settings["sparsity"])
     if settings["kind"] == "solver":

@@ -25,8 +25,9 @@ from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement
 from striate.experiments.results import Results
+from striate.experiments.sparse_coding_natural_patches import photographs, whitened
 from striate.experiments.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits, sample_patches, to_grey, whiten
+from striate.images import ImageCollection, as_images, load_digits, sample_patches
 from striate.learning import PSD
 
 NAME = "code-stability"
@@ -182,23 +183,20 @@ def compare_codes(settings: Settings, context: Context) -> dict[str, Any]:
     """Learn a dictionary and its encoders from photographs, code the frames, and count how often signs change."""
     sparsity = settings["sparsity"]
     scenes = _read_scenes(context, settings["side"], settings["spacing"], settings["clip"])
-    photographs = sample_patches(
-        _photographs(context),
+    natural = sample_patches(
+        photographs(context, "train"),
         settings["n_patches"],
         settings["side"],
         random_state=np.random.default_rng(context.seed),
         min_std=MIN_STD,
-        prepare=_whitened,
+        prepare=whitened,
     )
     psd = PSD(
         settings["n_components"], sparsity=sparsity, max_batches=settings["batches"], random_state=context.seed
-    ).fit(photographs, progress=context.progress)
-
-    def scaled(patches: Patches) -> Patches:
-        return (patches - patches.mean(axis=1, keepdims=True)) / np.float32(psd.scale_)
+    ).fit(natural, progress=context.progress)
 
     dictionary = PreparedDictionary(psd.components_)
-    taught, frames = scaled(photographs[: settings["n_taught"]]), scaled(scenes.patches[scenes.of_frames])
+    taught, frames = psd.scaled(natural[: settings["n_taught"]]), psd.scaled(scenes.patches[scenes.of_frames])
     wanted = infer(taught, dictionary, sparsity, tolerance=TOLERANCE)
     lista = LISTA.from_dictionary(dictionary, sparsity, steps=STEPS).fit(
         taught, wanted, n_batches=settings["lista_batches"], random_state=context.seed, progress=context.progress
@@ -216,7 +214,7 @@ def compare_codes(settings: Settings, context: Context) -> dict[str, Any]:
 
     def signs_of(encode: Encode, thresholds: NDArray[Any] | float = 0.0) -> NDArray[np.int8]:
         starts = range(0, len(scenes.patches), 1 << 14)
-        blocks = [_signs(encode(scaled(scenes.patches[i : i + (1 << 14)])), thresholds) for i in starts]
+        blocks = [_signs(encode(psd.scaled(scenes.patches[i : i + (1 << 14)])), thresholds) for i in starts]
         return np.concatenate(blocks)
 
     predict = psd.predictor_.encode
@@ -289,7 +287,7 @@ def _read_scenes(context: Context, side: int, spacing: int, clip_length: int) ->
         previous: NDArray[np.float32] | None = None
         with context.progress.phase(f"frames of {video}", total=len(frames), unit="frames") as phase:
             for t, image in enumerate(frames):
-                frame = _whitened(image)[0]
+                frame = whitened(image)[0]
                 own.append(_cut(frame, tops, lefts, side))
                 if previous is not None:
                     followed.append(_follow(previous, frame, tops, lefts, side))
@@ -359,17 +357,6 @@ def _shifted(frame: NDArray[np.floating], down: float, right: float) -> NDArray[
     cycles = down * np.fft.fftfreq(height)[:, None] + right * np.fft.rfftfreq(width)
     moved = np.fft.irfft2(np.fft.rfft2(padded) * np.exp(2j * np.pi * cycles), padded.shape)
     return moved[MARGIN:-MARGIN, MARGIN:-MARGIN]
-
-
-def _whitened(image: NDArray[Any]) -> NDArray[np.float32]:
-    return whiten(to_grey(image))
-
-
-def _photographs(context: Context) -> ImageCollection:
-    if context.scale == "full":
-        return as_images(context.data("berkeley") / "train")
-    digits, _ = load_digits()  # what ships: the method at work, not the result
-    return as_images(digits[::10])
 
 
 def _videos(context: Context) -> dict[str, ImageCollection]:

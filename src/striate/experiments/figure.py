@@ -78,6 +78,11 @@ def above(values: Sequence[float], bound: float) -> Measurement:
     return replace(over(values), held=bool(min(values) > bound))
 
 
+def below(values: Sequence[float], bound: float) -> Measurement:
+    """Return the mean as `over` does; it holds where every value is below the bound."""
+    return replace(over(values), held=bool(max(values) < bound))
+
+
 Measure = Callable[[Results], "float | Iterable[float] | bool | Measurement"]
 
 

@@ -23,11 +23,10 @@ from typing import Any
 from striate.encoders import LCoD
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement, above
+from striate.experiments.figure import Figure, Measurement, above, below
 from striate.experiments.lista_vs_fista import (
     ACTIVE,
     equivalent_iterations,
-    largest_below,
     make_problem,
     problem_settings,
 )
@@ -61,11 +60,11 @@ def _descent(results: Results) -> list[tuple[int, float]]:
 
 def _error_over_descent(results: Results) -> Measurement:
     descent = dict(_descent(results))
-    return largest_below([error / descent[updates] for updates, error in _learned(results)], 1)
+    return below([max(error / descent[updates] for updates, error in _learned(results))], 1)
 
 
 def _falls(results: Results) -> Measurement:
-    return largest_below([after / before for (_, before), (_, after) in pairwise(_learned(results))], 1)
+    return below([max(after / before for (_, before), (_, after) in pairwise(_learned(results)))], 1)
 
 
 def _equivalent(updates: int) -> Callable[[Results], Measurement]:

@@ -75,7 +75,7 @@ def learn_all_digits(settings: Settings, context: Context) -> dict[str, Any]:
         split_images(images, test=False),
         test_images=test,
         label_counts=(),
-        folder=_empty(context),
+        folder=context.working_folder(),
         progress=context.progress,
     )
     return {
@@ -95,9 +95,3 @@ def _digits(context: Context) -> tuple[ImageCollection, ImageCollection]:
     chosen = np.arange(0, len(labels), 5)
     test = chosen + 1
     return as_images(images[chosen], labels[chosen]), as_images(images[test], labels[test])
-
-
-def _empty(context: Context) -> Any:
-    """A folder for features on disk; the runner empties it when the unit has finished."""
-    context.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-    return context.checkpoint_folder

@@ -20,7 +20,8 @@ from striate.hierarchy.features import extract_features
 from striate.images import ImageCollection, Preprocessing, as_images, load_digits, sample_patches
 from striate.learning import PSD
 from striate.recognition import LogisticRegression
-from striate.recognition.splits import draw_per_class
+from striate.recognition.metrics import mean_class_accuracy
+from striate.recognition.splits import train_test_split_per_class
 
 NAME = "optimal-vs-predicted"
 CLAIM = "Predicted codes recognize objects as well as optimal ones, or better."
@@ -79,7 +80,7 @@ FIGURES = (
         what="largest difference between codes of two certified solvers on 10,000 patches",
         better="lower",
         goal=1e-4,
-        measure=lambda results: max(results[unit.name]["difference of solvers"] for unit in results),
+        measure=lambda results: max(results.column("difference of solvers")),
     ),
 )
 
@@ -100,7 +101,6 @@ def units(scale: Scale) -> list[Unit]:
                 "sparsity": sparsity,
                 "batches": 3000 if full else 30,
                 "splits": SPLITS if full else SPLITS[:1],
-                "spacing": 1,
             },
             recognize,
             expected_seconds=300.0,
@@ -131,22 +131,17 @@ def recognize(settings: Settings, context: Context) -> dict[str, Any]:
         return pooled.reshape(len(pooled), -1)
 
     rows = extract_features(
-        images, preprocessing, features, folder=_empty(context), progress=context.progress
+        images, preprocessing, features, folder=context.working_folder(), progress=context.progress
     ).rows  # in order: every picture can be read
     accuracy, validation = [], []
     n_train, n_validation, n_test = (TRAIN, VALIDATION, TEST) if full else (10, 2, 10)
     for split in settings["splits"]:
         generator = np.random.default_rng([context.seed, split])
-        train = draw_per_class(labels, n_train, random_state=generator)
-        rest = np.setdiff1d(np.arange(len(labels)), train)
-        test = np.concatenate([generator.permutation(rest[labels[rest] == one])[:n_test] for one in np.unique(labels)])
-        inner = draw_per_class(labels[train], n_train - n_validation, random_state=generator)
-        outer = np.setdiff1d(np.arange(len(train)), inner)
-        chooser = LogisticRegression(calibrate=False, random_state=split).fit(rows[train[inner]], labels[train[inner]])
-        validation.append(_mean_class_accuracy(chooser, rows, labels, train[outer]))
-        final = LogisticRegression(calibrate=False, random_state=split).fit(rows[train], labels[train])
-        accuracy.append(_mean_class_accuracy(final, rows, labels, test))
-    scaled = (patches[:10_000] - patches[:10_000].mean(axis=1, keepdims=True)) / psd.scale_
+        train, test = train_test_split_per_class(labels, n_train, n_test_per_class=n_test, random_state=generator)
+        inner, outer = train_test_split_per_class(labels[train], n_train - n_validation, random_state=generator)
+        validation.append(_accuracy(rows, labels, train[inner], train[outer], split))
+        accuracy.append(_accuracy(rows, labels, train, test, split))
+    scaled = psd.scaled(patches[:10_000])
     exact = [
         infer(scaled.astype(np.float64), prepared, settings["sparsity"], method=method, tolerance=1e-10)
         for method in ("active_set", "feature_sign")
@@ -168,16 +163,14 @@ def _code_maps(
     if settings["codes"] == "predicted":
         codes = psd.transform(rows)
     else:
-        scaled = (rows - rows.mean(axis=1, keepdims=True)) / np.float32(psd.scale_)
-        codes = infer(scaled, prepared, settings["sparsity"], tolerance=1e-5)
+        codes = infer(psd.scaled(rows), prepared, settings["sparsity"], tolerance=1e-5)
     return codes.T.reshape(-1, *windows.shape[:2])
 
 
-def _mean_class_accuracy(
-    classifier: LogisticRegression, features: NDArray[Any], labels: NDArray[np.int64], rows: NDArray[np.int64]
-) -> float:
-    correct = classifier.predict(features[rows]) == labels[rows]
-    return float(np.mean([correct[labels[rows] == one].mean() for one in np.unique(labels[rows])]))
+def _accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], train: Any, test: Any, seed: int) -> float:
+    """Mean over the classes, of a classifier of some rows on others."""
+    classifier = LogisticRegression(calibrate=False, random_state=seed).fit(rows[train], labels[train])
+    return mean_class_accuracy(labels[test], classifier.predict(rows[test]))
 
 
 def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
@@ -193,11 +186,6 @@ def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
         np.concatenate([generator.permutation(np.flatnonzero(labels == one))[: TRAIN + TEST] for one in range(CLASSES)])
     )
     return collection.subset(chosen), labels[chosen]
-
-
-def _empty(context: Context) -> Path:
-    context.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-    return context.checkpoint_folder
 
 
 def draw(results: Results, path: Path) -> None:

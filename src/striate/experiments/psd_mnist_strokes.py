@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from striate.coding import infer
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement, above
+from striate.experiments.figure import Figure, Measurement, above, below, column
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import as_images, load_digits
@@ -27,11 +27,8 @@ HALF = 0.9  # of a unit's energy, which a stroke has in few pixels
 
 def _fewer_pixels(results: Results) -> Measurement:
     """Pixels of a principal component over those of a unit."""
-    return above([row["pixels of components"] / row["pixels"] for row in _rows(results)], 2)
-
-
-def _rows(results: Results) -> list[Any]:
-    return [results[unit.name] for unit in results]
+    pixels = zip(results.column("pixels of components"), results.column("pixels"), strict=True)
+    return above([theirs / ours for theirs, ours in pixels], 2)
 
 
 FIGURES = (
@@ -45,29 +42,23 @@ FIGURES = (
         what="units in the optimal code of a test digit",
         better="lower",
         predicate="below 40 of 200: a few parts",
-        measure=lambda results: _below([row["active"] for row in _rows(results)], 40),
+        measure=lambda results: below(results.column("active"), 40),
     ),
     Figure(
         what="energy of a test digit that its optimal code explains",
         unit="%",
         better="higher",
         predicate="above 85 %",
-        measure=lambda results: above([100 * row["explained"] for row in _rows(results)], 85),
+        measure=lambda results: above(column("explained", 100)(results), 85),
     ),
     Figure(
         what="energy of a test digit that its predicted code explains",
         unit="%",
         better="higher",
         predicate="above 75 %: the encoder sees the strokes at once",
-        measure=lambda results: above([100 * row["explained by prediction"] for row in _rows(results)], 75),
+        measure=lambda results: above(column("explained by prediction", 100)(results), 75),
     ),
 )
-
-
-def _below(values: list[float], bound: float) -> Measurement:
-    measured = above([-value for value in values], -bound)
-    assert measured.value is not None
-    return Measurement(-measured.value, measured.uncertainty, measured.n, measured.held)
 
 
 def units(scale: Scale) -> list[Unit]:
@@ -88,7 +79,7 @@ def learn_strokes(settings: Settings, context: Context) -> dict[str, Any]:
         random_state=settings["seed"],
     ).fit(train[:20_000], progress=context.progress)  # fmt: skip
     test, labels = test[:1000], labels[:1000]
-    scaled = test / np.float32(psd.scale_)
+    scaled = psd.scaled(test)
     units = psd.components_
     codes = infer(scaled, units, settings["sparsity"])
     predicted = psd.transform(test)

@@ -118,7 +118,7 @@ def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
     plain = SparseCoding(
         n, sparsity=settings["sparsity"] * psd.scale_, max_batches=settings["batches"] // 3, random_state=seed
     ).fit(train, progress=context.progress)
-    scaled = (held_out - held_out.mean(axis=1, keepdims=True)) / np.float32(psd.scale_)
+    scaled = psd.scaled(held_out)
 
     def energy(codes: Any, dictionary: Any) -> float:
         return float(certify(scaled, codes, dictionary, settings["sparsity"]).objective.mean())

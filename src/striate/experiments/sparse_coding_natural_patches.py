@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, above, column, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
-from striate.images import as_images, load_digits, sample_patches, to_grey, whiten
+from striate.images import ImageCollection, as_images, load_digits, sample_patches, to_grey, whiten
 from striate.learning import SparseCoding
 
 NAME = "sparse-coding-natural-patches"
@@ -30,6 +30,8 @@ ACTIVE = 10  # units in a code, on average
 SIDE = {"quick": 8, "full": 12}
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
 SEEDS = (0, 1, 2)
+
+Part = Literal["train", "val"]
 
 
 def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], float]:
@@ -169,19 +171,27 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
     }
 
 
-def natural_patches(context: Context, side: int, n: int) -> NDArray[np.float32]:
-    """Patches of whitened photographs, without their means, at a standard deviation of 1."""
-    if context.scale == "full":
-        images = as_images(context.data("berkeley") / "train")
-    else:
-        digits, _ = load_digits()  # what ships: the method at work, not the result
-        images = as_images(digits[::10])
-    rng = np.random.default_rng(0)  # the same patches for all units
-    rows = sample_patches(images, n, side, random_state=rng, min_std=0.3, prepare=lambda image: whiten(to_grey(image)))
+def natural_patches(context: Context, side: int, n: int, *, part: Part = "train") -> NDArray[np.float32]:
+    """Patches of whitened photographs, without their means, at a standard deviation of 1: the same for all units."""
+    rng = np.random.default_rng({"train": 0, "val": 1}[part])
+    rows = sample_patches(photographs(context, part), n, side, random_state=rng, min_std=0.3, prepare=whitened)
     if len(rows) < 100:
         raise UsageError("there are too few patches to learn from")
     rows -= rows.mean(axis=1, keepdims=True)
     return rows / rows.std()
+
+
+def photographs(context: Context, part: Part) -> ImageCollection:
+    """Berkeley's pictures to learn from, "train", or others, "val"; for a quick run, digits that ship."""
+    if context.scale == "full":
+        return as_images(context.data("berkeley") / part)
+    digits, _ = load_digits()
+    return as_images(digits[::10] if part == "train" else digits[5::50])
+
+
+def whitened(image: NDArray[Any]) -> NDArray[np.float32]:
+    """One channel with a flat spectrum, (1, height, width)."""
+    return whiten(to_grey(image))
 
 
 def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:

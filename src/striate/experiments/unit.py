@@ -57,6 +57,11 @@ class Context:
             )
         return self.folders[name]
 
+    def working_folder(self) -> Path:
+        """Return `checkpoint_folder`, made if need be: for progress, and for files of the unit's own."""
+        self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+        return self.checkpoint_folder
+
 
 @dataclass(frozen=True)
 class Unit:

@@ -18,7 +18,7 @@ class Adam:
     ----------
     parameters : dict of str to ndarray, float
         What is learned. The dictionary is kept, and its arrays change.
-    rate : float, or dict of str to float
+    rate : dict of str to float
         Length of a step, of each parameter; the paper's 1e-3 suits filters whose norms are about 1.
 
     References
@@ -26,16 +26,16 @@ class Adam:
     Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     """
 
-    def __init__(self, parameters: dict[str, np.ndarray], rate: float | Mapping[str, float]) -> None:
+    def __init__(self, parameters: dict[str, np.ndarray], rate: Mapping[str, float]) -> None:
         self.parameters = parameters
-        self.rate = rate
+        self.rate = dict(rate)
         self.n_steps = 0
         self.first = {name: np.zeros_like(value) for name, value in parameters.items()}
         self.second = {name: np.zeros_like(value) for name, value in parameters.items()}
         self._scratch = {name: np.empty_like(value) for name, value in parameters.items()}
 
-    def step(self, gradients: dict[str, np.ndarray]) -> None:
-        """One step against the gradients, which have the names and shapes of the parameters."""
+    def step(self, gradients: Mapping[str, np.ndarray], share: float = 1.0) -> None:
+        """A share of one step against the gradients, which have the names and shapes of the parameters."""
         self.n_steps += 1
         # The bias corrections of both moments, as one factor, so that no array is written for them.
         second_correction = np.sqrt(1 - _SECOND_DECAY**self.n_steps)
@@ -52,7 +52,7 @@ class Adam:
             np.sqrt(second, out=scratch)
             scratch += _EPSILON * second_correction
             np.divide(first, scratch, out=scratch)
-            scratch *= correction * (self.rate if isinstance(self.rate, float) else self.rate[name])
+            scratch *= share * correction * self.rate[name]
             self.parameters[name] -= scratch
 
     def forget(self, units: np.ndarray) -> None:

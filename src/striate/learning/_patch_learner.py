@@ -52,7 +52,7 @@ class PatchLearner(CodeEstimator):
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         encoder = self._encoder(X.dtype)
         for rows in _chunks(len(X)):
-            codes[rows] = encoder.encode(self._scaled(X[rows]))
+            codes[rows] = encoder.encode(self.scaled(X[rows]))
         return codes
 
     def infer(self, X: np.ndarray, *, tolerance: float | None = None) -> np.ndarray:
@@ -73,8 +73,27 @@ class PatchLearner(CodeEstimator):
         X = self._checked(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         for rows in _chunks(len(X)):
-            codes[rows] = self._infer_scaled(self._scaled(X[rows]), tolerance)
+            codes[rows] = self._infer_scaled(self.scaled(X[rows]), tolerance)
         return codes
+
+    def scaled(self, patches: np.ndarray) -> np.ndarray:
+        """Patches as the encoder and the dictionary take them: without their means, at the scale of the data.
+
+        Parameters
+        ----------
+        patches : ndarray (n_samples, n_features), float32 or float64
+            Raw patches.
+
+        Returns
+        -------
+        ndarray (n_samples, n_features), dtype of `patches`
+            A new array.
+        """
+        if self.remove_mean:
+            scaled = patches - patches.mean(axis=1, keepdims=True)
+            scaled *= 1 / self.scale_
+            return scaled
+        return patches * patches.dtype.type(1 / self.scale_)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The patches that codes stand for, ``zD``, in the scale of the raw patches.
@@ -154,20 +173,12 @@ class PatchLearner(CodeEstimator):
         checked: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
         return checked
 
-    def _scaled(self, patches: np.ndarray) -> np.ndarray:
-        """Patches without their means, at a standard deviation of 1 over the data: always a new array."""
-        if self.remove_mean:
-            scaled = patches - patches.mean(axis=1, keepdims=True)
-            scaled *= 1 / self.scale_
-            return scaled
-        return patches * patches.dtype.type(1 / self.scale_)
-
     def _set_scale(self, patches: np.ndarray) -> None:
         """Take the one scale from the data: their standard deviation, after mean removal."""
         self.scale_ = 1.0
         squares = 0.0
         for rows in _chunks(len(patches)):
-            squares += float(np.square(self._scaled(patches[rows])).sum(dtype=np.float64))
+            squares += float(np.square(self.scaled(patches[rows])).sum(dtype=np.float64))
         deviation = float(np.sqrt(squares / patches.size))
         self.scale_ = deviation if deviation > 0 else 1.0
 

@@ -8,12 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from striate.encoders import TanhEncoder, encoder_from_dictionary
+from striate.encoders.kinds import SMALL
 from striate.errors import UsageError
 from striate.learning._adam import Adam
 
 __all__ = ["Prediction", "TanhPrediction", "prediction_of"]
-
-_SMALL = 0.1  # norm of the tanh encoder's first filters: the tangent starts in its linear range
 
 
 class Prediction(Protocol):
@@ -49,11 +48,11 @@ class TanhPrediction:
     def __init__(self, filters: np.ndarray, bias: np.ndarray, gain: np.ndarray, rate: float) -> None:
         self._encoder = TanhEncoder(filters, bias, gain)
         self._arrays = {"filters": filters, "bias": bias, "gain": gain}
-        self.adam = Adam(self._arrays, rate)
+        self.adam = Adam(self._arrays, dict.fromkeys(self._arrays, rate))
 
     def encode(self, patches: np.ndarray) -> np.ndarray:
-        """As `Prediction` has it."""
-        return self._encoder.encode(patches)
+        """As `Prediction` has it; by NumPy, so that learning needs no kernel compiled."""
+        return self._encoder.activations(patches) * self._arrays["gain"]
 
     def predict(self, patches: np.ndarray) -> np.ndarray:
         """As `Prediction` has it."""
@@ -66,7 +65,7 @@ class TanhPrediction:
 
     def restart(self, units: np.ndarray, components: np.ndarray) -> None:
         """As `Prediction` has it."""
-        self._arrays["filters"][units] = _SMALL * components[units]
+        self._arrays["filters"][units] = SMALL * components[units]
         self._arrays["bias"][units] = 0
         self._arrays["gain"][units] = 1
         self.adam.forget(units)

@@ -32,20 +32,19 @@ class TwinPrediction:
         self._again = again
         # The same memory: what Adam changes, the twin computes with.
         self._raw = {name: value.detach().numpy() for name, value in self.twin.raw.items()}
-        self._rate = {name: rate * relative_scale(name, self.twin) for name in self._raw}
-        self.adam = Adam(self._raw, self._rate)
+        self.adam = Adam(self._raw, {name: rate * relative_scale(name, self.twin) for name in self._raw})
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What learning needs to go on to the same bits."""
         raw = {f"raw.{name}": value.copy() for name, value in self._raw.items()}
-        rates = {f"rate.{name}": np.array(value) for name, value in self._rate.items()}
+        rates = {f"rate.{name}": np.array(value) for name, value in self.adam.rate.items()}
         return raw | rates | self.adam.to_arrays()
 
     def restore(self, arrays: Mapping[str, np.ndarray], n_steps: int) -> None:
         """Go on from what `to_arrays` gave."""
         for name, value in self._raw.items():
             value[...] = arrays[f"raw.{name}"]
-            self._rate[name] = float(arrays[f"rate.{name}"])
+            self.adam.rate[name] = float(arrays[f"rate.{name}"])
         self.adam.restore(arrays, n_steps)
 
     def encoder(self) -> Any:
@@ -70,8 +69,7 @@ class TwinPrediction:
         names = list(self._raw)
         gradients = torch.autograd.grad(error, [self.twin.raw[name] for name in names], allow_unused=True)
         found = {name: value.numpy() for name, value in zip(names, gradients, strict=True) if value is not None}
-        self.adam.rate = {name: rate * value for name, value in self._rate.items()}
-        self.adam.step(found)
+        self.adam.step(found, rate)
 
     def restart(self, units: np.ndarray, components: np.ndarray) -> None:
         """What others make of these units begins anew as well: columns of the inhibition."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from striate.checkpoint import Checkpoint
 from striate.coding import TrackedEigenvalue, fista_from_gram, infer
 from striate.encoders import ENCODERS, encoder_from_dictionary
+from striate.encoders.kinds import SMALL
 from striate.errors import UsageError
 from striate.learning._diagnosis import diagnose_psd
 from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters, PatchLearner
@@ -29,7 +30,6 @@ _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 _WORTH_TWO_THREADS = 2e7  # multiplications in a product
-_SMALL = 0.1  # norm of the tanh encoder's first filters: the tangent starts in its linear range
 
 
 class HeldOut(NamedTuple):
@@ -218,11 +218,11 @@ class PSD(PatchLearner):
             for rows in schedule.batches(self.n_batches_, budget):
                 if self._has_converged():
                     break
-                patches = self._scaled(X[rows])
+                patches = self.scaled(X[rows])
                 self._learn(patches)
                 if self.n_batches_ % _CHECK_EVERY == 0 or self.n_batches_ == budget:
                     if schedule.held_out.size:
-                        self.history_.append(self._look(self._scaled(X[schedule.held_out])))
+                        self.history_.append(self._look(self.scaled(X[schedule.held_out])))
                         phase.note(_in_words(self.history_[-1]))
                     if self.n_batches_ <= 0.8 * budget:  # a unit needs time to learn
                         self._replace_dead_units(patches)
@@ -256,7 +256,7 @@ class PSD(PatchLearner):
             self._begin(X)
         X = X.astype(self.components_.dtype, copy=False)
         for start in range(0, len(X), self.batch_size):
-            patches = self._scaled(X[start : start + self.batch_size])
+            patches = self.scaled(X[start : start + self.batch_size])
             self._learn(patches)
             if self.n_batches_ % _CHECK_EVERY == 0:
                 self._replace_dead_units(patches)
@@ -436,7 +436,7 @@ class PSD(PatchLearner):
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
         _normalize_rows(self.components_)
         if self.encoder == "tanh":
-            self.encoder_ = X.dtype.type(_SMALL) * self.components_
+            self.encoder_ = X.dtype.type(SMALL) * self.components_
             self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
             self.gain_ = np.ones(self.n_components, dtype=X.dtype)
         else:
@@ -462,9 +462,7 @@ class PSD(PatchLearner):
         """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
         if self._learning_lazily is None:
             if self.encoder == "tanh":
-                self._learning_lazily = TanhPrediction(
-                    self.encoder_, self.encoder_bias_, self.gain_, float(self.encoder_rate)
-                )
+                self._learning_lazily = TanhPrediction(self.encoder_, self.encoder_bias_, self.gain_, self.encoder_rate)
             else:
                 self._learning_lazily = prediction_of(
                     self._predictor, self.encoder, 10 * self.encoder_rate, self.sparsity, self.encoder_steps
