@@ -141,12 +141,13 @@ def draw(results: Results, path: Path) -> None:
     """Code error against time."""
     canvas = new_canvas(7, 4.6)
     axes = canvas.subplots()
-    for unit in results:
+    for number, unit in enumerate(results):
         found = results[unit.name]
         exact = unit.settings["kind"] == "solver"
         place = (1e6 * found["seconds"], max(found["code error"], 1e-5))
         axes.loglog(*place, "s" if exact else "o", color="#4c5f8a" if exact else "#b3541e")
-        axes.annotate(unit.name.replace("_", " "), place, fontsize=8, xytext=(5, 3), textcoords="offset points")
+        axes.annotate(unit.name.replace("_", " "), place, fontsize=8, xytext=(5, (3, -11)[number % 2]),
+                      textcoords="offset points")  # fmt: skip
     axes.set_xlabel("µs a patch")
     axes.set_ylabel("‖z − z*‖² / ‖z*‖² (exact solvers at a gap of 1e-4)")
     axes.margins(x=0.2)

@@ -1,4 +1,11 @@
-"""A linear classifier on 200 predicted numbers a digit: which encoder, and from how many labels?"""
+"""A linear classifier on 200 predicted numbers a digit: which encoder, and from how many labels?
+
+The sparsity was chosen on validation digits, with LISTA: errors from 1,000 labels a class were 5.3 % at 3, 4.5 % at 1,
+3.4 % at 0.5. Inference does not wait for the encoder (`predict_in_inference=False`), so that all encoders learn to
+predict nearly the same codes. A tangent did not leave its linear range in any setting that was tried: sparsities of
+0.3 to 10, ten times longer steps, codes drawn to their prediction or not gave 8.6 to 10.3 % on validation digits, where
+a linear encoder gave 8.1 %.
+"""
 
 from __future__ import annotations
 
@@ -91,11 +98,10 @@ def units(scale: Scale) -> list[Unit]:
     full = scale == "full"
     common = {
         "n_components": 200 if full else 24,
-        "batches": 6000 if full else 40,
+        "batches": 3000 if full else 40,
         "labels": LABELS if full else (5, 10, 20),
         "draws": 10 if full else 2,
-        "sparsity": 1.0,
-        "prediction": 1.0,
+        "sparsity": 0.5,
     }
     return [
         Unit(features, {"features": features, **common}, classify_digits, expected_seconds=120.0)
@@ -143,7 +149,7 @@ def _learn(settings: Settings, train: NDArray[np.float32], context: Context) -> 
         axes = axes[:n]
         return lambda rows: (rows - mean) @ axes.T, lambda codes: codes @ axes + mean
     psd = PSD(
-        n, sparsity=settings["sparsity"], prediction=settings["prediction"], max_batches=settings["batches"],
+        n, sparsity=settings["sparsity"], max_batches=settings["batches"], predict_in_inference=False,
         encoder="tanh" if kind == "optimal" else kind, remove_mean=False, random_state=context.seed,
     ).fit(train, progress=context.progress)  # fmt: skip
     return psd.infer if kind == "optimal" else psd.transform, psd.inverse_transform

@@ -64,7 +64,7 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """Three seeds."""
     full = scale == "full"
-    common = {"n_components": 200 if full else 32, "sparsity": 1.0, "batches": 6000 if full else 40}
+    common = {"n_components": 200 if full else 32, "sparsity": 0.5, "batches": 3000 if full else 40}
     return [
         Unit(f"seed {seed}", {"seed": seed, **common}, learn_strokes, expected_seconds=120.0)
         for seed in (SEEDS if full else SEEDS[:1])
