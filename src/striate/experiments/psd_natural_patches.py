@@ -23,6 +23,7 @@ CLAIM = "An encoder learned with the dictionary predicts sparse codes of natural
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SEEDS = (0, 1, 2)
+RATE = {"tanh": 1e-3, "lista": 4e-3}  # of the encoder; of 1e-3, 2e-3 and 4e-3 the lowest energy of predicted codes
 
 
 FIGURES = (
@@ -87,12 +88,18 @@ def units(scale: Scale) -> list[Unit]:
         "n_patches": 200_000 if full else 2000,
         "batches": 3000 if full else 30,
         "sparsity": 1.0,
-        "prediction": 1.0,
     }
     return [
         Unit(
             f"{n} units, {encoder}, seed {seed}",
-            {"size": size, "n_components": n, "encoder": encoder, "seed": seed, **common},
+            {
+                "size": size,
+                "n_components": n,
+                "encoder": encoder,
+                "seed": seed,
+                "encoder_rate": RATE[encoder],
+                **common,
+            },
             learn_to_predict,
             expected_seconds=120.0,
         )
@@ -109,7 +116,7 @@ def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
     psd = PSD(
         n,
         sparsity=settings["sparsity"],
-        prediction=settings["prediction"],
+        encoder_rate=settings["encoder_rate"],
         max_batches=settings["batches"],
         encoder=settings["encoder"],
         random_state=seed,

@@ -86,7 +86,8 @@ class PSD(PatchLearner):
         falls as 1/t, which takes the noise of single batches out of the filters.
     encoder_rate : float, default 1e-3
         Step of Adam for the encoder. Other encoders than tanh take ten times as much, relative to the root mean
-        square of what they learn, and after 300 batches less and less, as the dictionary does.
+        square of what they learn, and after 300 batches less and less, as the dictionary does. 4e-3 serves LISTA
+        better on natural patches: the energy of its codes is 5 % above the optimum instead of 11 %.
     validation_fraction : float, default 0.1
         Held out, at most 1,000 patches, to see when to stop; with fewer than 50 patches, none.
     tolerance : float, default 1e-3
