@@ -14,8 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate import model_file
 from striate.checkpoint import Checkpoint
-from striate.coding import energy, infer
+from striate.coding import energy, fista, infer
 from striate.errors import UsageError
+from striate.images import as_images, load_digits, sample_patches
 from striate.learning import PSD
 from striate.progress import Progress
 
@@ -288,6 +289,23 @@ def test_a_killed_fit_of_another_encoder_ends_with_the_same_bits(rng: np.random.
             resumes += 1
     assert resumes > 1
     assert same(whole, pieces)
+
+
+@pytest.mark.parametrize("predict_in_inference", [True, False])
+def test_the_energy_never_rises_over_inference(predict_in_inference: bool) -> None:
+    digits, _ = load_digits()
+    patches = sample_patches(as_images(digits[::50]), 1000, 8, random_state=0, min_std=0.1)
+    psd = PSD(32, sparsity=0.5, max_batches=100, predict_in_inference=predict_in_inference, random_state=0).fit(patches)
+    rows = psd.scaled(patches).astype(np.float64)
+    units = psd.components_.astype(np.float64)
+    predicted = psd.transform(patches).astype(np.float64)
+    weight = psd.prediction if predict_in_inference else 0.0
+    energies = []
+    for steps in range(psd.n_inference_steps + 1):  # what `fit` takes, and every beginning of it
+        codes = fista(rows, units, psd.sparsity, steps=steps, start=predicted, prediction=weight, target=predicted)
+        energies.append(energy(rows, codes, units, psd.sparsity, prediction=weight, target=predicted).mean())
+    assert (np.diff(energies) <= 1e-12 * energies[0]).all()
+    assert energies[-1] < energies[0]
 
 
 def test_inference_without_the_prediction_is_sparse_coding(rng: np.random.Generator) -> None:
