@@ -174,8 +174,8 @@ def draw(results: Results, path: Path) -> None:
         spread = [100 * np.std(found["errors"][str(n)], ddof=1) / np.sqrt(len(found["errors"][str(n)])) for n in LABELS]
         by_labels.errorbar(LABELS, means, spread, marker="o", markersize=3, linewidth=1.3, label=features)
         by_error.plot(found["reconstruction error"], means[-1], "o", color=f"C{number}", label=features)
-        by_error.annotate(features, (found["reconstruction error"], means[-1]), fontsize=8, xytext=(4, (3, -10)[number % 2]),
-                          textcoords="offset points")  # fmt: skip
+        place = (found["reconstruction error"], means[-1])
+        by_error.annotate(features, place, fontsize=8, xytext=(4, (3, -10)[number % 2]), textcoords="offset points")
     by_labels.set_xscale("log")
     by_labels.set_yscale("log")
     ticks = (3, 5, 10, 20, 30, 50)
