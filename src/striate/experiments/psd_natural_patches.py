@@ -23,7 +23,8 @@ CLAIM = "An encoder learned with the dictionary predicts sparse codes of natural
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SEEDS = (0, 1, 2)
-RATE = {"tanh": 1e-3, "lista": 4e-3}  # of the encoder; of 1e-3, 2e-3 and 4e-3 the lowest energy of predicted codes
+# Of the encoder; 4e-3 lowers the energy of LISTA's codes, and raises that of a tangent's.
+RATE = {"tanh": 1e-3, "lista": 4e-3}
 
 
 FIGURES = (
