@@ -17,13 +17,23 @@ from typing import TypeVar
 
 from striate.errors import UsageError
 
-__all__ = ["in_threads", "limit", "map_ordered", "n_threads", "run_ranges", "set_limit", "single_threaded_blas"]
+__all__ = [
+    "in_threads",
+    "limit",
+    "map_ordered",
+    "n_threads",
+    "run_ranges",
+    "set_limit",
+    "single_threaded_blas",
+    "threads_for_batch",
+]
 
 # numba's other layers either need a package of their own or end the process when two threads start kernels
 # at once.
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 
 _WORTH_A_THREAD = 4e6  # products of numbers: about what a core does while a thread starts
+_WORTH_TWO_THREADS = 2e7  # multiplications in a product of a library that shares it out between its threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +66,15 @@ def _quota() -> int | None:
         return None
 
 
+def threads_for_batch(n_rows: int, n_features: int, n_units: int) -> int:
+    """Return how many threads the matrix products of learning from one batch are worth: `n_threads()`, or 1.
+
+    Products this small gain nothing from a second thread, and where other programs compute the two wait for each
+    other, up to twenty times as long as the product takes.
+    """
+    return n_threads() if n_rows * n_units * max(n_units, n_features) >= _WORTH_TWO_THREADS else 1
+
+
 @contextmanager
 def limit(n: int | None) -> Iterator[None]:
     """Compute with at most `n` threads inside the block.
@@ -65,8 +84,10 @@ def limit(n: int | None) -> Iterator[None]:
     n : int or None
         At least 1. None changes nothing.
 
-    Notes ----- Libraries that are already loaded are told directly. The counts belong to the process
-    (numba's to the calling thread), so two blocks at once in different threads would disturb each other.
+    Notes
+    -----
+    Libraries that are already loaded are told directly. The counts belong to the process (numba's to the calling
+    thread), so two blocks at once in different threads would disturb each other.
     """
     if n is None:
         yield

@@ -20,14 +20,13 @@ from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.threads import n_threads
+from striate.threads import threads_for_batch
 
 __all__ = ["Twin", "relative_scale", "train_encoder"]
 
 _LOOKS = 20  # at the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would sharpen the choice little
 _FEWEST = 50  # samples; of fewer none can be spared
-_WORTH_TWO_THREADS = 2e7  # multiplications in a product
 
 Parameters = Mapping[str, torch.Tensor]
 Trained = TypeVar("Trained", bound=TrainableEncoder)
@@ -184,8 +183,8 @@ def train_encoder(
         return total / len(held_out)
 
     look = max(1, n_batches // _LOOKS)
-    work = batch_size * encoder.n_components * max(encoder.n_components, encoder.n_features)
-    with _threads(work), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
+    threads = threads_for_batch(batch_size, encoder.n_features, encoder.n_components)
+    with _torch_threads(threads), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
         best, best_arrays = held_out_loss(), None
         for batch, rows in enumerate(_batches(train, batch_size, n_batches, generator), start=1):
             given, wanted = data.batch(rows)
@@ -305,14 +304,10 @@ def _freeze_zeros(twin: Twin) -> None:
 
 
 @contextmanager
-def _threads(work: float) -> Iterator[None]:
-    """No more threads than striate may use, and one for small products.
-
-    Torch counts processors that a container is not granted; and beside other programs small products in two threads
-    wait for each other, twenty times as long as they take.
-    """
+def _torch_threads(n: int) -> Iterator[None]:
+    """At most `n` threads: torch itself counts processors that a container is not granted."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, n_threads()) if work >= _WORTH_TWO_THREADS else 1)
+    torch.set_num_threads(min(before, n))
     try:
         yield
     finally:

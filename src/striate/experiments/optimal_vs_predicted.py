@@ -27,7 +27,7 @@ NAME = "optimal-vs-predicted"
 CLAIM = "Predicted codes recognize objects as well as optimal ones, or better."
 DATA = {"quick": (), "full": ("caltech101",)}
 
-SPARSITIES = (0.25, 0.5, 1.0)
+SPARSITIES = (0.5, 1.0, 2.0)  # at 0.25, 71 % of the units of an optimal code are active
 SPLITS = (0, 1, 2)
 SIDE, N_UNITS = 9, 64
 POOLING = {"full": "Rabs - N9x9 - PA10x10/5", "quick": "Rabs - N5x5 - PA6x6/4"}
@@ -106,7 +106,7 @@ def units(scale: Scale) -> list[Unit]:
             expected_seconds=300.0,
         )
         for codes in ("predicted", "optimal")
-        for sparsity in (SPARSITIES if full else SPARSITIES[1:2])
+        for sparsity in (SPARSITIES if full else SPARSITIES[:1])
     ]
 
 

@@ -20,7 +20,7 @@ from striate.learning._prediction import Prediction, TanhPrediction, prediction_
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.threads import single_threaded_blas
+from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
@@ -29,7 +29,6 @@ _CHECK_EVERY = 100  # batches between two looks at the held-out patches
 _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
-_WORTH_TWO_THREADS = 2e7  # multiplications in a product
 
 
 class HeldOut(NamedTuple):
@@ -211,9 +210,8 @@ class PSD(PatchLearner):
         schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
         budget = min(self.max_batches, self.max_epochs * schedule.batches_per_epoch)
 
-        # Products this small gain nothing from a second thread, and where other programs compute they wait for it.
-        work = self.batch_size * self.n_components * max(self.n_components, X.shape[1])
-        blas = single_threaded_blas() if work < _WORTH_TWO_THREADS else nullcontext()
+        alone = threads_for_batch(self.batch_size, X.shape[1], self.n_components) == 1
+        blas = single_threaded_blas() if alone else nullcontext()
         with blas, (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
             phase.advance(self.n_batches_)
             for rows in schedule.batches(self.n_batches_, budget):
