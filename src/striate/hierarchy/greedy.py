@@ -14,10 +14,10 @@ from striate.hierarchy._layer import Layer
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.images.patches import sample_patches
-from striate.learning import PSD, RandomFilters
+from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
 from striate.progress import Progress
 
-Learner = PSD | RandomFilters
+Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
 
 # Patches of one stage, in floats: 256 MB. 50,000 patches of a first stage take a twentieth of it.
 MAX_PATCH_FLOATS = 1 << 26
@@ -136,7 +136,7 @@ def _learn_bank(
     sizes = [len(part) for part in np.array_split(np.arange(bank.n_maps), len(sets))]
     patches = _draw_patches(below, images, bank, n_patches, min_std, seed, number, progress)
     by_map = patches.reshape(len(patches), n_inputs, -1)
-    name = "random" if isinstance(learner, RandomFilters) else "PSD"
+    name = type(learner).__name__.removesuffix("Filters")
     learners: list[Learner] = []
     for index, (seen, size) in enumerate(zip(sets, sizes, strict=True)):
         part = None if checkpoint is None else checkpoint.part(f"set-{index + 1}")

@@ -39,6 +39,9 @@ class Preprocessing:
         Side of the normalization's Gaussian window in pixels, odd; 9 is the paper's.
     border : int
         Zeros around the canvas, in pixels, so that filters reach what lies at its edge.
+    valid : bool
+        Keep only what the normalization's whole window covers: 151×151 become 143×143, as in the paper. Otherwise the
+        windows at the picture's edge end there, and nothing is lost.
     """
 
     canvas: tuple[int, int]
@@ -46,6 +49,7 @@ class Preprocessing:
     contrast: Literal["local", "ground"] = "local"
     window: int = 9
     border: int = 0
+    valid: bool = False
 
     def __post_init__(self) -> None:
         if self.color not in ("grey", "yuv") or self.contrast not in ("local", "ground"):
@@ -53,12 +57,18 @@ class Preprocessing:
                 f'color must be "grey" or "yuv", contrast "local" or "ground", '
                 f"not {self.color!r} and {self.contrast!r}."
             )
+        if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
+            raise UsageError(
+                f"valid is for local contrast on a canvas of at least the window, {self.window} pixels, "
+                f"not for {self.contrast!r} contrast on {self.canvas}."
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """``(channels, height, width)`` of every picture that comes out."""
+        more = 2 * self.border - (self.window - 1 if self.valid else 0)
         height, width = self.canvas
-        return (1 if self.color == "grey" else 3, height + 2 * self.border, width + 2 * self.border)
+        return (1 if self.color == "grey" else 3, height + more, width + more)
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -80,11 +90,14 @@ class Preprocessing:
         image = to_grey(image) if self.color == "grey" else to_yuv(image)
         image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
         content = image[:, top : top + height, left : left + width]
+        content = self._normalize_locally(content) if self.contrast == "local" else content - _ground(content)
         prepared = np.zeros(self.shape, dtype=np.float32)
+        if self.valid:
+            lost = self.window // 2
+            content = content[:, lost : height - lost, lost : width - lost]
+            height, width = content.shape[1:]
         top, left = top + self.border, left + self.border
-        prepared[:, top : top + height, left : left + width] = (
-            self._normalize_locally(content) if self.contrast == "local" else content - _ground(content)
-        )
+        prepared[:, top : top + height, left : left + width] = content
         return prepared
 
     def _normalize_locally(self, content: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,84 @@
+"""What learners that only choose their filters share: the scale comes from the data, the filters do not move."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
+from striate.learning._patch_learner import PatchLearner
+from striate.progress import Progress
+from striate.randomness import RandomState
+
+__all__ = ["FixedFilters"]
+
+
+class FixedFilters(PatchLearner):
+    """Filters of zero mean and unit norm that `_choose` gives; encoder and dictionary are the same, without bias."""
+
+    n_components: int
+    random_state: RandomState
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: object = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_name: str = "filters",
+        progress: Progress | None = None,
+        phase_name: str = "learning filters",
+    ) -> Self:
+        """Choose the filters, and take the scale from patches.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+            Raw patches.
+        y, checkpoint, checkpoint_name, progress, phase_name : ignored
+            As in the learners that take time.
+
+        Returns
+        -------
+        Self
+            Itself.
+        """
+        if self.n_components < 1:
+            raise UsageError(f"{type(self).__name__} needs n_components >= 1; got {self.n_components}")
+        X = validate_data(self, X, dtype=[np.float32, np.float64])
+        self._set_scale(X)
+        filters = self._choose(X)
+        if X.shape[1] > 1:  # of one feature, nothing is left without the mean
+            filters -= filters.mean(axis=1, keepdims=True)
+        norms = np.linalg.norm(filters, axis=1, keepdims=True)
+        filters /= np.where(norms > 0, norms, 1)
+        self.components_ = filters.astype(X.dtype)
+        self.encoder_ = self.components_.copy()
+        self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
+        self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+        return self
+
+    def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
+        """Fit at the first call; later patches change nothing.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+        y : ignored
+
+        Returns
+        -------
+        Self
+            Itself.
+        """
+        if hasattr(self, "components_"):
+            self._checked(X)
+            return self
+        return self.fit(X)
+
+    def _choose(self, patches: np.ndarray) -> np.ndarray:
+        """Filters (n_components, n_features), float64, a new array; their mean and norm are of no account."""
+        raise NotImplementedError

@@ -1,0 +1,118 @@
+"""Gabor filters: what learned ones come to resemble (protocol G of Jarrett et al., ICCV 2009)."""
+
+from __future__ import annotations
+
+from math import isqrt, sqrt
+
+import numpy as np
+
+from striate.errors import UsageError
+from striate.learning._fixed_filters import FixedFilters
+from striate.randomness import RandomState
+
+__all__ = ["GaborFilters", "gabor_family"]
+
+# Standard deviation of the envelope in wavelengths: a bandwidth of 1.4 octaves, that of the median simple cell.
+ENVELOPE = 0.42
+SHORTEST = 3.0  # pixels; a shorter wave is aliased by the raster
+
+
+class GaborFilters(FixedFilters):
+    """A family of Gabor filters of zero mean and unit norm, with the interface of a learner.
+
+    Orientations evenly over half a turn, an even and an odd phase of each, wavelengths evenly on a logarithmic scale
+    from 3 pixels to the side of the patch: 64 filters of 9×9 have 8 orientations, 2 phases and 4 wavelengths. Only the
+    scale of the patches is taken from the data.
+
+    Parameters
+    ----------
+    n_components : int, default 64
+        Filters: a multiple of twice the orientations.
+    sparsity : float, default 1.0
+        Weight of the L1 term for `infer`, as in `PSD`.
+    n_orientations : int, default 8
+    remove_mean : bool, default True
+        Whether every patch loses its mean.
+    random_state : ignored
+        As in the learners that draw.
+
+    Attributes
+    ----------
+    components_, encoder_ : ndarray (n_components, n_features)
+    encoder_bias_, gain_ : ndarray (n_components,)
+    scale_ : float
+        What patches are divided by.
+
+    Raises
+    ------
+    UsageError
+        In `fit`, where patches are not square and of one channel, or `n_components` does not make up a family.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object recognition?",
+    ICCV 2009, section 3; the bandwidth: De Valois, Albrecht, Thorell, Vision Research 22, 1982.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> patches = np.random.default_rng(0).standard_normal((60, 81), dtype=np.float32)
+    >>> GaborFilters(n_components=64).fit_transform(patches).shape
+    (60, 64)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        sparsity: float = 1.0,
+        n_orientations: int = 8,
+        remove_mean: bool = True,
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_components = n_components
+        self.sparsity = sparsity
+        self.n_orientations = n_orientations
+        self.remove_mean = remove_mean
+        self.random_state = random_state
+
+    def _choose(self, patches: np.ndarray) -> np.ndarray:
+        side = isqrt(patches.shape[1])
+        if side * side != patches.shape[1]:
+            raise UsageError(
+                f"Gabor filters are for square patches of one channel, not of {patches.shape[1]} values: "
+                f"make the pictures grey"
+            )
+        n_wavelengths, rest = divmod(self.n_components, 2 * self.n_orientations)
+        if rest or n_wavelengths < 1:
+            raise UsageError(
+                f"{self.n_components} filters are no family of {self.n_orientations} orientations in two phases: "
+                f"n_components must be a multiple of {2 * self.n_orientations}"
+            )
+        return gabor_family(side, self.n_orientations, n_wavelengths).reshape(self.n_components, -1)
+
+
+def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarray:
+    """Gabor functions on a raster.
+
+    Parameters
+    ----------
+    side : int
+        Of the raster, in pixels.
+    n_orientations, n_wavelengths : int
+
+    Returns
+    -------
+    float64 (2 · n_orientations · n_wavelengths, side, side)
+        Wavelengths outermost, shortest first, then orientations, then the even and the odd phase; of unit height.
+    """
+    longest = max(float(side), SHORTEST)
+    wavelengths = np.geomspace(SHORTEST, longest, n_wavelengths) if n_wavelengths > 1 else [sqrt(SHORTEST * longest)]
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    family = []
+    for wavelength in wavelengths:
+        envelope = np.exp(-(x**2 + y**2) / (2 * (ENVELOPE * wavelength) ** 2))
+        for orientation in np.pi * np.arange(n_orientations) / n_orientations:
+            phase = 2 * np.pi * (x * np.cos(orientation) + y * np.sin(orientation)) / wavelength
+            family += [envelope * np.cos(phase), envelope * np.sin(phase)]
+    return np.array(family)

@@ -1,0 +1,54 @@
+"""The papers' protocols: a letter for each stage says where its filters come from."""
+
+from __future__ import annotations
+
+from striate.errors import UsageError
+from striate.hierarchy.greedy import Learner
+from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
+
+__all__ = ["protocol"]
+
+
+def protocol(letters: str) -> list[Learner]:
+    """Learners for `striate.hierarchy.learn_filters`, one a stage.
+
+    Parameters
+    ----------
+    letters : str
+        For each stage ``R`` (random), ``U`` (unsupervised: predictive sparse decomposition), ``G`` (Gabor, in the first
+        stage only) or ``T`` (templates: patches of the stage's input). ``"UU"`` is two stages of PSD.
+
+    Raises
+    ------
+    UsageError
+        Names a letter that is none, and what may stand there.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object recognition?",
+    ICCV 2009, section 3. Supervised refinement, its ``+``, is not frozen and has no place here.
+
+    Examples
+    --------
+    >>> [type(learner).__name__ for learner in protocol("GT")]
+    ['GaborFilters', 'TemplateFilters']
+    """
+    learners: list[Learner] = []
+    for letter in letters:
+        # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.
+        choices: dict[str, Learner] = {
+            "R": RandomFilters(),
+            "T": TemplateFilters(),
+            "U": PSD(sparsity=0.3, max_batches=300, n_inference_steps=10) if learners else PSD(sparsity=0.5),
+        }
+        if not learners:
+            choices["G"] = GaborFilters()
+        if letter not in choices:
+            raise UsageError(
+                f"{letter!r} in protocol {letters!r} names no filters of stage {len(learners) + 1}: "
+                f"write one of {', '.join(choices)} for each stage"
+            )
+        learners.append(choices[letter])
+    if not learners:
+        raise UsageError("a protocol needs a letter for each stage, such as U or RR")
+    return learners
