@@ -68,7 +68,7 @@ def test_tiles_of_rows_join_without_a_seam(rng: np.random.Generator, monkeypatch
     images = rng.standard_normal((2, 3, 20, 17), dtype=np.float32)
     bank = FilterBank(5, (4, 3)).with_filters(rng.standard_normal((5, 3, 4, 3), dtype=np.float32))
     whole = run(bank, images)
-    monkeypatch.setattr("striate.hierarchy.filter_bank.TILE", 3 * 12 * 15 * 2 * 2)
+    monkeypatch.setattr("striate.hierarchy._stage._BLOCK_FLOATS", 3 * 15 * 32)
     np.testing.assert_allclose(run(bank, images), whole, atol=1e-5)
 
 
@@ -185,3 +185,47 @@ def test_small_pixels_average_blocks() -> None:
     assert small.shape == (2, 1, 23, 23)
     assert small[1, 0, 2, 3] == pytest.approx(images[1, 0, 6:9, 9:12].mean())
     assert small_pixels(images[:, :, :28, :28]).shape == (2, 1, 28, 28)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rest=st.sampled_from(
+        [
+            "Rabs - N5x5 - PA4x4/3",
+            "Rabs - PA3x3/1",
+            "N5x5 - PM4x4/2",
+            "N3x3 - PA2x2/2",
+            "PA5x5/5",
+            "Rabs - N9x9",
+            "PM3x3/4",
+        ]
+    ),
+    n_inputs=st.integers(1, 5),
+    n_maps=st.sampled_from([1, 5, 32, 40, 70]),
+    sides=st.tuples(st.integers(7, 24), st.integers(7, 24)),
+    nonlinearity=st.sampled_from(["", "S"]),
+    n_sets=st.sampled_from([0, 1, 2, 70]),
+    seed=st.integers(0, 10),
+)
+def test_a_stage_in_one_go_is_its_layers_one_by_one(
+    rest: str, n_inputs: int, n_maps: int, sides: tuple[int, int], nonlinearity: str, n_sets: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    fan_in = max(1, n_inputs // 2) if n_sets else n_inputs
+    table = connection_sets(n_sets, n_inputs, fan_in, random_state=seed)[np.arange(n_maps) % n_sets] if n_sets else None
+    filters = rng.standard_normal((n_maps, fan_in, 3, 2), dtype=np.float32)
+    bias, gain = rng.standard_normal((2, n_maps), dtype=np.float32)
+    bank, *others = Hierarchy(f"{n_maps}F3x2{f':{fan_in}' if n_sets else ''}{nonlinearity} - {rest}")
+    assert isinstance(bank, FilterBank)
+    threshold = np.abs(bias) if nonlinearity else None
+    bank = bank.with_filters(filters, bias=bias, gain=gain, threshold=threshold, table=table)
+    images = rng.standard_normal((3, n_inputs, *sides), dtype=np.float32)
+    expected = correlate(images, filters, table) + bias[:, None, None]
+    if threshold is None:
+        expected = np.tanh(expected)
+    else:
+        expected = np.sign(expected) * np.maximum(np.abs(expected) - threshold[:, None, None], 0)
+    expected = np.asarray(gain[:, None, None] * expected, np.float32)
+    for layer in others:
+        expected = run(layer, expected)
+    np.testing.assert_allclose(Hierarchy([bank, *others]).transform(images), expected, atol=1e-4)

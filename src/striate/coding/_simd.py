@@ -22,12 +22,17 @@ __all__ = [
     "LANES",
     "PANEL",
     "REFERENCE",
+    "Vectors",
     "add_scaled",
     "combine",
+    "constant",
     "dot",
     "largest",
+    "loop",
     "padded",
     "panel_product",
+    "pointer",
+    "primitive",
     "select_above",
 ]
 
@@ -45,13 +50,13 @@ def padded(n: int) -> int:
     return (n + LANES - 1) // LANES * LANES
 
 
-def _primitive(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+def primitive(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
     """The intrinsic, or where compilation is off the function that says what it does."""
     REFERENCE[reference.__name__.lstrip("_")] = reference
     return lambda builder: reference if numba.config.DISABLE_JIT else intrinsic(builder)  # type: ignore[attr-defined]
 
 
-class _Vectors:
+class Vectors:
     """Vector instructions for one element type."""
 
     def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
@@ -98,11 +103,11 @@ class _Vectors:
         return self.builder.extract_element(value, ir.Constant(_I32, 0))
 
 
-def _constant(value: int) -> Any:
+def constant(value: int) -> Any:
     return ir.Constant(_I64, value)
 
 
-def _loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> Any:
+def loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> Any:
     """``for i in range(start, stop, step)`` with values that each turn hands to the next; the last ones."""
     before = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
@@ -118,7 +123,7 @@ def _loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], bo
     builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
     builder.position_at_end(inside)
     new = body(index, values)
-    index.add_incoming(builder.add(index, _constant(step)), builder.block)
+    index.add_incoming(builder.add(index, constant(step)), builder.block)
     for phi, value in zip(values, new, strict=True):
         phi.add_incoming(value, builder.block)
     builder.branch(head)
@@ -126,7 +131,7 @@ def _loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], bo
     return values
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any = None) -> Any:
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any = None) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return data if offset is None else builder.gep(data, [offset])
 
@@ -136,13 +141,13 @@ def _add_scaled(y: np.ndarray, y_at: int, a: float, x: np.ndarray, x_at: int, n:
     y[y_at : y_at + n] += a * x[x_at : x_at + n]
 
 
-@_primitive(_add_scaled)
+@primitive(_add_scaled)
 def add_scaled(typing: Any, y: Any, y_at: Any, a: Any, x: Any, x_at: Any, n: Any) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         to, to_at, factor, source, source_at, count = arguments
-        vectors = _Vectors(context, builder, y.dtype)
-        to = _pointer(context, builder, y, to, to_at)
-        source = _pointer(context, builder, x, source, source_at)
+        vectors = Vectors(context, builder, y.dtype)
+        to = pointer(context, builder, y, to, to_at)
+        source = pointer(context, builder, x, source, source_at)
         factors = vectors.repeat(factor)
 
         def body(i: Any, _: Any) -> list[Any]:
@@ -151,7 +156,7 @@ def add_scaled(typing: Any, y: Any, y_at: Any, a: Any, x: Any, x_at: Any, n: Any
             vectors.store(vectors.multiply_add(factors, value, vectors.load(here)), here)
             return []
 
-        _loop(builder, _constant(0), count, vectors.length, [], body)
+        loop(builder, constant(0), count, vectors.length, [], body)
         return context.get_dummy_value()
 
     return types.void(y, types.int64, y.dtype, x, types.int64, types.int64), emit
@@ -162,18 +167,18 @@ def _dot(x: np.ndarray, x_at: int, y: np.ndarray, y_at: int, n: int) -> Any:
     return x.dtype.type(x[x_at : x_at + n] @ y[y_at : y_at + n])
 
 
-@_primitive(_dot)
+@primitive(_dot)
 def dot(typing: Any, x: Any, x_at: Any, y: Any, y_at: Any, n: Any) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         one, one_at, other, other_at, count = arguments
-        vectors = _Vectors(context, builder, x.dtype)
-        one, other = _pointer(context, builder, x, one, one_at), _pointer(context, builder, y, other, other_at)
+        vectors = Vectors(context, builder, x.dtype)
+        one, other = pointer(context, builder, x, one, one_at), pointer(context, builder, y, other, other_at)
 
         def body(i: Any, sums: list[Any]) -> list[Any]:
             a, b = vectors.load(builder.gep(one, [i])), vectors.load(builder.gep(other, [i]))
             return [vectors.multiply_add(a, b, sums[0])]
 
-        (total,) = _loop(builder, _constant(0), count, vectors.length, [vectors.zero], body)
+        (total,) = loop(builder, constant(0), count, vectors.length, [vectors.zero], body)
         return vectors.reduce(total, builder.fadd)
 
     return x.dtype(x, types.int64, y, types.int64, types.int64), emit
@@ -198,7 +203,7 @@ def _combine(
     result[:n] = total
 
 
-@_primitive(_combine)
+@primitive(_combine)
 def combine(
     typing: Any,
     result: Any,
@@ -213,9 +218,9 @@ def combine(
 ) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         to, source, factor, coefficients, indices, n_terms, flat, distance, count = arguments
-        vectors = _Vectors(context, builder, result.dtype)
+        vectors = Vectors(context, builder, result.dtype)
         to, source, coefficients, indices, flat = (
-            _pointer(context, builder, kind, array)
+            pointer(context, builder, kind, array)
             for kind, array in (
                 (result, to),
                 (base, source),
@@ -230,29 +235,29 @@ def combine(
 
             def body(at: Any, _: Any) -> list[Any]:
                 column = builder.gep(flat, [at])
-                places = [builder.add(at, _constant(w * vectors.length)) for w in range(width)]
+                places = [builder.add(at, constant(w * vectors.length)) for w in range(width)]
 
                 def add_row(i: Any, sums: list[Any]) -> list[Any]:
                     row = builder.sext(builder.load(builder.gep(indices, [i])), _I64)
                     share = vectors.repeat(builder.fmul(factor, builder.load(builder.gep(coefficients, [i]))))
                     start = builder.gep(column, [builder.mul(row, distance)])
-                    loaded = [vectors.load(builder.gep(start, [_constant(w * vectors.length)])) for w in range(width)]
+                    loaded = [vectors.load(builder.gep(start, [constant(w * vectors.length)])) for w in range(width)]
                     return [vectors.multiply_add(share, value, sums[w]) for w, value in enumerate(loaded)]
 
                 sums = [vectors.load(builder.gep(source, [place])) for place in places]
-                sums = _loop(builder, _constant(0), n_terms, 1, sums, add_row)
+                sums = loop(builder, constant(0), n_terms, 1, sums, add_row)
                 for place, value in zip(places, sums, strict=True):
                     vectors.store(value, builder.gep(to, [place]))
                 return []
 
             return body
 
-        start = _constant(0)
+        start = constant(0)
         for width in (8, 2, 1):
             step = width * vectors.length
-            whole = builder.sdiv(builder.sub(count, start), _constant(step))
-            stop = builder.add(start, builder.mul(whole, _constant(step)))
-            _loop(builder, start, stop, step, [], panel(width))
+            whole = builder.sdiv(builder.sub(count, start), constant(step))
+            stop = builder.add(start, builder.mul(whole, constant(step)))
+            loop(builder, start, stop, step, [], panel(width))
             start = stop
         return context.get_dummy_value()
 
@@ -266,19 +271,19 @@ def _largest(values: np.ndarray, factors: np.ndarray, n: int, positive: bool) ->
     return values.dtype.type(max(ratios.max(), 0))
 
 
-@_primitive(_largest)
+@primitive(_largest)
 def largest(typing: Any, values: Any, factors: Any, n: Any, positive: Any) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         array, scales, count, one_sided = arguments
-        vectors = _Vectors(context, builder, values.dtype)
-        array, scales = _pointer(context, builder, values, array), _pointer(context, builder, factors, scales)
+        vectors = Vectors(context, builder, values.dtype)
+        array, scales = pointer(context, builder, values, array), pointer(context, builder, factors, scales)
 
         def body(i: Any, best: list[Any]) -> list[Any]:
             value = vectors.load(builder.gep(array, [i]))
             value = builder.select(one_sided, value, vectors.absolute(value))
             return [vectors.maximum(builder.fmul(value, vectors.load(builder.gep(scales, [i]))), best[0])]
 
-        (best,) = _loop(builder, _constant(0), count, vectors.length, [vectors.zero], body)
+        (best,) = loop(builder, constant(0), count, vectors.length, [vectors.zero], body)
         return vectors.reduce(best, vectors.maximum)
 
     return values.dtype(values, factors, types.int64, types.boolean), emit
@@ -294,14 +299,14 @@ def _select_above(
     return len(found)
 
 
-@_primitive(_select_above)
+@primitive(_select_above)
 def select_above(typing: Any, values: Any, factors: Any, n: Any, positive: Any, threshold: Any, indices: Any) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         array, scales, count, one_sided, limit, found = arguments
-        vectors = _Vectors(context, builder, values.dtype)
+        vectors = Vectors(context, builder, values.dtype)
         array, scales, found = (
-            _pointer(context, builder, kind, pointer)
-            for kind, pointer in ((values, array), (factors, scales), (indices, found))
+            pointer(context, builder, kind, where)
+            for kind, where in ((values, array), (factors, scales), (indices, found))
         )
         limits = vectors.repeat(limit)
         mask_type = ir.IntType(vectors.length)
@@ -327,12 +332,12 @@ def select_above(typing: Any, values: Any, factors: Any, n: Any, positive: Any, 
             bit = builder.zext(builder.call(count_zeros, [left, ir.Constant(ir.IntType(1), 1)]), _I64)
             builder.store(builder.trunc(builder.add(i, bit), _I32), builder.gep(found, [n_found]))
             left.add_incoming(builder.and_(left, builder.sub(left, one)), inside)
-            n_found.add_incoming(builder.add(n_found, _constant(1)), inside)
+            n_found.add_incoming(builder.add(n_found, constant(1)), inside)
             builder.branch(head)
             builder.position_at_end(after)
             return [n_found]
 
-        return _loop(builder, _constant(0), count, vectors.length, [_constant(0)], body)[0]
+        return loop(builder, constant(0), count, vectors.length, [constant(0)], body)[0]
 
     return types.int64(values, factors, types.int64, types.boolean, values.dtype, indices), emit
 
@@ -360,7 +365,7 @@ def _panel_product(
         result[to : to + width] = signals[start : start + n_features] @ panel
 
 
-@_primitive(_panel_product)
+@primitive(_panel_product)
 def panel_product(
     typing: Any,
     result: Any,
@@ -376,10 +381,10 @@ def panel_product(
 ) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         to, to_at, to_stride, source, source_at, source_stride, flat, flat_at, n_terms, count = arguments
-        vectors = _Vectors(context, builder, result.dtype)
-        to = _pointer(context, builder, result, to, to_at)
-        source = _pointer(context, builder, signals, source, source_at)
-        flat = _pointer(context, builder, panels, flat, flat_at)
+        vectors = Vectors(context, builder, result.dtype)
+        to = pointer(context, builder, result, to, to_at)
+        source = pointer(context, builder, signals, source, source_at)
+        flat = pointer(context, builder, panels, flat, flat_at)
         width = _VECTORS * vectors.length
 
         def tile(n_rows: int) -> Callable[..., list[Any]]:
@@ -387,31 +392,31 @@ def panel_product(
 
             def body(first: Any, _: Any) -> list[Any]:
                 rows = [
-                    builder.gep(source, [builder.mul(builder.add(first, _constant(r)), source_stride)])
+                    builder.gep(source, [builder.mul(builder.add(first, constant(r)), source_stride)])
                     for r in range(n_rows)
                 ]
 
                 def add_feature(f: Any, sums: list[Any]) -> list[Any]:
-                    here = builder.gep(flat, [builder.mul(f, _constant(width))])
-                    units = [vectors.load(builder.gep(here, [_constant(v * vectors.length)])) for v in range(_VECTORS)]
+                    here = builder.gep(flat, [builder.mul(f, constant(width))])
+                    units = [vectors.load(builder.gep(here, [constant(v * vectors.length)])) for v in range(_VECTORS)]
                     new = []
                     for r, row in enumerate(rows):
                         value = vectors.repeat(builder.load(builder.gep(row, [f])))
                         new += [vectors.multiply_add(value, u, sums[r * _VECTORS + v]) for v, u in enumerate(units)]
                     return new
 
-                sums = _loop(builder, _constant(0), n_terms, 1, [vectors.zero] * (n_rows * _VECTORS), add_feature)
+                sums = loop(builder, constant(0), n_terms, 1, [vectors.zero] * (n_rows * _VECTORS), add_feature)
                 for r in range(n_rows):
-                    row = builder.gep(to, [builder.mul(builder.add(first, _constant(r)), to_stride)])
+                    row = builder.gep(to, [builder.mul(builder.add(first, constant(r)), to_stride)])
                     for v in range(_VECTORS):
-                        vectors.store(sums[r * _VECTORS + v], builder.gep(row, [_constant(v * vectors.length)]))
+                        vectors.store(sums[r * _VECTORS + v], builder.gep(row, [constant(v * vectors.length)]))
                 return []
 
             return body
 
-        whole = builder.mul(builder.sdiv(count, _constant(6)), _constant(6))
-        _loop(builder, _constant(0), whole, 6, [], tile(6))
-        _loop(builder, whole, count, 1, [], tile(1))
+        whole = builder.mul(builder.sdiv(count, constant(6)), constant(6))
+        loop(builder, constant(0), whole, 6, [], tile(6))
+        loop(builder, whole, count, 1, [], tile(1))
         return context.get_dummy_value()
 
     integer = types.int64

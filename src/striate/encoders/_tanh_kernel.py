@@ -21,7 +21,7 @@ from striate.coding._products import BLOCK, as_panels, multiply_block
 from striate.kernels import FAST_MATH, compiled
 from striate.threads import in_threads
 
-__all__ = ["encode_single"]
+__all__ = ["encode_single", "tangent"]
 
 _SINGLE = np.dtype(np.float32)
 
@@ -71,7 +71,7 @@ _divide: Callable[..., Any] = _ratio if numba.config.DISABLE_JIT else _unchecked
 
 
 @numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
-def _tangent(value: Any) -> Any:
+def tangent(value: Any) -> Any:
     """The hyperbolic tangent of a float32, a number at a time. NaN stays NaN, infinity gives ±1."""
     x = _LIMIT if value > _LIMIT else value  # in this order NaN passes
     x = -_LIMIT if x < -_LIMIT else x
@@ -101,4 +101,4 @@ def _encode(first: int, last: int, signals: Any, panels: Any, bias: Any, gain: A
             unit = panel * width
             for i in range(n):
                 for j in range(min(width, n_units - unit)):
-                    codes[start + i, unit + j] = gain[unit + j] * _tangent(tile[i, j] + bias[unit + j])
+                    codes[start + i, unit + j] = gain[unit + j] * tangent(tile[i, j] + bias[unit + j])

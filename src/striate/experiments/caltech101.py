@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.experiments.drawing import new_canvas, save_canvas
-from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
@@ -129,7 +128,7 @@ COLUMNS = {
 
 
 def notation(column: str, banks: Sequence[str], pools: Sequence[str]) -> str:
-    """A cell's architecture: for each stage a bank such as ``64F9x9``, a column, and the pool's windows (``10x10/5``)."""
+    """A cell's architecture: for each stage a bank such as ``64F9x9``, the column, and windows such as ``10x10/5``."""
     layers: list[str] = []
     for bank, pool in zip(banks, pools, strict=True):
         layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
@@ -204,9 +203,7 @@ def _smallest_lead(results: Results, rows: Sequence[str], leaders: Sequence[str]
     return Measurement(min(leads), held=min(leads) > 2)
 
 
-def cell_units(
-    published: Mapping[str, Mapping[str, float]], notation_of: Callable[[str], str]
-) -> list[Unit]:
+def cell_units(published: Mapping[str, Mapping[str, float]], notation_of: Callable[[str], str]) -> list[Unit]:
     """A unit a cell; it holds all splits, since they share filters and features."""
     return [
         Unit(

@@ -29,9 +29,7 @@ def units(scale: Scale) -> list[Unit]:
     """The frozen cells; at quick scale small ones on digits."""
     if scale == "full":
         # The talk prints stride 3, of which only 4 gives its 4×4 outputs and its number of parameters.
-        return cell_units(
-            PUBLISHED, scale, lambda column: notation(column, ["64F9x9", "256F9x9:16"], ["10x10/5", "6x6/4"])
-        )
+        return cell_units(PUBLISHED, lambda column: notation(column, ["64F9x9", "256F9x9:16"], ["10x10/5", "6x6/4"]))
     return cell_units(PUBLISHED, lambda column: notation(column, ["16F5x5", "32F3x3:4"], ["4x4/3", "2x2/2"]))
 
 

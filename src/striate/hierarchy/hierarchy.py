@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import Layer, Maps, Shape
+from striate.hierarchy._layer import Layer, Shape
+from striate.hierarchy._stage import FilterPlan, MapsLast, run_stage
 from striate.hierarchy.filter_bank import FilterBank
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.rectification import Rectification
-from striate.threads import map_ordered, n_threads, single_threaded_blas
+from striate.threads import n_threads, run_ranges
 
-# Floats in the largest maps of the images that one thread takes at a time: 8 MB, a share of the last cache.
-BLOCK = 1 << 21
 LAYERS: dict[str, type[Layer]] = {
     layer.kind: layer for layer in (FilterBank, Rectification, LocalContrastNormalization, Pooling)
 }
@@ -84,8 +84,9 @@ class Hierarchy:
     def transform(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Features of a batch of images.
 
-        Blocks of images go through all layers, one block a thread, so that memory is bounded by a few blocks
-        beside input and output, and the result does not depend on the number of threads.
+        Each image goes through all layers by itself, several of them in as many threads; a single image's rows are
+        shared between the threads. Memory is bounded by an image a thread beside input and output, and the result
+        does not depend on the number of threads.
 
         Parameters
         ----------
@@ -103,22 +104,18 @@ class Hierarchy:
         features = np.empty((len(images), *(shapes[-1] if shapes else images.shape[1:])), dtype=np.float32)
         if not len(images):
             return features
-        largest = max(int(np.prod(shape)) for shape in (images.shape[1:], *shapes))
-        block = max(1, min(32, BLOCK // largest))
+        steps = _steps(self.layers)
+        threads = n_threads()
+        alone = threads if len(images) < threads else 1
 
-        def run(start: int) -> None:
-            maps: Maps = images[start : start + block].transpose(1, 2, 3, 0).astype(np.float32, order="C")
-            for layer in self.layers:
-                maps = layer.apply(maps)
-            features[start : start + block] = maps.transpose(3, 0, 1, 2)
+        def run(first: int, last: int) -> None:
+            for number in range(first, last):
+                maps = np.ascontiguousarray(images[number].transpose(1, 2, 0), dtype=np.float32)
+                for step in steps:
+                    maps = step(maps, alone)
+                features[number] = maps.transpose(2, 0, 1)
 
-        starts = range(0, len(images), block)
-        if len(starts) == 1:
-            run(0)
-        else:
-            with single_threaded_blas():
-                for _ in map_ordered(run, starts, n_threads=n_threads()):
-                    pass
+        run_ranges(run, len(images), size=1, n_threads=1 if alone > 1 else threads)
         return features
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -140,3 +137,35 @@ class Hierarchy:
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             layers.append(LAYERS[layer_header["kind"]].from_state(own, layer_header))
         return cls(layers)
+
+
+Step = Callable[[MapsLast, int], MapsLast]
+"""An image's maps, ``(height, width, n_maps)``, and a number of threads; the maps behind it."""
+
+
+def _steps(layers: Sequence[Layer]) -> list[Step]:
+    """A filter bank with what the kernels take together with it is one step; so is any other layer."""
+    steps: list[Step] = []
+    waiting = list(layers)
+    while waiting:
+        first = waiting.pop(0)
+        if not isinstance(first, FilterBank):
+            steps.append(partial(_one_layer, first))
+            continue
+        options: dict[str, Any] = {}
+        if waiting and isinstance(waiting[0], Rectification):
+            options["rectify"] = bool(waiting.pop(0))
+        if waiting and isinstance(waiting[0], LocalContrastNormalization):
+            options["normalize"] = waiting.pop(0).kernel  # type: ignore[attr-defined]
+        if waiting and isinstance(waiting[0], Pooling):
+            options["pool"] = waiting.pop(0).kernel  # type: ignore[attr-defined]
+        steps.append(partial(_one_stage, first.plan, options))
+    return steps
+
+
+def _one_layer(layer: Layer, maps: MapsLast, threads: int) -> MapsLast:
+    return np.ascontiguousarray(layer.apply(maps.transpose(2, 0, 1)[..., None].copy())[..., 0].transpose(1, 2, 0))
+
+
+def _one_stage(plan: FilterPlan, options: Mapping[str, Any], maps: MapsLast, threads: int) -> MapsLast:
+    return run_stage(maps, plan, **options, threads=threads)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.hierarchy._layer import Maps, Shape
 from striate.hierarchy._separable import apply_separable, gaussian_matrix
+from striate.hierarchy._stage import Normalize
 
 # The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
 SIGMA_OVER_SIZE = 1.591 / 9
@@ -47,6 +48,11 @@ class LocalContrastNormalization:
     def notation(self) -> str:
         """``N`` for the papers' 9×9 window, else e.g. ``N5x5``."""
         return "N" if self.size == 9 else f"N{self.size}x{self.size}"
+
+    @property
+    def kernel(self) -> Normalize:
+        """What a stage's kernels need to know of it."""
+        return Normalize(self.size, self.size * SIGMA_OVER_SIZE)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged."""

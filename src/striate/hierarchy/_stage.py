@@ -1,0 +1,193 @@
+"""A stage over one image in two passes over its maps: filters and rectification, then normalization and pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.images.normalization import gaussian_window
+from striate.threads import run_ranges
+
+__all__ = ["FilterPlan", "Normalize", "Pool", "run_stage"]
+
+MapsLast = NDArray[np.float32]
+"""Feature maps of one image, ``(height, width, n_maps)``, contiguous."""
+
+_BLOCK_FLOATS = 1 << 16  # of maps that are filtered, then squashed while they are in the cache: 256 KB
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """The window of local contrast normalization, in pixels."""
+
+    size: int
+    sigma: float
+
+    @cached_property
+    def window(self) -> NDArray[np.float32]:
+        """Its weights along an axis."""
+        return gaussian_window(self.size, self.sigma).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows of pooling, in pixels."""
+
+    size: int
+    stride: int
+    maximum: bool
+
+
+class FilterPlan:
+    """A filter bank as the kernels read it: panels of filters for each set of input maps.
+
+    Parameters
+    ----------
+    filters : float32 (n_maps, fan_in, height, width)
+    bias, gain, threshold : float32 (n_maps,) or None
+    table : int64 (n_maps, fan_in) or None
+        The input maps that each output map sees; None: all, in order.
+    shrink : bool
+        Soft thresholding in the place of the tangent.
+
+    Notes
+    -----
+    Output maps that see the same inputs are filtered together, from a copy of those inputs. Where sets are shared by
+    fewer than half a panel's maps, absent connections are zeros of one dense bank instead.
+    """
+
+    def __init__(
+        self,
+        filters: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        gain: NDArray[np.float32] | None,
+        threshold: NDArray[np.float32] | None,
+        table: NDArray[np.int64] | None,
+        *,
+        shrink: bool,
+    ) -> None:
+        from striate.hierarchy._convolution import WIDTH
+
+        self.shrink = shrink
+        self.n_maps, fan_in, self.height, self.width = filters.shape
+        sets, members = _sets(table, self.n_maps, fan_in)
+        if len(sets) > 1 and 2 * self.n_maps < len(sets) * WIDTH:
+            assert table is not None
+            inputs = np.unique(table)
+            dense = np.zeros((self.n_maps, len(inputs), self.height, self.width), np.float32)
+            places = np.searchsorted(inputs, table)
+            for k in range(self.n_maps):
+                np.add.at(dense[k], places[k], filters[k])
+            filters, sets, members = dense, [inputs], [np.arange(self.n_maps)]
+        self.slots = np.empty(self.n_maps, np.int64)
+        """Where each map is among the padded ones."""
+        self.groups: list[tuple[NDArray[np.int64], int, Any, Any, Any, Any]] = []
+        """Input maps, first padded map, panels, bias, gain, threshold."""
+        self.n_padded = 0
+        for inputs, outputs in zip(sets, members, strict=True):
+            n = -(-len(outputs) // WIDTH) * WIDTH
+
+            def padded(values: Any, default: float, outputs: Any = outputs, n: int = n) -> NDArray[np.float32]:
+                row = np.zeros(n, np.float32)
+                row[: len(outputs)] = default if values is None else values[outputs]
+                return row
+
+            weights = np.zeros((n, self.height * self.width * len(inputs)), np.float32)
+            # Channels last, as the maps have them.
+            weights[: len(outputs)] = filters[outputs].transpose(0, 2, 3, 1).reshape(len(outputs), -1)
+            panels = np.ascontiguousarray(weights.reshape(-1, WIDTH, weights.shape[1]).transpose(0, 2, 1))
+            self.slots[outputs] = self.n_padded + np.arange(len(outputs))
+            parameters = padded(bias, 0), padded(gain, 1), padded(threshold, 0)
+            self.groups.append((inputs, self.n_padded, panels, *parameters))
+            self.n_padded += n
+
+    def unpadded(self, maps: MapsLast) -> MapsLast:
+        """Maps in the bank's order, from those that the kernels wrote."""
+        if self.n_padded == self.n_maps and len(self.groups) == 1:
+            return maps
+        return np.ascontiguousarray(maps[:, :, self.slots])
+
+
+def _sets(
+    table: NDArray[np.int64] | None, n_maps: int, fan_in: int
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """Distinct sets of input maps, and the output maps of each."""
+    if table is None:
+        return [np.arange(fan_in)], [np.arange(n_maps)]
+    sets, which = np.unique(table, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    return list(sets), [np.flatnonzero(which == number) for number in range(len(sets))]
+
+
+def run_stage(
+    maps: MapsLast,
+    plan: FilterPlan,
+    *,
+    rectify: bool = False,
+    normalize: Normalize | None = None,
+    pool: Pool | None = None,
+    threads: int = 1,
+) -> MapsLast:
+    """One image through a stage.
+
+    Parameters
+    ----------
+    maps : float32 (height, width, n_inputs), contiguous
+    plan : FilterPlan
+    rectify : bool
+    normalize : Normalize, optional
+    pool : Pool, optional
+    threads : int
+        They share the rows; the result has the same bits whatever their number.
+
+    Returns
+    -------
+    float32 (new_height, new_width, n_maps)
+    """
+    filter_rows, neighborhood, pool_rows = _kernels()
+    height, width = maps.shape[0] - plan.height + 1, maps.shape[1] - plan.width + 1
+    filtered = np.empty((height, width, plan.n_padded), np.float32)
+    sums, squares = np.zeros((2, height, width), np.float32)
+    seen = [maps if len(inputs) == maps.shape[2] else np.ascontiguousarray(maps[:, :, inputs])
+            for inputs, *_ in plan.groups]  # fmt: skip
+
+    def filter_block(first: int, last: int) -> None:
+        for visible, (_, at, panels, bias, gain, threshold) in zip(seen, plan.groups, strict=True):
+            filter_rows(
+                first, last, visible, plan.height, plan.width, panels, at, bias, gain, threshold, plan.shrink, rectify,
+                filtered, sums, squares,
+            )  # fmt: skip
+
+    rows = max(1, _BLOCK_FLOATS // (width * plan.n_padded))
+    run_ranges(filter_block, height, size=rows if threads == 1 else min(rows, -(-height // threads)), n_threads=threads)
+    if normalize is not None:
+        neighborhood(sums, squares, plan.n_maps, normalize.window)
+    elif pool is None:
+        return plan.unpadded(filtered)
+    else:
+        sums[:], squares[:] = 0, 1
+    pool = pool or Pool(1, 1, maximum=True)
+    pooled = np.empty(
+        ((height - pool.size) // pool.stride + 1, (width - pool.size) // pool.stride + 1, plan.n_padded), np.float32
+    )
+    run_ranges(
+        lambda first, last: pool_rows(
+            first, last, filtered, sums, squares, pool.size, pool.stride, pool.maximum, pooled
+        ),
+        len(pooled),
+        size=-(-len(pooled) // threads),
+        n_threads=threads,
+    )
+    return plan.unpadded(pooled)
+
+
+@lru_cache(maxsize=1)
+def _kernels() -> Sequence[Any]:
+    from striate.hierarchy._stage_kernels import compile_filter, compile_neighborhood, compile_pool
+
+    return compile_filter(), compile_neighborhood(), compile_pool()
