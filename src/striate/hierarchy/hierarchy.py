@@ -118,6 +118,27 @@ class Hierarchy:
         run_ranges(run, len(images), size=1, n_threads=1 if alone > 1 else threads)
         return features
 
+    def to_torch(self) -> Any:
+        """The same hierarchy as a torch module, ``torch.nn.Sequential``, a module a layer.
+
+        It maps images (n, channels, height, width) to features that agree with `transform` within 1e-4, passes
+        gradients to images, filters, biases and gains, and moves to other devices. Needs the extra ``torch``.
+
+        Raises
+        ------
+        UsageError
+            When torch is not installed, or a filter bank has no filters yet.
+        """
+        try:
+            from striate.hierarchy._torch import twin_of
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UsageError(
+                "a twin in torch needs torch, which is not installed: pip install striate[torch]"
+            ) from error
+        return twin_of(self.layers)
+
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays named ``<layer>.<name>`` and JSON for the model file."""
         arrays: dict[str, NDArray[Any]] = {}

@@ -1,0 +1,85 @@
+"""The torch twin of a hierarchy: the same features, and derivatives that finite differences confirm."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from striate.errors import UsageError
+from striate.hierarchy import FilterBank, Hierarchy, connection_sets
+
+
+def filled(notation: str, n_channels: int, rng: np.random.Generator) -> Hierarchy:
+    """An architecture with random filters, biases, gains and thresholds."""
+    layers, n_maps = [], n_channels
+    for layer in Hierarchy(notation):
+        if isinstance(layer, FilterBank):
+            fan_in = layer.fan_in or n_maps
+            table = None if fan_in == n_maps else connection_sets(layer.n_maps, n_maps, fan_in, random_state=rng)
+            filters = rng.standard_normal((layer.n_maps, fan_in, *layer.size), dtype=np.float32) / np.float32(fan_in)
+            bias, gain = rng.standard_normal((2, layer.n_maps), dtype=np.float32)
+            threshold = np.float32(0.1) * np.abs(bias) if layer.nonlinearity == "shrink" else None
+            n_maps = layer.n_maps
+            layer = layer.with_filters(filters, bias=bias, gain=gain, threshold=threshold, table=table)
+        layers.append(layer)
+    return Hierarchy(layers)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    notation=st.sampled_from(
+        [
+            "7F5x5 - Rabs - N5x5 - PA4x4/2 - 9F3x3:3 - Rabs - N - PA2x2/2",
+            "5F3x3S - N5x5 - PM3x3/2 - 6F2x2:2S - PA2x2/1",
+            "33F4x4 - PA2x2/2",
+            "N5x5 - Rabs - PM2x2/2",
+        ]
+    ),
+    n_channels=st.integers(1, 3),
+    sides=st.tuples(st.integers(18, 30), st.integers(18, 30)),
+    seed=st.integers(0, 100),
+)
+def test_kernels_and_twin_agree(notation: str, n_channels: int, sides: tuple[int, int], seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(seed)
+    hierarchy = filled(notation, n_channels, rng)
+    images = rng.standard_normal((2, n_channels, *sides), dtype=np.float32)
+    with torch.no_grad():
+        twin = hierarchy.to_torch()(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(hierarchy.transform(images), twin, atol=1e-4)
+
+
+@pytest.mark.parametrize("notation", ["3F3x3 - N3x3 - PA2x2/2 - 4F2x2:2 - N3x3 - PA2x2/1", "3F3x3S - PM2x2/2"])
+def test_derivatives_are_those_of_finite_differences(notation: str) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    twin = filled(notation, 2, rng).to_torch().double()
+    names, values = zip(*twin.named_parameters(), strict=True)
+    images = torch.tensor(rng.standard_normal((1, 2, 9, 8)), requires_grad=True)
+
+    def features(inputs: object, *changed: object) -> object:
+        return torch.func.functional_call(twin, dict(zip(names, changed, strict=True)), (inputs,))
+
+    assert torch.autograd.gradcheck(features, (images, *values))
+
+
+def test_blank_images_have_finite_gradients() -> None:
+    torch = pytest.importorskip("torch")
+    twin = filled("3F3x3 - Rabs - N3x3 - PA2x2/2", 1, np.random.default_rng(0)).to_torch()
+    images = torch.zeros(1, 1, 9, 9, requires_grad=True)
+    twin(images).sum().backward()
+    assert torch.isfinite(images.grad).all()
+
+
+def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="no filters yet"):
+        Hierarchy("4F3x3 - Rabs").to_torch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "striate.hierarchy._torch", raising=False)
+    with pytest.raises(UsageError, match=r"striate\[torch\]"):
+        Hierarchy("Rabs").to_torch()
