@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -17,7 +17,16 @@ __all__ = ["FixedFilters"]
 
 
 class FixedFilters(PatchLearner):
-    """Filters of zero mean and unit norm that `_choose` gives; encoder and dictionary are the same, without bias."""
+    """Filters of zero mean and unit norm that `_choose` gives; the encoder is the dictionary times a number.
+
+    The number makes the root mean square of what the tangent sees, over filters and patches, `RESPONSE`. At 1 strong
+    responses saturate and no longer tell how strong they are: on Caltech-101 (validation, random filters) one stage
+    is right by 1.5 points less, two stages by 3.5; between ¼ and 0.1 there is no difference.
+    """
+
+    RESPONSE: ClassVar[float] = 0.25
+
+    _ENOUGH: ClassVar[int] = 10_000  # patches for a mean
 
     n_components: int
     random_state: RandomState
@@ -56,7 +65,7 @@ class FixedFilters(PatchLearner):
         norms = np.linalg.norm(filters, axis=1, keepdims=True)
         filters /= np.where(norms > 0, norms, 1)
         self.components_ = filters.astype(X.dtype)
-        self.encoder_ = self.components_.copy()
+        self.encoder_ = self.components_ * X.dtype.type(self.RESPONSE / self._mean_response(X))
         self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
         self.gain_ = np.ones(self.n_components, dtype=X.dtype)
         return self
@@ -78,6 +87,12 @@ class FixedFilters(PatchLearner):
             self._checked(X)
             return self
         return self.fit(X)
+
+    def _mean_response(self, patches: np.ndarray) -> float:
+        """Root mean square of the filters' products with patches; 1 where there are none but zeros."""
+        some = self.scaled(patches[: self._ENOUGH])
+        mean = float(np.sqrt(np.square(some @ self.components_.T).mean(dtype=np.float64)))
+        return mean if mean > 0 else 1.0
 
     def _choose(self, patches: np.ndarray) -> np.ndarray:
         """Filters (n_components, n_features), float64, a new array; their mean and norm are of no account."""

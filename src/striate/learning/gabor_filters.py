@@ -38,7 +38,10 @@ class GaborFilters(FixedFilters):
 
     Attributes
     ----------
-    components_, encoder_ : ndarray (n_components, n_features)
+    components_ : ndarray (n_components, n_features)
+        The filters, of unit norm.
+    encoder_ : ndarray (n_components, n_features)
+        The same, times the number that brings their products with scaled patches to a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
         What patches are divided by.

@@ -13,8 +13,8 @@ __all__ = ["RandomFilters"]
 class RandomFilters(FixedFilters):
     """Gaussian filters of zero mean and unit norm, with the interface of a learner.
 
-    Only the scale of the patches is taken from the data. Encoder and dictionary are the same filters; the
-    gain is 1 and the bias 0.
+    Only the scale of the patches is taken from the data. The gain is 1 and the
+    bias 0.
 
     Parameters
     ----------
@@ -29,7 +29,10 @@ class RandomFilters(FixedFilters):
 
     Attributes
     ----------
-    components_, encoder_ : ndarray (n_components, n_features)
+    components_ : ndarray (n_components, n_features)
+        The filters, of unit norm.
+    encoder_ : ndarray (n_components, n_features)
+        The same, times the number that brings their products with scaled patches to a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
         What patches are divided by.

@@ -1,0 +1,6 @@
+"""The competition of its day, by ourselves: what a hierarchy of learned features has to beat on the same pictures."""
+
+from striate.recognition.baselines.dense_sift import DenseSIFT
+from striate.recognition.baselines.sparse_pyramid import SparsePyramid
+
+__all__ = ["DenseSIFT", "SparsePyramid"]
