@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.svm import SVC
 
 from striate.errors import UsageError
+from striate.recognition.kernel_svm import KernelSVM
 from striate.recognition.pyramid_match import PyramidMatchSVM, VisualWords, intersection_kernel, pyramid_histograms
 
 
@@ -41,10 +43,10 @@ def test_kernel_matrix_is_positive_semi_definite(rng: np.random.Generator) -> No
 
 def test_the_nearest_center_is_the_word(rng: np.random.Generator) -> None:
     maps = rng.standard_normal((20, 3, 5, 6), dtype=np.float32)
-    words = VisualWords(8, random_state=0).fit(maps)
     descriptors = maps.transpose(0, 2, 3, 1)
+    words = VisualWords(8, random_state=0).fit(descriptors.reshape(-1, 3))
     distances = np.square(descriptors[..., None, :] - words.centers_).sum(axis=-1)
-    np.testing.assert_array_equal(words.transform(maps), distances.argmin(axis=-1))
+    np.testing.assert_array_equal(words.of_maps(maps), distances.argmin(axis=-1))
 
 
 def test_classifies_what_differs_in_place_alone(rng: np.random.Generator) -> None:
@@ -60,10 +62,24 @@ def test_classifies_what_differs_in_place_alone(rng: np.random.Generator) -> Non
     np.testing.assert_array_equal(again.decision_function(maps), machine.decision_function(maps))
 
 
+def test_support_vectors_are_those_of_scikit_learn(rng: np.random.Generator) -> None:
+    samples = rng.standard_normal((60, 5))
+    labels = np.arange(60) % 3
+    samples[np.arange(60), labels] += 2
+    scale = np.square(samples).sum(axis=1).mean()
+    found = KernelSVM(C=2.0).fit(samples @ samples.T, labels)
+    for number in range(3):
+        machine = SVC(C=2.0, kernel="linear").fit(samples / np.sqrt(scale), labels == number)
+        theirs = machine.decision_function(samples / np.sqrt(scale))
+        np.testing.assert_allclose(found.decision_function(samples @ samples.T)[:, number], theirs, atol=1e-2)
+    with pytest.raises(UsageError, match="square"):
+        found.fit(np.ones((4, 3)), [0, 1, 0, 1])
+
+
 def test_says_what_is_wrong(rng: np.random.Generator) -> None:
     maps = rng.standard_normal((4, 3, 4, 4), dtype=np.float32)
     with pytest.raises(UsageError, match="too few for 400 words"):
-        VisualWords().fit(maps)
+        PyramidMatchSVM().fit(maps, [0, 1, 0, 1])
     with pytest.raises(UsageError, match="two classes"):
         PyramidMatchSVM(4).fit(maps, ["a"] * 4)
     with pytest.raises(UsageError, match="4×4 cells"):

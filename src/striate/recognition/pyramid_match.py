@@ -13,12 +13,12 @@ from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition._intersection_kernel import sums_of_minima
-from striate.threads import map_ordered
+from striate.recognition.kernel_svm import KernelSVM
 
-__all__ = ["PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
+__all__ = ["ENOUGH_FOR_WORDS", "LEVELS", "PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
 
 LEVELS = (1, 2, 4)  # cells a side
-_FOR_WORDS = 100_000  # descriptors that K-means sees
+ENOUGH_FOR_WORDS = 100_000  # descriptors that K-means sees
 _WORDS_AT_ONCE = 1 << 16  # descriptors whose distances to the words are in memory
 
 
@@ -30,7 +30,7 @@ class VisualWords(BaseEstimator):
     n_words : int, default 400
         Lazebnik et al. used 200 and 400, which differ little.
     random_state : int, Generator, RandomState or None
-        Draws the descriptors that K-means sees, and its first centers.
+        Of the first centers.
 
     Attributes
     ----------
@@ -41,36 +41,34 @@ class VisualWords(BaseEstimator):
         self.n_words = n_words
         self.random_state = random_state
 
-    def fit(self, maps: NDArray[np.float32], y: object = None) -> Self:
-        """Find the words of feature maps (n_images, n_maps, height, width): a descriptor is what is at one position."""
+    def fit(self, X: NDArray[np.float32], y: object = None) -> Self:
+        """Find the words of descriptors (n, n_features); a hundred thousand are enough."""
         from sklearn.cluster import MiniBatchKMeans
 
-        rng = generator_from(self.random_state)
-        n_images, n_maps, height, width = maps.shape
-        n = min(_FOR_WORDS, n_images * height * width)
-        if n < self.n_words:
-            raise UsageError(f"{n} descriptors are too few for {self.n_words} words: give more images or fewer words")
-        places = np.sort(rng.choice(n_images * height * width, n, replace=False))
-        image, position = np.divmod(places, height * width)
-        seen = maps.reshape(n_images, n_maps, -1)[image, :, position].astype(np.float32)
-        means = MiniBatchKMeans(
-            self.n_words, batch_size=4096, n_init=1, max_iter=100, random_state=int(rng.integers(2**31))
-        ).fit(seen)
+        if len(X) < self.n_words:
+            raise UsageError(
+                f"{len(X)} descriptors are too few for {self.n_words} words: give more images or fewer words"
+            )
+        seed = int(generator_from(self.random_state).integers(2**31))
+        means = MiniBatchKMeans(self.n_words, batch_size=4096, n_init=1, max_iter=100, random_state=seed).fit(X)
         self.centers_ = means.cluster_centers_.astype(np.float32)
         return self
 
-    def transform(self, maps: NDArray[np.float32]) -> NDArray[np.int32]:
-        """The word at each position, int32 (n_images, height, width)."""
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The word of each descriptor, (n,)."""
         check_is_fitted(self)
-        n_images, n_maps, height, width = maps.shape
         half_norms = np.square(self.centers_).sum(axis=1) / 2
-        words = np.empty((n_images, height * width), np.int32)
-        step = max(1, _WORDS_AT_ONCE // (height * width))
-        for start in range(0, n_images, step):
-            block = np.asarray(maps[start : start + step], np.float32).reshape(-1, n_maps, height * width)
-            likeness = np.matmul(self.centers_, block) - half_norms[:, None]
-            words[start : start + step] = likeness.argmax(axis=1)
-        return words.reshape(n_images, height, width)
+        words = np.empty(len(X), np.int64)
+        for start in range(0, len(X), _WORDS_AT_ONCE):
+            likeness = X[start : start + _WORDS_AT_ONCE] @ self.centers_.T - half_norms
+            words[start : start + _WORDS_AT_ONCE] = likeness.argmax(axis=1)
+        return words
+
+    def of_maps(self, maps: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The word at each position of feature maps (n_images, n_maps, height, width): (n_images, height, width)."""
+        n_images, n_maps, height, width = maps.shape
+        words = [self.predict(image.reshape(n_maps, -1).T) for image in maps]
+        return np.array(words, np.int64).reshape(n_images, height, width)
 
 
 def pyramid_histograms(words: NDArray[np.integer], n_words: int) -> NDArray[np.float32]:
@@ -129,8 +127,7 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
     ----------
     n_words : int, default 400
     C : float, default 10.0
-        Weight of errors, on the scale of a kernel whose diagonal is 1: almost every training image is then on its side
-        of the margin, which is best where there are 30 of each class.
+        As in `KernelSVM`.
     random_state : int, Generator, RandomState or None
         Of the words.
 
@@ -138,6 +135,7 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray (n_classes,)
     words_ : VisualWords
+    machine_ : KernelSVM
 
     References
     ----------
@@ -151,42 +149,32 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, maps: NDArray[np.float32], y: ArrayLike, *, progress: Progress | None = None) -> Self:
-        """Fit on feature maps (n_images, n_maps, height, width) and their classes (n_images,)."""
-        from sklearn.svm import SVC
+        """Fit on feature maps (n_images, n_maps, height, width) and their classes (n_images,).
 
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise UsageError("a classifier needs images of at least two classes")
-        progress = progress or Progress()
-        with progress.phase("words", 1, "dictionaries") as phase:
-            self.words_ = VisualWords(self.n_words, random_state=self.random_state).fit(maps)
-            phase.advance()
-        self._histograms = pyramid_histograms(self.words_.transform(maps), self.n_words)
-        kernel = intersection_kernel(self._histograms, self._histograms).astype(np.float64)
-        self._scale = float(np.mean(np.diag(kernel)))  # 1, but for rounding
-        kernel /= self._scale
-
-        def one_against_all(number: int) -> tuple[NDArray[np.float64], float]:
-            machine = SVC(C=self.C, kernel="precomputed", cache_size=50).fit(kernel, codes == number)
-            shares = np.zeros(len(codes))
-            shares[machine.support_] = machine.dual_coef_[0]
-            return shares, float(machine.intercept_[0])
-
-        with progress.phase("support vectors", len(self.classes_), "classes") as phase:
-            found = []
-            for one in map_ordered(one_against_all, range(len(self.classes_))):
-                found.append(one)
-                phase.advance()
-        self._shares = np.stack([shares for shares, _ in found], axis=1)
-        self._intercept = np.array([intercept for _, intercept in found])
+        What all maps have at one position is a descriptor.
+        """
+        rng = generator_from(self.random_state)
+        self.words_ = VisualWords(self.n_words, random_state=rng).fit(_some_descriptors(maps, rng))
+        self._histograms = pyramid_histograms(self.words_.of_maps(maps), self.n_words)
+        kernel = intersection_kernel(self._histograms, self._histograms)
+        self.machine_ = KernelSVM(self.C).fit(kernel, y, progress=progress)
+        self.classes_ = self.machine_.classes_
         return self
 
     def decision_function(self, maps: NDArray[np.float32]) -> NDArray[np.float64]:
         """How far on a class's side, (n_images, n_classes)."""
-        check_is_fitted(self, "words_")
-        histograms = pyramid_histograms(self.words_.transform(maps), self.n_words)
-        return intersection_kernel(histograms, self._histograms) / self._scale @ self._shares + self._intercept
+        check_is_fitted(self)
+        histograms = pyramid_histograms(self.words_.of_maps(maps), self.n_words)
+        return self.machine_.decision_function(intersection_kernel(histograms, self._histograms))
 
     def predict(self, maps: NDArray[np.float32]) -> NDArray:
         """The most likely class of each, (n_images,)."""
         return self.classes_[self.decision_function(maps).argmax(axis=1)]
+
+
+def _some_descriptors(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    n_images, n_maps, height, width = maps.shape
+    n_positions = n_images * height * width
+    places = np.sort(rng.choice(n_positions, min(ENOUGH_FOR_WORDS, n_positions), replace=False))
+    image, position = np.divmod(places, height * width)
+    return maps.reshape(n_images, n_maps, -1)[image, :, position].astype(np.float32)
