@@ -149,3 +149,24 @@ def test_the_example_on_codes_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (root / "docs" / "which-code.md").read_text("utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.05
+
+
+def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
+    published = {"published": 52.2, "source": "a paper", "goal": None}
+    figures = [
+        row(Measurement(53.41, 0.52, 3), what="U, PA", **published),
+        row(Measurement(12.0, 0.1, 3), what="U, N-PA", **published),
+        row(None, what="R, PA", **published),
+        row(Measurement(4.0, held=True), what="smallest lead", goal=None, predicate="above 2", unit=""),
+    ]
+    text = rewrite_tables("<!-- matrix: x -->\n<!-- end -->", [{"name": "x", "figures": figures}])
+    assert text.splitlines() == [
+        "<!-- matrix: x -->",
+        "| | PA | N-PA |",
+        "|---|---|---|",
+        "| U | 53.41 ± 0.52 % (52.2) | 12.00 ± 0.10 % (52.2) |",
+        "| R |  (52.2) |  |",
+        "",
+        "Smallest lead: 4; above 2: held.",
+        "<!-- end -->",
+    ]

@@ -60,6 +60,7 @@ EXPERIMENTS: dict[str, str] = {
     "lcod-vs-cod": "striate.experiments.lcod_vs_cod",
     "caltech101-one-stage": "striate.experiments.caltech101_one_stage",
     "caltech101-two-stage": "striate.experiments.caltech101_two_stage",
+    "caltech101-filter-count": "striate.experiments.caltech101_filter_count",
     "caltech101-pmk": "striate.experiments.caltech101_pmk",
     "caltech101-competition": "striate.experiments.caltech101_competition",
 }

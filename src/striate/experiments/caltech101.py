@@ -92,8 +92,13 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
     return hierarchy
 
 
-def recognize(task: Task, hierarchy: Hierarchy, context: Context) -> dict[str, Any]:
+def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bool = False) -> dict[str, Any]:
     """Features of every picture once; then for each split logistic regression, its decay by cross-validation.
+
+    Parameters
+    ----------
+    on_disk : bool
+        Keep the features in the unit's folder instead of in memory.
 
     Returns
     -------
@@ -101,7 +106,9 @@ def recognize(task: Task, hierarchy: Hierarchy, context: Context) -> dict[str, A
         ``accuracy`` (mean over classes) and ``weight decay`` of each split, ``n_features``, ``ms`` an image.
     """
     started = time.perf_counter()
-    rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
+    folder = context.working_folder() if on_disk else None
+    found = extract_features(task.images, task.preprocessing, hierarchy, folder=folder, progress=context.progress)
+    rows = found.rows
     seconds = time.perf_counter() - started
     accuracy, decays = [], []
     for number, split in enumerate(task.splits):

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.errors import UsageError
 from striate.experiments.caltech101 import Task, load_task
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure
+from striate.experiments.figure import Figure, Measurement, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
-from striate.recognition.baselines import DenseSIFT, SparsePyramid, grey_up_to
+from striate.images import fit_to_canvas
+from striate.recognition.baselines import DenseSIFT, KMeansFeatures, SparsePyramid, grey_up_to
 from striate.recognition.kernel_svm import KernelSVM
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import ENOUGH_FOR_WORDS, VisualWords, intersection_kernel, pyramid_histograms
@@ -34,6 +36,15 @@ Kernel = Callable[[Rows, Rows], NDArray[Any]]
 
 def _accuracy(system: str) -> Callable[[Results], list[float]]:
     return lambda results: [100 * value for value in results.select(system=system).column("accuracy")[0]]
+
+
+def _below(system: str, other: str) -> Callable[[Results], Measurement]:
+    def measure(results: Results) -> Measurement:
+        pairs = list(zip(_accuracy(system)(results), _accuracy(other)(results), strict=True))
+        found = over([first for first, _ in pairs])
+        return Measurement(found.value, found.uncertainty, found.n, held=all(first < second for first, second in pairs))
+
+    return measure
 
 
 FIGURES = (
@@ -55,44 +66,48 @@ FIGURES = (
         goal=73.2,
         measure=_accuracy("ScSPM"),
     ),
+    *(
+        Figure(
+            what=what,
+            unit="%",
+            better="higher",
+            predicate="below sparse codes of SIFT in every split",
+            measure=_below(system, "ScSPM"),
+        )
+        for system, what in (
+            ("K-means", "whitened patches, K-means triangles, average over a grid, linear SVM (Coates 2011)"),
+            ("HOG", "histograms of oriented gradients, linear SVM (Dalal and Triggs 2005)"),
+        )
+    ),
 )
 
 
 def units(scale: Scale) -> list[Unit]:
     """One system each; a unit computes features once and classifies every split."""
     full = scale == "full"
+    systems = {
+        "SIFT + PMK": {"longest": 300, "step": 8, "size": 400},
+        "ScSPM": {"longest": 300, "step": 6, "size": 1024},
+        "K-means": {"longest": 143, "size": 1600},
+        "HOG": {"longest": 143},
+    }
+    if not full:
+        systems = {
+            "SIFT + PMK": {"longest": 64, "step": 4, "size": 20},
+            "ScSPM": {"longest": 64, "step": 4, "size": 24},
+            "K-means": {"longest": 32, "size": 40},
+            "HOG": {"longest": 32},
+        }
     return [
-        Unit(
-            system,
-            {"system": system, "longest": 300 if full else 64, "step": step if full else 4, "size": size},
-            compete,
-            expected_seconds=600.0,
-        )
-        for system, step, size in (("SIFT + PMK", 8, 400 if full else 20), ("ScSPM", 6, 1024 if full else 24))
+        Unit(system, {"system": system, **settings}, compete, expected_seconds=600.0)
+        for system, settings in systems.items()
     ]
 
 
 def compete(settings: Settings, context: Context) -> dict[str, Any]:
     """Words or a dictionary from pictures that no split tests on; features of every picture; each split's accuracy."""
     task = load_task(context)
-    sift = DenseSIFT(step=settings["step"])
-    rng = np.random.default_rng([context.seed, 2])
-    learn_from = [_picture(task, i, settings["longest"]) for i in rng.permutation(task.unseen)[:FOR_LEARNING]]
-    kernel: Kernel = intersection_kernel
-    if settings["system"] == "SIFT + PMK":
-        words = VisualWords(settings["size"], random_state=context.seed).fit(_descriptors(sift, learn_from, rng))
-
-        def match(picture: Rows) -> Rows:
-            descriptors = sift.transform(picture)
-            found = words.predict(descriptors.reshape(-1, descriptors.shape[2]))
-            return pyramid_histograms(found.reshape(1, *descriptors.shape[:2]), words.n_words)[0]
-
-        features_of: Callable[[Rows], Rows] = match
-    else:
-        pyramid = SparsePyramid(
-            settings["size"], sift=sift, max_batches=1500 if context.scale == "full" else 20, random_state=context.seed
-        ).fit(learn_from, progress=context.progress)
-        features_of, kernel = pyramid.transform_one, _inner_products
+    features_of, kernel = SYSTEMS[settings["system"]](task, settings, context)
     started = time.perf_counter()
     rows = np.array(list(_features(task, settings["longest"], features_of, context)), np.float32)
     ms = 1000 * (time.perf_counter() - started) / len(rows)
@@ -102,6 +117,63 @@ def compete(settings: Settings, context: Context) -> dict[str, Any]:
         predicted = machine.predict(kernel(rows[split.test], rows[split.train]))
         accuracy.append(mean_class_accuracy(task.labels[split.test], predicted))
     return {"accuracy": accuracy, "n_features": rows.shape[1], "ms": ms}
+
+
+System = tuple[Callable[[Rows], Rows], Kernel]
+"""Features of a picture, and the inner products of features."""
+
+
+def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
+    sift = DenseSIFT(step=settings["step"])
+    rng = np.random.default_rng([context.seed, 2])
+    descriptors = _descriptors(sift, _learn_from(task, settings, context), rng)
+    words = VisualWords(settings["size"], random_state=context.seed).fit(descriptors)
+
+    def match(picture: Rows) -> Rows:
+        descriptors = sift.transform(picture)
+        found = words.predict(descriptors.reshape(-1, descriptors.shape[2]))
+        return pyramid_histograms(found.reshape(1, *descriptors.shape[:2]), words.n_words)[0]
+
+    return match, intersection_kernel
+
+
+def _sparse_pyramid(task: Task, settings: Settings, context: Context) -> System:
+    batches = 1500 if context.scale == "full" else 20
+    pyramid = SparsePyramid(
+        settings["size"], sift=DenseSIFT(step=settings["step"]), max_batches=batches, random_state=context.seed
+    )
+    pyramid.fit(_learn_from(task, settings, context), progress=context.progress)
+    return pyramid.transform_one, _inner_products
+
+
+def _kmeans(task: Task, settings: Settings, context: Context) -> System:
+    pictures = [_on_canvas(picture, settings["longest"]) for picture in _learn_from(task, settings, context)]
+    features = KMeansFeatures(settings["size"], random_state=context.seed).fit(np.stack(pictures)[:, np.newaxis])
+    return lambda picture: _unit_norm(features.transform_one(_on_canvas(picture, settings["longest"]))), _inner_products
+
+
+def _hog(task: Task, settings: Settings, context: Context) -> System:
+    try:
+        from skimage.feature import hog
+    except ModuleNotFoundError as error:
+        raise UsageError("HOG needs scikit-image, which is not installed: pip install striate[baselines]") from error
+
+    def histograms(picture: Rows) -> Rows:
+        return _unit_norm(hog(_on_canvas(picture, settings["longest"]), cells_per_block=(2, 2), block_norm="L2-Hys"))
+
+    return histograms, _inner_products
+
+
+SYSTEMS = {"SIFT + PMK": _sift_pyramid, "ScSPM": _sparse_pyramid, "K-means": _kmeans, "HOG": _hog}
+
+
+def _unit_norm(features: Rows) -> Rows:
+    norm = np.linalg.norm(features)
+    return np.asarray(features / norm if norm > 0 else features, np.float32)
+
+
+def _on_canvas(picture: Rows, side: int) -> Rows:
+    return fit_to_canvas(picture[np.newaxis], (side, side))[0][0]
 
 
 def _inner_products(first: Rows, second: Rows) -> NDArray[Any]:
@@ -117,6 +189,12 @@ def _features(task: Task, longest: int, features_of: Callable[[Rows], Rows], con
 
 def _picture(task: Task, index: int, longest: int) -> Rows:
     return grey_up_to(task.images.read(int(index), color=False, at_least=longest), longest)
+
+
+def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
+    """Pictures that no split tests on."""
+    order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
+    return [_picture(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
 
 
 def _descriptors(sift: DenseSIFT, pictures: list[Rows], rng: np.random.Generator) -> Rows:
@@ -137,7 +215,8 @@ def draw(results: Results, path: Path) -> None:
         if found is None or found.value is None:
             continue
         axes.barh(place, found.value, xerr=found.uncertainty, color="#3f6f9f")
-        axes.plot([figure.published] * 2, [place - 0.4, place + 0.4], color="black")
+        if figure.published is not None:
+            axes.plot([figure.published] * 2, [place - 0.4, place + 0.4], color="black")
         axes.text(1, place, f"{figure.what}: {found.value:.1f}", va="center", fontsize=8, color="white")
     axes.set_yticks([])
     axes.set_xlabel("mean per-class accuracy, %; a line where it was published")

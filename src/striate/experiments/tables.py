@@ -1,7 +1,8 @@
 """The README's tables of results, made from the committed results files.
 
-The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment
-NAME.
+The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment NAME, a row
+each; between ``<!-- matrix: NAME -->`` and ``<!-- end -->`` figures called "ROW, COLUMN" make a table of rows and
+columns, with what was published in brackets.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from striate.errors import UsageError
 
-_MARK = re.compile(r"<!-- table: (?P<name>\S+) -->\n(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
-_ANY_MARK = re.compile(r"<!-- (?:table: \S+|end) -->")
+_MARK = re.compile(r"<!-- (?P<form>table|matrix): (?P<name>\S+) -->\n(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+|end) -->")
 
 
 def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
@@ -40,8 +41,11 @@ def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
         n_marks -= 2
         name = match["name"]
         if name not in by_name:
-            raise UsageError(f"the mark <!-- table: {name} --> names no experiment; see `striate experiments`")
-        return f"<!-- table: {name} -->\n{markdown_table(by_name[name]['figures'])}\n<!-- end -->"
+            raise UsageError(
+                f"the mark <!-- {match['form']}: {name} --> names no experiment; see `striate experiments`"
+            )
+        make = markdown_table if match["form"] == "table" else markdown_matrix
+        return f"<!-- {match['form']}: {name} -->\n{make(by_name[name]['figures'])}\n<!-- end -->"
 
     rewritten = _MARK.sub(table, text)
     if n_marks:
@@ -55,6 +59,29 @@ def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
     for figure in figures:
         cells = (_escape(figure["what"]), *(_escape(cell) for cell in cells_of(figure)))
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return figures called "ROW, COLUMN" as a Markdown table: measured values, published ones in brackets.
+
+    Other figures, of the table's shape for example, follow below as sentences.
+    """
+    cells: dict[str, dict[str, str]] = {}
+    others = []
+    for figure in figures:
+        row, separator, column = figure["what"].partition(", ")
+        if not separator or figure["published"] is None:
+            others.append(figure)
+            continue
+        cells.setdefault(row, {})[column] = f"{measured_text(figure).split(' (n')[0]} ({figure['published']:g})"
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    lines = [f"| | {' | '.join(map(_escape, columns))} |", f"|{'---|' * (len(columns) + 1)}"]
+    for row, of_row in cells.items():
+        lines.append(f"| {_escape(row)} | {' | '.join(of_row.get(column, '') for column in columns)} |")
+    for figure in others:
+        _, _, measured, verdict = cells_of(figure)
+        lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}."]
     return "\n".join(lines)
 
 
@@ -91,6 +118,10 @@ def measured_text(figure: Mapping[str, Any]) -> str:
     if uncertainty > 0:
         decimals = max(0, 1 - math.floor(math.log10(uncertainty)))
     return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}{unit} (n = {n})"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _escape(text: str) -> str:
