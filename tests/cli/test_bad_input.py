@@ -61,6 +61,13 @@ def test_too_few_classes_or_pictures(capsys: Capture, tmp_path: Path) -> None:
     refused(train(capsys, lonely), 2, "'2'", "one")
 
 
+def test_a_class_without_a_readable_picture(capsys: Capture, folder: Path) -> None:
+    (folder / "broken").mkdir()
+    for number in range(5):
+        (folder / "broken" / f"{number}.png").write_bytes(b"this is text")
+    refused(train(capsys, folder), 2, "'broken'", "remove the class")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -165,6 +165,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         features = self.extract(labeled, name="features of training images", checkpoint=checkpoint, progress=progress)
         self.record_.skipped += [one for one in features.skipped if one not in self.record_.skipped]
         kept = labeled.subset(features.positions)
+        check_readable(labeled, kept)
         return self.fit_classifier(features.rows, kept.labels or [], progress=progress)
 
     def learn_features(
@@ -432,6 +433,16 @@ def labels_of(images: ImageCollection) -> NDArray[Any]:
     if not labels:
         raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
     return np.asarray(labels)
+
+
+def check_readable(images: ImageCollection, readable: ImageCollection) -> None:
+    """Raise UsageError where no picture of a class can be read: the model could never say it."""
+    lost = sorted(set(images.labels or []) - set(readable.labels or []))
+    if lost:
+        names = ", ".join(repr(name) for name in lost[:5]) + (" and others" if len(lost) > 5 else "")
+        raise UsageError(
+            f"none of the training pictures of class {names} can be read: repair them, or remove the class"
+        )
 
 
 def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:

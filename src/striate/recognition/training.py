@@ -16,7 +16,7 @@ from striate.hierarchy import Features, extract_features, small_pixels
 from striate.images import ImageCollection, Skipped
 from striate.progress import Progress
 from striate.recognition.evaluation import Evaluation, evaluate_features
-from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of
+from striate.recognition.image_classifier import ImageClassifier, check_classes, check_readable, labels_of
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
@@ -154,7 +154,9 @@ def train_and_evaluate(
         readable = pictures.subset(found.positions)
         return found, readable, np.asarray(readable.labels or [])
 
-    train, train_images, train_labels = features_of(train_images, "features of training images")
+    all_train = train_images
+    train, train_images, train_labels = features_of(all_train, "features of training images")
+    check_readable(all_train, train_images)
     test, held_out, test_labels = features_of(held_out, "features of test images")
     classifier.fit_classifier(train.rows, train_labels.tolist(), progress=progress)
     result = TrainingResult(
