@@ -1,0 +1,96 @@
+"""What a unit of a hierarchy likes best: pictures of fixed norm found by gradient ascent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.hierarchy import Hierarchy
+
+__all__ = ["OptimalStimuli", "grating_share", "optimal_stimuli"]
+
+
+class OptimalStimuli(NamedTuple):
+    """Stimuli of mean 0 and mean square 1, and how strongly the units answer."""
+
+    stimuli: NDArray[np.float32]
+    """(n_maps, channels, height, width)"""
+    responses: NDArray[np.float64]
+    """(n_steps + 1, n_maps): of the unit in the middle of each map, after each step."""
+
+
+def optimal_stimuli(
+    hierarchy: Hierarchy,
+    shape: tuple[int, int, int],
+    *,
+    n_steps: int = 200,
+    step: float = 0.1,
+    random_state: int = 0,
+) -> OptimalStimuli:
+    """Gradient ascent, for each map, on the answer of its unit in the middle, from noise, at a fixed norm.
+
+    Needs the extra ``torch``. Without normalization the norm is all that keeps contrast from growing; with it the
+    stimulus is what excites one map more than the others.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+        With filters.
+    shape : (channels, height, width)
+        Of the stimuli.
+    n_steps : int, default 200
+    step : float, default 0.1
+        Share of the norm that the first step moves; later ones less, evenly down to 0.
+    random_state : int
+
+    Raises
+    ------
+    UsageError
+        When torch is not installed.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009, figure 3; Saxe, Koh, Chen, Bhand, Suresh, Ng, "On random weights
+    and unsupervised feature learning", ICML 2011.
+    """
+    hierarchy.shapes(shape)
+    try:
+        from striate.analysis._torch import ascend
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UsageError("optimal stimuli need torch, which is not installed: pip install striate[torch]") from error
+    return OptimalStimuli(*ascend(hierarchy, shape, n_steps, step, random_state))
+
+
+def grating_share(stimuli: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Share of a picture's power that is one grating's: at the spectrum's highest pair of peaks, and around them.
+
+    Parameters
+    ----------
+    stimuli : float (n, height, width)
+
+    Returns
+    -------
+    float64 (n,)
+        Near 1 for a grating under a smooth envelope as wide as half the picture; for white noise, a few hundredths.
+    """
+    height, width = stimuli.shape[1:]
+    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    centered = stimuli - stimuli.mean(axis=(1, 2), keepdims=True)
+    power = np.abs(np.fft.fft2(centered * window)) ** 2
+    y = np.fft.fftfreq(height)[:, None] * height
+    x = np.fft.fftfreq(width)[None] * width
+    shares = []
+    for one in power:
+        row, column = np.unravel_index(one.argmax(), one.shape)
+        near = np.zeros(one.shape, bool)
+        for sign in (1, -1):
+            down = np.abs(y - sign * y[row, 0])
+            across = np.abs(x - sign * x[0, column])
+            near |= np.hypot(np.minimum(down, height - down), np.minimum(across, width - across)) <= 2
+        shares.append(one[near].sum() / max(one.sum(), np.finfo(float).tiny))
+    return np.array(shares)
