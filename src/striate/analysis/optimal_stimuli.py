@@ -28,6 +28,7 @@ def optimal_stimuli(
     *,
     n_steps: int = 200,
     step: float = 0.1,
+    n_starts: int = 1,
     random_state: int = 0,
 ) -> OptimalStimuli:
     """Gradient ascent, for each map, on the answer of its unit in the middle, from noise, at a fixed norm.
@@ -44,6 +45,9 @@ def optimal_stimuli(
     n_steps : int, default 200
     step : float, default 0.1
         Share of the norm that the first step moves; later ones less, evenly down to 0.
+    n_starts : int, default 1
+        From as many pictures of noise; for each map the stimulus with the strongest answer is kept. A rectified unit
+        has many local optima, in which parts of a grating have opposite phases.
     random_state : int
 
     Raises
@@ -63,7 +67,12 @@ def optimal_stimuli(
         if error.name != "torch":
             raise
         raise UsageError("optimal stimuli need torch, which is not installed: pip install striate[torch]") from error
-    return OptimalStimuli(*ascend(hierarchy, shape, n_steps, step, random_state))
+    stimuli, responses = ascend(hierarchy, shape, n_steps, step, random_state)
+    for start in range(1, n_starts):
+        others, theirs = ascend(hierarchy, shape, n_steps, step, random_state + start)
+        better = theirs[-1] > responses[-1]
+        stimuli[better], responses[:, better] = others[better], theirs[:, better]
+    return OptimalStimuli(stimuli, responses)
 
 
 def grating_share(stimuli: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -21,8 +21,9 @@ CLAIM = (
 )
 DATA = {"quick": (), "full": ("caltech101",)}
 
-STAGE = {"full": "64F9x9 - Rabs - N - PA10x10/5", "quick": "8F7x7 - Rabs - N7x7 - PA6x6/4"}
-SIDE = {"full": 28, "quick": 20}  # of the stimuli
+# Without normalization, beside which pixels that hardly any filter sees decide what is divided by.
+STAGE = {"full": "64F9x9 - Rabs - PA10x10/5", "quick": "8F7x7 - Rabs - PA6x6/4"}
+SIDE = {"full": 18, "quick": 12}  # of the stimuli: what one pooled unit sees
 # One stage of 32 filters, 12 ways: what is around the filters decides.
 ARCHITECTURES = {
     "full": tuple(
@@ -98,7 +99,8 @@ def ascend(settings: Settings, context: Context) -> dict[str, Any]:
     """What each map's unit likes best, and how far it is a grating."""
     hierarchy = learned_hierarchy(load_task(context), settings["architecture"], settings["protocol"], context)
     side = SIDE[context.scale]
-    found = optimal_stimuli(hierarchy, (1, side, side), n_steps=200 if context.scale == "full" else 20)
+    full = context.scale == "full"
+    found = optimal_stimuli(hierarchy, (1, side, side), n_steps=200 if full else 20, n_starts=8 if full else 1)
     noise = np.random.default_rng(0).standard_normal((200, side, side))
     return {
         "grating share": grating_share(found.stimuli[:, 0]),
