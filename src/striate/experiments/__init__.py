@@ -61,6 +61,7 @@ EXPERIMENTS: dict[str, str] = {
     "caltech101-one-stage": "striate.experiments.caltech101_one_stage",
     "caltech101-two-stage": "striate.experiments.caltech101_two_stage",
     "caltech101-filter-count": "striate.experiments.caltech101_filter_count",
+    "architecture-claims": "striate.experiments.architecture_claims",
     "random-filters": "striate.experiments.random_filters",
     "norb-labels": "striate.experiments.norb_labels",
     "caltech101-pmk": "striate.experiments.caltech101_pmk",

@@ -20,6 +20,7 @@ from striate.images import ImageCollection, Preprocessing, as_images, load_digit
 from striate.recognition import LogisticRegression
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.protocols import protocol
+from striate.recognition.pyramid_match import PyramidMatchSVM
 from striate.recognition.splits import train_test_split_per_class
 
 SPLITS = (0, 1, 2)
@@ -122,6 +123,18 @@ def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bo
         "n_features": int(rows.shape[1]),
         "ms": 1000 * seconds / len(rows),
     }
+
+
+def match(task: Task, hierarchy: Hierarchy, n_words: int, context: Context) -> dict[str, Any]:
+    """Features once; words and support vectors of each split from its training pictures."""
+    rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
+    maps = rows.reshape(len(rows), *hierarchy.output_shape(task.preprocessing.shape))
+    accuracy = []
+    for number, split in enumerate(task.splits):
+        machine = PyramidMatchSVM(n_words, random_state=np.random.default_rng([context.seed, number]))
+        machine.fit(maps[split.train], task.labels[split.train], progress=context.progress)
+        accuracy.append(mean_class_accuracy(task.labels[split.test], machine.predict(maps[split.test])))
+    return {"accuracy": accuracy}
 
 
 COLUMNS = {

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from striate.experiments.caltech101 import learned_hierarchy, load_task
+from striate.experiments.caltech101 import learned_hierarchy, load_task, match
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure
 from striate.experiments.unit import Context, Settings, Unit
-from striate.hierarchy import extract_features
-from striate.recognition.metrics import mean_class_accuracy
-from striate.recognition.pyramid_match import PyramidMatchSVM
 
 NAME = "caltech101-pmk"
 CLAIM = "A single stage of learned filters with the pyramid match is as good as SIFT."
@@ -41,18 +36,10 @@ def units(scale: Scale) -> list[Unit]:
         "architecture": "64F9x9 - Rabs - N - PA10x10/3" if full else "16F7x7 - Rabs - N - PA6x6/2",
         "words": 600 if full else 20,
     }
-    return [Unit("U + PMK", settings, match, expected_seconds=300.0)]
+    return [Unit("U + PMK", settings, match_pyramids, expected_seconds=300.0)]
 
 
-def match(settings: Settings, context: Context) -> dict[str, Any]:
+def match_pyramids(settings: Settings, context: Context) -> dict[str, Any]:
     """Features once, words and support vectors of each split from its training pictures."""
     task = load_task(context)
-    hierarchy = learned_hierarchy(task, settings["architecture"], "U", context)
-    rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
-    maps = rows.reshape(len(rows), *hierarchy.output_shape(task.preprocessing.shape))
-    accuracy = []
-    for number, split in enumerate(task.splits):
-        machine = PyramidMatchSVM(settings["words"], random_state=np.random.default_rng([context.seed, number]))
-        machine.fit(maps[split.train], task.labels[split.train], progress=context.progress)
-        accuracy.append(mean_class_accuracy(task.labels[split.test], machine.predict(maps[split.test])))
-    return {"accuracy": accuracy}
+    return match(task, learned_hierarchy(task, settings["architecture"], "U", context), settings["words"], context)
