@@ -55,7 +55,7 @@ def rewritten_page(text: str) -> str:
 
 def rewrite_benchmarks(text: str) -> str:
     """The text with its tables of benchmarks brought up to date."""
-    tables = {"coding": codes_table, "encoders": encoders_table}
+    tables = {"coding": codes_table, "encoders": encoders_table, "features": features_table}
 
     def table(match: re.Match[str]) -> str:
         if match[2] not in tables:
@@ -129,6 +129,18 @@ def encoders_table(rows: list[dict[str, Any]]) -> str:
         equal = row["break_even_density"]
         when = "at no density that was measured" if equal is None else f"at a density of {equal:.2g}"
         lines.append(f"- {row['workload']}: the kernel for a sparse inhibition is as fast as BLAS {when}.")
+    return "\n".join(lines)
+
+
+def features_table(rows: list[dict[str, Any]]) -> str:
+    """Milliseconds a picture of each network and of each part of others, by batch, and accuracy with one classifier."""
+    heads = [row["workload"] for row in rows]
+    lines = [f"| 143×143 pictures | {' | '.join(heads)} | accuracy |", f"|---|{'--:|' * (len(rows) + 1)}"]
+    first = rows[0]
+    for name in sorted(first["ms_an_image"], key=rows[-1]["ms_an_image"].__getitem__):
+        cells = [f"{row['ms_an_image'][name]:.3g} ms" for row in rows]
+        accuracy = first["accuracy"].get(name)
+        lines.append(f"| {name} | {' | '.join(cells)} | {'–' if accuracy is None else f'{accuracy:.1%}'} |")
     return "\n".join(lines)
 
 
