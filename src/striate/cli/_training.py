@@ -78,6 +78,9 @@ class Run:
             "false_alarm_rate": result.test.unknown_rate,
             "seconds": self.seconds,
             "peak_memory_bytes": peak_memory_bytes(),
+            "ablations": [
+                {"what": one.what, "accuracy": one.accuracy, "n_features": one.n_features} for one in result.ablations
+            ],
             "skipped": [{"name": one.name, "reason": one.reason} for one in result.skipped],
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint
     from striate.images import ImageCollection
     from striate.progress import Progress
+    from striate.recognition import Ablation
 
 
 def train(
@@ -56,6 +58,9 @@ def train(
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Report what each component brings, on validation pictures.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
     seed: Seed = 0,
     threads: Threads = None,
@@ -102,6 +107,7 @@ def train(
             checkpoint=checkpoint,
             test_images=sources.get("test"),
             unlabeled=sources.get("unlabeled"),
+            with_ablations=ablate,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -112,9 +118,14 @@ def train(
     text = (
         f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out pictures right "
         f"({result.test.mean_class_accuracy:.1%} mean of {summary['classes']} classes)\n"
+        f"{_describe_ablations(result.ablations)}"
         f"model:  {run.out}\nreport: {run.report}\n{describe_skipped(result.skipped)}"
     )
     emit(summary, as_json, text)
+
+
+def _describe_ablations(ablations: Sequence[Ablation]) -> str:
+    return "".join(f"  {one.what:<28}{one.accuracy:6.1%} of validation pictures\n" for one in ablations)
 
 
 def _open_checkpoint(

@@ -11,22 +11,30 @@ from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.rejection import ConformalRejection, strangeness
 
 if TYPE_CHECKING:
+    from striate.recognition.ablation import Ablation, ablate
     from striate.recognition.evaluation import Evaluation, evaluate_classifier, evaluate_features
+    from striate.recognition.kernel_svm import KernelSVM
     from striate.recognition.metrics import accuracy, area_under_roc, confusion_matrix, mean_class_accuracy
     from striate.recognition.presets import Choice, Description, choose, describe
+    from striate.recognition.protocols import protocol
+    from striate.recognition.pyramid_match import PyramidMatchSVM
     from striate.recognition.training import Split, TrainingResult, split_images, train_and_evaluate
 
 __all__ = [
+    "Ablation",
     "Choice",
     "ConformalRejection",
     "CurvePoint",
     "Description",
     "Evaluation",
     "ImageClassifier",
+    "KernelSVM",
     "LogisticRegression",
     "Prediction",
+    "PyramidMatchSVM",
     "Split",
     "TrainingResult",
+    "ablate",
     "accuracy",
     "area_under_roc",
     "choose",
@@ -36,6 +44,7 @@ __all__ = [
     "evaluate_features",
     "learning_curve",
     "mean_class_accuracy",
+    "protocol",
     "split_images",
     "strangeness",
     "train_and_evaluate",
@@ -43,9 +52,14 @@ __all__ = [
 
 # What prediction does not need is loaded when it is first used.
 _HOME = {
+    "Ablation": "striate.recognition.ablation",
+    "ablate": "striate.recognition.ablation",
     "Choice": "striate.recognition.presets",
     "Description": "striate.recognition.presets",
     "Evaluation": "striate.recognition.evaluation",
+    "KernelSVM": "striate.recognition.kernel_svm",
+    "PyramidMatchSVM": "striate.recognition.pyramid_match",
+    "protocol": "striate.recognition.protocols",
     "Split": "striate.recognition.training",
     "TrainingResult": "striate.recognition.training",
     "accuracy": "striate.recognition.metrics",

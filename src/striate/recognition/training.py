@@ -15,6 +15,7 @@ from striate.errors import UsageError
 from striate.hierarchy import Features, extract_features, small_pixels
 from striate.images import ImageCollection, Skipped
 from striate.progress import Progress
+from striate.recognition.ablation import Ablation, ablate
 from striate.recognition.evaluation import Evaluation, evaluate_features
 from striate.recognition.image_classifier import ImageClassifier, check_classes, check_readable, labels_of
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
@@ -51,6 +52,8 @@ class TrainingResult:
     curve, pixel_curve : list of CurvePoint
         Accuracy against number of labels: learned features, and raw pixels with the same classifier.
     skipped : list of Skipped
+    ablations : list of Ablation
+        What each component brings, on validation pictures; empty unless it was asked for.
     """
 
     classifier: ImageClassifier
@@ -60,6 +63,7 @@ class TrainingResult:
     curve: list[CurvePoint] = field(default_factory=list)
     pixel_curve: list[CurvePoint] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    ablations: list[Ablation] = field(default_factory=list)
 
 
 def split_images(
@@ -111,6 +115,7 @@ def train_and_evaluate(
     unlabeled: ImageCollection | None = None,
     label_counts: Sequence[int] | None = None,
     n_draws: int = 5,
+    with_ablations: bool = False,
     checkpoint: Checkpoint | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -131,6 +136,8 @@ def train_and_evaluate(
         Points of the learning curve: numbers of labels in all; chosen from the data by default, none when empty.
     n_draws : int
         Stratified draws of the labels at each point but the last.
+    with_ablations : bool
+        Also measure what each component brings (`ablate`), on training pictures.
     folder : Path, optional
         For memory maps of large features, when there is no checkpoint.
     """
@@ -175,6 +182,8 @@ def train_and_evaluate(
         n_draws,
         progress,
     )
+    if with_ablations:
+        result.ablations = ablate(classifier, train_images, progress=progress)
     classifier.record_.facts |= {
         "n_train": result.n_train,
         "n_test": result.test.n_test,

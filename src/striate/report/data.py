@@ -120,6 +120,8 @@ class ReportData:
     reconstructions : Reconstructions or (patches, codes, reconstructions), optional
     curve, pixel_curve, random_curve : list of points
         Each with ``n_labels``, ``mean`` and ``standard_error``.
+    ablations : list
+        Each with ``what``, ``accuracy`` and ``n_features``: the whole system, then without one component at a time.
     confusion : (int (n_classes, n_classes), sequence of str), optional
         Counts with true classes in rows, and the names of the classes.
     samples, mistakes : list of Sample
@@ -160,6 +162,7 @@ class ReportData:
     curve: Sequence[AccuracyPoint] = ()
     pixel_curve: Sequence[AccuracyPoint] = ()
     random_curve: Sequence[AccuracyPoint] = ()
+    ablations: Sequence[Any] = ()
     confusion: tuple[NDArray[Any], Sequence[str]] | None = None
     samples: Sequence[Sample] = ()
     mistakes: Sequence[Sample] = ()

@@ -91,6 +91,7 @@ def training_report(
         reconstructions=_reconstructions(classifier.record_.stages),
         curve=result.curve,
         pixel_curve=result.pixel_curve,
+        ablations=result.ablations,
         confusion=(test.confusion, [str(name) for name in classifier.classes_]),
         samples=_samples(test, np.unique(np.linspace(0, test.n_test - 1, _SAMPLES).round().astype(int)).tolist()),
         mistakes=_samples(test, _mistakes(test)),
