@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,10 @@ def test_one_class_is_refused_and_too_few_iterations_are_reported(rng: np.random
         LogisticRegression().fit(features, np.full(150, "oak"))
     with pytest.warns(ConvergenceWarning, match=r"stopped after 2 iterations.*increase max_iterations or weight_decay"):
         LogisticRegression(weight_decay=1e-6, calibrate=False, max_iterations=2).fit(features, labels)
+
+
+def test_one_label_of_each_class_is_no_reason_to_warn(rng: np.random.Generator) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = LogisticRegression(weight_decay=1e-3, calibrate=False).fit(rng.standard_normal((30, 8)), np.arange(30))
+    assert len(model.classes_) == 30
