@@ -208,16 +208,17 @@ def _descriptors(sift: DenseSIFT, pictures: list[Rows], rng: np.random.Generator
 
 def draw(results: Results, path: Path) -> None:
     """A bar a system, the published value as a line."""
-    canvas = new_canvas(6, 3)
+    canvas = new_canvas(7, 3.2)
     axes = canvas.subplots()
     for place, figure in enumerate(FIGURES):
         found = figure.read(results)
         if found is None or found.value is None:
             continue
-        axes.barh(place, found.value, xerr=found.uncertainty, color="#3f6f9f")
+        axes.barh(place, found.value, 0.5, xerr=found.uncertainty, color="#3f6f9f")
         if figure.published is not None:
-            axes.plot([figure.published] * 2, [place - 0.4, place + 0.4], color="black")
-        axes.text(1, place, f"{figure.what}: {found.value:.1f}", va="center", fontsize=8, color="white")
+            axes.plot([figure.published] * 2, [place - 0.25, place + 0.25], color="black")
+        axes.text(0.5, place + 0.48, f"{figure.what}: {found.value:.1f}", va="top", fontsize=8)
     axes.set_yticks([])
+    axes.set_ylim(-0.5, len(FIGURES) - 0.4)
     axes.set_xlabel("mean per-class accuracy, %; a line where it was published")
     save_canvas(canvas, path)
