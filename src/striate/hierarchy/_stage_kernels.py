@@ -1,9 +1,9 @@
 """The loops of a stage over one image, maps last: filters, statistics of the neighborhood, normalization and pooling.
 
-Roofline, the first stage of 64 filters of 9×9 on 143×143 (a core with AVX-512): 94 million multiplications and additions
-at 32 a cycle take some 1 ms, and 1.2 million tangents, with the sums over maps, 0.9 ms while they are in the cache. The
-maps, 4.7 MB, are written once and read once, for normalization and pooling together: the floor of the deviation is a mean
-over the image, so that one pass is impossible.
+Roofline, the first stage of 64 filters of 9×9 on 143×143 (a core with AVX-512): 94 million multiplications and
+additions at 32 a cycle take some 1 ms, and 1.2 million tangents, with the sums over maps, 0.9 ms while they are in the
+cache. The maps, 4.7 MB, are written once and read once, for normalization and pooling together: the floor of the
+deviation is a mean over the image, so that one pass is impossible.
 """
 
 from __future__ import annotations
