@@ -229,3 +229,11 @@ def test_a_stage_in_one_go_is_its_layers_one_by_one(
     for layer in others:
         expected = run(layer, expected)
     np.testing.assert_allclose(Hierarchy([bank, *others]).transform(images), expected, atol=1e-4)
+
+
+def test_a_table_of_all_inputs_in_another_order_is_followed(rng: np.random.Generator) -> None:
+    table = np.array([[1, 0]] * 3)
+    filters = rng.standard_normal((3, 2, 3, 3), dtype=np.float32)
+    images = rng.standard_normal((2, 2, 8, 9), dtype=np.float32)
+    bank = FilterBank(3, (3, 3), 2).with_filters(filters, table=table)
+    np.testing.assert_allclose(run(bank, images), np.tanh(correlate(images, filters, table)), atol=2e-5)

@@ -126,7 +126,7 @@ System = tuple[Callable[[Rows], Rows], Kernel]
 def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
     sift = DenseSIFT(step=settings["step"])
     rng = np.random.default_rng([context.seed, 2])
-    descriptors = _descriptors(sift, _learn_from(task, settings, context), rng)
+    descriptors = sift.sample(_learn_from(task, settings, context), ENOUGH_FOR_WORDS, rng)
     words = VisualWords(settings["size"], random_state=context.seed).fit(descriptors)
 
     def match(picture: Rows) -> Rows:
@@ -195,15 +195,6 @@ def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
     """Pictures that no split tests on."""
     order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
     return [_picture(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
-
-
-def _descriptors(sift: DenseSIFT, pictures: list[Rows], rng: np.random.Generator) -> Rows:
-    share = -(-ENOUGH_FOR_WORDS // len(pictures))
-    drawn = []
-    for picture in pictures:
-        descriptors = sift.transform(picture).reshape(-1, 128)
-        drawn.append(descriptors[rng.permutation(len(descriptors))[:share]])
-    return np.concatenate(drawn)
 
 
 def draw(results: Results, path: Path) -> None:

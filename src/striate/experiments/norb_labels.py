@@ -54,35 +54,20 @@ def _smaller(better: str, worse: str) -> Callable[[Results], Measurement]:
     return measure
 
 
-FIGURES = (
+FIGURES = tuple(
     Figure(
-        what="error without normalization minus that with it, random filters",
+        what=what,
         unit="points",
         better="higher",
         predicate="above 0 from every number of labels",
-        measure=_smaller("RR, normalized", "RR, not normalized"),
-    ),
-    Figure(
-        what="error without normalization minus that with it, learned filters",
-        unit="points",
-        better="higher",
-        predicate="above 0 from every number of labels",
-        measure=_smaller("UU, normalized", "UU, not normalized"),
-    ),
-    Figure(
-        what="error of random filters minus that of learned ones, normalized",
-        unit="points",
-        better="higher",
-        predicate="above 0 from every number of labels",
-        measure=_smaller("UU, normalized", "RR, normalized"),
-    ),
-    Figure(
-        what="error of pixels minus that of learned filters, normalized",
-        unit="points",
-        better="higher",
-        predicate="above 0 from every number of labels",
-        measure=_smaller("UU, normalized", "pixels"),
-    ),
+        measure=_smaller(better, worse),
+    )
+    for what, better, worse in (
+        ("error without normalization minus that with it, random filters", "RR, normalized", "RR, not normalized"),
+        ("error without normalization minus that with it, learned filters", "UU, normalized", "UU, not normalized"),
+        ("error of random filters minus that of learned ones, normalized", "UU, normalized", "RR, normalized"),
+        ("error of pixels minus that of learned filters, normalized", "UU, normalized", "pixels"),
+    )
 )
 
 

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.images.normalization import gaussian_window
+from striate.hierarchy.normalization import LocalContrastNormalization
+from striate.hierarchy.pooling import Pooling
 from striate.threads import run_ranges
 
-__all__ = ["FilterPlan", "Normalize", "Pool", "run_stage"]
+__all__ = ["FilterPlan", "MapsLast", "run_stage"]
 
 MapsLast = NDArray[np.float32]
 """Feature maps of one image, ``(height, width, n_maps)``, contiguous."""
 
 _BLOCK_FLOATS = 1 << 16  # of maps that are filtered, then squashed while they are in the cache: 256 KB
-
-
-@dataclass(frozen=True)
-class Normalize:
-    """The window of local contrast normalization, in pixels."""
-
-    size: int
-    sigma: float
-
-    @cached_property
-    def window(self) -> NDArray[np.float32]:
-        """Its weights along an axis."""
-        return gaussian_window(self.size, self.sigma).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Windows of pooling, in pixels."""
-
-    size: int
-    stride: int
-    maximum: bool
 
 
 class FilterPlan:
@@ -129,8 +107,8 @@ def run_stage(
     plan: FilterPlan,
     *,
     rectify: bool = False,
-    normalize: Normalize | None = None,
-    pool: Pool | None = None,
+    normalize: LocalContrastNormalization | None = None,
+    pool: Pooling | None = None,
     threads: int = 1,
 ) -> MapsLast:
     """One image through a stage.
@@ -140,8 +118,8 @@ def run_stage(
     maps : float32 (height, width, n_inputs), contiguous
     plan : FilterPlan
     rectify : bool
-    normalize : Normalize, optional
-    pool : Pool, optional
+    normalize : LocalContrastNormalization, optional
+    pool : Pooling, optional
     threads : int
         They share the rows; the result has the same bits whatever their number.
 
@@ -153,7 +131,7 @@ def run_stage(
     height, width = maps.shape[0] - plan.height + 1, maps.shape[1] - plan.width + 1
     filtered = np.empty((height, width, plan.n_padded), np.float32)
     sums, squares = np.zeros((2, height, width), np.float32)
-    seen = [maps if len(inputs) == maps.shape[2] else np.ascontiguousarray(maps[:, :, inputs])
+    seen = [maps if np.array_equal(inputs, np.arange(maps.shape[2])) else np.ascontiguousarray(maps[:, :, inputs])
             for inputs, *_ in plan.groups]  # fmt: skip
 
     def filter_block(first: int, last: int) -> None:
@@ -171,13 +149,13 @@ def run_stage(
         return plan.unpadded(filtered)
     else:
         sums[:], squares[:] = 0, 1
-    pool = pool or Pool(1, 1, maximum=True)
+    pool = pool or Pooling("max", 1, 1)
     pooled = np.empty(
         ((height - pool.size) // pool.stride + 1, (width - pool.size) // pool.stride + 1, plan.n_padded), np.float32
     )
     run_ranges(
         lambda first, last: pool_rows(
-            first, last, filtered, sums, squares, pool.size, pool.stride, pool.maximum, pooled
+            first, last, filtered, sums, squares, pool.size, pool.stride, pool.how == "max", pooled
         ),
         len(pooled),
         size=-(-len(pooled) // threads),

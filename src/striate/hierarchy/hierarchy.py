@@ -177,9 +177,9 @@ def _steps(layers: Sequence[Layer]) -> list[Step]:
         if waiting and isinstance(waiting[0], Rectification):
             options["rectify"] = bool(waiting.pop(0))
         if waiting and isinstance(waiting[0], LocalContrastNormalization):
-            options["normalize"] = waiting.pop(0).kernel  # type: ignore[attr-defined]
+            options["normalize"] = waiting.pop(0)
         if waiting and isinstance(waiting[0], Pooling):
-            options["pool"] = waiting.pop(0).kernel  # type: ignore[attr-defined]
+            options["pool"] = waiting.pop(0)
         steps.append(partial(_one_stage, first.plan, options))
     return steps
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.hierarchy._layer import Maps, Shape
 from striate.hierarchy._separable import apply_separable, gaussian_matrix
-from striate.hierarchy._stage import Normalize
+from striate.images.normalization import gaussian_window
 
 # The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
 SIGMA_OVER_SIZE = 1.591 / 9
@@ -50,9 +50,9 @@ class LocalContrastNormalization:
         return "N" if self.size == 9 else f"N{self.size}x{self.size}"
 
     @property
-    def kernel(self) -> Normalize:
-        """What a stage's kernels need to know of it."""
-        return Normalize(self.size, self.size * SIGMA_OVER_SIZE)
+    def window(self) -> NDArray[np.float32]:
+        """Weights of the window along an axis, float32 (size,)."""
+        return gaussian_window(self.size, self.size * SIGMA_OVER_SIZE).astype(np.float32)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.hierarchy._layer import Maps, Shape, window_positions
 from striate.hierarchy._separable import apply_separable, averaging_matrix
-from striate.hierarchy._stage import Pool
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,6 @@ class Pooling:
     def notation(self) -> str:
         """E.g. ``PA10x10/5``."""
         return f"P{'A' if self.how == 'average' else 'M'}{self.size}x{self.size}/{self.stride}"
-
-    @property
-    def kernel(self) -> Pool:
-        """What a stage's kernels need to know of it."""
-        return Pool(self.size, self.stride, maximum=self.how == "max")
 
     def output_shape(self, shape: Shape) -> Shape:
         """One pixel a window."""

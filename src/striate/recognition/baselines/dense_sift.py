@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,15 @@ class DenseSIFT:
         clear = norms >= self.contrast
         norms = np.linalg.norm(descriptors, axis=2, keepdims=True)
         return np.where(clear, descriptors / np.maximum(norms, 1e-12), descriptors).astype(np.float32)
+
+    def sample(self, pictures: Sequence[NDArray[np.float32]], n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """About `n` descriptors, float32 (n, 128), as many of each grey picture (height, width) as there are."""
+        share = -(-n // len(pictures))
+        drawn = []
+        for picture in pictures:
+            descriptors = self.transform(picture).reshape(-1, _CELLS**2 * _ORIENTATIONS)
+            drawn.append(descriptors[rng.permutation(len(descriptors))[:share]])
+        return np.concatenate(drawn)
 
     def _starts(self, length: int) -> NDArray[np.int64]:
         n = (length - self.size) // self.step + 1

@@ -64,16 +64,12 @@ class SparsePyramid(BaseEstimator):
         rng = generator_from(self.random_state)
         if not len(images):
             raise UsageError("a dictionary needs pictures to learn from")
-        share = -(-_FOR_DICTIONARY // len(images))
-        drawn = []
-        for image in images:
-            descriptors = self._sift().transform(image).reshape(-1, 128)
-            drawn.append(descriptors[rng.permutation(len(descriptors))[:share]])
+        descriptors = self._sift().sample(images, _FOR_DICTIONARY, rng)
         learner = SparseCoding(
             self.n_components, sparsity=self.sparsity, max_batches=self.max_batches,
             random_state=int(rng.integers(2**31)),
         )  # fmt: skip
-        self.dictionary_ = PreparedDictionary(learner.fit(np.concatenate(drawn), progress=progress).components_)
+        self.dictionary_ = PreparedDictionary(learner.fit(descriptors, progress=progress).components_)
         return self
 
     def transform_one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
