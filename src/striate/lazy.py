@@ -1,12 +1,35 @@
-"""Public names of a folder that are loaded when they are first used, so that importing the folder costs little."""
+"""What is loaded when it is first used: public names of a folder, so that importing it costs little, and torch."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
-__all__ = ["lazy_names"]
+from striate.errors import UsageError
+
+__all__ = ["lazy_names", "needs_torch"]
+
+
+@contextmanager
+def needs_torch(who: str, instead: str = "") -> Iterator[None]:
+    """Import a file that needs torch inside the block; a UsageError names the extra where torch is missing.
+
+    Parameters
+    ----------
+    who : str
+        The beginning of the message, up to its verb: ``"training LISTA needs torch"``.
+    instead : str
+        What does without, if anything.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        message = f"{who}, which is not installed: pip install striate[torch]"
+        raise UsageError(f"{message}; {instead}" if instead else message) from None
 
 
 def lazy_names(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
 from striate.hierarchy import Hierarchy
+from striate.lazy import needs_torch
 
 __all__ = ["OptimalStimuli", "grating_share", "optimal_stimuli"]
 
@@ -61,12 +61,8 @@ def optimal_stimuli(
     and unsupervised feature learning", ICML 2011.
     """
     hierarchy.shapes(shape)
-    try:
+    with needs_torch("optimal stimuli need torch"):
         from striate.analysis._torch import ascend
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError("optimal stimuli need torch, which is not installed: pip install striate[torch]") from error
     stimuli, responses = ascend(hierarchy, shape, n_steps, step, random_state)
     for start in range(1, n_starts):
         others, theirs = ascend(hierarchy, shape, n_steps, step, random_state + start)

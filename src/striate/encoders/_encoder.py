@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
+from striate.lazy import needs_torch
 from striate.progress import Progress
 from striate.randomness import RandomState
 from striate.threads import n_threads, run_ranges, single_threaded_blas
@@ -203,14 +204,8 @@ class TrainableEncoder(Encoder):
         method for stochastic optimization", ICLR 2015. Loshchilov, Hutter, "SGDR: stochastic gradient descent with
         warm restarts", ICLR 2017, equation 5 without restarts.
         """
-        try:
+        with needs_torch(f"training {type(self).__name__} needs torch"):
             from striate.encoders._torch import train_encoder
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise UsageError(
-                f"training {type(self).__name__} needs torch, which is not installed: pip install striate[torch]"
-            ) from None
         return train_encoder(
             self, signals, codes, loss=loss, components=components, sparsity=sparsity, batch_size=batch_size,
             n_batches=n_batches, learning_rate=learning_rate, held_out_fraction=held_out_fraction,

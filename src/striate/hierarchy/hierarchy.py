@@ -17,6 +17,7 @@ from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.rectification import Rectification
+from striate.lazy import needs_torch
 from striate.threads import n_threads, run_ranges
 
 LAYERS: dict[str, type[Layer]] = {
@@ -129,14 +130,8 @@ class Hierarchy:
         UsageError
             When torch is not installed, or a filter bank has no filters yet.
         """
-        try:
+        with needs_torch("a twin in torch needs torch"):
             from striate.hierarchy._torch import twin_of
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise UsageError(
-                "a twin in torch needs torch, which is not installed: pip install striate[torch]"
-            ) from error
         return twin_of(self.layers)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from striate.encoders import TanhEncoder, encoder_from_dictionary
 from striate.encoders.kinds import SMALL
-from striate.errors import UsageError
+from striate.lazy import needs_torch
 from striate.learning._adam import Adam
 
 __all__ = ["Prediction", "TanhPrediction", "prediction_of"]
@@ -85,16 +85,8 @@ class TanhPrediction:
 
 def prediction_of(encoder: Any, kind: str, rate: float, sparsity: float, steps: int) -> Prediction:
     """What trains an encoder that is not of the kind tanh, in place of its parameters; needs torch."""
-    try:
+    with needs_torch(f'PSD(encoder="{kind}") needs torch to learn', 'encoder="tanh" needs none'):
         from striate.learning._torch import TwinPrediction
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise UsageError(
-            f'PSD(encoder="{kind}") needs torch to learn, which is not installed: pip install striate[torch]; '
-            f'encoder="tanh" needs none'
-        ) from None
-
     return TwinPrediction(
         encoder, rate, lambda components: encoder_from_dictionary(kind, components, sparsity, steps).parameters()
     )
