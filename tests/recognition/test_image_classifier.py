@@ -54,6 +54,7 @@ def others() -> tuple[np.ndarray, np.ndarray]:
 
 def test_parameters_are_kept_as_given_and_cloned(fitted: ImageClassifier) -> None:
     given = {
+        "system": "hierarchy",
         "architecture": TINY,
         "preprocessing": Preprocessing(canvas=(20, 20)),
         "learner": "random",

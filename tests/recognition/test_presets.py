@@ -65,7 +65,7 @@ def test_every_choice_fits_and_is_explained(size: tuple[int, int]) -> None:
             colored=colored,
             plain_ground=plain_ground,
         )
-        choice = choose(seen)
+        choice = choose(seen, system="hierarchy")
         assert_sound(choice)
         assert choice.preprocessing.contrast == ("ground" if plain_ground else "local")
         assert choice.preprocessing.color == ("yuv" if colored and max(size) <= 100 else "grey")
@@ -78,7 +78,7 @@ def test_every_choice_fits_and_is_explained(size: tuple[int, int]) -> None:
     one_size=st.booleans(),
 )
 def test_no_size_is_left_without_an_architecture(height: int, width: int, one_size: bool) -> None:
-    choice = choose(description(height, width, one_size=one_size))
+    choice = choose(description(height, width, one_size=one_size), system="hierarchy")
     assert_sound(choice)
     # A picture of that shape, larger ones reduced, comes out as the hierarchy takes it.
     picture = np.zeros((1, min(height, 200), min(width, 200)), np.float32)
@@ -86,11 +86,24 @@ def test_no_size_is_left_without_an_architecture(height: int, width: int, one_si
 
 
 def test_what_the_talk_and_the_papers_use() -> None:
-    photographs = choose(description(200, 300, one_size=False, colored=True))
+    photographs = choose(description(200, 300, one_size=False, colored=True), system="hierarchy")
     assert photographs.preprocessing == Preprocessing(canvas=(151, 151))
     assert str(photographs.hierarchy).startswith("64F9x9 - Rabs - N - PA10x10/5 - ")
     handwriting = choose(description(plain_ground=True)).preprocessing
     assert handwriting == Preprocessing(canvas=(28, 28), contrast="ground", border=5)
+
+
+def test_photographs_get_sparse_codes_unless_they_are_many() -> None:
+    few = choose(description(200, 300, one_size=False, colored=True))
+    assert str(few.hierarchy) == "SIFT16x16/6 - 1024SC - PM1+2+4"
+    assert few.preprocessing == Preprocessing(canvas=(300, 300), contrast="none")
+    assert not few.learners
+    assert few.hierarchy.output_shape(few.preprocessing.shape) == (21 * 1024, 1, 1)
+    many = choose(description(200, 300, n_classes=400, per_class=100))
+    assert many.hierarchy.filter_banks
+    given = choose(description(28, 28), hierarchy=Hierarchy("SIFT16x16/6 - 50SC - PM1+2+4"))
+    assert given.preprocessing == Preprocessing(canvas=(64, 64), contrast="none")
+    assert choose(description(28, 28), system="scspm").preprocessing == given.preprocessing
 
 
 def test_small_pictures_of_one_size_keep_their_shape_where_two_stages_fit() -> None:
@@ -113,7 +126,7 @@ def test_what_is_given_is_not_chosen() -> None:
     choice = choose(seen, hierarchy=given_hierarchy)
     assert choice.hierarchy is given_hierarchy
     assert len(choice.learners) == 3
-    assert choice.preprocessing == choose(seen).preprocessing
+    assert choice.preprocessing == choose(seen, system="hierarchy").preprocessing
     assert not any("10×10" in reason for reason in choice.reasons)
     # An architecture is chosen for the canvas that was given, not for the size of the pictures.
     for canvas in [(20, 20), (28, 28), (48, 64), (151, 100)]:

@@ -54,6 +54,10 @@ def train(
             help="Let the model answer “unknown”, with this rate of false alarms, e.g. 0.05.", show_default=False
         ),
     ] = None,
+    system: Annotated[
+        Literal["auto", "hierarchy", "scspm"],
+        typer.Option(help="Stages of learned filters, or sparse codes of SIFT over a spatial pyramid."),
+    ] = "auto",
     learner: Annotated[Literal["psd", "random"], typer.Option(help="Learned or random filters.")] = "psd",
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
@@ -85,7 +89,9 @@ def train(
         test=test is None,
         random_state=seed,
     )
-    classifier = ImageClassifier(architecture=architecture, learner=learner, unknown=unknown, random_state=seed)
+    classifier = ImageClassifier(
+        system=system, architecture=architecture, learner=learner, unknown=unknown, random_state=seed
+    )
     sources = {"images": images}
     if test is not None:
         sources["test"] = as_images(test)

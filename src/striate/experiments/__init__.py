@@ -47,6 +47,7 @@ EXPERIMENTS: dict[str, str] = {
     "main-job-digits": "striate.experiments.main_job_digits",
     "main-job-mnist": "striate.experiments.main_job_mnist",
     "main-job-caltech101": "striate.experiments.main_job_caltech101",
+    "presets": "striate.experiments.presets",
     "solvers": "striate.experiments.solvers",
     "sparse-coding-natural-patches": "striate.experiments.sparse_coding_natural_patches",
     "psd-natural-patches": "striate.experiments.psd_natural_patches",

@@ -17,8 +17,9 @@ from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
-from striate.images import fit_to_canvas
-from striate.recognition.baselines import DenseSIFT, KMeansFeatures, SparsePyramid, grey_up_to
+from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, learn_filters
+from striate.images import Preprocessing, fit_to_canvas
+from striate.recognition.baselines import KMeansFeatures, grey_up_to
 from striate.recognition.kernel_svm import KernelSVM
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import ENOUGH_FOR_WORDS, VisualWords, intersection_kernel, pyramid_histograms
@@ -126,11 +127,15 @@ System = tuple[Callable[[Rows], Rows], Kernel]
 def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
     sift = DenseSIFT(step=settings["step"])
     rng = np.random.default_rng([context.seed, 2])
-    descriptors = sift.sample(_learn_from(task, settings, context), ENOUGH_FOR_WORDS, rng)
-    words = VisualWords(settings["size"], random_state=context.seed).fit(descriptors)
+    pictures = _learn_from(task, settings, context)
+    drawn = []
+    for picture in pictures:
+        descriptors = sift.apply(picture[..., np.newaxis]).reshape(-1, 128)
+        drawn.append(descriptors[rng.permutation(len(descriptors))[: -(-ENOUGH_FOR_WORDS // len(pictures))]])
+    words = VisualWords(settings["size"], random_state=context.seed).fit(np.concatenate(drawn))
 
     def match(picture: Rows) -> Rows:
-        descriptors = sift.transform(picture)
+        descriptors = sift.apply(picture[..., np.newaxis])
         found = words.predict(descriptors.reshape(-1, descriptors.shape[2]))
         return pyramid_histograms(found.reshape(1, *descriptors.shape[:2]), words.n_words)[0]
 
@@ -138,12 +143,11 @@ def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
 
 
 def _sparse_pyramid(task: Task, settings: Settings, context: Context) -> System:
-    batches = 1500 if context.scale == "full" else 20
-    pyramid = SparsePyramid(
-        settings["size"], sift=DenseSIFT(step=settings["step"]), max_batches=batches, random_state=context.seed
-    )
-    pyramid.fit(_learn_from(task, settings, context), progress=context.progress)
-    return pyramid.transform_one, _inner_products
+    prepare = Preprocessing((settings["longest"],) * 2, contrast="none")
+    hierarchy = Hierarchy(f"SIFT16x16/{settings['step']} - {settings['size']}SC - {PyramidPooling.notation}")
+    pictures = np.stack([prepare(picture[np.newaxis]) for picture in _learn_from(task, settings, context)])
+    hierarchy, _ = learn_filters(hierarchy, pictures, learners=(), random_state=context.seed, progress=context.progress)
+    return lambda picture: hierarchy.transform(prepare(picture[np.newaxis])[np.newaxis]).ravel(), _inner_products
 
 
 def _kmeans(task: Task, settings: Settings, context: Context) -> System:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from striate.figures.architecture import draw_architecture
 from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
 from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
+from striate.figures.descriptors import descriptor_pictures
 from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
 from striate.figures.reconstructions import draw_reconstructions
 from striate.figures.svg import to_svg
@@ -16,6 +17,7 @@ from striate.figures.svg import to_svg
 __all__ = [
     "filter_mosaic",
     "project_to_pixels",
+    "descriptor_pictures",
     "encode_png",
     "accuracy_curve",
     "energy_curve",

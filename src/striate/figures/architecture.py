@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What is learned without labels is in the color of learned filters, what is learned with them in another.
-_COLORS = {"filter_bank": OURS, "classifier": RANDOM, "input": QUIET}
+_COLORS = {"filter_bank": OURS, "sparse_codes": OURS, "classifier": RANDOM, "input": QUIET}
 _ROW = 0.54  # inches
 
 

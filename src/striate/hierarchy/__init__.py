@@ -1,6 +1,6 @@
 """Filter bank, rectification, normalization and pooling make a stage; stages stacked make a hierarchy.
 
-Inside, feature maps are float32 ``(n_maps, height, width, n_images)``: see `striate.hierarchy._layer.Maps`.
+Inside, the feature maps of an image are float32 ``(height, width, n_maps)``: see `striate.hierarchy._layer.Maps`.
 """
 
 from __future__ import annotations
@@ -8,19 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.hierarchy._layer import Layer
+from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.features import Features, extract_features, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
+from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
+from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.hierarchy.greedy import LearnedStage, learn_filters
 
 __all__ = [
+    "DenseSIFT",
     "Features",
     "FilterBank",
     "Hierarchy",
@@ -28,7 +32,9 @@ __all__ = [
     "LearnedStage",
     "LocalContrastNormalization",
     "Pooling",
+    "PyramidPooling",
     "Rectification",
+    "SparseCodes",
     "connection_sets",
     "extract_features",
     "format_notation",

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 
 Maps: TypeAlias = NDArray[np.float32]
-"""A stack of feature maps inside a hierarchy, ``(n_maps, height, width, n_images)``.
-
-Images come last so that a row of pixels of all images lies together: sliding windows are then copied in long
-runs even when the maps are small, and one image costs no more than without the axis.
-"""
+"""The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``: what all maps have at a pixel lies
+together, so that filters and windows read in long runs."""
 
 Shape: TypeAlias = tuple[int, int, int]
 """``(n_maps, height, width)`` of one image's maps."""
@@ -36,7 +33,7 @@ class Layer(Protocol):
         ...
 
     def apply(self, maps: Maps) -> Maps:
-        """Run on a stack. May work in place: the caller gives the stack away."""
+        """The maps behind this layer, for those of one image."""
         ...
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

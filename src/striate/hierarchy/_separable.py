@@ -40,20 +40,18 @@ def averaging_matrix(length: int, size: int, stride: int) -> Matrix:
 
 
 def apply_separable(rows: Matrix, maps: NDArray[np.float32], columns: Matrix) -> NDArray[np.float32]:
-    """``rows @ map @ columns.T`` for every map and image of a stack.
+    """``rows @ map @ columns.T`` for every map.
 
     Parameters
     ----------
     rows : float32 (new_height, height)
-    maps : float32 (n_maps, height, width, n_images)
+    maps : float32 (height, width, n_maps)
     columns : float32 (new_width, width)
 
     Returns
     -------
-    float32 (n_maps, new_height, new_width, n_images)
+    float32 (new_height, new_width, n_maps)
     """
-    n_maps, height, width, n_images = maps.shape
-    tall = np.matmul(rows, maps.reshape(n_maps, height, width * n_images))
-    if n_images == 1:  # a plain product with contiguous rows, instead of many products with a vector
-        return np.matmul(tall.reshape(-1, width), columns.T).reshape(n_maps, len(rows), len(columns), 1)
-    return np.matmul(columns, tall.reshape(n_maps, len(rows), width, n_images))
+    height, width, n_maps = maps.shape
+    tall = rows @ maps.reshape(height, width * n_maps)
+    return np.matmul(columns, tall.reshape(len(rows), width, n_maps))

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.hierarchy._layer import Maps
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.pooling import Pooling
 from striate.threads import run_ranges
 
-__all__ = ["FilterPlan", "MapsLast", "run_stage"]
-
-MapsLast = NDArray[np.float32]
-"""Feature maps of one image, ``(height, width, n_maps)``, contiguous."""
+__all__ = ["FilterPlan", "run_stage"]
 
 _BLOCK_FLOATS = 1 << 16  # of maps that are filtered, then squashed while they are in the cache: 256 KB
 
@@ -84,7 +82,7 @@ class FilterPlan:
             self.groups.append((inputs, self.n_padded, panels, *parameters))
             self.n_padded += n
 
-    def unpadded(self, maps: MapsLast) -> MapsLast:
+    def unpadded(self, maps: Maps) -> Maps:
         """Maps in the bank's order, from those that the kernels wrote."""
         if self.n_padded == self.n_maps and len(self.groups) == 1:
             return maps
@@ -103,14 +101,14 @@ def _sets(
 
 
 def run_stage(
-    maps: MapsLast,
+    maps: Maps,
     plan: FilterPlan,
     *,
     rectify: bool = False,
     normalize: LocalContrastNormalization | None = None,
     pool: Pooling | None = None,
     threads: int = 1,
-) -> MapsLast:
+) -> Maps:
     """One image through a stage.
 
     Parameters

@@ -114,23 +114,8 @@ class FilterBank:
         return replace(self, filters=filters, bias=bias, gain=gain, threshold=threshold, table=table)
 
     def apply(self, maps: Maps) -> Maps:
-        """Filter a stack of maps.
-
-        Parameters
-        ----------
-        maps : float32 (n_inputs, height, width, n_images)
-
-        Returns
-        -------
-        float32 (n_maps, new_height, new_width, n_images)
-        """
-        plan = self.plan
-        _, new_height, new_width = self.output_shape(maps.shape[:3])
-        result = np.empty((self.n_maps, new_height, new_width, maps.shape[3]), dtype=np.float32)
-        for number in range(maps.shape[3]):
-            last = np.ascontiguousarray(maps[..., number].transpose(1, 2, 0), dtype=np.float32)
-            result[..., number] = run_stage(last, plan).transpose(2, 0, 1)
-        return result
+        """``maps`` float32 (height, width, n_inputs) → (new_height, new_width, n_maps)."""
+        return run_stage(maps, self.plan)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON for the model file."""

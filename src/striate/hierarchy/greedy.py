@@ -13,8 +13,9 @@ from striate.checkpoint import Checkpoint
 from striate.hierarchy._layer import Layer
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.sparse_codes import SparseCodes
 from striate.images.patches import sample_patches
-from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, GaborFilters, RandomFilters, SparseCoding, TemplateFilters
 from striate.progress import Progress
 
 Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
@@ -29,26 +30,28 @@ BATCH = 64
 CONNECTION_SETS = 8
 # Patches that the scale of filters is taken from when they are not learned.
 ENOUGH_FOR_SCALE = 2000
+# Of learning a dictionary for sparse codes.
+DICTIONARY_BATCHES = 1500
 # Patches kept for pictures of codes and reconstructions.
 SHOWN = 256
 
 
 @dataclass
 class LearnedStage:
-    """What was learned for one filter bank.
+    """What was learned for one filter bank, or the dictionary of one layer of sparse codes.
 
     Attributes
     ----------
-    bank : FilterBank
-        With its filters.
+    bank : FilterBank or SparseCodes
+        With its filters or its dictionary.
     learners : list of PSD or others
         One, or one for each set of input maps of a sparse connection table.
     patches : float32 (n, fan_in · height · width)
         A few of the patches that the first learner saw, for pictures of codes and reconstructions.
     """
 
-    bank: FilterBank
-    learners: Sequence[Learner]
+    bank: FilterBank | SparseCodes
+    learners: Sequence[Learner | SparseCoding]
     patches: NDArray[np.float32] = field(repr=False)
 
 
@@ -68,11 +71,12 @@ def learn_filters(
     Parameters
     ----------
     hierarchy : Hierarchy
-        An architecture; filters that it already has are learned anew.
+        An architecture; filters and dictionaries that it already has are learned anew.
     images : float32 (n_images, channels, height, width)
         Prepared images, without labels; a few thousand suffice for filters, however many there are.
     learners : PSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank
-        Its parameters are used, with the bank's number of filters; it is not fitted itself.
+        Its parameters are used, with the bank's number of filters; it is not fitted itself. Dictionaries of sparse
+        codes are always learned by `SparseCoding`.
     n_patches : int
         Patches for each stage, fewer where they would take more than 256 MB.
     min_std : float
@@ -93,63 +97,90 @@ def learn_filters(
     progress = progress or Progress()
     n_banks = len(hierarchy.filter_banks)
     each = list(learners) if isinstance(learners, Sequence) else [learners] * n_banks
-    seeds = np.random.SeedSequence(random_state).spawn(n_banks)
+    n_learned = sum(isinstance(layer, FilterBank | SparseCodes) for layer in hierarchy)
+    seeds = np.random.SeedSequence(random_state).spawn(n_learned)
     hierarchy.shapes(images.shape[1:])  # an architecture that does not fit fails now, not after minutes
     learned: list[Layer] = []
     stages: list[LearnedStage] = []
+    waiting = iter(each)
     for layer in hierarchy:
-        if isinstance(layer, FilterBank):
+        if isinstance(layer, FilterBank | SparseCodes):
             number = len(stages) + 1
-            stage = _learn_bank(
-                layer,
+            source = _Source(
                 Hierarchy(learned),
                 images,
-                each[number - 1],
                 number=number,
                 n_patches=n_patches,
-                min_std=min_std if number == 1 else 0.1 * min_std,
                 seed=int(seeds[number - 1].generate_state(1)[0]),
                 checkpoint=None if checkpoint is None else checkpoint.part(f"stage-{number}"),
                 progress=progress,
             )
+            if isinstance(layer, FilterBank):
+                stage = _learn_bank(layer, source, next(waiting), min_std if number == 1 else 0.1 * min_std)
+            else:
+                stage = _learn_codes(layer, source)
             stages.append(stage)
             layer = stage.bank
         learned.append(layer)
     return Hierarchy(learned), stages
 
 
-def _learn_bank(
-    bank: FilterBank,
-    below: Hierarchy,
-    images: NDArray[np.float32],
-    learner: Learner,
-    *,
-    number: int,
-    n_patches: int,
-    min_std: float,
-    seed: int,
-    checkpoint: Checkpoint | None,
-    progress: Progress,
-) -> LearnedStage:
+@dataclass(frozen=True)
+class _Source:
+    """What a stage learns from: the features of the layers below it, for a number of images."""
+
+    below: Hierarchy
+    images: NDArray[np.float32]
+    number: int
+    n_patches: int
+    seed: int
+    checkpoint: Checkpoint | None
+    progress: Progress
+
+    @property
+    def n_maps(self) -> int:
+        return self.below.output_shape(self.images.shape[1:])[0]
+
+    def draw(self, side: int, n_patches: int, min_std: float) -> NDArray[np.float32]:
+        """Patches of the maps, evenly over images, (n, n_maps · side · side) in random order."""
+        n_patches = max(1, min(n_patches, MAX_PATCH_FLOATS // (self.n_maps * side * side)))
+        rng = np.random.default_rng(self.seed)
+        images = self.images
+        if not len(self.below):
+            return sample_patches(images, n_patches, side, random_state=rng, min_std=min_std)
+        if len(images) > n_patches:
+            images = images[np.sort(rng.choice(len(images), n_patches, replace=False))]
+        drawn = []
+        with self.progress.phase(f"stage {self.number}: patches of features", len(images), "images") as phase:
+            for start in range(0, len(images), BATCH):
+                maps = self.below.transform(images[start : start + BATCH])
+                share = (start + len(maps)) * n_patches // len(images) - start * n_patches // len(images)
+                drawn.append(sample_patches(maps, share, side, random_state=rng, min_std=min_std))
+                phase.advance(len(maps))
+        patches = np.concatenate(drawn)
+        return patches[rng.permutation(len(patches))]
+
+
+def _learn_bank(bank: FilterBank, source: _Source, learner: Learner, min_std: float) -> LearnedStage:
     """One bank, on the features of the layers below it."""
-    n_inputs = below.output_shape(images.shape[1:])[0]
+    n_inputs, is_learned = source.n_maps, isinstance(learner, PSD)
     sets = np.arange(n_inputs)[None]
     if bank.fan_in is not None and bank.fan_in < n_inputs:
-        n_sets = max(1, min(CONNECTION_SETS, bank.n_maps // 2)) if isinstance(learner, PSD) else bank.n_maps
-        sets = connection_sets(n_sets, n_inputs, bank.fan_in, random_state=seed)
-    if not isinstance(learner, PSD):
-        n_patches = min(n_patches, ENOUGH_FOR_SCALE)
+        n_sets = max(1, min(CONNECTION_SETS, bank.n_maps // 2)) if is_learned else bank.n_maps
+        sets = connection_sets(n_sets, n_inputs, bank.fan_in, random_state=source.seed)
+    n_patches = source.n_patches if is_learned else min(source.n_patches, ENOUGH_FOR_SCALE)
     sizes = [len(part) for part in np.array_split(np.arange(bank.n_maps), len(sets))]
-    patches = _draw_patches(below, images, bank, n_patches, min_std, seed, number, progress)
+    patches = source.draw(bank.size[0], n_patches, min_std)
     by_map = patches.reshape(len(patches), n_inputs, -1)
     name = type(learner).__name__.removesuffix("Filters")
     learners: list[Learner] = []
     for index, (seen, size) in enumerate(zip(sets, sizes, strict=True)):
-        part = None if checkpoint is None else checkpoint.part(f"set-{index + 1}")
+        part = None if source.checkpoint is None else source.checkpoint.part(f"set-{index + 1}")
         of = f", set {index + 1} of {len(sets)}" if 1 < len(sets) <= CONNECTION_SETS else ""
-        fresh = clone(learner).set_params(n_components=size, random_state=seed % 2**31 + index)
+        fresh = clone(learner).set_params(n_components=size, random_state=source.seed % 2**31 + index)
         rows = patches if len(sets) == 1 else by_map[:, seen].reshape(len(patches), -1)
-        fresh.fit(rows, checkpoint=part, progress=progress, phase_name=f"stage {number}: {name} filters{of}")
+        phase_name = f"stage {source.number}: {name} filters{of}"
+        fresh.fit(rows, checkpoint=part, progress=source.progress, phase_name=phase_name)
         learners.append(fresh)
     filters, bias, gain = (
         np.concatenate(parts) for parts in zip(*(one.convolution_filters() for one in learners), strict=True)
@@ -164,30 +195,20 @@ def _learn_bank(
     return LearnedStage(filled, learners, shown.copy())
 
 
-def _draw_patches(
-    below: Hierarchy,
-    images: NDArray[np.float32],
-    bank: FilterBank,
-    n_patches: int,
-    min_std: float,
-    seed: int,
-    number: int,
-    progress: Progress,
-) -> NDArray[np.float32]:
-    """Patches of the maps below, evenly over images, (n, n_inputs · height · width) in random order."""
-    n_inputs = below.output_shape(images.shape[1:])[0]
-    n_patches = max(1, min(n_patches, MAX_PATCH_FLOATS // (n_inputs * bank.size[0] * bank.size[1])))
-    rng = np.random.default_rng(seed)
-    if not len(below):
-        return sample_patches(images, n_patches, bank.size[0], random_state=rng, min_std=min_std)
-    if len(images) > n_patches:
-        images = images[np.sort(rng.choice(len(images), n_patches, replace=False))]
-    drawn = []
-    with progress.phase(f"stage {number}: patches of features", total=len(images), unit="images") as phase:
-        for start in range(0, len(images), BATCH):
-            maps = below.transform(images[start : start + BATCH])
-            share = (start + len(maps)) * n_patches // len(images) - start * n_patches // len(images)
-            drawn.append(sample_patches(maps, share, bank.size[0], random_state=rng, min_std=min_std))
-            phase.advance(len(maps))
-    patches = np.concatenate(drawn)
-    return patches[rng.permutation(len(patches))]
+def _learn_codes(layer: SparseCodes, source: _Source) -> LearnedStage:
+    """A dictionary for the descriptors of the layers below."""
+    descriptors = source.draw(1, source.n_patches, 0.0)
+    learner = SparseCoding(
+        layer.n_components,
+        sparsity=layer.sparsity,
+        max_batches=DICTIONARY_BATCHES,
+        random_state=source.seed % 2**31,
+    )
+    learner.fit(
+        descriptors,
+        checkpoint=source.checkpoint,
+        progress=source.progress,
+        phase_name=f"stage {source.number}: a dictionary",
+    )
+    dictionary = learner.components_.astype(np.float32)
+    return LearnedStage(layer.with_dictionary(dictionary), [learner], descriptors[:SHOWN].copy())

@@ -10,18 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import Layer, Shape
-from striate.hierarchy._stage import FilterPlan, MapsLast, run_stage
+from striate.hierarchy._layer import Layer, Maps, Shape
+from striate.hierarchy._stage import FilterPlan, run_stage
+from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.filter_bank import FilterBank
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
+from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
+from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import needs_torch
 from striate.threads import n_threads, run_ranges
 
 LAYERS: dict[str, type[Layer]] = {
-    layer.kind: layer for layer in (FilterBank, Rectification, LocalContrastNormalization, Pooling)
+    layer.kind: layer
+    for layer in (
+        FilterBank,
+        Rectification,
+        LocalContrastNormalization,
+        Pooling,
+        DenseSIFT,
+        SparseCodes,
+        PyramidPooling,
+    )
 }
 
 
@@ -155,7 +167,7 @@ class Hierarchy:
         return cls(layers)
 
 
-Step = Callable[[MapsLast, int], MapsLast]
+Step = Callable[[Maps, int], Maps]
 """An image's maps, ``(height, width, n_maps)``, and a number of threads; the maps behind it."""
 
 
@@ -179,9 +191,9 @@ def _steps(layers: Sequence[Layer]) -> list[Step]:
     return steps
 
 
-def _one_layer(layer: Layer, maps: MapsLast, threads: int) -> MapsLast:
-    return np.ascontiguousarray(layer.apply(maps.transpose(2, 0, 1)[..., None].copy())[..., 0].transpose(1, 2, 0))
+def _one_layer(layer: Layer, maps: Maps, threads: int) -> Maps:
+    return np.ascontiguousarray(layer.apply(maps))
 
 
-def _one_stage(plan: FilterPlan, options: Mapping[str, Any], maps: MapsLast, threads: int) -> MapsLast:
+def _one_stage(plan: FilterPlan, options: Mapping[str, Any], maps: Maps, threads: int) -> Maps:
     return run_stage(maps, plan, **options, threads=threads)

@@ -59,18 +59,17 @@ class LocalContrastNormalization:
         return shape
 
     def apply(self, maps: Maps) -> Maps:
-        """``maps`` float32 (n_maps, height, width, n_images), in place."""
-        n_maps, height, width, _ = maps.shape
+        """``maps`` float32 (height, width, n_maps)."""
+        height, width, n_maps = maps.shape
         sigma = self.size * SIGMA_OVER_SIZE
         rows = gaussian_matrix(height, self.size, sigma)
         columns = gaussian_matrix(width, self.size, sigma)
-        maps -= apply_separable(rows, maps.mean(axis=0, keepdims=True), columns)
-        power = np.einsum("chwn,chwn->hwn", maps, maps)[None] / np.float32(n_maps)
+        centered = maps - apply_separable(rows, maps.mean(axis=2, keepdims=True), columns)
+        power = np.einsum("hwc,hwc->hw", centered, centered)[..., None] / np.float32(n_maps)
         deviation = np.sqrt(apply_separable(rows, power, columns))
-        floor = deviation.mean(axis=(1, 2), keepdims=True)
         # A blank image has deviation 0 everywhere and stays 0.
-        maps /= np.maximum(np.maximum(deviation, floor), np.finfo(np.float32).tiny)
-        return maps
+        centered /= np.maximum(np.maximum(deviation, deviation.mean()), np.finfo(np.float32).tiny)
+        return centered
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Its window."""

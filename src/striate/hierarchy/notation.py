@@ -7,18 +7,23 @@ from collections.abc import Sequence
 
 from striate.errors import UsageError
 from striate.hierarchy._layer import Layer
+from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.filter_bank import FilterBank
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.pooling import Pooling
+from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
+from striate.hierarchy.sparse_codes import YANG, SparseCodes
 
 _BANK = re.compile(r"(?P<n>\d+)F(?P<height>\d+)x(?P<width>\d+)(?::(?P<fan_in>\d+))?(?P<shrink>S?)")
 _NORMALIZATION = re.compile(r"N(?:(?P<size>\d+)x(?P=size))?")
 _POOLING = re.compile(r"P(?P<how>[AM])(?P<size>\d+)x(?P=size)/(?P<stride>\d+)")
+_SIFT = re.compile(r"SIFT(?P<size>\d+)x(?P=size)/(?P<step>\d+)")
+_CODES = re.compile(r"(?P<n>\d+)SC(?P<sparsity>\d+(?:\.\d+)?)?")
 
 GRAMMAR = (
     "64F9x9 (64 filters of 9x9; 256F9x9:16 when each sees 16 maps; S after it for shrinkage), "
-    "Rabs, N or N7x7, PA10x10/5 or PM10x10/5, joined by ' - '"
+    f"Rabs, N or N7x7, PA10x10/5 or PM10x10/5, SIFT16x16/6, 1024SC, {PyramidPooling.notation}, joined by ' - '"
 )
 
 
@@ -55,4 +60,10 @@ def _parse_layer(part: str) -> Layer:
         return LocalContrastNormalization(size=int(match["size"] or 9))
     if match := _POOLING.fullmatch(part):
         return Pooling("average" if match["how"] == "A" else "max", int(match["size"]), int(match["stride"]))
+    if match := _SIFT.fullmatch(part):
+        return DenseSIFT(int(match["size"]), int(match["step"]))
+    if match := _CODES.fullmatch(part):
+        return SparseCodes(int(match["n"]), float(match["sparsity"] or YANG))
+    if part == PyramidPooling.notation:
+        return PyramidPooling()
     raise UsageError(f"{part!r} is not a layer of a hierarchy: write {GRAMMAR}.")

@@ -53,8 +53,8 @@ class Pooling:
         )
 
     def apply(self, maps: Maps) -> Maps:
-        """``maps`` float32 (n_maps, height, width, n_images) → (n_maps, new_height, new_width, n_images)."""
-        n_maps, height, width, _ = maps.shape
+        """``maps`` float32 (height, width, n_maps) → (new_height, new_width, n_maps)."""
+        height, width, n_maps = maps.shape
         _, new_height, new_width = self.output_shape((n_maps, height, width))
         if self.how == "average":
             return apply_separable(
@@ -62,8 +62,8 @@ class Pooling:
                 maps,
                 averaging_matrix(width, self.size, self.stride),
             )
-        rows = _maximum(maps, axis=1, size=self.size, stride=self.stride, n_windows=new_height)
-        return _maximum(rows, axis=2, size=self.size, stride=self.stride, n_windows=new_width)
+        rows = _maximum(maps, axis=0, size=self.size, stride=self.stride, n_windows=new_height)
+        return _maximum(rows, axis=1, size=self.size, stride=self.stride, n_windows=new_width)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Its three parameters."""

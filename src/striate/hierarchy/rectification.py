@@ -14,7 +14,7 @@ from striate.hierarchy._layer import Maps, Shape
 
 @dataclass(frozen=True)
 class Rectification:
-    """``|maps|``, in place: one pass, bound by memory.
+    """``|maps|``: one pass, bound by memory.
 
     Without it, averaging cancels responses of opposite sign (Jarrett et al. 2009, table 1: 54 % against 18 %).
     """
@@ -27,8 +27,8 @@ class Rectification:
         return shape
 
     def apply(self, maps: Maps) -> Maps:
-        """``maps`` (n_maps, height, width, n_images), in place."""
-        return np.abs(maps, out=maps)
+        """``maps`` float32 (height, width, n_maps)."""
+        return np.abs(maps)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Nothing to keep."""

@@ -24,17 +24,19 @@ class Preprocessing:
     """What is done to every picture, in training and ever after; a part of the model file.
 
     The picture is brought to its color, its longer side to the canvas, its contrast is normalized where the
-    picture is (never across its edge), and the rest of the canvas is zero.
+    picture is (never across its edge), and the rest of the canvas is zero; where contrast is kept as it is, the rest
+    goes on as the picture's edge, which makes no gradient there.
 
     Parameters
     ----------
     canvas : (int, int)
         Height and width in pixels; pictures keep their aspect ratio.
     color : "grey" or "yuv"
-    contrast : "local" or "ground"
+    contrast : "local", "ground" or "none"
         "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": only the
         picture's ground, the median of its outline, is brought to zero: for strokes on a plain ground, whose
-        emptiness local normalization would fill with noise.
+        emptiness local normalization would fill with noise. "none": as it is, 0–1, for descriptors that normalize
+        themselves.
     window : int
         Side of the normalization's Gaussian window in pixels, odd; 9 is the paper's.
     border : int
@@ -46,15 +48,15 @@ class Preprocessing:
 
     canvas: tuple[int, int]
     color: Literal["grey", "yuv"] = "grey"
-    contrast: Literal["local", "ground"] = "local"
+    contrast: Literal["local", "ground", "none"] = "local"
     window: int = 9
     border: int = 0
     valid: bool = False
 
     def __post_init__(self) -> None:
-        if self.color not in ("grey", "yuv") or self.contrast not in ("local", "ground"):
+        if self.color not in ("grey", "yuv") or self.contrast not in ("local", "ground", "none"):
             raise UsageError(
-                f'color must be "grey" or "yuv", contrast "local" or "ground", '
+                f'color must be "grey" or "yuv", contrast "local", "ground" or "none", '
                 f"not {self.color!r} and {self.contrast!r}."
             )
         if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
@@ -90,6 +92,9 @@ class Preprocessing:
         image = to_grey(image) if self.color == "grey" else to_yuv(image)
         image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
         content = image[:, top : top + height, left : left + width]
+        if self.contrast == "none":
+            sides = ((top, self.canvas[0] - top - height), (left, self.canvas[1] - left - width))
+            return np.pad(content, [(0, 0), *((a + self.border, b + self.border) for a, b in sides)], mode="edge")
         content = self._normalize_locally(content) if self.contrast == "local" else content - _ground(content)
         prepared = np.zeros(self.shape, dtype=np.float32)
         if self.valid:

@@ -15,6 +15,7 @@ from striate.hierarchy import (
     LocalContrastNormalization,
     Pooling,
     Rectification,
+    SparseCodes,
     extract_features,
     small_pixels,
 )
@@ -96,7 +97,8 @@ def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callab
     if len(classifier.hierarchy_.stages) > 1:
         variants.append(("first stage alone", classifier.hierarchy_.stages[0]))
     if classifier.learner != "random":
-        variants.append(("random filters", Hierarchy([_shuffled(layer, k) for k, layer in enumerate(layers)])))
+        what = "random filters" if classifier.hierarchy_.filter_banks else "random dictionary"
+        variants.append((what, Hierarchy([_shuffled(layer, k) for k, layer in enumerate(layers)])))
     variants.append(("raw pixels", small_pixels))
     return variants
 
@@ -106,7 +108,10 @@ def _maximum(layer: Layer) -> Layer:
 
 
 def _shuffled(layer: Layer, seed: int) -> Layer:
-    """A bank of Gaussian filters with the mean and the norm of each of the learned ones."""
+    """A bank of Gaussian filters with the mean and the norm of each of the learned ones; a dictionary of noise."""
+    if isinstance(layer, SparseCodes) and layer.dictionary is not None:
+        units = np.random.default_rng(seed).standard_normal(layer.dictionary.shape).astype(np.float32)
+        return layer.with_dictionary(units / np.linalg.norm(units, axis=1, keepdims=True))
     if not isinstance(layer, FilterBank) or layer.filters is None:
         return layer
     noise = np.random.default_rng(seed).standard_normal(layer.filters.shape)

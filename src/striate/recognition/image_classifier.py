@@ -24,7 +24,7 @@ from striate.recognition.rejection import ConformalRejection
 from striate.recognition.splits import draw_fraction
 
 if TYPE_CHECKING:
-    from striate.recognition.presets import Choice
+    from striate.recognition.presets import Choice, System
 
 KIND = "image_classifier"
 # Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
@@ -89,14 +89,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
+    system : "auto", "hierarchy" or "scspm"
+        "auto" chooses from the pictures; "hierarchy" are stages of learned filters (3 ms a photograph), "scspm" sparse
+        codes of SIFT by a learned dictionary, over a spatial pyramid (some 75 ms, and better on photographs).
     architecture : str, default "auto"
         "auto" chooses from the pictures; otherwise the papers' notation, for example
-        ``"64F9x9 - Rabs - N - PA10x10/5"``.
+        ``"64F9x9 - Rabs - N - PA10x10/5"``, whatever the system.
     preprocessing : Preprocessing or "auto"
         What is done to every picture first; "auto" chooses from the pictures.
     learner : "psd" or "random"
-        How filters come about: predictive sparse decomposition, or at random (protocol R of Jarrett et al. 2009), to
-        see what learning brings.
+        How filters of a hierarchy come about: predictive sparse decomposition, or at random (protocol R of Jarrett et
+        al. 2009), to see what learning brings.
     unknown : float or None
         Rate of false alarms at which a picture may be called unknown, for example 0.05; a fifth of the labeled pictures
         is then set aside to find the threshold. None: every picture gets a class.
@@ -115,12 +118,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     References
     ----------
-    Kavukcuoglu, Ranzato, LeCun 2008 (PSD); Jarrett et al., ICCV 2009 (hierarchy).
+    Kavukcuoglu, Ranzato, LeCun 2008 (PSD); Jarrett et al., ICCV 2009 (hierarchy); Yang et al., CVPR 2009 (ScSPM).
     """
 
     def __init__(
         self,
         *,
+        system: System = "auto",
         architecture: str = "auto",
         preprocessing: Preprocessing | Literal["auto"] = "auto",
         learner: Literal["psd", "random"] = "psd",
@@ -128,6 +132,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         weight_decay: float | Literal["auto"] = "auto",
         random_state: int | None = None,
     ) -> None:
+        self.system = system
         self.architecture = architecture
         self.preprocessing = preprocessing
         self.learner = learner
@@ -361,6 +366,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """UsageError now for what would otherwise fail after minutes of learning."""
+        from striate.recognition.presets import SYSTEMS
+
+        if self.system not in SYSTEMS:
+            raise UsageError(f"system must be one of {', '.join(SYSTEMS)}, not {self.system!r}")
+        if self.system == "scspm" and self.learner == "random":
+            raise UsageError('filters at random are for a hierarchy: leave out learner="random", or system="scspm"')
         if self.learner not in ("psd", "random"):
             raise UsageError(f'learner must be "psd" or "random", not {self.learner!r}')
         decay = self.weight_decay
@@ -381,6 +392,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
         return choose(
             describe(images),
+            system="hierarchy" if self.learner == "random" else self.system,
             preprocessing=None if self.preprocessing == "auto" else self.preprocessing,
             hierarchy=None if self.architecture == "auto" else Hierarchy(self.architecture),
         )

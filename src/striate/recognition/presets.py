@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from striate.errors import UnreadableImage, UsageError
-from striate.hierarchy import Hierarchy
+from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling
 from striate.images import ImageCollection, Preprocessing
 from striate.learning import PSD
 
@@ -23,10 +23,19 @@ LARGE_FILTERS = 24
 MEDIUM = 100
 # The paper's canvas for photographs (Jarrett et al. 2009).
 PHOTOGRAPH = 151
+# Yang et al. 2009 took photographs of at most so many pixels, and smaller ones have too few descriptors.
+LONGEST_FOR_SIFT, SHORTEST_FOR_SIFT = 300, 64
+# Sparse codes of a photograph take some 75 ms of a core: more photographs than this would take longer than 20 minutes.
+MANY_PHOTOGRAPHS = 30_000
 # More labeled pictures than this teach the classifier what more features would.
 MANY = 20_000
 # Features of all labeled pictures together stay below 1 GB: float32 numbers.
 MAX_FEATURE_FLOATS = 1 << 28
+
+
+System = Literal["auto", "hierarchy", "scspm"]
+SYSTEMS: tuple[System, ...] = get_args(System)
+"""What may be chosen by name: stages of learned filters; sparse codes of SIFT over a spatial pyramid."""
 
 
 @dataclass(frozen=True)
@@ -109,29 +118,48 @@ def describe(images: ImageCollection) -> Description:
 
 
 def choose(
-    seen: Description, *, preprocessing: Preprocessing | None = None, hierarchy: Hierarchy | None = None
+    seen: Description,
+    *,
+    system: System = "auto",
+    preprocessing: Preprocessing | None = None,
+    hierarchy: Hierarchy | None = None,
 ) -> Choice:
     """The `auto` preset: canvas, color, contrast, filters and pooling for what was seen.
 
-    Photographs get the paper's two stages (Jarrett et al. 2009); smaller pictures smaller windows, so that a few
-    positions remain after each pooling.
+    Photographs get sparse codes of SIFT over a spatial pyramid (Yang et al. 2009), the best of the frozen systems on
+    Caltech-101, unless there are so many that it would take long; then the two stages of Jarrett et al. 2009. Smaller
+    pictures get smaller windows, so that a few positions remain after each pooling.
 
     Parameters
     ----------
     seen : Description
+    system : "auto", "hierarchy" or "scspm"
     preprocessing, hierarchy : optional
         What was given, and is not chosen; a hierarchy is chosen for the canvas of a given preprocessing.
     """
     reasons: list[str] = []
+    if system == "auto":
+        # What is given decides as well: local contrast is for learned filters.
+        is_open = hierarchy is None and (preprocessing is None or preprocessing.contrast == "none")
+        are_photographs = seen.longest > MEDIUM and seen.n_images <= MANY_PHOTOGRAPHS
+        system = "scspm" if is_open and are_photographs else "hierarchy"
+    if preprocessing is None and hierarchy is not None and _takes_sift(hierarchy):
+        system = "scspm"
     if preprocessing is None:
-        preprocessing = _choose_preprocessing(seen, reasons)
+        choose_preprocessing = _preprocessing_for_sift if system == "scspm" else _choose_preprocessing
+        preprocessing = choose_preprocessing(seen, reasons)
     else:
         height, width = preprocessing.canvas
         reasons.append(
             f"the preprocessing was given: a canvas of {width}×{height}, {preprocessing.color}, "
             f"{preprocessing.contrast} contrast"
         )
-    if hierarchy is None:
+    if hierarchy is None and system == "scspm":
+        hierarchy = Hierarchy(f"SIFT16x16/6 - 1024SC - {PyramidPooling.notation}")
+        reasons.append(
+            "SIFT every 6 pixels, its sparse codes by a dictionary learned here, their maxima over a pyramid"
+        )
+    elif hierarchy is None:
         hierarchy = _choose_hierarchy(seen, preprocessing, reasons)
     else:
         reasons.append(f"the architecture was given: {hierarchy}")
@@ -149,6 +177,20 @@ def choose(
     first, later = PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=0.3, max_batches=300, n_inference_steps=10)
     learners = (first, *[later] * (len(n_maps) - 1)) if n_maps else ()
     return Choice(preprocessing, hierarchy, tuple(reasons), learners)
+
+
+def _takes_sift(hierarchy: Hierarchy) -> bool:
+    return bool(len(hierarchy)) and isinstance(hierarchy.layers[0], DenseSIFT)
+
+
+def _preprocessing_for_sift(seen: Description, reasons: list[str]) -> Preprocessing:
+    """Grey pictures as they are; `reasons` gets a sentence."""
+    side = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
+    size = f"typically {seen.width}×{seen.height} pixels"
+    reasons.append(
+        f"descriptors normalize themselves: grey pictures as they are ({size}), on a canvas of {side}×{side}"
+    )
+    return Preprocessing(canvas=(side, side), contrast="none")
 
 
 def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessing:

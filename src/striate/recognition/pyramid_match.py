@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
+from striate.hierarchy.pyramid_pooling import PYRAMID, cell_of
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition._intersection_kernel import sums_of_minima
 from striate.recognition.kernel_svm import KernelSVM
 
-__all__ = ["ENOUGH_FOR_WORDS", "LEVELS", "PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
+__all__ = ["ENOUGH_FOR_WORDS", "PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
 
-LEVELS = (1, 2, 4)  # cells a side
 ENOUGH_FOR_WORDS = 100_000  # descriptors that K-means sees
 _WORDS_AT_ONCE = 1 << 16  # descriptors whose distances to the words are in memory
 
@@ -85,19 +85,17 @@ def pyramid_histograms(words: NDArray[np.integer], n_words: int) -> NDArray[np.f
         Shares of an image's words; levels of 1, 4 and 16 cells weigh ¼, ¼ and ½ (Lazebnik et al. 2006, equation 3).
     """
     n_images, height, width = words.shape
-    if min(height, width) < LEVELS[-1]:
+    if min(height, width) < PYRAMID[-1]:
         raise UsageError(
-            f"a pyramid of {LEVELS[-1]}×{LEVELS[-1]} cells needs as many positions, but maps are {height}×{width}"
+            f"a pyramid of {PYRAMID[-1]}×{PYRAMID[-1]} cells needs as many positions, but maps are {height}×{width}"
         )
     parts = []
-    for level, n_cells in enumerate(LEVELS):
-        row = np.arange(height) * n_cells // height
-        column = np.arange(width) * n_cells // width
-        cell = row[:, None] * n_cells + column
+    for level, n_cells in enumerate(PYRAMID):
+        cell = cell_of(height, n_cells)[:, None] * n_cells + cell_of(width, n_cells)
         bins = words + n_words * cell
         offset = n_words * n_cells**2 * np.arange(n_images)[:, None, None]
         counts = np.bincount((bins + offset).ravel(), minlength=n_images * n_words * n_cells**2)
-        weight = 2.0 ** -(len(LEVELS) - 1) if level == 0 else 2.0 ** -(len(LEVELS) - level)
+        weight = 2.0 ** -(len(PYRAMID) - 1) if level == 0 else 2.0 ** -(len(PYRAMID) - level)
         parts.append(weight / (height * width) * counts.reshape(n_images, -1))
     return np.concatenate(parts, axis=1).astype(np.float32)
 

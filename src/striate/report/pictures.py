@@ -69,7 +69,9 @@ def stage_pictures(data: ReportData) -> list[StagePictures]:
 
 def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StagePictures:
     parts = []
-    if stage.projected is not None:
+    if stage.kind == "sparse coding":
+        parts.append(("dictionary", stage.encoder, "the edges that each unit stands for, in 4×4 cells"))
+    elif stage.projected is not None:
         parts.append(("in pixels", stage.projected, _PROJECTED))
     else:
         kernels = "" if stage.encoder.shape[1] in (1, 3) else "; one group a unit, one tile an input map"

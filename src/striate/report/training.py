@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.figures import project_to_pixels
+from striate.figures import descriptor_pictures, project_to_pixels
 from striate.hierarchy import (
+    DenseSIFT,
     FilterBank,
     Hierarchy,
     Layer,
     LearnedStage,
     LocalContrastNormalization,
     Pooling,
+    PyramidPooling,
     Rectification,
+    SparseCodes,
 )
 from striate.images import ImageCollection
-from striate.learning import PSD
+from striate.learning import PSD, SparseCoding
 from striate.progress import Progress, peak_memory_bytes
 from striate.provenance import versions
 from striate.recognition import Evaluation, ImageClassifier, TrainingResult
@@ -131,6 +134,12 @@ def _in_words(layer: Layer) -> str:
         case Pooling():
             how = "average" if layer.how == "average" else "maximum"
             return f"{how} of {layer.size}×{layer.size}, every {layer.stride}"
+        case DenseSIFT():
+            return f"SIFT of {layer.size}×{layer.size}, every {layer.step}"
+        case SparseCodes():
+            return f"sparse codes, {layer.n_components} units"
+        case PyramidPooling():
+            return "maximum over a spatial pyramid"
     return layer.notation
 
 
@@ -139,13 +148,16 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
     result = []
     for number, stage in enumerate(learned):
         bank = stage.bank
+        if isinstance(bank, SparseCodes):
+            result.append(_dictionary(stage))
+            continue
         shape = (bank.n_maps, -1, *bank.size)
         psd = [learner for learner in stage.learners if isinstance(learner, PSD)]
         projected = None
-        first = learned[0].bank.filters
-        if number == 1 and first is not None and bank.filters is not None:
+        first = learned[0].bank
+        if number == 1 and isinstance(first, FilterBank) and first.filters is not None and bank.filters is not None:
             stride = _stride(classifier.hierarchy_.stages[0])
-            projected = project_to_pixels(bank.filters, first, table=bank.table, stride=stride)
+            projected = project_to_pixels(bank.filters, first.filters, table=bank.table, stride=stride)
         result.append(
             StageFilters(
                 name=f"stage {number + 1}",
@@ -161,6 +173,20 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
     return result
 
 
+def _dictionary(stage: LearnedStage) -> StageFilters:
+    """The units of a dictionary of SIFT descriptors."""
+    (learner,) = stage.learners
+    assert isinstance(learner, SparseCoding)
+    return StageFilters(
+        name="dictionary",
+        kind="sparse coding",
+        encoder=descriptor_pictures(learner.components_),
+        energies=[(look.batch, look.objective) for look in learner.history_],
+        active_fraction=float(learner.usage_.mean()),
+        dead_units=int((learner.usage_ == 0).sum()),
+    )
+
+
 def _stride(stage: Hierarchy) -> int:
     """Pixels between neighbouring outputs of a stage."""
     stride = 1
@@ -174,6 +200,7 @@ def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:
     if not stages or not isinstance(learner := stages[0].learners[0], PSD):
         return None
     stage = stages[0]
+    assert isinstance(stage.bank, FilterBank)  # which PSD learns
     patches = stage.patches[:_PATCHES]
     codes = learner.infer(patches)
     shape = (len(patches), -1, *stage.bank.size)

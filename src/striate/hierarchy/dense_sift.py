@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d, gaussian_filter1d
 
 from striate.errors import UsageError
+from striate.hierarchy._layer import Maps, Shape, window_positions
 
 __all__ = ["DenseSIFT"]
 
@@ -21,9 +22,9 @@ _SMOOTHING = 0.8  # pixels; with what a camera does, about Lowe's 1.6 at the sca
 
 @dataclass(frozen=True)
 class DenseSIFT:
-    """SIFT descriptors, upright and of one size, on a grid.
+    """SIFT descriptors, upright and of one size, on a grid: 128 maps.
 
-    A stage like others: eight oriented gradients, rectified, pooled over cells, normalized.
+    A stage like others, without learning: eight oriented gradients, rectified, pooled over cells, normalized.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ class DenseSIFT:
     size: int = 16
     step: int = 8
     contrast: float = 0.02
+    kind: ClassVar[str] = "dense_sift"
 
     def __post_init__(self) -> None:
         if self.size < _CELLS or self.size % _CELLS or self.step < 1:
@@ -52,24 +54,36 @@ class DenseSIFT:
                 f"not {self.size} and {self.step}"
             )
 
-    def transform(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Descriptors of one picture.
+    @property
+    def notation(self) -> str:
+        """E.g. ``SIFT16x16/6``."""
+        return f"SIFT{self.size}x{self.size}/{self.step}"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """A descriptor of 128 numbers a patch."""
+        n_maps, height, width = shape
+        if n_maps != 1:
+            raise UsageError(f"{self.notation} is for grey pictures, but {n_maps} maps come in.")
+        rows, columns = (window_positions(length, self.size, self.step, self.notation) for length in (height, width))
+        return (_ORIENTATIONS * _CELLS**2, rows, columns)
+
+    def apply(self, maps: Maps) -> Maps:
+        """Descriptors of a grey picture of 0–1.
 
         Parameters
         ----------
-        image : float32 (height, width)
-            Grey, 0–1.
+        maps : float32 (height, width, 1)
 
         Returns
         -------
         float32 (n_rows, n_columns, 128)
             Patches in the middle of the picture, as many as fit; orientations innermost.
         """
-        if image.ndim != 2 or min(image.shape) < self.size:
-            raise UsageError(
-                f"SIFT of {self.size}×{self.size} patches needs a grey picture of at least that size, "
-                f"not an array of shape {image.shape}"
-            )
+        from scipy.ndimage import correlate1d, gaussian_filter1d
+
+        height, width, n_maps = maps.shape
+        self.output_shape((n_maps, height, width))
+        image = maps[..., 0]
         smooth = gaussian_filter1d(gaussian_filter1d(image, _SMOOTHING, axis=0), _SMOOTHING, axis=1)
         vertical, horizontal = np.gradient(smooth)
         oriented = np.empty((_ORIENTATIONS, *image.shape), np.float32)
@@ -98,15 +112,15 @@ class DenseSIFT:
         norms = np.linalg.norm(descriptors, axis=2, keepdims=True)
         return np.where(clear, descriptors / np.maximum(norms, 1e-12), descriptors).astype(np.float32)
 
-    def sample(self, pictures: Sequence[NDArray[np.float32]], n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """About `n` descriptors, float32 (n, 128), as many of each grey picture (height, width) as there are."""
-        share = -(-n // len(pictures))
-        drawn = []
-        for picture in pictures:
-            descriptors = self.transform(picture).reshape(-1, _CELLS**2 * _ORIENTATIONS)
-            drawn.append(descriptors[rng.permutation(len(descriptors))[:share]])
-        return np.concatenate(drawn)
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Its three parameters."""
+        return {}, {"size": self.size, "step": self.step, "contrast": self.contrast}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> DenseSIFT:
+        """The inverse of `to_state`."""
+        return cls(header["size"], header["step"], header["contrast"])
 
     def _starts(self, length: int) -> NDArray[np.int64]:
-        n = (length - self.size) // self.step + 1
+        n = window_positions(length, self.size, self.step, self.notation)
         return (length - self.size - (n - 1) * self.step) // 2 + self.step * np.arange(n)

@@ -1,0 +1,121 @@
+"""What `auto` chooses for four kinds of pictures, before photographs got a system of their own and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from striate.experiments.experiment import Scale
+from striate.experiments.figure import Figure, Measurement, over
+from striate.experiments.results import Results
+from striate.experiments.unit import Context, Settings, Unit
+from striate.images import ImageCollection, as_images, load_digits
+from striate.recognition import ImageClassifier, split_images, train_and_evaluate
+
+NAME = "presets"
+CLAIM = "What auto chooses is at least as good as two stages of learned filters, whatever the pictures."
+DATA = {"quick": (), "full": ("mnist", "caltech101", "scenes15", "coil100")}
+
+# Pictures of a class that train; all others test, where nothing else is said.
+COLLECTIONS = {
+    "digits": (100, "10,000 digits, 100 labels a class"),
+    "Caltech-101": (30, "Caltech-101, 30 labels a class"),
+    "15 scenes": (100, "15 scenes, 100 labels a class"),
+    "COIL-100": (4, "COIL-100, 4 views of an object"),
+}
+SEEDS = (100, 101)
+
+
+def _accuracy(collection: str, system: str) -> Callable[[Results], list[float]]:
+    return lambda results: [
+        100 * value for value in results.select(collection=collection, system=system).column("mean class accuracy")
+    ]
+
+
+def _after(collection: str) -> Callable[[Results], Measurement]:
+    def measure(results: Results) -> Measurement:
+        before, after = (_accuracy(collection, system)(results) for system in ("hierarchy", "auto"))
+        found = over(after)
+        return Measurement(found.value, found.uncertainty, found.n, held=np.mean(after) >= np.mean(before))
+
+    return measure
+
+
+def _before(collection: str) -> Callable[[Results], Measurement]:
+    def measure(results: Results) -> Measurement:
+        found = over(_accuracy(collection, "hierarchy")(results))
+        return Measurement(found.value, found.uncertainty, found.n, held=True)
+
+    return measure
+
+
+FIGURES = tuple(
+    figure
+    for collection, (_, what) in COLLECTIONS.items()
+    for figure in (
+        Figure(
+            what=f"{what}: two stages of learned filters",
+            unit="%",
+            better="higher",
+            predicate="measured: what auto chose before",
+            measure=_before(collection),
+        ),
+        Figure(
+            what=f"{what}: auto",
+            unit="%",
+            better="higher",
+            predicate="not below two stages of learned filters",
+            measure=_after(collection),
+        ),
+    )
+)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """Each collection with both systems, a unit a seed."""
+    full = scale == "full"
+    return [
+        Unit(
+            f"{collection}, {system}, seed {seed}",
+            {"collection": collection, "system": system, "seed": seed, "train_per_class": n_train if full else 5},
+            learn,
+            expected_seconds=600.0,
+        )
+        for collection, (n_train, _) in COLLECTIONS.items()
+        for system in ("hierarchy", "auto")
+        for seed in (SEEDS if full else SEEDS[:1])
+    ]
+
+
+def learn(settings: Settings, context: Context) -> dict[str, Any]:
+    """Filters and a classifier from some pictures of each class; accuracy on others."""
+    images = _pictures(settings["collection"], context)
+    split = split_images(images, train_per_class=settings["train_per_class"], random_state=settings["seed"])
+    result = train_and_evaluate(
+        ImageClassifier(system=settings["system"], random_state=settings["seed"]),
+        images,
+        split,
+        label_counts=(),
+        folder=context.working_folder(),
+        progress=context.progress,
+    )
+    return {
+        "mean class accuracy": result.test.mean_class_accuracy,
+        "architecture": str(result.classifier.hierarchy_),
+        "n_train": result.n_train,
+        "n_test": result.test.n_test,
+    }
+
+
+def _pictures(collection: str, context: Context) -> ImageCollection:
+    if context.scale == "quick":
+        images, labels = load_digits()
+        return as_images(images[::50], labels[::50])
+    if collection == "digits":  # MNIST's test digits alone: most of them are to be told, few are learned from
+        return as_images(context.data("mnist") / "t10k-images-idx3-ubyte.gz")
+    if collection == "COIL-100":
+        with np.load(context.data("coil100") / "coil100-64x64.npz") as found:
+            return as_images(found["images"], found["object"])
+    return as_images(context.data({"Caltech-101": "caltech101", "15 scenes": "scenes15"}[collection]))

@@ -1,0 +1,70 @@
+"""Pooling over the cells of a spatial pyramid: where in the picture, at three scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.hierarchy._layer import Maps, Shape, window_positions
+
+__all__ = ["PYRAMID", "PyramidPooling", "cell_of"]
+
+PYRAMID = (1, 2, 4)
+"""Cells a side, coarsest level first (Lazebnik, Schmid, Ponce, CVPR 2006)."""
+
+
+def cell_of(length: int, n_cells: int) -> NDArray[np.int64]:
+    """The cell that each position along an axis belongs to; four cells are the halves of two."""
+    return np.arange(length) * n_cells // length
+
+
+@dataclass(frozen=True)
+class PyramidPooling:
+    """The maximum of each map over each cell of a pyramid, then all of an image divided by their norm.
+
+    The maximum suits sparse codes, of which averages would mostly count zeros; the norm makes images comparable that
+    have more or less texture.
+
+    References
+    ----------
+    Yang, Yu, Gong, Huang, "Linear spatial pyramid matching using sparse coding for image classification", CVPR 2009,
+    equation 9.
+    """
+
+    kind: ClassVar[str] = "pyramid_pooling"
+    notation: ClassVar[str] = "PM" + "+".join(map(str, PYRAMID))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """All cells of all maps at one position."""
+        n_maps, height, width = shape
+        for length in (height, width):
+            window_positions(length, PYRAMID[-1], 1, self.notation)
+        return (n_maps * sum(n * n for n in PYRAMID), 1, 1)
+
+    def apply(self, maps: Maps) -> Maps:
+        """``maps`` float32 (height, width, n_maps) → (1, 1, 21 · n_maps), cell after cell."""
+        height, width, n_maps = maps.shape
+        self.output_shape((n_maps, height, width))
+        finest = PYRAMID[-1]
+        tops, lefts = (np.searchsorted(cell_of(length, finest), np.arange(finest)) for length in (height, width))
+        cells = np.maximum.reduceat(np.maximum.reduceat(maps, tops, axis=0), lefts, axis=1)
+        levels = []
+        for n in PYRAMID:
+            side = finest // n
+            levels.append(cells.reshape(n, side, n, side, n_maps).max(axis=(1, 3)).ravel())
+        pooled = np.concatenate(levels)
+        norm = np.linalg.norm(pooled)
+        return (pooled / norm if norm > 0 else pooled).reshape(1, 1, -1)
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Nothing to keep."""
+        return {}, {}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> PyramidPooling:
+        """The inverse of `to_state`."""
+        return cls()
