@@ -12,7 +12,7 @@ from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.retrieval.codes import pack_bits, unpack_bits
-    from striate.retrieval.duplicates import near_duplicates
+    from striate.retrieval.duplicates import DUPLICATE_SHARE, near_duplicates
     from striate.retrieval.image_index import Changes, ImageIndex
     from striate.retrieval.loading import load_pictures
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
@@ -28,6 +28,7 @@ __all__ = [
     "nearest_vectors",
     "Neighbors",
     "near_duplicates",
+    "DUPLICATE_SHARE",
     "PictureEncoder",
     "learn_encoder",
     "load_pictures",
@@ -44,6 +45,7 @@ _HOME = {
     "nearest_vectors": "striate.retrieval.nearest",
     "Neighbors": "striate.retrieval.nearest",
     "near_duplicates": "striate.retrieval.duplicates",
+    "DUPLICATE_SHARE": "striate.retrieval.duplicates",
     "PictureEncoder": "striate.retrieval.picture_encoder",
     "learn_encoder": "striate.retrieval.picture_encoder",
     "load_pictures": "striate.retrieval.loading",
