@@ -91,6 +91,4 @@ def _check_same_folder(found: ImageIndex, images: ImageCollection, folder: Path,
     from striate.errors import UsageError
 
     if len(found) and found.folder != str(folder.resolve()) and not set(images.names) & set(found.items.names()):
-        raise UsageError(
-            f"{out} is an index of {found.folder}, and nothing in {folder} is in it: give another --out for this folder."
-        )
+        raise UsageError(f"{out} is an index of {found.folder}, and nothing in {folder} is in it: give another --out.")

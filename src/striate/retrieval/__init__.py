@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from striate.retrieval.approximate import NeighborGraph
     from striate.retrieval.codes import pack_bits, unpack_bits
     from striate.retrieval.duplicates import DUPLICATE_SHARE, near_duplicates
+    from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_index import Changes, ImageIndex
     from striate.retrieval.loading import load_pictures
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
@@ -27,6 +29,7 @@ __all__ = [
     "nearest_codes",
     "nearest_vectors",
     "Neighbors",
+    "NeighborGraph",
     "near_duplicates",
     "DUPLICATE_SHARE",
     "PictureEncoder",
@@ -34,6 +37,10 @@ __all__ = [
     "load_pictures",
     "ImageIndex",
     "Changes",
+    "Curves",
+    "curves_against_exact",
+    "precision_at",
+    "average_precision",
 ]
 
 _HOME = {
@@ -44,6 +51,7 @@ _HOME = {
     "nearest_codes": "striate.retrieval.nearest",
     "nearest_vectors": "striate.retrieval.nearest",
     "Neighbors": "striate.retrieval.nearest",
+    "NeighborGraph": "striate.retrieval.approximate",
     "near_duplicates": "striate.retrieval.duplicates",
     "DUPLICATE_SHARE": "striate.retrieval.duplicates",
     "PictureEncoder": "striate.retrieval.picture_encoder",
@@ -51,6 +59,10 @@ _HOME = {
     "load_pictures": "striate.retrieval.loading",
     "ImageIndex": "striate.retrieval.image_index",
     "Changes": "striate.retrieval.image_index",
+    "Curves": "striate.retrieval.evaluation",
+    "curves_against_exact": "striate.retrieval.evaluation",
+    "precision_at": "striate.retrieval.evaluation",
+    "average_precision": "striate.retrieval.evaluation",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)
