@@ -152,6 +152,8 @@ def _smallest(
     """The n smallest of each row of distances, sorted; columns are in the order of their rows."""
     n = min(n, distances.shape[1])
     limits = np.partition(distances, n - 1, axis=1)[:, n - 1]
+    if np.isnan(limits).any() or np.isnan(distances.sum()):
+        raise UsageError("queries or vectors contain NaN or infinity; remove these samples")
     order = np.empty((len(distances), n), np.int64)
     for query, (row, limit) in enumerate(zip(distances, limits, strict=True)):
         near = np.flatnonzero(row <= limit)  # all of the n-th's distance, so that of equals the lower rows win
