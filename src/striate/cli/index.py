@@ -26,6 +26,9 @@ def index(
         int | None,
         typer.Option(min=16, max=512, help="Bits of a picture's code.", show_default=str(DEFAULT_BITS)),
     ] = None,
+    architecture: Annotated[
+        str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
+    ] = "auto",
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -57,7 +60,9 @@ def index(
         _check_same_folder(found, images, folder, out)
         found.folder = str(folder.resolve())
     else:
-        encoder = learn_encoder(images, n_bits=bits or DEFAULT_BITS, random_state=seed, progress=progress)
+        encoder = learn_encoder(
+            images, n_bits=bits or DEFAULT_BITS, architecture=architecture, random_state=seed, progress=progress
+        )
         found = ImageIndex(encoder, str(folder.resolve()))
     try:
         changes = found.update(images, save_to=out, progress=progress)
