@@ -207,7 +207,7 @@ def learn_encoder(
 
 
 def _for_codes(hierarchy: Hierarchy) -> Hierarchy:
-    """The preset's stages without the last normalization, which costs codes precision (on the 15 scenes, 2.5 points)."""
+    """The preset's stages without the last normalization, which costs precision (15 scenes: 2.5 points)."""
     layers = list(hierarchy)
     last = max((k for k, layer in enumerate(layers) if isinstance(layer, LocalContrastNormalization)), default=None)
     return Hierarchy([layer for k, layer in enumerate(layers) if k != last])

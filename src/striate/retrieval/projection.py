@@ -20,10 +20,6 @@ __all__ = ["Method", "Projection", "fit_projection", "iterative_quantization", "
 
 Method = Literal["itq", "pca", "lsh"]
 
-# Rows that are multiplied together. Always as many, filled up with zeros: a product's last bits depend on the number
-# of its rows, and a picture must have the same code alone and among others.
-_ROWS = 16
-
 
 @dataclass(frozen=True)
 class Projection:
@@ -60,13 +56,14 @@ class Projection:
         """
         if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
             raise UsageError(f"vectors have the shape {vectors.shape}, where (n, {len(self.mean)}) is needed")
+        # One at a time, from the same place: the last bits of a product of matrices depend on a row's place among the
+        # others, and a picture must have the same code alone as in a folder. It reads the directions for each vector,
+        # some megabytes in a millisecond, where the vector itself took many.
         result = np.empty((len(vectors), self.n_bits), np.float32)
-        block = np.zeros((_ROWS, len(self.mean)), np.float32)
-        for start in range(0, len(vectors), _ROWS):
-            some = vectors[start : start + _ROWS]
-            np.subtract(some, self.mean, out=block[: len(some)], casting="same_kind")
-            block[len(some) :] = 0
-            result[start : start + len(some)] = (block @ self.directions.T)[: len(some)]
+        centered = np.empty(len(self.mean), np.float32)
+        for row, vector in enumerate(vectors):
+            np.subtract(vector, self.mean, out=centered, casting="same_kind")
+            np.dot(self.directions, centered, out=result[row])
         return result
 
     def codes(self, vectors: NDArray[Any]) -> Codes:
