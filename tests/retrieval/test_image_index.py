@@ -95,6 +95,7 @@ def test_what_was_encoded_before_a_kill_is_not_encoded_again(
     when: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 7)
+    monkeypatch.setattr(module, "_SAVING_SHARE", 0)
     whole, path = tmp_path / "whole.index", tmp_path / "a.index"
     ImageIndex(encoder()).update(folder, save_to=whole)
     encode, batches = PictureEncoder.encode, 0

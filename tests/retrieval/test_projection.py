@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -31,7 +33,7 @@ def test_quantization_never_raises_its_loss_and_stays_a_rotation(vectors: np.nda
     losses: list[float] = []
     rotation = iterative_quantization(projected, random_state=0, losses=losses)
     assert len(losses) == 51
-    assert all(after <= before * (1 + 1e-6) for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(losses))
     assert losses[-1] < 0.98 * losses[0]
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(8), atol=1e-10)
 
