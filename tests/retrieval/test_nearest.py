@@ -36,7 +36,7 @@ def test_exact_neighbors_are_those_of_numpy(
     metric: nearest.Metric, dtype: type, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest, "_BLOCK_FLOATS", 1000)  # several blocks of queries and of vectors
-    vectors = rng.standard_normal((200, 13)).astype(dtype)
+    vectors: np.ndarray = rng.standard_normal((200, 13)).astype(dtype)
     vectors[7] = vectors[150] = vectors[20]
     queries = np.concatenate([vectors[:9], rng.standard_normal((30, 13)).astype(dtype)])
     if metric == "euclidean":
