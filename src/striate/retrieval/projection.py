@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.randomness import RandomState, generator_from
 from striate.retrieval.codes import Codes, n_words, pack_bits
+from striate.threads import single_threaded_blas
 
 __all__ = ["Method", "Projection", "fit_projection", "iterative_quantization", "principal_components"]
 
@@ -61,9 +62,10 @@ class Projection:
         # some megabytes in a millisecond, where the vector itself took many.
         result = np.empty((len(vectors), self.n_bits), np.float32)
         centered = np.empty(len(self.mean), np.float32)
-        for row, vector in enumerate(vectors):
-            np.subtract(vector, self.mean, out=centered, casting="same_kind")
-            np.dot(self.directions, centered, out=result[row])
+        with single_threaded_blas():
+            for row, vector in enumerate(vectors):
+                np.subtract(vector, self.mean, out=centered, casting="same_kind")
+                np.dot(self.directions, centered, out=result[row])
         return result
 
     def codes(self, vectors: NDArray[Any]) -> Codes:
