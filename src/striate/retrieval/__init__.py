@@ -13,7 +13,8 @@ from striate.lazy import lazy_names
 if TYPE_CHECKING:
     from striate.retrieval.approximate import NeighborGraph
     from striate.retrieval.codes import pack_bits, unpack_bits
-    from striate.retrieval.duplicates import DUPLICATE_SHARE, near_duplicates
+    from striate.retrieval.copies import near_copies
+    from striate.retrieval.duplicates import near_duplicates
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_index import Changes, ImageIndex
     from striate.retrieval.loading import load_pictures
@@ -31,7 +32,7 @@ __all__ = [
     "Neighbors",
     "NeighborGraph",
     "near_duplicates",
-    "DUPLICATE_SHARE",
+    "near_copies",
     "PictureEncoder",
     "learn_encoder",
     "load_pictures",
@@ -53,7 +54,7 @@ _HOME = {
     "Neighbors": "striate.retrieval.nearest",
     "NeighborGraph": "striate.retrieval.approximate",
     "near_duplicates": "striate.retrieval.duplicates",
-    "DUPLICATE_SHARE": "striate.retrieval.duplicates",
+    "near_copies": "striate.retrieval.copies",
     "PictureEncoder": "striate.retrieval.picture_encoder",
     "learn_encoder": "striate.retrieval.picture_encoder",
     "load_pictures": "striate.retrieval.loading",

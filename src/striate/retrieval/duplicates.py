@@ -11,10 +11,7 @@ from striate.errors import UsageError
 from striate.retrieval._hamming_kernel import compile_join
 from striate.retrieval.codes import Codes
 
-__all__ = ["DUPLICATE_SHARE", "near_duplicates"]
-
-DUPLICATE_SHARE = 0.08
-"""Share of the bits in which near-copies may differ; to be measured."""
+__all__ = ["near_duplicates"]
 
 
 def near_duplicates(codes: Codes, n_bits: int, threshold: int) -> list[NDArray[np.int64]]:
