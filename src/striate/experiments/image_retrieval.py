@@ -51,6 +51,7 @@ DESCRIPTORS = ("pixels", "HOG", "GIST", "hierarchy")
 FOR_LEARNING = 1500  # pictures that filters and projections are learned from
 SHOWN = 4  # queries in the picture
 THUMBNAIL = 56
+FRAME = (42, 127, 79)  # around neighbors of the query's category
 
 
 def _difference(other: str) -> Callable[[Results], Measurement]:
@@ -328,15 +329,16 @@ def _contact_sheet(
     classes = np.unique(labels)
     chosen = [int(np.flatnonzero(labels[queries] == label)[0]) for label in classes[:: -(-len(classes) // SHOWN)]]
     step = THUMBNAIL + 6
-    sheet = np.full((step * len(chosen), step * (NEIGHBORS + 1) + 8), 255, np.uint8)
+    sheet = np.full((step * len(chosen), step * (NEIGHBORS + 1) + 8, 3), 255, np.uint8)
     for line, query in enumerate(chosen):
         for column, position in enumerate([queries[query], *base[found.rows[query]]]):
             grey = to_grey(images[int(position)])
             tile = fit_to_canvas(grey, (THUMBNAIL, THUMBNAIL))[0][0]
             top, left = step * line, step * column + (8 if column else 0)
             if column and labels[position] == labels[queries[query]]:
-                sheet[top : top + step - 1, left : left + step - 1] = 90
-            sheet[top + 2 : top + 2 + THUMBNAIL, left + 2 : left + 2 + THUMBNAIL] = np.rint(255 * tile.clip(0, 1))
+                sheet[top : top + step, left : left + step] = FRAME
+            inner = sheet[top + 3 : top + 3 + THUMBNAIL, left + 3 : left + 3 + THUMBNAIL]
+            inner[:] = np.rint(255 * tile.clip(0, 1))[..., np.newaxis]
     file = io.BytesIO()
     Image.fromarray(sheet).save(file, format="PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode("ascii")
@@ -346,13 +348,13 @@ def draw(results: Results, path: Path) -> None:
     """Queries with their neighbors under three distances, and precision against bits."""
     from PIL import Image
 
-    canvas = new_canvas(13, 9)
+    canvas = new_canvas(13, 8)
     grid = canvas.add_gridspec(3, 2, width_ratios=(1.9, 1))
     names = {"pixels": "pixels", "GIST": "GIST", "hierarchy": "learned features, codes of 64 bits"}
     for row, (name, title) in enumerate(names.items()):
         axes = canvas.add_subplot(grid[row, 0])
         with Image.open(io.BytesIO(base64.b64decode(results[name]["sheet"]))) as sheet:
-            axes.imshow(np.asarray(sheet), cmap="gray", vmin=0, vmax=255, interpolation="none")
+            axes.imshow(np.asarray(sheet), interpolation="none")
         axes.set_title(f"{title}: query, 12 nearest; framed: same kind of place", fontsize=9, loc="left")
         axes.set_axis_off()
     found = results["hierarchy"]

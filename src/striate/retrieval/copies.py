@@ -1,7 +1,7 @@
 """Are two pictures copies of one another? Their pixels tell, where codes say only that they look alike.
 
 Codes are made to forget what differs between pictures of a kind; side views of two airplanes may agree in all but a few
-bits. So codes propose pairs, and small versions of the pictures decide: one is slid inside the other, slightly enlarged,
+bits. So codes propose pairs, and small versions of the pictures decide: one is slid inside the other, a little larger,
 for copies that were cut.
 """
 
