@@ -60,6 +60,13 @@ def test_the_same_picture_correlates_fully(photographs: list[Path]) -> None:
     assert correlation(photographs[0], photographs[0]) == pytest.approx(1, abs=1e-4)
 
 
+def test_blank_pages_are_copies_of_each_other_alone(photographs: list[Path], tmp_path: Path) -> None:
+    for name, shade in (("white.png", 255), ("grey.png", 200)):
+        Image.new("L", (80, 100), shade).save(tmp_path / name)
+    assert correlation(tmp_path / "white.png", tmp_path / "grey.png") == 1
+    assert correlation(tmp_path / "white.png", photographs[0]) < 0.5
+
+
 def test_codes_propose_and_pixels_decide(photographs: list[Path], tmp_path: Path) -> None:
     with Image.open(photographs[1]) as picture:
         picture.resize((120, 80)).save(tmp_path / "copy of 1.jpg")

@@ -36,6 +36,7 @@ _SIDE = 48
 # Enlarged by up to a tenth: a copy may have lost as much at its edges.
 _SIDES = (48, 49, 50, 51, 52, 53)
 _CANDIDATES = 16  # nearest members of a group that each is compared with
+_FLAT = 1e-3  # deviation of a picture without content, where normalization makes that of others about 1
 _ROUNDING = 1e-4  # a picture's correlation with itself may fall short of 1 by as much
 _KEPT = 1024  # pictures whose small versions are in memory: 64 MB
 
@@ -111,11 +112,15 @@ def _copies_among(paths: list[Path], codes: Codes, threshold: int, min_correlati
 def correlation_of_copies(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]) -> float:
     """The largest correlation of either picture with a window of the other, enlarged by up to a tenth.
 
+    Two pictures of nothing at all, such as blank pages, have 1.
+
     Parameters
     ----------
     first, second : sequence of float32 (side, side)
         The picture at growing sides, the first of them the window's.
     """
+    if first[0].std() < _FLAT and second[0].std() < _FLAT:
+        return 1.0
     return max(_best_window(first[0], second), _best_window(second[0], first))
 
 
