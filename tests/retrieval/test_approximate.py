@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from striate.errors import UsageError
 from striate.retrieval import NeighborGraph, curves_against_exact, nearest_vectors
 from striate.retrieval.nearest import Metric
 
+needs_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="the extra search is not installed")
 
+
+@needs_faiss
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_nearly_all_neighbors_are_found(metric: Metric, rng: np.random.Generator, tmp_path: Path) -> None:
     vectors = rng.standard_normal((30, 16))[rng.integers(0, 30, 3000)] + 0.5 * rng.standard_normal((3000, 16))
@@ -27,6 +31,7 @@ def test_nearly_all_neighbors_are_found(metric: Metric, rng: np.random.Generator
     np.testing.assert_array_equal(again.rows, found.rows)
 
 
+@needs_faiss
 def test_more_breadth_misses_fewer(rng: np.random.Generator) -> None:
     vectors = rng.standard_normal((3000, 24))
     graph = NeighborGraph(vectors, n_links=8, breadth=20)
@@ -38,6 +43,7 @@ def test_more_breadth_misses_fewer(rng: np.random.Generator) -> None:
     assert recalls[0] < recalls[1]
 
 
+@needs_faiss
 def test_a_graph_of_something_else(tmp_path: Path) -> None:
     model_file.write(tmp_path / "a", {"graph": np.zeros(100, np.uint8)}, {"metric": "cosine"}, kind="neighbor_graph")
     with pytest.raises(model_file.ModelFileError, match="build it again"):
