@@ -56,6 +56,26 @@ def with_text(path: Path, **changes: Any) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
 
 
+def test_mapped_arrays_are_those_that_were_written(path: Path, tmp_path: Path) -> None:
+    more = {name: np.arange(3).astype(name) for name in ("uint8", "int16", "float64", "uint64", "bool", "complex64")}
+    model_file.write(tmp_path / "n", more, {}, kind="model")
+    for file, expected in ((path, small_arrays()), (tmp_path / "n", more)):
+        arrays, header = model_file.read(file, kind="model", mapped=True)
+        assert header == model_file.read_header(file)
+        assert arrays.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(arrays[name], array)
+            assert arrays[name].dtype == array.dtype
+            assert arrays[name].shape == array.shape
+            assert arrays[name].flags.aligned
+            assert not arrays[name].flags.writeable
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="damaged"):
+        model_file.read(path, mapped=True)
+
+
 def test_what_was_written_is_read(path: Path) -> None:
     arrays, header = model_file.read(path, kind="model")
     assert header == HEADER

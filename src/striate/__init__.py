@@ -1,8 +1,8 @@
 """Learns the visual features of your own images, without labels, on the machine you have.
 
 The folders follow a picture's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
-``hierarchy``, ``recognition``; then what is shown and measured: ``analysis``, ``figures``, ``report``, ``experiments``;
-and the commands, ``cli``.
+``hierarchy``, ``recognition``, ``retrieval``; then what is shown and measured: ``analysis``, ``figures``, ``report``,
+``experiments``; and the commands, ``cli``.
 
 Public names are loaded when they are first used, so that ``import striate`` costs nothing.
 """

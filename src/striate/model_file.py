@@ -89,7 +89,9 @@ def write(
         file.write(content)
 
 
-def read(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(
+    path: str | os.PathLike[str], *, kind: str | None = None, mapped: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write` wrote.
 
     Parameters
@@ -97,11 +99,13 @@ def read(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[dict
     path : str or os.PathLike
     kind : str, optional
         What the file must hold; by default, anything.
+    mapped : bool
+        Verify the file, but leave its arrays there: read-only views of a memory map, for those that may be large.
 
     Returns
     -------
     arrays : dict of str to ndarray
-        Writable, with the shapes and types that were written.
+        With the shapes and types that were written; writable unless `mapped`.
     header : dict
 
     Raises
@@ -116,6 +120,9 @@ def read(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple[dict
 
     with _opened(path) as file:
         text = _read_text(file, path)
+        if mapped:
+            _verify(text, iter(lambda: file.read(1 << 20), b""), path, kind)
+            return _map(file, text), text.header
         file.seek(0)
         content = file.read()  # no more than the size that the offsets were checked against
     _verify(text, [memoryview(content)[len(text.raw) :]], path, kind)
@@ -135,6 +142,24 @@ def read_header(path: str | os.PathLike[str], *, kind: str | None = None) -> dic
         text = _read_text(file, path)
         _verify(text, iter(lambda: file.read(1 << 20), b""), path, kind)
     return text.header
+
+
+def _map(file: BinaryIO, text: _Text) -> dict[str, np.ndarray]:
+    """Arrays where they lie in a file that has been verified."""
+    entries = json.loads(text.raw[8:])
+    entries.pop("__metadata__", None)
+    arrays = np.memmap(file, np.uint8, mode="r")[len(text.raw) :]
+    return {
+        name: arrays[slice(*entry["data_offsets"])].view(_dtype(entry["dtype"])).reshape(entry["shape"])
+        for name, entry in entries.items()
+    }
+
+
+def _dtype(code: str) -> np.dtype:
+    """The container's name of a type, such as F32, as NumPy's."""
+    if code == "BOOL":
+        return np.dtype(np.bool_)
+    return np.dtype(f"<{code[0].lower()}{_ITEM_SIZES[code]}")
 
 
 def _storable(name: str, array: np.ndarray) -> np.ndarray:

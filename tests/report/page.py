@@ -50,7 +50,7 @@ def assert_stands_alone(page: str, outline: Outline) -> None:
     for _, attributes in outline.tags:
         assert not any(name.startswith("on") for name in attributes)
         for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
-            assert (attributes.get(name) or "#").startswith(("data:image/png;base64,", "#"))
+            assert (attributes.get(name) or "#").startswith(("data:image/png;base64,", "data:image/jpeg;base64,", "#"))
     assert set(re.findall(r"url\((.)", page)) <= {"#"}
     assert "@import" not in page
     identifiers = re.findall(r'\bid="([^"]+)"', page)

@@ -67,6 +67,7 @@ EXPERIMENTS: dict[str, str] = {
     "norb-labels": "striate.experiments.norb_labels",
     "caltech101-pmk": "striate.experiments.caltech101_pmk",
     "caltech101-competition": "striate.experiments.caltech101_competition",
+    "image-retrieval": "striate.experiments.image_retrieval",
 }
 
 

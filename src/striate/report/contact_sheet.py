@@ -1,0 +1,106 @@
+"""A contact sheet: rows of small pictures, each beside the picture that they were found for, in one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from striate.errors import UnreadableImage
+from striate.images import printable, read_image
+from striate.whole_file import whole_file
+
+__all__ = ["SheetPicture", "SheetRow", "write_contact_sheet"]
+
+_HERE = Path(__file__).parent
+_SIDE = 128  # pixels of a thumbnail's longer side
+
+
+@dataclass(frozen=True)
+class SheetPicture:
+    """A picture of the sheet.
+
+    Parameters
+    ----------
+    path : Path
+        A file that cannot be read has its name and a note in its place.
+    name : str
+        What stands below it.
+    note : str
+        More in small print, such as a distance.
+    """
+
+    path: Path
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """What was found, beside what it was found for, if anything."""
+
+    found: Sequence[SheetPicture]
+    query: SheetPicture | None = None
+
+
+def write_contact_sheet(path: str | os.PathLike[str], rows: Sequence[SheetRow], *, title: str, note: str = "") -> None:
+    """Write rows of pictures as one self-contained HTML file, with thumbnails inside it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; its folder must exist.
+    rows : sequence of SheetRow
+    title, note : str
+        Above the rows.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written there.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["printable"] = lambda text: printable(str(text))
+    page = environment.get_template("contact_sheet.html").render(
+        css=(_HERE / "report.css").read_text(encoding="utf-8"),
+        title=title,
+        note=note,
+        rows=[
+            {"query": _cell(row.query) if row.query else None, "found": [_cell(one) for one in row.found]}
+            for row in rows
+        ],
+    )
+    with whole_file(path) as file:
+        file.write(page.encode("utf-8", "backslashreplace"))
+
+
+def _cell(one: SheetPicture) -> dict[str, object]:
+    return {"picture": _thumbnail(one), "name": one.name, "note": one.note}
+
+
+def _thumbnail(one: SheetPicture) -> Markup | None:
+    """The picture as a small JPEG inside the page; None where it cannot be read."""
+    from PIL import Image
+
+    try:
+        values = read_image(one.path, color=True, at_least=_SIDE)
+    except UnreadableImage:
+        return None
+    picture = Image.fromarray(np.rint(255 * values.transpose(1, 2, 0)).clip(0, 255).astype(np.uint8))
+    picture.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    picture.save(file, format="JPEG", quality=80)
+    source = base64.b64encode(file.getvalue()).decode("ascii")
+    return Markup('<img class="photo" alt="{}" width="{}" height="{}" src="data:image/jpeg;base64,{}">').format(
+        printable(one.name), *picture.size, source
+    )

@@ -1,0 +1,69 @@
+"""Compact codes of pictures, or of any vectors, and search for nearest neighbors in them.
+
+`fit_projection` makes binary or real codes of vectors, `nearest_codes` and `nearest_vectors` search them exactly;
+`learn_encoder` and `ImageIndex` do so for a folder of pictures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from striate.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from striate.retrieval.approximate import NeighborGraph
+    from striate.retrieval.codes import pack_bits, unpack_bits
+    from striate.retrieval.copies import near_copies
+    from striate.retrieval.duplicates import near_duplicates
+    from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
+    from striate.retrieval.image_index import Changes, ImageIndex
+    from striate.retrieval.loading import load_pictures
+    from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
+    from striate.retrieval.picture_encoder import PictureEncoder, learn_encoder
+    from striate.retrieval.projection import Projection, fit_projection
+
+__all__ = [
+    "pack_bits",
+    "unpack_bits",
+    "Projection",
+    "fit_projection",
+    "nearest_codes",
+    "nearest_vectors",
+    "Neighbors",
+    "NeighborGraph",
+    "near_duplicates",
+    "near_copies",
+    "PictureEncoder",
+    "learn_encoder",
+    "load_pictures",
+    "ImageIndex",
+    "Changes",
+    "Curves",
+    "curves_against_exact",
+    "precision_at",
+    "average_precision",
+]
+
+_HOME = {
+    "pack_bits": "striate.retrieval.codes",
+    "unpack_bits": "striate.retrieval.codes",
+    "Projection": "striate.retrieval.projection",
+    "fit_projection": "striate.retrieval.projection",
+    "nearest_codes": "striate.retrieval.nearest",
+    "nearest_vectors": "striate.retrieval.nearest",
+    "Neighbors": "striate.retrieval.nearest",
+    "NeighborGraph": "striate.retrieval.approximate",
+    "near_duplicates": "striate.retrieval.duplicates",
+    "near_copies": "striate.retrieval.copies",
+    "PictureEncoder": "striate.retrieval.picture_encoder",
+    "learn_encoder": "striate.retrieval.picture_encoder",
+    "load_pictures": "striate.retrieval.loading",
+    "ImageIndex": "striate.retrieval.image_index",
+    "Changes": "striate.retrieval.image_index",
+    "Curves": "striate.retrieval.evaluation",
+    "curves_against_exact": "striate.retrieval.evaluation",
+    "precision_at": "striate.retrieval.evaluation",
+    "average_precision": "striate.retrieval.evaluation",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -1,0 +1,256 @@
+"""An index of pictures: their codes, and what it takes to keep them in step with a folder that changes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate import __version__, model_file
+from striate.errors import UsageError
+from striate.images import Skipped, as_images
+from striate.model_file import ModelFileError
+from striate.progress import Progress
+from striate.retrieval.items import Items, stamps_of
+from striate.retrieval.loading import load_pictures
+from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
+from striate.retrieval.picture_encoder import BATCH, PictureEncoder
+
+__all__ = ["INDEX_VERSION", "Changes", "ImageIndex"]
+
+KIND = "index"
+# Goes up when a picture's code, or the arrangement of the file, changes.
+INDEX_VERSION = 1
+# Saving what is there takes at most one twentieth of the time.
+_SAVING_SHARE = 20
+
+
+@dataclass
+class Changes:
+    """What an update did.
+
+    Attributes
+    ----------
+    added, changed, removed, unchanged : int
+        Pictures that were new, had another size or time, were gone, and were left as they were.
+    skipped : list of Skipped
+        Those that could not be read; they are tried again by the next update.
+    """
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class ImageIndex:
+    """Codes of pictures in the order of their names, in one file from which they are mapped, not read.
+
+    Parameters
+    ----------
+    encoder : PictureEncoder
+    folder : str
+        What the names are relative to.
+
+    Attributes
+    ----------
+    codes : uint64 (n_images, n_words), or float32 (n_images, n_bits) where codes are real
+        Read-only where they are mapped.
+    items : Items
+        Names, sizes and times, in the order of the codes.
+    complete : bool
+        False where an update was cut short; the next one goes on.
+
+    Examples
+    --------
+    >>> from striate.images import as_images, load_digits
+    >>> from striate.retrieval import ImageIndex, learn_encoder
+    >>> digits = as_images(load_digits()[0][::50])
+    >>> encoder = learn_encoder(digits, n_bits=64, architecture="8F5x5 - Rabs - PA6x6/6", random_state=0)
+    >>> index = ImageIndex(encoder)
+    >>> index.update(digits).added
+    100
+    >>> neighbors = index.search(digits.subset([7]), 3)
+    >>> int(neighbors.rows[0, 0]), int(neighbors.distances[0, 0])
+    (7, 0)
+    """
+
+    def __init__(self, encoder: PictureEncoder, folder: str = "") -> None:
+        self.encoder = encoder
+        self.folder = folder
+        self.codes: NDArray[Any] = encoder.no_codes()
+        self.items = Items.of([], [])
+        self.complete = True
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def update(
+        self,
+        images: Any,
+        *,
+        save_to: str | PathLike[str] | None = None,
+        interval: float = 20.0,
+        progress: Progress | None = None,
+    ) -> Changes:
+        """Bring the index in step with a collection: only new and changed pictures are encoded.
+
+        A picture is known by its name, and has changed where the size or time of its file has. The result is the same
+        as that of indexing the collection anew with this encoder.
+
+        Parameters
+        ----------
+        images : folder or ImageCollection
+            All pictures that there are now.
+        save_to : str or path, optional
+            A file that gets the index at the end, and now and then before: what was encoded when a run is killed is not
+            encoded again by the next.
+        interval : float
+            Seconds between two saves, at least.
+        progress : Progress, optional
+
+        Returns
+        -------
+        Changes
+        """
+        images = as_images(images)
+        progress = progress or Progress()
+        stamps = stamps_of(images)
+        row_of = {name: row for row, name in enumerate(self.items.names())}
+        kept = {
+            index: row
+            for index, (name, stamp) in enumerate(zip(images.names, stamps, strict=True))
+            if (row := row_of.get(name)) is not None and self.items.stamp(row) == stamp
+        }
+        waiting = [index for index in range(len(images)) if index not in kept]
+        n_changed = sum(images.names[index] in row_of for index in waiting)
+        n_removed = len(row_of) - len(kept) - n_changed
+        found = _Found(images.names, stamps, list(kept), [np.asarray(self.codes)[list(kept.values())]])
+        changes = Changes(removed=n_removed, unchanged=len(kept))
+        saved, saving = time.monotonic(), 0.0
+        try:
+            with progress.phase("codes", total=len(waiting), unit="images") as phase:
+                for indices, pictures, skipped in load_pictures(
+                    images, self.encoder.preprocessing, waiting, batch_size=BATCH
+                ):
+                    found.add(indices, self.encoder.encode(pictures))
+                    changes.skipped += skipped
+                    phase.advance(len(indices) + len(skipped))
+                    now = time.monotonic()
+                    if save_to is not None and now - saved >= max(interval, _SAVING_SHARE * saving):
+                        self._take(found, complete=False)
+                        self.save(save_to)
+                        saved = time.monotonic()
+                        saving = saved - now
+        except KeyboardInterrupt:
+            self._take(found, complete=False)
+            if save_to is not None:
+                self.save(save_to)
+            raise
+        self._take(found, complete=True)
+        if save_to is not None:
+            self.save(save_to)
+        n_encoded = len(found.indices) - len(kept)
+        changes.changed = sum(images.names[index] in row_of for index in found.indices[len(kept) :])
+        changes.added = n_encoded - changes.changed
+        return changes
+
+    def search(self, images: Any, n_neighbors: int = 12) -> Neighbors:
+        """The indexed pictures that are nearest to pictures, by Hamming distance, or Euclidean for real codes.
+
+        Parameters
+        ----------
+        images : picture, folder, list or ImageCollection
+        n_neighbors : int
+
+        Returns
+        -------
+        Neighbors
+
+        Raises
+        ------
+        UnreadableImage
+            When one of the pictures cannot be read.
+        """
+        preprocessing = self.encoder.preprocessing
+        images = as_images(images)
+        pictures = [preprocessing(images.read(index, **preprocessing.reading)) for index in range(len(images))]
+        return self.search_codes(self.encoder.encode(np.stack(pictures)), n_neighbors)
+
+    def search_codes(self, codes: NDArray[Any], n_neighbors: int = 12) -> Neighbors:
+        """The indexed pictures that are nearest to codes of this index's encoder."""
+        nearest = nearest_codes if self.encoder.binary else nearest_vectors
+        return nearest(codes, self.codes, n_neighbors)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the index; the file appears whole or not at all, and the same content gives the same bytes."""
+        arrays: dict[str, NDArray[Any]] = {"codes": self.codes}
+        header: dict[str, Any] = {
+            "version": INDEX_VERSION,
+            "striate": __version__,
+            "folder": self.folder,
+            "complete": self.complete,
+        }
+        for name, part in (("encoder", self.encoder), ("items", self.items)):
+            own, header[name] = part.to_state()
+            arrays |= {f"{name}.{key}": array for key, array in own.items()}
+        model_file.write(path, arrays, header, kind=KIND)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> ImageIndex:
+        """Open an index file: it is verified, and its codes and names are mapped.
+
+        Raises
+        ------
+        UsageError, ModelFileError
+            In one sentence: there is no such file, it is damaged, no index, or of another version.
+        """
+        arrays, header = model_file.read(path, kind=KIND, mapped=True)
+        if header.get("version") != INDEX_VERSION:
+            raise ModelFileError(
+                f"{path} has version {header.get('version')} of the index, made by striate {header.get('striate')}; "
+                f"this one ({__version__}) works with version {INDEX_VERSION}: index the folder again"
+            )
+        parts = {
+            name: {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
+            for name in ("encoder", "items")
+        }
+        encoder = {key: np.array(array) for key, array in parts["encoder"].items()}
+        index = cls(PictureEncoder.from_state(encoder, header["encoder"]), header["folder"])
+        index.items = Items.from_state(parts["items"], header["items"])
+        index.codes, index.complete = arrays["codes"], header["complete"]
+        return index
+
+    def _take(self, found: _Found, *, complete: bool) -> None:
+        """Hold what was found so far, in the order of the names."""
+        if len(set(found.names)) != len(found.names):
+            raise UsageError("two pictures have the same name: give each a name of its own")
+        self.items, self.codes = found.in_order()
+        self.complete = complete
+
+
+@dataclass
+class _Found:
+    """Codes of some of a collection's pictures, in the order in which they came."""
+
+    names: Any
+    stamps: list[tuple[int, int]]
+    indices: list[int]
+    codes: list[NDArray[Any]]
+
+    def add(self, indices: list[int], codes: NDArray[Any]) -> None:
+        self.indices += indices
+        self.codes.append(codes)
+
+    def in_order(self) -> tuple[Items, NDArray[Any]]:
+        """By name; what the codes are merged from is let go."""
+        self.codes = [np.concatenate(self.codes)]
+        order = sorted(range(len(self.indices)), key=lambda k: self.names[self.indices[k]])
+        chosen = [self.indices[k] for k in order]
+        items = Items.of([self.names[index] for index in chosen], [self.stamps[index] for index in chosen])
+        return items, self.codes[0][order]

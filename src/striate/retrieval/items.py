@@ -1,0 +1,88 @@
+"""Which pictures an index holds: their names, and the sizes and times by which a change is seen."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.images import ImageCollection
+
+__all__ = ["Items", "stamps_of"]
+
+UNKNOWN = (-1, -1)
+
+
+def stamp_of(path: Path | None) -> tuple[int, int]:
+    """Size in bytes and time of modification in ns; (−1, −1) for what is no file, or cannot be looked at."""
+    if path is None:
+        return UNKNOWN
+    try:
+        status = path.stat()
+    except OSError:
+        return UNKNOWN
+    return status.st_size, status.st_mtime_ns
+
+
+class Items:
+    """Names, sizes and times of pictures, a row each; the names lie in one text, so that millions may be mapped.
+
+    Parameters
+    ----------
+    text : uint8 (n_bytes,)
+        All names, one after the other, in UTF-8.
+    ends : int64 (n_items,)
+        Where each name ends.
+    stamps : int64 (n_items, 2)
+        Size and time.
+    """
+
+    def __init__(self, text: NDArray[np.uint8], ends: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
+        self._text, self._ends, self.stamps = text, ends, stamps
+
+    @classmethod
+    def of(cls, names: Sequence[str], stamps: Sequence[tuple[int, int]]) -> Items:
+        """Items of names and stamps."""
+        # A name on a disk need not be valid Unicode.
+        raw = [name.encode("utf-8", "surrogateescape") for name in names]
+        ends = np.fromiter(itertools.accumulate(map(len, raw)), np.int64, len(raw))
+        text = np.frombuffer(b"".join(raw), np.uint8)
+        return cls(text, ends, np.array(stamps, np.int64).reshape(-1, 2))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def name(self, row: int) -> str:
+        """One name."""
+        begin = int(self._ends[row - 1]) if row else 0
+        return self._text[begin : int(self._ends[row])].tobytes().decode("utf-8", "surrogateescape")
+
+    def names(self) -> Iterator[str]:
+        """All names, in order."""
+        text, begin = self._text.tobytes(), 0
+        for end in self._ends.tolist():
+            yield text[begin:end].decode("utf-8", "surrogateescape")
+            begin = end
+
+    def stamp(self, row: int) -> tuple[int, int]:
+        """Size and time of one."""
+        size, time = self.stamps[row].tolist()
+        return size, time
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and JSON."""
+        return {"text": self._text, "ends": self._ends, "stamps": self.stamps}, {}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Items:
+        """The inverse of `to_state`."""
+        return cls(arrays["text"], arrays["ends"], arrays["stamps"])
+
+
+def stamps_of(images: ImageCollection) -> list[tuple[int, int]]:
+    """The stamps of all pictures of a collection."""
+    return [stamp_of(images.path_of(index)) for index in range(len(images))]

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate import model_file
+from striate.retrieval import ImageIndex
+from tests.cli.command import Done, striate
+from tests.cli.test_bad_input import refused
+from tests.recognition.digits import digits, write_folder
+from tests.report.page import Outline
+from tests.retrieval.small import encoder
+
+Capture = pytest.CaptureFixture[str]
+SMALL = ("--architecture", "4F5x5 - Rabs - PA6x6/6", "--bits", "32", "--quiet")
+
+# Dies at the second time that the index is about to appear.
+KILLED = """
+import os, sys
+from striate.retrieval import image_index
+image_index.BATCH, image_index._SAVING_SHARE = 8, 0
+image_index.ImageIndex.update.__kwdefaults__["interval"] = 0.0
+countdown, replace = int(sys.argv.pop(1)), os.replace
+def replace_or_die(*paths):
+    global countdown
+    countdown -= 1
+    if countdown == 0:
+        os.kill(os.getpid(), 9)
+    replace(*paths)
+os.replace = replace_or_die
+from striate.cli.main import run
+run()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "pictures", *digits((0, 1, 7), 10))
+
+
+@pytest.fixture
+def index(folder: Path, tmp_path: Path) -> Path:
+    """Of the folder, by an encoder that needs no learning."""
+    made = ImageIndex(encoder(), str(folder.resolve()))
+    made.update(folder, save_to=tmp_path / "photos.index")
+    return tmp_path / "photos.index"
+
+
+def test_a_folder_is_indexed_and_followed(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "photos.index"
+
+    def run(*options: object) -> Done:
+        return striate(capsys, "index", folder, "--out", out, "--json", "--quiet", *options)
+
+    first = run(*SMALL)
+    assert first.code == 0, first.err
+    assert (first.json["images"], first.json["added"], first.json["bits"]) == (30, 30, 32)
+    (folder / "0" / "0000.png").unlink()
+    (folder / "0" / "broken.png").write_bytes(b"text")
+    Image.fromarray(digits((3,), 1)[0][0]).save(folder / "three.png")
+    second = run().json
+    assert [second[key] for key in ("added", "changed", "removed", "unchanged")] == [1, 0, 1, 29]
+    assert [one["name"] for one in second["skipped"]] == ["0/broken.png"]
+    refused(run("--bits", "64"), 2, "32 bits", "--out")
+
+
+def test_search_finds_the_picture_itself_and_its_kind(capsys: Capture, folder: Path, index: Path) -> None:
+    done = striate(
+        capsys, "search", index, folder / "1" / "0013.png", folder / "7" / "0020.png", "--top", "4", "--json"
+    )
+    assert done.code == 0, done.err
+    for one, name in zip(done.json, ("1/0013.png", "7/0020.png"), strict=True):
+        assert len(one["neighbors"]) == 4
+        assert one["neighbors"][0]["distance"] == 0
+        assert name in [near["name"] for near in one["neighbors"] if near["distance"] == 0]
+        assert Path(one["neighbors"][0]["path"]).exists()
+    text = striate(capsys, "search", index, folder / "1" / "0013.png", "--top", "100").out
+    assert len(text.splitlines()) == 31  # no more than there are
+
+
+def test_copies_are_grouped(capsys: Capture, folder: Path, index: Path) -> None:
+    images = digits((0,), 10)[0]
+    Image.fromarray(images[2]).resize((56, 56), Image.Resampling.BICUBIC).save(folder / "larger.png")
+    shutil.copy(folder / "0" / "0002.png", folder / "copy.png")
+    ImageIndex.load(index).update(folder, save_to=index)
+    done = striate(capsys, "duplicates", index, "--json", "--quiet")
+    assert done.code == 0, done.err
+    (group,) = [group for group in done.json["groups"] if any(one["name"] == "copy.png" for one in group)]
+    names = [one["name"] for one in group]
+    assert {"copy.png", "larger.png", "0/0002.png"} <= set(names)
+    assert names[0] == "larger.png"
+    assert "groups of near-duplicates" in striate(capsys, "duplicates", index, "--quiet").out
+    exact = striate(capsys, "duplicates", index, "--correlation", "1", "--threshold", "0", "--json", "--quiet").json
+    assert ["0/0002.png", "copy.png"] in [[one["name"] for one in group] for group in exact["groups"]]
+    refused(striate(capsys, "duplicates", index, "--threshold", "32"), 2, "32 bits")
+
+
+@pytest.mark.parametrize("command", ["search", "duplicates"])
+def test_a_contact_sheet_is_one_page_with_its_pictures(
+    command: str, capsys: Capture, folder: Path, index: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "0" / "0002.png", folder / "<b>copy & more.png")
+    ImageIndex.load(index).update(folder, save_to=index)
+    if command == "search":
+        (folder / "0" / "0002.png").unlink()  # its place is shown, not the picture
+    page = tmp_path / "sheet.html"
+    arguments = [folder / "<b>copy & more.png", "--top", "5"] if command == "search" else ["--quiet"]
+    assert striate(capsys, command, index, *arguments, "--html", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    outline = Outline(text)
+    assert not outline.named("script")
+    assert not outline.named("b")
+    images = outline.named("img")
+    assert len(images) >= (5 if command == "search" else 2)
+    assert all(str(image["src"]).startswith("data:image/jpeg;base64,") and image["alt"] for image in images)
+    assert ("cannot be read" in text) == (command == "search")
+    assert not re.findall(r"https?://", text)
+
+
+def test_wrong_use_is_one_sentence(capsys: Capture, folder: Path, index: Path, tmp_path: Path) -> None:
+    def run(*arguments: object) -> Done:
+        return striate(capsys, *arguments)
+
+    (tmp_path / "empty").mkdir()
+    refused(run("index", tmp_path / "empty", "--out", tmp_path / "b.index"), 2, "empty")
+    refused(run("index", tmp_path / "nowhere", "--out", tmp_path / "b.index"), 2, "nowhere")
+    refused(run("index", folder, "--out", tmp_path / "no" / "b.index"), 2, "no")
+    other = write_folder(tmp_path / "other", *digits((8,), 3))
+    refused(run("index", other, "--out", index), 2, "nothing in", "other", "--out")
+    refused(run("search", tmp_path / "none.index", folder / "0" / "0000.png"), 2, "none.index")
+    refused(run("search", index, tmp_path / "no.png"), 2, "no.png")
+    model_file.write(tmp_path / "m.index", {}, {}, kind="image_classifier")
+    for command in (("search", tmp_path / "m.index", folder / "0" / "0000.png"), ("duplicates", tmp_path / "m.index")):
+        refused(run(*command), 1, "an image classifier", "an index")
+    whole = index.read_bytes()
+    index.write_bytes(whole[: len(whole) // 2])
+    refused(run("duplicates", index), 1, "cut off")
+    index.write_bytes(whole)
+    folder.rename(tmp_path / "elsewhere")
+    refused(run("duplicates", index), 2, "is gone", "striate index")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("a.png", "b.png"):
+        (broken / name).write_bytes(b"text")
+    refused(run("index", broken, "--out", tmp_path / "b.index", "--quiet"), 2, "can be read")
+
+
+def test_a_folder_that_moved_is_still_the_same(capsys: Capture, folder: Path, index: Path) -> None:
+    moved = folder.rename(folder.parent / "moved")
+    done = striate(capsys, "index", moved, "--out", index, "--json", "--quiet")
+    assert (done.json["added"], done.json["unchanged"]) == (0, 30)
+    assert ImageIndex.load(index).folder == str(moved.resolve())
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_file(folder: Path, tmp_path: Path) -> None:
+    def run(out: Path, countdown: int) -> int:
+        command = ["index", str(folder), "--out", str(out), *(SMALL if not out.exists() else ("--quiet",))]
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, str(countdown), *command], check=False, capture_output=True
+        ).returncode
+
+    whole, out = tmp_path / "whole.index", tmp_path / "killed.index"
+    assert run(whole, -1) == 0
+    assert run(out, 3) == -signal.SIGKILL
+    assert not ImageIndex.load(out).complete
+    assert 0 < len(ImageIndex.load(out)) < 30
+    assert run(out, -1) == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_the_commands_run_as_programs(folder: Path, index: Path) -> None:
+    command = [sys.executable, "-m", "striate", "search", str(index), str(folder / "1" / "0013.png"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (found,) = json.loads(done.stdout)
+    np.testing.assert_array_equal(found["neighbors"][0]["distance"], 0)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate import model_file
+from striate.errors import UnreadableImage, UsageError
+from striate.images import as_images
+from striate.retrieval import ImageIndex, PictureEncoder
+from striate.retrieval import image_index as module
+from tests.recognition.digits import digits, write_folder
+from tests.retrieval.small import encoder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "pictures", *digits((0, 1, 7), 10))
+
+
+def new_index(folder: Path, **options: bool) -> ImageIndex:
+    index = ImageIndex(encoder(**options))
+    index.update(folder)
+    return index
+
+
+def assert_same(one: ImageIndex, other: ImageIndex) -> None:
+    assert list(one.items.names()) == list(other.items.names())
+    np.testing.assert_array_equal(one.items.stamps, other.items.stamps)
+    np.testing.assert_array_equal(one.codes, other.codes)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_an_index_is_searched_saved_and_mapped(binary: bool, folder: Path, tmp_path: Path) -> None:
+    index = new_index(folder, binary=binary)
+    index.save(tmp_path / "a.index")
+    again = ImageIndex.load(tmp_path / "a.index")
+    assert_same(index, again)
+    assert not again.codes.flags.writeable
+    assert isinstance(again.codes.base, np.ndarray)
+    for one in (index, again):
+        found = one.search([folder / "1" / "0013.png", folder / "7" / "0020.png"], 5)
+        assert [one.items.name(row) for row in found.rows[:, 0]] == ["1/0013.png", "7/0020.png"]
+        assert found.distances[:, 0].max() < 1e-3
+    index.save(tmp_path / "b.index")
+    assert (tmp_path / "a.index").read_bytes() == (tmp_path / "b.index").read_bytes()
+
+
+def test_adding_changing_and_removing_is_like_indexing_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = new_index(folder)
+    images, _ = digits((3,), 4)
+    for name, image in zip(("0/new.png", "a ü.png", "7/zz.png"), images, strict=False):
+        Image.fromarray(image).save(folder / name)
+    Image.fromarray(images[3]).save(folder / "1" / "0012.png")
+    os.utime(folder / "1" / "0014.png", ns=(1, 1))
+    for name in ("0/0000.png", "7/0029.png"):
+        (folder / name).unlink()
+
+    encoded = 0
+    encode = PictureEncoder.encode
+
+    def counted(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+        nonlocal encoded
+        encoded += len(pictures)
+        return encode(self, pictures)
+
+    monkeypatch.setattr(PictureEncoder, "encode", counted)
+    changes = index.update(folder)
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (3, 2, 2, 26)
+    assert encoded == 5
+    assert_same(index, new_index(folder))
+    assert index.update(folder).unchanged == len(index) == 31
+
+
+def test_broken_pictures_are_listed_and_tried_again(folder: Path) -> None:
+    index = new_index(folder)
+    (folder / "0" / "broken.png").write_bytes(b"no picture")
+    (folder / "1" / "0011.png").write_bytes(b"")
+    for _ in range(2):
+        changes = index.update(folder)
+        assert sorted(one.name for one in changes.skipped) == ["0/broken.png", "1/0011.png"]
+    assert len(index) == 29
+    digits_again = write_folder(folder.parent / "again", *digits((1,), 1))
+    (digits_again / "1" / "0000.png").replace(folder / "0" / "broken.png")
+    assert index.update(folder).added == 1
+
+
+@pytest.mark.parametrize("when", [0, 1, 3])
+def test_what_was_encoded_before_a_kill_is_not_encoded_again(
+    when: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 7)
+    monkeypatch.setattr(module, "_SAVING_SHARE", 0)
+    whole, path = tmp_path / "whole.index", tmp_path / "a.index"
+    ImageIndex(encoder()).update(folder, save_to=whole)
+    encode, batches = PictureEncoder.encode, 0
+
+    def killed(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+        nonlocal batches
+        batches += 1
+        if batches > when:
+            raise SystemExit  # nothing of the update runs after this, as after a kill
+        return encode(self, pictures)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PictureEncoder, "encode", killed)
+        with pytest.raises(SystemExit):
+            ImageIndex(encoder()).update(folder, save_to=path, interval=0)
+    assert path.exists() == (when > 0)
+    index = ImageIndex.load(path) if when else ImageIndex(encoder())
+    assert index.complete == (when == 0)
+    assert len(index) == 7 * when
+    changes = index.update(folder, save_to=path)
+    assert (changes.unchanged, changes.added) == (7 * when, 30 - 7 * when)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_an_interrupt_saves_what_is_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    encode, batches = PictureEncoder.encode, 0
+
+    def interrupted(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise KeyboardInterrupt
+        return encode(self, pictures)
+
+    monkeypatch.setattr(PictureEncoder, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ImageIndex(encoder()).update(folder, save_to=tmp_path / "a.index")
+    assert len(ImageIndex.load(tmp_path / "a.index")) == 20
+
+
+def test_files_that_are_no_index(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.index"
+    new_index(folder).save(path)
+    whole = path.read_bytes()
+    for length in np.linspace(0, len(whole) - 1, 10).astype(int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(model_file.ModelFileError, match=r"a\.index"):
+            ImageIndex.load(path)
+    for place in np.linspace(9, len(whole) - 1, 10).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(model_file.ModelFileError, match=r"a\.index"):
+            ImageIndex.load(path)
+    model_file.write(path, {}, {}, kind="image_classifier")
+    with pytest.raises(model_file.ModelFileError, match="an index is needed"):
+        ImageIndex.load(path)
+    with pytest.raises(UsageError, match="does not exist"):
+        ImageIndex.load(tmp_path / "none.index")
+
+
+def test_an_index_of_another_version(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "INDEX_VERSION", 99)
+        new_index(folder).save(tmp_path / "a.index")
+    with pytest.raises(model_file.ModelFileError, match=r"version 99.*index the folder again"):
+        ImageIndex.load(tmp_path / "a.index")
+
+
+def test_pictures_in_memory_have_no_files_to_watch() -> None:
+    images = as_images(digits((0, 1), 4)[0])
+    index = ImageIndex(encoder())
+    assert index.update(images).added == 8
+    assert index.update(images.subset([0, 1])).removed == 6
+    assert len(index) == 2
+
+
+def test_a_query_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_bytes(b"text")
+    with pytest.raises(UnreadableImage):
+        new_index(folder).search(tmp_path / "no.png", 1)
