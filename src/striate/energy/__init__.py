@@ -7,6 +7,7 @@ the divergence that says how well it worked.
 from striate.energy.autoencoder import AutoencoderEnergy, DenoisingEnergy
 from striate.energy.densities import Density, Parabola, Spiral, ThreeCauchy
 from striate.energy.grid import Grid, Window
+from striate.energy.information import code_entropy
 from striate.energy.k_means import KMeansEnergy
 from striate.energy.model import EnergyModel, Machine, divergence, temperature
 from striate.energy.network_energy import NetworkEnergy
@@ -36,4 +37,5 @@ __all__ = [
     "hamiltonian",
     "divergence",
     "temperature",
+    "code_entropy",
 ]

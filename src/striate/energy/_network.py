@@ -12,6 +12,7 @@ and the diagonal of its Hessian: all that likelihood, contrastive divergence and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ class Network:
     ) -> None:
         self.sizes, self.linear, self.dtype = tuple(sizes), frozenset(linear), np.dtype(dtype)
         self.parameters: dict[str, np.ndarray] = {}
-        for layer, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             scale = gain if layer == 0 else 1 / np.sqrt(n_in)
             # Biases of the first layer spread its units' borders over the data, of which most lie within 1.
             bias = scale * rng.uniform(-1, 1, n_out) if layer == 0 else np.zeros(n_out)

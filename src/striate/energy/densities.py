@@ -13,7 +13,7 @@ from striate.randomness import RandomState, generator_from
 
 __all__ = ["Density", "Parabola", "Spiral", "ThreeCauchy"]
 
-_QUADRATURE = 400  # cells a side, for the normalization over a window
+_QUADRATURE = 250  # cells a side, for the normalization over a window: three and more to a noise's deviation
 _BLOCK = 4096  # points at a time, where each is compared with every node of a curve
 
 

@@ -30,7 +30,7 @@ Sampler = Literal["langevin", "hamiltonian"]
 
 _FINENESS = 4.0  # standard deviation of a first-layer unit's sum across half a window: it sees a quarter of that
 _N_CHAINS = 512  # of persistent contrastive divergence
-_RESTARTED = 0.02  # share of them that begin anew at each batch, so that no arm stays unseen
+_RESTARTED = 0.02  # share of them that begin anew from the data at each batch, so that no arm is left
 
 
 class NetworkEnergy(EnergyModel):
@@ -173,7 +173,7 @@ class NetworkEnergy(EnergyModel):
         if persistent:
             start = self._chains
             anew = rng.integers(len(start), size=int(_RESTARTED * len(start)))
-            start[anew] = rng.uniform(-1, 1, (len(anew), 2))
+            start[anew] = points[rng.integers(len(points), size=len(anew))]
         samples = run(
             self._scaled_slopes, start, n_steps=self.n_sampler_steps, step=self.step, window=self._square, rng=rng
         ).astype(points.dtype)
