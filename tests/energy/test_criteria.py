@@ -79,14 +79,14 @@ def test_score_matching_of_a_gaussian(rng: np.random.Generator) -> None:
 
 def test_score_matching_is_the_distance_of_slopes(rng: np.random.Generator) -> None:
     # Hyvärinen's theorem: J = ½·E‖∇E − y/v‖² + constant, for points of a Gaussian with the score −y/v.
-    points = rng.standard_normal((200_000, 2))
+    points = rng.standard_normal((60_000, 2))
     one, other = small(rng), small(rng)
     explicit, implicit = [], []
     for net in (one, other):
         jets, _ = net.jets(points, 1)
         explicit.append(0.5 * np.square(jets[1:, :, 0].T - points).sum(axis=1).mean())
         implicit.append(score_matching(net, points).value)
-    assert implicit[0] - implicit[1] == pytest.approx(explicit[0] - explicit[1], abs=0.03)
+    assert implicit[0] - implicit[1] == pytest.approx(explicit[0] - explicit[1], abs=0.06)
 
 
 def test_denoising_score_matching_of_a_gaussian(rng: np.random.Generator) -> None:

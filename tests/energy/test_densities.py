@@ -39,9 +39,7 @@ def test_the_star_has_three_arms() -> None:
     assert (density.log_density(between) < likely - 2).all()
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: ThreeCauchy(width=0), lambda: Spiral(turns=-1), lambda: Parabola(noise=0)]
-)
+@pytest.mark.parametrize("make", [lambda: ThreeCauchy(width=0), lambda: Spiral(turns=-1), lambda: Parabola(noise=0)])
 def test_impossible_shapes(make: object) -> None:
     with pytest.raises(UsageError, match="> 0, not"):
         make()  # type: ignore[operator]

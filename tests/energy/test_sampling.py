@@ -32,5 +32,5 @@ def test_without_an_energy_the_window_fills_evenly(
     window = Window(0, 1, -1, 1)
     samples = run(flat, np.full((4000, 2), 0.1), n_steps=n_steps, step=step, window=window, rng=rng)
     assert window.holds(samples).all()
-    counts = np.histogram2d(*samples.T, bins=2, range=[[0, 1], [-1, 1]])[0]
+    counts = np.histogram2d(samples[:, 0], samples[:, 1], bins=2, range=[[0, 1], [-1, 1]])[0]
     np.testing.assert_allclose(counts, 1000, rtol=0.12)

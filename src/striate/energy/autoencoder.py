@@ -46,8 +46,6 @@ class AutoencoderEnergy(EnergyModel):
     losses_ : list of float
     """
 
-    machine = Machine("σ(W_e Y)", "W_d Z", "½‖Y − W_d Z‖²", "F(Y) + log Σ e^(−F)", "partition function")
-
     def __init__(
         self,
         n_units: int = 3,
@@ -71,8 +69,15 @@ class AutoencoderEnergy(EnergyModel):
         self.n_units, self.hidden, self.pull_up, self.precision = n_units, tuple(hidden), pull_up, precision
         self.window, self.n_batches, self.batch_size, self.rate = window, n_batches, batch_size, rate
         self.grid_size, self.random_state = grid_size, random_state
-        if pull_up == "dimension":
-            self.machine = self.machine._replace(loss="F(Y)", pull_up="dimension")  # type: ignore[misc]
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table, which depends on the layers and the loss."""
+        encoder, decoder = ("W_e σ(V_e Y)", "W_d σ(V_d Z)") if self.hidden else ("σ(W_e Y)", "W_d Z")
+        energy = "½‖Y − dec(Z)‖²" if self.hidden else "½‖Y − W_d Z‖²"
+        if self.pull_up == "dimension":
+            return Machine(encoder, decoder, energy, "F(Y)", "dimension")
+        return Machine(encoder, decoder, energy, "F(Y) + log Σ e^(−F)", "partition function")
 
     def _learn(self, points: np.ndarray) -> None:
         rng = generator_from(self.random_state)
@@ -147,8 +152,6 @@ class DenoisingEnergy(AutoencoderEnergy):
     ICML 2008; Alain, Bengio, JMLR 15, 2014, theorem 1.
     """
 
-    machine = Machine("σ(W_e Y)", "W_d Z", "½‖Y − W_d Z‖²", "‖Y − W_d σ(W_e (Y + noise))‖²", "denoising")
-
     def __init__(
         self,
         n_units: int = 100,
@@ -167,6 +170,11 @@ class DenoisingEnergy(AutoencoderEnergy):
             random_state=random_state,
         )  # fmt: skip
         self.noise = noise
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("σ(V σ(W_e Y))", "W_d Z", "½‖Y − dec(enc(Y))‖²", "½‖Y − dec(enc(Y + noise))‖²", "denoising")
 
     def _new_network(self, rng: np.random.Generator) -> Network:
         return Network((2, self.n_units, self.n_units, 2), rng, gain=4.0, dtype=np.float32)

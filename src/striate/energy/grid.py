@@ -60,8 +60,7 @@ class Window:
 
     def holds(self, points: np.ndarray) -> np.ndarray:
         """Which points, (n_points, 2), lie inside: bool (n_points,)."""
-        inside: np.ndarray = np.logical_and(points >= self.low, points <= self.high).all(axis=1)
-        return inside
+        return np.all((points >= self.low) & (points <= self.high), axis=1)
 
     def reflect(self, points: np.ndarray) -> np.ndarray:
         """Points that left the window, mirrored at the side that they crossed: a wall for chains of samples."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,15 +26,12 @@ class Machine(NamedTuple):
 
 
 class EnergyModel(ABC):
-    """A machine that gives every point of the plane an energy: low where it has seen data.
+    """A machine that gives every point of the plane an energy: low where it has seen data."""
 
-    Attributes
-    ----------
-    machine : Machine
-        Its column in the talk's table.
-    """
-
-    machine: ClassVar[Machine]
+    @property
+    @abstractmethod
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
 
     def fit(self, X: ArrayLike) -> Self:
         """Learn from points, (n_points, 2); at least two, all finite."""

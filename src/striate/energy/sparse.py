@@ -57,8 +57,6 @@ class SparseCodingEnergy(_OnSphere):
         Where the units are: directions, or with a height points of the plane.
     """
 
-    machine = Machine("−", "WZ", "½‖Y − WZ‖² + λ|Z|", "F(Y)", "sparsity")
-
     def __init__(
         self,
         n_units: int = 3,
@@ -73,6 +71,11 @@ class SparseCodingEnergy(_OnSphere):
         self.n_units, self.sparsity, self.positive, self.height = n_units, sparsity, positive, height
         self.random_state = random_state
         self._check_height()
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("−", "WZ", "½‖Y − WZ‖² + λ|Z|", "F(Y)", "sparsity")
 
     def _learn(self, points: np.ndarray) -> None:
         learner = SparseCoding(
@@ -116,8 +119,6 @@ class PSDEnergy(_OnSphere):
     learner_ : PSD
     """
 
-    machine = Machine("D tanh(W_e Y)", "W_d Z", "½‖Y − W_d Z‖² + ½‖Z − enc(Y)‖² + λ|Z|", "F(Y)", "sparsity")
-
     def __init__(
         self,
         n_units: int = 3,
@@ -130,6 +131,11 @@ class PSDEnergy(_OnSphere):
         self.n_units, self.sparsity, self.prediction, self.height = n_units, sparsity, prediction, height
         self.random_state = random_state
         self._check_height()
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("D tanh(W_e Y)", "W_d Z", "½‖Y − W_d Z‖² + λ|Z|\n+ ½‖Z − enc(Y)‖²", "F(Y)", "sparsity")
 
     def _learn(self, points: np.ndarray) -> None:
         self.learner_ = PSD(

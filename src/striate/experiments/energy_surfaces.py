@@ -58,7 +58,7 @@ def machine_of(name: str, toy: str, window: Any, n_batches: int) -> EnergyModel:
         return (
             PSDEnergy(3, random_state=0)
             if star
-            else PSDEnergy(20, sparsity=0.1, prediction=0.2, height=1.0, random_state=0)
+            else PSDEnergy(20, sparsity=0.5, prediction=0.05, height=0.5, random_state=0)
         )
     if name == "denoising autoencoder":
         return DenoisingEnergy(window=window, n_batches=n_batches, random_state=0)
@@ -101,7 +101,7 @@ def _bowls(results: Results) -> Measurement:
 
 
 def _collapse(results: Results) -> float:
-    return 100 * results["sparse coding, 20 units, sparsity 0.0001"]["low"]
+    return 100 * results["sparse coding, 20 units, sparsity 0.001"]["low"]
 
 
 FIGURES = (
@@ -199,10 +199,7 @@ def units(scale: Scale) -> list[Unit]:
         *((f"PCA, {n} units", "PCA", n, 0.0) for n in (1, 2)),
         *((f"autoencoder, {n} units", "autoencoder", n, 0.0) for n in (1, 2, 3)),
         *((f"sparse coding, {n} units, sparsity 0.3", "sparse coding", n, 0.3) for n in (5, 10, 20, 40)),
-        *(
-            (f"sparse coding, 20 units, sparsity {s:g}", "sparse coding", 20, s)
-            for s in (0.1, 0.03, 0.01, 0.001, 0.0001)
-        ),
+        *((f"sparse coding, 20 units, sparsity {s:g}", "sparse coding", 20, s) for s in (0.1, 0.03, 0.01, 0.001)),
     ]
     return surfaces + [
         Unit(
@@ -315,23 +312,30 @@ def unpack(text: str) -> np.ndarray:
 
 def draw(results: Results, path: Path) -> None:
     """Both slides, a row a toy, with the machines' table; and area against entropy."""
-    canvas = new_canvas(13, 12.6)
-    rows, below_rows = canvas.subfigures(2, 1, height_ratios=[2.9, 1.25])
+    canvas = new_canvas(13, 11.4)
+    rows, below_rows = canvas.subfigures(2, 1, height_ratios=[2.7, 1.25])
     columns = (*SLIDE, "PSD")
     panels = rows.subplots(2, 1 + len(columns))
     for row, (toy, make) in zip(panels, TOYS.items(), strict=True):
         density = make()
         draw_points(row[0], density.sample(2000, random_state=1), density.window.extent)
-        row[0].set_title(toy, fontsize=11)
-        row[0].set_xlabel("\n\n".join(("encoder", "decoder", "energy", "loss", "pull-up")), fontsize=8)
+        row[0].set_title(f"{toy}\n", fontsize=10)
+        row[0].set_xlabel(_column(Machine("encoder", "decoder", "energy", "loss", "pull-up")), fontsize=8)
         for axes, name in zip(row[1:], columns, strict=True):
             found = results[f"{toy}, {name}"]
             draw_surface(axes, unpack(found["picture"]), density.window.extent)
-            axes.set_title(f"{name} ({_n_units(name, toy)})", fontsize=11)
-            axes.set_xlabel("\n\n".join(Machine(*found["machine"])), fontsize=8)
+            draw_points(axes, density.sample(150, random_state=2), density.window.extent, color="#e0601e")
+            axes.set_title(f"{name}\n{_n_units(name, toy)}", fontsize=10)
+            axes.set_xlabel(_column(Machine(*found["machine"])), fontsize=8)
     axes = below_rows.subplots()
     _draw_information(axes, results)
     save_canvas(canvas, path)
+
+
+def _column(machine: Machine) -> str:
+    """The talk's table, a line an entry; the energy may take two."""
+    energy = machine.energy if "\n" in machine.energy else f"{machine.energy}\n"
+    return "\n".join(machine._replace(energy=energy))
 
 
 def _n_units(name: str, toy: str) -> str:
@@ -355,6 +359,8 @@ def _draw_information(axes: Any, results: Results) -> None:
             text = f"{n}" if not sparsity else f"{n}, λ {sparsity:g}"
             axes.annotate(text, (x, y), fontsize=7.5, xytext=(4, 3), textcoords="offset points", color=color)
     axes.set_yscale("log")
+    axes.set_ylim(0.2, 200)
+    axes.margins(x=0.08)
     axes.set_xlabel("entropy of the code over the window, bits (numbers: units; λ: sparsity)")
     axes.set_ylabel("area of low energy, % of the window")
     axes.set_title("The main insight: the area of low energy is limited by the entropy of the code", fontsize=11)

@@ -10,11 +10,11 @@ import numpy as np
 
 __all__ = ["draw_points", "draw_surface", "surface_pixels", "write_animation"]
 
-_SHOWN = 60  # percentile of the energy that is white: what lies above is far from the data
+_SHOWN = 50  # percentile of the energy that is white: what lies above is far from the data
 
 
 def surface_pixels(energies: np.ndarray) -> np.ndarray:
-    """Energies as gray values, 0 (black) for the lowest and 255 (white) from their 60th percentile on.
+    """Energies as gray values, 0 (black) for the lowest and 255 (white) from their 50th percentile on.
 
     Parameters
     ----------
