@@ -324,7 +324,7 @@ def draw(results: Results, path: Path) -> None:
         for axes, name in zip(row[1:], columns, strict=True):
             found = results[f"{toy}, {name}"]
             draw_surface(axes, unpack(found["picture"]), density.window.extent)
-            draw_points(axes, density.sample(150, random_state=2), density.window.extent, color="#e0601e")
+            draw_points(axes, density.sample(250, random_state=2), density.window.extent, color="#e0601e")
             axes.set_title(f"{name}\n{_n_units(name, toy)}", fontsize=10)
             axes.set_xlabel(_column(Machine(*found["machine"])), fontsize=8)
     axes = below_rows.subplots()

@@ -52,7 +52,7 @@ def draw_points(
     axes: Any, points: np.ndarray, extent: tuple[float, float, float, float], *, color: str = "#1c1b19"
 ) -> None:
     """Draw points, (n_points, 2), into matplotlib axes of a window."""
-    axes.plot(*np.asarray(points).T, ".", color=color, markersize=1.2, markeredgewidth=0)
+    axes.plot(*np.asarray(points).T, ".", color=color, markersize=1.8, markeredgewidth=0)
     axes.set_aspect("equal")
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
