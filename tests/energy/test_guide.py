@@ -33,6 +33,6 @@ def test_the_code_runs_and_makes_the_pictures(tmp_path: Path) -> None:
 
 def test_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", PAGE)
-    assert len(targets) == 4
+    assert len(targets) == 5
     for target in targets:
         assert (DOCS / target).exists(), target

@@ -23,7 +23,7 @@ from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
-from striate.figures import draw_surface
+from striate.figures import draw_points, draw_surface
 
 NAME = "energy-training"
 CLAIM = "Maximum likelihood makes an energy a density; the ways that avoid the partition function come near it."
@@ -146,14 +146,17 @@ def draw(results: Results, path: Path) -> None:
     """The true density, and every way's, with its divergence."""
     n_columns = 5
     canvas = new_canvas(12.5, 11.6)
-    canvas.suptitle("−log density: black is likeliest, white 6 nats less or more; numbers are nats from the truth")
+    canvas.suptitle(
+        "−log density: black is likeliest, white 6 nats less or more; numbers: divergence from the truth, nats"
+    )
     panels = canvas.subplots(4, n_columns)
     for toy, block in zip(TOYS, (panels[:2], panels[2:]), strict=True):
         density = TOYS[toy]()
         grid = Grid(density.window, SIDE)
         axes = block.ravel()
         draw_surface(axes[0], density_pixels(grid.image(density.log_density(grid.points))), density.window.extent)
-        axes[0].set_title(f"{toy}: the truth", fontsize=10)
+        draw_points(axes[0], density.sample(300, random_state=1), density.window.extent, color="#e0601e")
+        axes[0].set_title(f"{toy}: the truth, and data", fontsize=10)
         for place, way in zip(axes[1:], WAYS, strict=True):
             found = results[f"{toy}, {way}"]
             draw_surface(place, unpack(found["picture"]), density.window.extent)
