@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import compress, decompress
@@ -36,7 +37,8 @@ NAME = "energy-surfaces"
 CLAIM = "A machine whose code can take few values has a low energy in few places: near what it learned from."
 DATA = {"quick": (), "full": ()}
 
-TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": ThreeCauchy, "spiral": Spiral}
+# The same objects in every unit: their normalization is integrated once.
+TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": cache(ThreeCauchy), "spiral": cache(Spiral)}
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
 MORE = ("PSD", "denoising autoencoder")
 SIDE = 120  # pixels of a picture
