@@ -74,8 +74,9 @@ class NetworkEnergy(EnergyModel):
     >>> from striate.energy import NetworkEnergy, Parabola, divergence
     >>> truth = Parabola()
     >>> model = NetworkEnergy((16, 16), window=truth.window, n_batches=300, random_state=0)
-    >>> model.fit(truth.sample(2000, random_state=0)).energy([[0.0, 0.0], [0.0, 1.0]]).round()
-    array([-1., 10.])
+    >>> on_curve, above = model.fit(truth.sample(2000, random_state=0)).energy([[0.0, 0.0], [0.0, 1.0]])
+    >>> bool(on_curve < above - 3)
+    True
     """
 
     def __init__(

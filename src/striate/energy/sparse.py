@@ -46,7 +46,8 @@ class SparseCodingEnergy(_OnSphere):
     positive : bool, default False
         Codes must not be negative: a unit is then half a line.
     height : float, optional
-        Gives units places beside directions: see `_raised`. None, the plain model, has grooves through the origin.
+        Gives units places beside directions: a point (y₁, y₂) is coded as (y₁, y₂, height), divided by its norm, so
+        that the plane lies on half a sphere. None, the plain model, has grooves through the origin.
     random_state : int, Generator, RandomState or None
 
     Attributes
