@@ -4,6 +4,7 @@ from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
+from striate.learning.rbm import RBM
 from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 from striate.learning.template_filters import TemplateFilters
 
@@ -14,6 +15,7 @@ __all__ = [
     "HeldOutObjective",
     "PSD",
     "PatchLearner",
+    "RBM",
     "RandomFilters",
     "SparseCoding",
     "TemplateFilters",
