@@ -1,6 +1,7 @@
 """Learn filters without labels: one file a learner."""
 
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
+from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
@@ -13,10 +14,13 @@ __all__ = [
     "GaborFilters",
     "HeldOut",
     "HeldOutObjective",
+    "LogPartition",
     "PSD",
     "PatchLearner",
     "RBM",
     "RandomFilters",
     "SparseCoding",
     "TemplateFilters",
+    "annealed_log_partition",
+    "exact_log_partition",
 ]

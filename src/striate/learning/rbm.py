@@ -134,6 +134,10 @@ class RBM(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             energies[start : start + _CHUNK] = visible - hidden
         return energies
 
+    def log_likelihood(self, X: np.ndarray, *, log_partition: float) -> np.ndarray:
+        """Log p(v) of every row in nats, given log Z (see `exact_log_partition` and `annealed_log_partition`)."""
+        return -self.free_energy(X) - log_partition
+
     def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies."""
         check_is_fitted(self)
@@ -213,7 +217,7 @@ class RBM(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.hidden not in ("binary", "linear"):
             raise UsageError(f'hidden is {self.hidden!r}; it must be "binary" or "linear".')
         X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-        if self.visible == "binary" and reset:
+        if self.visible == "binary":
             lowest, highest = float(X.min()), float(X.max())
             if lowest < 0 or highest > 1:
                 raise UsageError(
