@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from striate.energy import (
     Parabola,
     PCAEnergy,
     PSDEnergy,
+    RBMEnergy,
     SparseCodingEnergy,
     ThreeCauchy,
     code_entropy,
@@ -34,6 +36,7 @@ MACHINES: dict[str, Callable[[], EnergyModel]] = {
     "denoising": lambda: DenoisingEnergy(30, n_batches=150, rate=1e-2, random_state=0),
     "sparse coding": lambda: SparseCodingEnergy(3, random_state=0),
     "PSD": lambda: PSDEnergy(3, random_state=0),
+    "RBM": lambda: RBMEnergy(10, n_epochs=20, random_state=0),
     "network": lambda: NetworkEnergy((20, 20), n_batches=150, grid_size=24, rate=1e-2, random_state=0),
 }
 STAR = ThreeCauchy()
@@ -94,6 +97,20 @@ def test_sparse_coding_has_a_groove_along_each_arm() -> None:
     # On the unit's own line the optimum is known: z = r − λ, F = λ·r − ½λ².
     here = 2.0 * model.components_
     np.testing.assert_allclose(model.free_energy(here), 0.5 * 2 - 0.5 * 0.25, rtol=1e-4)
+
+
+def test_the_free_energy_of_an_rbm_sums_over_its_codes() -> None:
+    points = STAR.sample(300, random_state=0)
+    model = RBMEnergy(5, n_epochs=10, random_state=0).fit(points)
+    learner, scaled = model.learner_, model._scaled(points)
+    codes = np.array(list(product((0.0, 1.0), repeat=5)))
+    by_code = (
+        0.5 * np.square(scaled - learner.visible_bias_).sum(axis=1)[:, np.newaxis]
+        - codes @ learner.hidden_bias_
+        - scaled @ (codes @ learner.components_).T
+    )
+    np.testing.assert_allclose(model.free_energy(points), -np.log(np.exp(-by_code).sum(axis=1)), rtol=1e-6)
+    np.testing.assert_allclose(model.energy(points), by_code.min(axis=1), rtol=1e-6)
 
 
 def test_without_sparsity_the_energy_collapses() -> None:

@@ -13,6 +13,7 @@ from striate.energy.model import EnergyModel, Machine, divergence, temperature
 from striate.energy.network_energy import NetworkEnergy
 from striate.energy.pca import PCAEnergy
 from striate.energy.points import read_points
+from striate.energy.rbm import RBMEnergy
 from striate.energy.sampling import hamiltonian, langevin
 from striate.energy.sparse import PSDEnergy, SparseCodingEnergy
 
@@ -32,6 +33,7 @@ __all__ = [
     "DenoisingEnergy",
     "SparseCodingEnergy",
     "PSDEnergy",
+    "RBMEnergy",
     "NetworkEnergy",
     "langevin",
     "hamiltonian",

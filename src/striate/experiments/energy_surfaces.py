@@ -21,6 +21,7 @@ from striate.energy import (
     Machine,
     PCAEnergy,
     PSDEnergy,
+    RBMEnergy,
     SparseCodingEnergy,
     Spiral,
     ThreeCauchy,
@@ -40,7 +41,7 @@ DATA = {"quick": (), "full": ()}
 # The same objects in every unit: their normalization is integrated once.
 TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": cache(ThreeCauchy), "spiral": cache(Spiral)}
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
-MORE = ("PSD", "denoising autoencoder")
+MORE = ("PSD", "RBM", "denoising autoencoder")
 SIDE = 120  # pixels of a picture
 LOW = 0.0018  # what counts as a low energy: a reconstruction within twice the spiral's noise, ½·0.06²
 STEP = 0.1  # at which values of a code are told apart
@@ -62,6 +63,8 @@ def machine_of(name: str, toy: str, window: Any, n_batches: int) -> EnergyModel:
             if star
             else PSDEnergy(20, sparsity=0.5, prediction=0.05, height=0.5, random_state=0)
         )
+    if name == "RBM":
+        return RBMEnergy(20, random_state=0)
     if name == "denoising autoencoder":
         return DenoisingEnergy(window=window, n_batches=n_batches, random_state=0)
     if name == "autoencoder, one layer":
@@ -314,9 +317,9 @@ def unpack(text: str) -> np.ndarray:
 
 def draw(results: Results, path: Path) -> None:
     """Both slides, a row a toy, with the machines' table; and area against entropy."""
-    canvas = new_canvas(13, 11.4)
+    canvas = new_canvas(15, 11.4)
     rows, below_rows = canvas.subfigures(2, 1, height_ratios=[2.7, 1.25])
-    columns = (*SLIDE, "PSD")
+    columns = (*SLIDE, "PSD", "RBM")
     panels = rows.subplots(2, 1 + len(columns))
     for row, (toy, make) in zip(panels, TOYS.items(), strict=True):
         density = make()
@@ -341,7 +344,7 @@ def _column(machine: Machine) -> str:
 
 
 def _n_units(name: str, toy: str) -> str:
-    units_of = {"PCA": 1, "autoencoder": 3 if toy == "three Cauchy" else 1}
+    units_of = {"PCA": 1, "autoencoder": 3 if toy == "three Cauchy" else 1, "RBM": 20}
     n = units_of.get(name, 3 if toy == "three Cauchy" else 20)
     return f"{n} code unit{'s' if n > 1 else ''}"
 
