@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from striate.coding import PreparedDictionary, SparseCoder, infer
     from striate.hierarchy import Hierarchy
     from striate.images import as_images, load_digits, read_image
-    from striate.learning import PSD, RandomFilters, SparseCoding
+    from striate.learning import PSD, RBM, RandomFilters, SparseCoding
     from striate.recognition import ImageClassifier, LogisticRegression
 
 __version__ = "0.1.0"
@@ -31,6 +31,7 @@ __all__ = [
     "SparseCoder",
     "SparseCoding",
     "PSD",
+    "RBM",
     "RandomFilters",
     "Hierarchy",
     "ImageClassifier",
@@ -47,6 +48,7 @@ _HOME = {
     "SparseCoder": "striate.coding",
     "SparseCoding": "striate.learning",
     "PSD": "striate.learning",
+    "RBM": "striate.learning",
     "RandomFilters": "striate.learning",
     "Hierarchy": "striate.hierarchy",
     "ImageClassifier": "striate.recognition",

@@ -59,6 +59,8 @@ EXPERIMENTS: dict[str, str] = {
     "code-cost": "striate.experiments.code_cost",
     "lista-vs-fista": "striate.experiments.lista_vs_fista",
     "lcod-vs-cod": "striate.experiments.lcod_vs_cod",
+    "energy-surfaces": "striate.experiments.energy_surfaces",
+    "energy-training": "striate.experiments.energy_training",
     "caltech101-one-stage": "striate.experiments.caltech101_one_stage",
     "caltech101-two-stage": "striate.experiments.caltech101_two_stage",
     "caltech101-filter-count": "striate.experiments.caltech101_filter_count",

@@ -11,6 +11,7 @@ from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusi
 from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
 from striate.figures.descriptors import descriptor_pictures
 from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
+from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
 from striate.figures.reconstructions import draw_reconstructions
 from striate.figures.svg import to_svg
 
@@ -27,5 +28,9 @@ __all__ = [
     "ConfusedPair",
     "draw_architecture",
     "draw_reconstructions",
+    "surface_pixels",
+    "draw_surface",
+    "draw_points",
+    "write_animation",
     "to_svg",
 ]

@@ -1,9 +1,11 @@
 """Learn filters without labels: one file a learner."""
 
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
+from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
+from striate.learning.rbm import RBM
 from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 from striate.learning.template_filters import TemplateFilters
 
@@ -12,9 +14,13 @@ __all__ = [
     "GaborFilters",
     "HeldOut",
     "HeldOutObjective",
+    "LogPartition",
     "PSD",
     "PatchLearner",
+    "RBM",
     "RandomFilters",
     "SparseCoding",
     "TemplateFilters",
+    "annealed_log_partition",
+    "exact_log_partition",
 ]

@@ -1,0 +1,187 @@
+"""Autoencoders of the plane: the energy is the reconstruction's error; a narrow code or the log partition lifts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from striate.energy._network import Network
+from striate.energy.grid import Grid, Window
+from striate.energy.model import EnergyModel, Machine
+from striate.errors import UsageError
+from striate.learning._adam import Adam
+from striate.randomness import RandomState, generator_from
+
+__all__ = ["AutoencoderEnergy", "DenoisingEnergy"]
+
+
+class AutoencoderEnergy(EnergyModel):
+    """E(y) = ½·precision·‖y − decoder(encoder(y))‖², trained by gradient.
+
+    Parameters
+    ----------
+    n_units : int, default 3
+        Of the code. Without `hidden` the encoder is tanh(W_e y + b) and the decoder W_d z + c, as on the slide.
+    hidden : sequence of int, default ()
+        Widths of further tanh layers between the input and the code, which is then linear, and mirrored after it.
+    pull_up : {"partition_function", "dimension"}, default "partition_function"
+        The loss: F(Y) + log Z, with Z by quadrature over the window, or F(Y) alone. Then nothing but a narrow code
+        keeps the energy up: with as many units as the plane has dimensions everything is copied.
+    precision : float, default 20
+        One over the variance that the model expects about its reconstructions, in squared half sides of the window:
+        how steep a groove's walls are.
+    window : Window, optional
+        By default around the data.
+    n_batches, batch_size : int, default 3000 and 250
+    rate : float, default 5e-3
+        Adam's; after half the batches it falls linearly to 0.
+    grid_size : int, default 40
+        Cells a side of the quadrature, shifted at random before each batch.
+    random_state : int, Generator, RandomState or None
+
+    Attributes
+    ----------
+    losses_ : list of float
+    """
+
+    def __init__(
+        self,
+        n_units: int = 3,
+        *,
+        hidden: Sequence[int] = (),
+        pull_up: Literal["partition_function", "dimension"] = "partition_function",
+        precision: float = 20.0,
+        window: Window | None = None,
+        n_batches: int = 3000,
+        batch_size: int = 250,
+        rate: float = 5e-3,
+        grid_size: int = 40,
+        random_state: RandomState = None,
+    ) -> None:
+        if n_units < 1:
+            raise UsageError(f"an autoencoder needs n_units >= 1, not {n_units}")
+        if pull_up not in ("partition_function", "dimension"):
+            raise UsageError(f"an autoencoder's pull_up is partition_function or dimension, not {pull_up!r}")
+        if not precision > 0:
+            raise UsageError(f"an autoencoder needs precision > 0, not {precision}")
+        self.n_units, self.hidden, self.pull_up, self.precision = n_units, tuple(hidden), pull_up, precision
+        self.window, self.n_batches, self.batch_size, self.rate = window, n_batches, batch_size, rate
+        self.grid_size, self.random_state = grid_size, random_state
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table, which depends on the layers and the loss."""
+        encoder, decoder = ("W_e σ(V_e Y)", "W_d σ(V_d Z)") if self.hidden else ("σ(W_e Y)", "W_d Z")
+        energy = "½‖Y − dec(Z)‖²" if self.hidden else "½‖Y − W_d Z‖²"
+        if self.pull_up == "dimension":
+            return Machine(encoder, decoder, energy, "F(Y)", "dimension")
+        return Machine(encoder, decoder, energy, "F(Y) + log Σ e^(−F)", "partition function")
+
+    def _learn(self, points: np.ndarray) -> None:
+        rng = generator_from(self.random_state)
+        window = self.window or Window.around(points)
+        self._center, self._half = (window.low + window.high) / 2, float((window.high - window.low).max() / 2)
+        self._network = self._new_network(rng)
+        grid = Grid(Window(*(window.extent - np.repeat(self._center, 2)) / self._half), self.grid_size)
+        scaled = self._scaled(points)
+        adam = Adam(self._network.parameters, dict.fromkeys(self._network.parameters, self.rate))
+        self.losses_: list[float] = []
+        for batch in range(self.n_batches):
+            rows = rng.integers(len(scaled), size=self.batch_size)
+            value, gradients = self._loss(scaled[rows], grid, rng)
+            adam.step(gradients, min(1.0, 2 * (1 - batch / self.n_batches)))
+            self.losses_.append(value)
+
+    def _new_network(self, rng: np.random.Generator) -> Network:
+        sizes = (2, *self.hidden, self.n_units, *self.hidden[::-1], 2)
+        linear = (1 + len(self.hidden),) if self.hidden else ()
+        return Network(sizes, rng, gain=2.0, linear=linear, dtype=np.float32)
+
+    def _loss(self, points: np.ndarray, grid: Grid, rng: np.random.Generator) -> tuple[float, dict[str, np.ndarray]]:
+        n = len(points)
+        weights = np.full(n, 1 / n)
+        if self.pull_up == "partition_function":
+            points = np.vstack([points, grid.shifted(rng).astype(points.dtype)])
+        jets, tape = self._network.jets(points, 0)
+        errors = jets[0] - points
+        energies = 0.5 * self.precision * np.square(errors).sum(axis=1, dtype=np.float64)
+        value = float(energies[:n].mean())
+        if len(points) > n:
+            lowest = energies[n:].min()
+            boltzmann = np.exp(lowest - energies[n:])
+            value += float(np.log(boltzmann.sum() * grid.cell) - lowest)
+            weights = np.concatenate([weights, -boltzmann / boltzmann.sum()])
+        by_output = self.precision * errors * weights[:, np.newaxis]
+        return value, self._network.backward(tape, by_output[np.newaxis])
+
+    def _scaled(self, points: np.ndarray) -> np.ndarray:
+        return ((points - self._center) / self._half).astype(np.float32)
+
+    def _energy(self, points: np.ndarray) -> np.ndarray:
+        scaled = self._scaled(points)
+        errors = (self._network.values(scaled) - scaled).astype(np.float64)
+        energies: np.ndarray = 0.5 * self.precision * np.square(errors).sum(axis=1)
+        return energies
+
+    def _code(self, points: np.ndarray) -> np.ndarray:
+        code_layer = len(self.hidden) + 1
+        _, tape = self._network.jets(self._scaled(points), 0)
+        return tape.inputs[code_layer][0].astype(np.float64)
+
+
+class DenoisingEnergy(AutoencoderEnergy):
+    """A denoising autoencoder: it learns to map noisy points to the clean ones.
+
+    E(y) = ½‖y − decoder(encoder(y))‖² / noise², whose minima are where it would leave a point as it is. (The
+    reconstruction minus the point is about noise² times the slope of the log density: a field, not an energy.)
+
+    Parameters
+    ----------
+    n_units : int, default 100
+        More than the plane has dimensions: the noise, not the code, keeps it from copying.
+    noise : float, default 0.1
+        Standard deviation, in half sides of the window.
+    window, n_batches, batch_size, rate, random_state
+        As in `AutoencoderEnergy`.
+
+    References
+    ----------
+    Vincent, Larochelle, Bengio, Manzagol, "Extracting and composing robust features with denoising autoencoders",
+    ICML 2008; Alain, Bengio, JMLR 15, 2014, theorem 1.
+    """
+
+    def __init__(
+        self,
+        n_units: int = 100,
+        *,
+        noise: float = 0.1,
+        window: Window | None = None,
+        n_batches: int = 3000,
+        batch_size: int = 250,
+        rate: float = 5e-3,
+        random_state: RandomState = None,
+    ) -> None:
+        if not noise > 0:
+            raise UsageError(f"a denoising autoencoder needs noise > 0, not {noise}")
+        super().__init__(
+            n_units, precision=1 / noise**2, window=window, n_batches=n_batches, batch_size=batch_size, rate=rate,
+            random_state=random_state,
+        )  # fmt: skip
+        self.noise = noise
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("σ(V σ(W_e Y))", "W_d Z", "½‖Y − dec(enc(Y))‖²", "½‖Y − dec(enc(Y + noise))‖²", "denoising")
+
+    def _new_network(self, rng: np.random.Generator) -> Network:
+        return Network((2, self.n_units, self.n_units, 2), rng, gain=4.0, dtype=np.float32)
+
+    def _loss(self, points: np.ndarray, grid: Grid, rng: np.random.Generator) -> tuple[float, dict[str, np.ndarray]]:
+        noisy = points + (self.noise * rng.standard_normal(points.shape)).astype(points.dtype)
+        jets, tape = self._network.jets(noisy, 0)
+        errors = jets[0] - points
+        value = 0.5 * self.precision * float(np.square(errors).sum()) / len(points)
+        return value, self._network.backward(tape, (self.precision / len(points) * errors)[np.newaxis])

@@ -1,0 +1,117 @@
+"""The talk's list of ways to keep the energy up where there are no data, as losses and their exact gradients.
+
+Each takes a network from the plane to one number, the energy, and points; it returns the loss and its gradient by the
+network's parameters.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from striate.energy._network import Network
+
+__all__ = ["Loss", "contrast", "denoising_score_matching", "maximum_likelihood", "score_matching"]
+
+
+class Loss(NamedTuple):
+    """A criterion's value and its gradient by the parameters."""
+
+    value: float
+    gradients: dict[str, np.ndarray]
+
+
+def maximum_likelihood(network: Network, points: np.ndarray, grid_points: np.ndarray, cell: float) -> Loss:
+    """Mean E(points) + log Z: minus the log-likelihood, with Z = ∫ exp(−E) by quadrature.
+
+    The gradient pushes the energy of the data down, and pulls it up everywhere else: at every point of the grid as
+    strongly as exp(−E) / Z is large there.
+
+    Parameters
+    ----------
+    network : Network
+    points : float (n_points, 2)
+        Data.
+    grid_points : float (n_cells, 2)
+        The quadrature's nodes, whose cells are all of the area `cell`.
+    cell : float
+    """
+    n = len(points)
+    jets, tape = network.jets(np.vstack([points, grid_points]), 0)
+    energies = jets[0, :, 0].astype(np.float64)
+    lowest = energies[n:].min()
+    boltzmann = np.exp(lowest - energies[n:])
+    total = boltzmann.sum()
+    value = energies[:n].mean() + np.log(total * cell) - lowest
+    weights = np.concatenate([np.full(n, 1 / n), -boltzmann / total])
+    return Loss(float(value), network.backward(tape, weights[np.newaxis, :, np.newaxis]))
+
+
+def contrast(network: Network, points: np.ndarray, samples: np.ndarray) -> Loss:
+    """Mean E(points) − mean E(samples): contrastive divergence, given where the chains went.
+
+    With samples of exp(−E) / Z itself the gradient is, on average, that of maximum likelihood.
+
+    Parameters
+    ----------
+    network : Network
+    points : float (n_points, 2)
+        Data: pushed down.
+    samples : float (n_samples, 2)
+        Pulled up.
+
+    References
+    ----------
+    Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14, 2002.
+    """
+    jets, tape = network.jets(np.vstack([points, samples]), 0)
+    weights = np.concatenate([np.full(len(points), 1 / len(points)), np.full(len(samples), -1 / len(samples))])
+    return Loss(float(weights @ jets[0, :, 0]), network.backward(tape, weights[np.newaxis, :, np.newaxis]))
+
+
+def score_matching(network: Network, points: np.ndarray) -> Loss:
+    """Mean of ½‖∇E‖² − tr ∇²E: the slope at the data small, the curvature large.
+
+    It is, up to a constant, half the mean squared distance between the slopes of E and of minus the data's log
+    density, without knowing that density.
+
+    Parameters
+    ----------
+    network : Network
+    points : float (n_points, 2)
+
+    References
+    ----------
+    Hyvärinen, "Estimation of non-normalized statistical models by score matching", JMLR 6, 2005, equation 4.
+    """
+    axes = points.shape[1]
+    jets, tape = network.jets(points, 2)
+    slopes, curvatures = jets[1 : 1 + axes], jets[1 + axes :]
+    value = 0.5 * np.square(slopes).sum() - curvatures.sum()
+    weights = np.concatenate([np.zeros_like(jets[:1]), slopes, -np.ones_like(curvatures)]) / len(points)
+    return Loss(float(value) / len(points), network.backward(tape, weights))
+
+
+def denoising_score_matching(network: Network, points: np.ndarray, noise: np.ndarray, deviation: float) -> Loss:
+    """Mean of ½‖∇E(y + noise) − noise / deviation²‖²: the slope leads back from a noisy point to a clean one.
+
+    Its minimum is the energy of the data *with* the noise: the density is blurred, and needs no second derivative.
+
+    Parameters
+    ----------
+    network : Network
+    points : float (n_points, 2)
+    noise : float (n_points, 2)
+        Gaussian, of that standard deviation.
+    deviation : float
+
+    References
+    ----------
+    Vincent, "A connection between score matching and denoising autoencoders", Neural Computation 23, 2011,
+    equation 9.
+    """
+    jets, tape = network.jets(points + noise, 1)
+    wrong = jets[1:, :, 0] - noise.T / deviation**2
+    weights = np.concatenate([np.zeros_like(jets[:1]), wrong[:, :, np.newaxis]]) / len(points)
+    return Loss(0.5 * float(np.square(wrong).sum()) / len(points), network.backward(tape, weights))

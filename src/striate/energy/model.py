@@ -1,0 +1,140 @@
+"""The one interface of all machines: points in, energies out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from striate.energy.densities import Density
+from striate.energy.grid import Grid
+from striate.errors import UsageError
+
+__all__ = ["EnergyModel", "Machine", "divergence", "temperature"]
+
+
+class Machine(NamedTuple):
+    """What a machine is made of, as the talk's table under its energy surfaces says it."""
+
+    encoder: str
+    decoder: str
+    energy: str
+    loss: str
+    pull_up: str
+
+
+class EnergyModel(ABC):
+    """A machine that gives every point of the plane an energy: low where it has seen data."""
+
+    @property
+    @abstractmethod
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+
+    def fit(self, X: ArrayLike) -> Self:
+        """Learn from points, (n_points, 2); at least two, all finite."""
+        points = _checked(X)
+        if len(points) < 2:
+            raise UsageError(f"learning an energy needs at least 2 points, not {len(points)}")
+        self._learn(points)
+        return self
+
+    def energy(self, y: ArrayLike) -> np.ndarray:
+        """The energy of points at the codes that the machine itself gives them: (n_points, 2) → float64 (n_points,)."""
+        self._check_fitted()
+        return self._energy(_checked(y))
+
+    def free_energy(self, y: ArrayLike) -> np.ndarray:
+        """The energy of points with the code minimized, or summed, out: (n_points, 2) → float64 (n_points,).
+
+        It differs from `energy` where there is a code that the machine does not optimize (PSD) or that is uncertain
+        (RBM).
+        """
+        self._check_fitted()
+        return self._free_energy(_checked(y))
+
+    def code(self, y: ArrayLike) -> np.ndarray:
+        """The codes of points, (n_points, 2) → (n_points, n_units).
+
+        Raises
+        ------
+        UsageError
+            For a machine without a code.
+        """
+        self._check_fitted()
+        return self._code(_checked(y))
+
+    @abstractmethod
+    def _learn(self, points: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _energy(self, points: np.ndarray) -> np.ndarray: ...
+
+    def _free_energy(self, points: np.ndarray) -> np.ndarray:
+        return self._energy(points)
+
+    def _code(self, points: np.ndarray) -> np.ndarray:
+        raise UsageError(f"{type(self).__name__} has no code; it gives every point an energy at once")
+
+    def _check_fitted(self) -> None:
+        # As in scikit-learn, what learning leaves has a name that ends with an underscore.
+        if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError(f"this {type(self).__name__} has learned nothing yet: call fit(X) first")
+
+
+def _checked(points: ArrayLike) -> np.ndarray:
+    array: np.ndarray[Any, Any] = np.asarray(points)
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiub":
+        raise UsageError(f"points are numbers in an array (n_points, 2), not {array.dtype} of shape {array.shape}")
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise UsageError("points hold NaN or infinity: leave those rows out")
+    return array
+
+
+def temperature(model: EnergyModel, X: ArrayLike, grid: Grid) -> float:
+    """The factor β with which exp(−β·F) / Z makes points likeliest: the scale of an energy that has none of its own.
+
+    The log-likelihood is concave in β, as in every exponential family: a bracketed search, from 1e-4 to 1e6, finds
+    the one maximum.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    X : float (n_points, 2)
+        The points that the model learned from.
+    grid : Grid
+
+    Returns
+    -------
+    float
+    """
+    from scipy.optimize import minimize_scalar
+
+    on_data, on_grid = float(model.free_energy(X).mean()), model.free_energy(grid.points)
+
+    def loss(log_factor: float) -> float:
+        factor = float(np.exp(log_factor))
+        return factor * on_data + grid.log_partition(factor * on_grid)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(1e-4), np.log(1e6)), method="bounded").x))
+
+
+def divergence(model: EnergyModel, density: Density, *, size: int = 400, factor: float = 1.0) -> float:
+    """KL(density ‖ exp(−factor·F) / Z) in nats, over the density's window.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    density : Density
+    size : int, default 400
+        Cells a side of the quadrature.
+    factor : float, default 1
+        For energies without a scale of their own, what `temperature` found.
+    """
+    grid = Grid(density.window, size)
+    return grid.divergence(density.log_density(grid.points), factor * model.free_energy(grid.points))

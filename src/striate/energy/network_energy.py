@@ -1,0 +1,201 @@
+"""A small network that gives every point an energy, and the ways of the talk's list to train it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Literal, Self, get_args
+
+import numpy as np
+
+from striate.energy._network import Network
+from striate.energy.criteria import Loss, contrast, denoising_score_matching, maximum_likelihood, score_matching
+from striate.energy.grid import Grid, Window
+from striate.energy.model import EnergyModel, Machine
+from striate.energy.sampling import hamiltonian, langevin
+from striate.errors import UsageError
+from striate.learning._adam import Adam
+from striate.randomness import RandomState, generator_from
+
+__all__ = ["Criterion", "NetworkEnergy", "Sampler"]
+
+Criterion = Literal[
+    "maximum_likelihood",
+    "contrastive_divergence",
+    "persistent_contrastive_divergence",
+    "score_matching",
+    "denoising_score_matching",
+]
+Sampler = Literal["langevin", "hamiltonian"]
+
+_FINENESS = 4.0  # standard deviation of a first-layer unit's sum across half a window: it sees a quarter of that
+_N_CHAINS = 512  # of persistent contrastive divergence
+_RESTARTED = 0.02  # share of them that begin anew from the data at each batch, so that no arm is left
+
+
+class NetworkEnergy(EnergyModel):
+    """E(y) is a multilayer perceptron with tanh units and no code; what keeps it up elsewhere is the criterion.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default (64, 64)
+        Widths of the hidden layers.
+    criterion : str, default "maximum_likelihood"
+        With the partition function by quadrature: the truth that the others are compared to.
+        "contrastive_divergence" pulls up where chains are that ran from the data for `n_sampler_steps`,
+        "persistent_contrastive_divergence" where chains are that never end; "score_matching" and
+        "denoising_score_matching" look at slopes at the data alone.
+    window : Window, optional
+        Where the energy is a density's; by default around the data.
+    n_batches : int, default 4000
+    batch_size : int, default 500
+    rate : float, default 3e-3
+        Adam's; after half the batches it falls linearly to 0, which takes the noise of single batches out.
+    grid_size : int, default 64
+        Cells a side of the quadrature while learning. Its grid is shifted at random before each batch.
+    sampler : {"langevin", "hamiltonian"}, default "langevin"
+    n_sampler_steps : int, default 10
+    step : float, default 0.02
+        The sampler's, in half sides of the window.
+    noise : float, default 0.02
+        Standard deviation of denoising score matching, in half sides of the window.
+    snapshots : sequence of int, default ()
+        Numbers of batches after which the parameters are kept, for `at`.
+    random_state : int, Generator, RandomState or None
+
+    Attributes
+    ----------
+    losses_ : list of float
+        The criterion, a batch; comparable within one criterion only.
+    n_batches_ : int
+
+    Examples
+    --------
+    >>> from striate.energy import NetworkEnergy, Parabola, divergence
+    >>> truth = Parabola()
+    >>> model = NetworkEnergy((16, 16), window=truth.window, n_batches=300, random_state=0)
+    >>> on_curve, above = model.fit(truth.sample(2000, random_state=0)).energy([[0.0, 0.0], [0.0, 1.0]])
+    >>> bool(on_curve < above - 3)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (64, 64),
+        *,
+        criterion: Criterion = "maximum_likelihood",
+        window: Window | None = None,
+        n_batches: int = 4000,
+        batch_size: int = 500,
+        rate: float = 3e-3,
+        grid_size: int = 64,
+        sampler: Sampler = "langevin",
+        n_sampler_steps: int = 10,
+        step: float = 0.02,
+        noise: float = 0.02,
+        snapshots: Sequence[int] = (),
+        random_state: RandomState = None,
+    ) -> None:
+        if criterion not in get_args(Criterion):
+            raise UsageError(f"there is no criterion {criterion!r}; there are {', '.join(get_args(Criterion))}")
+        if sampler not in get_args(Sampler):
+            raise UsageError(f"there is no sampler {sampler!r}; there are {', '.join(get_args(Sampler))}")
+        for name, value in (("n_batches", n_batches), ("batch_size", batch_size), ("n_sampler_steps", n_sampler_steps)):
+            if value < 1:
+                raise UsageError(f"a network energy needs {name} >= 1, not {value}")
+        for name, length in (("rate", rate), ("step", step), ("noise", noise)):
+            if not length > 0:
+                raise UsageError(f"a network energy needs {name} > 0, not {length}")
+        self.hidden, self.criterion, self.window = tuple(hidden), criterion, window
+        self.n_batches, self.batch_size, self.rate, self.grid_size = n_batches, batch_size, rate, grid_size
+        self.sampler, self.n_sampler_steps, self.step, self.noise = sampler, n_sampler_steps, step, noise
+        self.snapshots, self.random_state = tuple(snapshots), random_state
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("−", "−", "E(Y)", "F(Y) + log Σ e^(−F)", "the criterion")
+
+    def at(self, n_batches: int) -> Self:
+        """The model as it was after so many batches, one of `snapshots`."""
+        self._check_fitted()
+        if n_batches not in self._kept:
+            raise UsageError(f"nothing was kept after {n_batches} batches; snapshots={list(self._kept)}")
+        model = copy.copy(self)
+        model._network = copy.copy(self._network)
+        model._network.parameters = self._kept[n_batches]
+        return model
+
+    def slopes(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energies (n_points,) and their gradients (n_points, 2) at points (n_points, 2)."""
+        self._check_fitted()
+        energies, slopes = self._scaled_slopes(self._scaled(np.asarray(y)))
+        return energies.astype(np.float64), slopes.astype(np.float64) / self._half
+
+    def _learn(self, points: np.ndarray) -> None:
+        rng = generator_from(self.random_state)
+        window = self.window or Window.around(points)
+        self._center, self._half = (window.low + window.high) / 2, (window.high - window.low) / 2
+        self._network = Network((2, *self.hidden, 1), rng, gain=_FINENESS, dtype=np.float32)
+        self._square = Window(-1, 1, -1, 1)
+        self._grid = Grid(self._square, self.grid_size)
+        self._kept: dict[int, dict[str, np.ndarray]] = {}
+        self.losses_: list[float] = []
+        self.n_batches_ = 0
+        scaled = self._scaled(points[window.holds(points)])
+        if not len(scaled):
+            raise UsageError("no point lies in the window: give another window, or other points")
+        self._chains = scaled[rng.integers(len(scaled), size=_N_CHAINS)]
+        adam = Adam(self._network.parameters, dict.fromkeys(self._network.parameters, self.rate))
+        order = np.empty(0, np.intp)
+        for batch in range(self.n_batches):
+            self._keep_if_asked()
+            if len(order) < min(self.batch_size, len(scaled)):
+                order = rng.permutation(len(scaled))
+            rows, order = order[: self.batch_size], order[self.batch_size :]
+            loss = self._loss(scaled[rows], rng)
+            adam.step(loss.gradients, min(1.0, 2 * (1 - batch / self.n_batches)))
+            self.losses_.append(loss.value)
+            self.n_batches_ += 1
+        self._keep_if_asked()
+
+    def _loss(self, points: np.ndarray, rng: np.random.Generator) -> Loss:
+        if self.criterion == "maximum_likelihood":
+            return maximum_likelihood(self._network, points, self._grid.shifted(rng), self._grid.cell)
+        if self.criterion == "score_matching":
+            return score_matching(self._network, points)
+        if self.criterion == "denoising_score_matching":
+            noise = (self.noise * rng.standard_normal(points.shape)).astype(points.dtype)
+            return denoising_score_matching(self._network, points, noise, self.noise)
+        return contrast(self._network, points, self._negative(points, rng))
+
+    def _negative(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Where the energy is pulled up: where chains are after some steps."""
+        run = langevin if self.sampler == "langevin" else hamiltonian
+        persistent = self.criterion == "persistent_contrastive_divergence"
+        start = points
+        if persistent:
+            start = self._chains
+            anew = rng.integers(len(start), size=int(_RESTARTED * len(start)))
+            start[anew] = points[rng.integers(len(points), size=len(anew))]
+        samples = run(
+            self._scaled_slopes, start, n_steps=self.n_sampler_steps, step=self.step, window=self._square, rng=rng
+        ).astype(points.dtype)
+        if persistent:
+            self._chains = samples
+        return samples
+
+    def _keep_if_asked(self) -> None:
+        if self.n_batches_ in self.snapshots:
+            self._kept[self.n_batches_] = copy.deepcopy(self._network.parameters)
+
+    def _scaled(self, points: np.ndarray) -> np.ndarray:
+        """The window as the square [−1, 1]², in the network's precision."""
+        return ((points - self._center) / self._half).astype(np.float32)
+
+    def _scaled_slopes(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        jets, _ = self._network.jets(points, 1)
+        return jets[0, :, 0], jets[1:, :, 0].T
+
+    def _energy(self, points: np.ndarray) -> np.ndarray:
+        return self._network.values(self._scaled(points))[:, 0].astype(np.float64)

@@ -1,0 +1,71 @@
+"""A restricted Boltzmann machine with Gaussian visible units: the free energy sums over all its binary codes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from striate.energy.model import EnergyModel, Machine
+from striate.errors import UsageError
+from striate.learning import RBM
+from striate.randomness import RandomState
+
+__all__ = ["RBMEnergy"]
+
+
+class RBMEnergy(EnergyModel):
+    """E(y, z) = ½‖y − b‖² − c·z − z·Wy with binary z, and F(y) = −log Σ_z exp(−E(y, z)).
+
+    `energy` is E at the best code, in which a unit is on where that lowers E. Since the model's variance about a code
+    is 1, points are multiplied by `precision` before: a mixture of 2^n_units Gaussians of that width.
+
+    Parameters
+    ----------
+    n_units : int, default 20
+    precision : float, default 3
+        One over the width of the Gaussians, in standard deviations of the data.
+    n_epochs : int, default 50
+    random_state : int, Generator, RandomState or None
+
+    Attributes
+    ----------
+    learner_ : RBM
+    """
+
+    def __init__(
+        self, n_units: int = 20, *, precision: float = 3.0, n_epochs: int = 50, random_state: RandomState = None
+    ) -> None:
+        if n_units < 1 or not precision > 0:
+            raise UsageError(f"an RBM needs n_units >= 1 and precision > 0, not {n_units} and {precision}")
+        self.n_units, self.precision, self.n_epochs = n_units, precision, n_epochs
+        self.random_state = random_state
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine(
+            "σ(WY + c)", "W′Z + b", "½‖Y − b‖² − c·Z − Z·WY", "F(Y) + log Σ e^(−F)", "contrastive divergence"
+        )
+
+    def _learn(self, points: np.ndarray) -> None:
+        self._mean, self._unit = points.mean(axis=0), points.std() / self.precision
+        self.learner_ = RBM(
+            self.n_units, visible="gaussian", learning_rate=0.01, n_epochs=self.n_epochs,
+            random_state=self.random_state,
+        ).fit(self._scaled(points))  # fmt: skip
+
+    def _scaled(self, points: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (points - self._mean) / self._unit
+        return scaled
+
+    def _code(self, points: np.ndarray) -> np.ndarray:
+        codes: np.ndarray = self.learner_.transform(self._scaled(points))
+        return codes
+
+    def _energy(self, points: np.ndarray) -> np.ndarray:
+        scaled, learner = self._scaled(points), self.learner_
+        drive = scaled @ learner.components_.T + learner.hidden_bias_
+        energies: np.ndarray = 0.5 * np.square(scaled - learner.visible_bias_).sum(axis=1)
+        return energies - np.maximum(drive, 0).sum(axis=1)
+
+    def _free_energy(self, points: np.ndarray) -> np.ndarray:
+        return np.asarray(self.learner_.free_energy(self._scaled(points)), np.float64)

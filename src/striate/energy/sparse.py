@@ -1,0 +1,162 @@
+"""Sparse coding and PSD in the plane: few codes are allowed, so that few points have a low energy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from striate.coding import PreparedDictionary, infer
+from striate.coding import energy as energy_of_codes
+from striate.energy.model import EnergyModel, Machine
+from striate.errors import UsageError
+from striate.learning import PSD, SparseCoding
+from striate.randomness import RandomState
+
+__all__ = ["PSDEnergy", "SparseCodingEnergy"]
+
+
+class _OnSphere(EnergyModel):
+    """Units of unit norm are directions. A third coordinate, a constant, makes them places as well.
+
+    With a `height` a point (y₁, y₂) is given to the units as (y₁, y₂, height), divided by its norm: the plane lies
+    on half a sphere, where units are places, and what lies straight between two near units is cheap to code.
+    """
+
+    height: float | None
+
+    def _raised(self, points: np.ndarray) -> np.ndarray:
+        if self.height is None:
+            return points
+        raised = np.column_stack([points, np.full(len(points), self.height)])
+        return raised / np.linalg.norm(raised, axis=1, keepdims=True)
+
+    def _check_height(self) -> None:
+        if self.height is not None and not self.height > 0:
+            raise UsageError(f"the height of the plane over the sphere's center is above 0 or None, not {self.height}")
+
+
+class SparseCodingEnergy(_OnSphere):
+    """E(y, z) = ½‖y − zD‖² + sparsity·Σ|z|, and F(y) = min over z of it, by converged inference at every point.
+
+    Parameters
+    ----------
+    n_units : int, default 3
+    sparsity : float, default 0.5
+        (Half of the talk's λ, which writes the square without ½.) Towards 0, two units and more reconstruct the whole
+        plane: F = 0 everywhere.
+    positive : bool, default False
+        Codes must not be negative: a unit is then half a line.
+    height : float, optional
+        Gives units places beside directions: a point (y₁, y₂) is coded as (y₁, y₂, height), divided by its norm, so
+        that the plane lies on half a sphere. None, the plain model, has grooves through the origin.
+    random_state : int, Generator, RandomState or None
+
+    Attributes
+    ----------
+    components_ : ndarray (n_units, 2), or (n_units, 3) with a height
+        The dictionary, rows of unit norm.
+    places_ : ndarray (n_units, 2)
+        Where the units are: directions, or with a height points of the plane.
+    """
+
+    def __init__(
+        self,
+        n_units: int = 3,
+        *,
+        sparsity: float = 0.5,
+        positive: bool = False,
+        height: float | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        if n_units < 1 or not sparsity > 0:
+            raise UsageError(f"sparse coding needs n_units >= 1 and sparsity > 0, not {n_units} and {sparsity}")
+        self.n_units, self.sparsity, self.positive, self.height = n_units, sparsity, positive, height
+        self.random_state = random_state
+        self._check_height()
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("−", "WZ", "½‖Y − WZ‖² + λ|Z|", "F(Y)", "sparsity")
+
+    def _learn(self, points: np.ndarray) -> None:
+        learner = SparseCoding(
+            self.n_units, sparsity=self.sparsity, positive=self.positive, max_batches=400, validation_fraction=0,
+            random_state=self.random_state,
+        )  # fmt: skip
+        self.components_ = learner.fit(self._raised(points)).components_
+        self._prepared = PreparedDictionary(self.components_)
+
+    @property
+    def places_(self) -> np.ndarray:
+        """Directions of the units, or with a height their places."""
+        if self.height is None:
+            return self.components_
+        return self.height * self.components_[:, :2] / self.components_[:, 2:]
+
+    def _code(self, points: np.ndarray) -> np.ndarray:
+        codes: np.ndarray = infer(self._raised(points), self._prepared, self.sparsity, positive=self.positive)
+        return codes
+
+    def _energy(self, points: np.ndarray) -> np.ndarray:
+        return energy_of_codes(self._raised(points), self._code(points), self.components_, self.sparsity)
+
+
+class PSDEnergy(_OnSphere):
+    """E(y, z) = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − encoder(y)‖², points scaled to unit deviation.
+
+    `energy` takes the encoder's code, `free_energy` the optimal one.
+
+    Parameters
+    ----------
+    n_units : int, default 3
+    sparsity : float, default 0.3
+    prediction : float, default 1
+    height : float, optional
+        As in `SparseCodingEnergy`.
+    random_state : int, Generator, RandomState or None
+
+    Attributes
+    ----------
+    learner_ : PSD
+    """
+
+    def __init__(
+        self,
+        n_units: int = 3,
+        *,
+        sparsity: float = 0.3,
+        prediction: float = 1.0,
+        height: float | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_units, self.sparsity, self.prediction, self.height = n_units, sparsity, prediction, height
+        self.random_state = random_state
+        self._check_height()
+
+    @property
+    def machine(self) -> Machine:
+        """Its column in the talk's table."""
+        return Machine("D tanh(W_e Y)", "W_d Z", "½‖Y − W_d Z‖² + λ|Z|\n+ ½‖Z − enc(Y)‖²", "F(Y)", "sparsity")
+
+    def _learn(self, points: np.ndarray) -> None:
+        self.learner_ = PSD(
+            self.n_units, sparsity=self.sparsity, prediction=self.prediction, remove_mean=False, max_batches=1500,
+            encoder_rate=1e-2, random_state=self.random_state,
+        ).fit(self._raised(points))  # fmt: skip
+
+    def _code(self, points: np.ndarray) -> np.ndarray:
+        codes: np.ndarray = self.learner_.transform(self._raised(points))
+        return codes
+
+    def _energy(self, points: np.ndarray) -> np.ndarray:
+        return self._at(points, self._code(points))
+
+    def _free_energy(self, points: np.ndarray) -> np.ndarray:
+        return self._at(points, self.learner_.infer(self._raised(points)))
+
+    def _at(self, points: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        scaled = self.learner_.scaled(self._raised(points))
+        return energy_of_codes(
+            scaled, codes, self.learner_.components_, self.sparsity, prediction=self.prediction,
+            target=self._code(points),
+        )  # fmt: skip

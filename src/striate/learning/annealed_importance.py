@@ -1,0 +1,95 @@
+"""Partition functions of restricted Boltzmann machines: exact by enumeration, estimated by annealed importance."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit, logsumexp
+from sklearn.utils.validation import check_is_fitted
+
+from striate.errors import UsageError
+from striate.learning.rbm import RBM
+from striate.randomness import RandomState, generator_from
+
+__all__ = ["LogPartition", "annealed_log_partition", "exact_log_partition"]
+
+_MOST_UNITS = 22  # four million states of the hidden layer
+_BLOCK = 4096
+
+
+class LogPartition(NamedTuple):
+    """log Z in nats, and the standard error of its estimate."""
+
+    value: float
+    error: float
+
+
+def exact_log_partition(machine: RBM) -> float:
+    """Log Z by a sum over all states of at most 22 binary hidden units, the visible ones summed in closed form."""
+    weights, hidden_bias, visible_bias = _float64(machine)
+    n_units = len(weights)
+    if n_units > _MOST_UNITS:
+        raise UsageError(
+            f"{n_units} hidden units have too many states to enumerate; use annealed_log_partition above {_MOST_UNITS}."
+        )
+    sums = []
+    for start in range(0, 2**n_units, _BLOCK):
+        numbers = np.arange(start, min(start + _BLOCK, 2**n_units))
+        h = (numbers[:, np.newaxis] >> np.arange(n_units) & 1).astype(np.float64)
+        drive = h @ weights
+        if machine.visible == "binary":
+            visible = np.logaddexp(0, drive + visible_bias).sum(axis=1)
+        else:
+            visible = (drive * (visible_bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
+        sums.append(logsumexp(h @ hidden_bias + visible))
+    return float(logsumexp(sums))
+
+
+def annealed_log_partition(
+    machine: RBM, X: np.ndarray, *, n_runs: int = 100, n_temperatures: int = 10_000, random_state: RandomState = None
+) -> LogPartition:
+    """Log Z by annealed importance sampling (Salakhutdinov and Murray 2008) from the base rates of the data `X`.
+
+    The inverse temperatures are evenly spaced; the hidden units must be binary.
+    """
+    weights, hidden_bias, visible_bias = _float64(machine)
+    generator = generator_from(random_state)
+    binary = machine.visible == "binary"
+    means = np.mean(X, axis=0, dtype=np.float64)
+    base = logit((means * len(X) + 1) / (len(X) + 2)) if binary else means  # one success and one failure more
+    shape = n_runs, weights.shape[1]
+
+    def draw(drive: np.ndarray) -> np.ndarray:
+        if binary:
+            return (generator.random(drive.shape) < expit(drive)).astype(np.float64)
+        return drive + generator.standard_normal(drive.shape)
+
+    def log_density(visible: np.ndarray, drive: np.ndarray, beta: float) -> np.ndarray:
+        hidden = np.logaddexp(0, beta * drive).sum(axis=1)
+        if binary:
+            return hidden + visible @ ((1 - beta) * base + beta * visible_bias)
+        from_base, from_bias = (((visible - center) ** 2).sum(axis=1) / 2 for center in (base, visible_bias))
+        return hidden - (1 - beta) * from_base - beta * from_bias
+
+    v = draw(np.broadcast_to(base, shape))
+    log_weights = np.zeros(n_runs)
+    betas = np.linspace(0, 1, n_temperatures + 1)
+    for colder, beta in pairwise(betas):
+        drive = v @ weights.T + hidden_bias
+        log_weights += log_density(v, drive, beta) - log_density(v, drive, colder)
+        h = (generator.random(drive.shape) < expit(beta * drive)).astype(np.float64)
+        v = draw(beta * (h @ weights) + (1 - beta) * base + beta * visible_bias)
+    of_base = len(weights) * np.log(2) + (np.logaddexp(0, base).sum() if binary else shape[1] * np.log(2 * np.pi) / 2)
+    relative = np.exp(log_weights - log_weights.max())
+    error = relative.std(ddof=1) / relative.mean() / np.sqrt(n_runs) if n_runs > 1 else np.nan
+    return LogPartition(float(of_base + logsumexp(log_weights) - np.log(n_runs)), float(error))
+
+
+def _float64(machine: RBM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    check_is_fitted(machine)
+    if machine.hidden != "binary":
+        raise UsageError("The partition function is computed for binary hidden units only, and these are linear.")
+    arrays = machine.components_, machine.hidden_bias_, machine.visible_bias_
+    return arrays[0].astype(np.float64), arrays[1].astype(np.float64), arrays[2].astype(np.float64)
