@@ -65,7 +65,7 @@ def autoencoder_gradients(
         errors = (outputs - wanted).square().sum()
     mean = errors / len(inputs)
     gradients = torch.autograd.grad(mean, list(tensors.values()))
-    return float(mean), {name: value.numpy() for name, value in zip(tensors, gradients, strict=True)}
+    return mean.item(), {name: value.numpy() for name, value in zip(tensors, gradients, strict=True)}
 
 
 class TwinPrediction:
