@@ -104,6 +104,17 @@ def test_one_linear_layer_is_pca(rng: np.random.Generator) -> None:
     assert least <= -learner.score(rows) < 1.01 * least
 
 
+def test_layers_of_rbms_are_unrolled(rng: np.random.Generator) -> None:
+    prototypes = (rng.random((4, 12)) > 0.5).astype(np.float32)
+    rows = prototypes[rng.integers(4, size=400)]
+    learner = DeepAutoencoder((8, 3), pretraining="rbm", random_state=0)
+    learner._begin(learner._validated(rows, reset=True), None)
+    assert learner.activation_ == "logistic"
+    for number, weights in enumerate(learner.weights_[:2]):
+        np.testing.assert_array_equal(learner.weights_[3 - number], weights.T)
+    assert -learner.score(rows) < np.square(rows - rows.mean(axis=0)).sum(axis=1).mean()
+
+
 def test_layers_of_psd_begin_better_than_chance(rng: np.random.Generator) -> None:
     rows = (rng.standard_normal((500, 4)) @ rng.standard_normal((4, 12))).astype(np.float32)
     begun = {

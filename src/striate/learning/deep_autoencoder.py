@@ -18,7 +18,7 @@ from striate.errors import UsageError
 from striate.lazy import needs_torch
 from striate.learning._adam import Adam
 from striate.learning._patch_learner import is_plain
-from striate.learning._pretraining import Layer, pretrain
+from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
@@ -32,7 +32,7 @@ _WARM_UP = 100  # batches in which the rate rises: Adam's first moments are nois
 _ACTIVATIONS = {"logistic": expit, "tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
 _OF_PRETRAINING = {None: "relu", "rbm": "logistic", "psd": "tanh"}
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "pretraining": (None, "psd"),
+    "pretraining": (None, "rbm", "psd"),
     "code": ("linear", "logistic", "binary"),
     "visible": ("auto", "binary", "gaussian", "softmax"),
     "loss": ("cross-entropy", "squared"),
@@ -50,9 +50,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     layers : sequence of int, default (1000, 500, 250, 30)
         Units of each layer down to the code; the way back has the same in reverse. The default is the paper's for
         digits.
-    pretraining : "psd" or None, default None
-        How layers begin: each as PSD learns it from the codes of the one below, with PSD's dictionary as its way back;
-        or at random, which the variance-keeping scale of today's beginnings makes possible.
+    pretraining : "rbm", "psd" or None, default None
+        How layers begin: each as an RBM learns it from the one below, with its transpose as the way back, as in the
+        paper; or as PSD learns it, with PSD's dictionary as the way back; or at random, which scales that keep the
+        variance from layer to layer make possible.
     code : {"linear", "logistic", "binary"}, default "linear"
         Units of the last layer. Binary ones learn as logistic ones under noise, which only saturated units survive, and
         are then thresholded at ½.
@@ -115,7 +116,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self,
         layers: Sequence[int] = (1000, 500, 250, 30),
         *,
-        pretraining: Literal["psd"] | None = None,
+        pretraining: Literal["rbm", "psd"] | None = None,
         code: Literal["linear", "logistic", "binary"] = "linear",
         visible: Literal["auto", "binary", "gaussian", "softmax"] = "auto",
         loss: Literal["cross-entropy", "squared"] = "cross-entropy",
@@ -325,7 +326,12 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         else:
             rows = np.sort(rng.permutation(len(X))[:_MOST_PRETRAINED])
             inputs, _ = self._inputs(np.asarray(X[rows]))
-            self._set(pretrain(inputs, tuple(self.layers), self._seed, progress or Progress()))
+            given = (inputs, tuple(self.layers), self._seed, progress or Progress())
+            if self.pretraining == "psd":
+                self._set(pretrain_by_psd(*given))
+            else:
+                binary_data, linear_code = self.visible_ == "binary", self.code == "linear"
+                self._set(pretrain_by_rbm(*given, binary_data=binary_data, linear_code=linear_code))
 
     def _set(self, layers: Sequence[Layer]) -> None:
         self.weights_ = [weights for weights, _ in layers]
