@@ -89,9 +89,9 @@ def units(scale: Scale) -> list[Unit]:
     """The linear peers, and an autoencoder for each beginning and for two dimensions."""
     full = scale == "full"
     sizes = [1000, 500, 250] if full else [64, 32]
-    deep = {"kind": "deep", "seed": 0, "layers": sizes, "n_epochs": 30 if full else 12, "loss": "squared"}
+    deep = {"kind": "deep", "seed": 0, "layers": sizes, "n_epochs": 30 if full else 5, "loss": "squared"}
     deep["batch_size"] = 250 if full else 50
-    listed = [Unit("linear", {"kind": "linear", "seed": 0, "n_epochs": 30 if full else 12}, linear_peers, 200.0)]
+    listed = [Unit("linear", {"kind": "linear", "seed": 0, "n_epochs": 30 if full else 5}, linear_peers, 200.0)]
     for name, pretraining, n_codes in (
         ("no pre-training", None, N_CODES),
         ("RBM pre-training", "rbm", N_CODES),

@@ -2,7 +2,7 @@
 
 Protocol: ModApte split. Words and codes are learned from the training stories; then each test story with a topic
 queries all other test stories with a topic by the cosine of codes, as in the paper, where half of another collection is
-tested. Relevant is what shares a topic. Settings are chosen on the last fifth of the training stories, for both methods.
+tested. Relevant is what shares a topic. Settings of both are chosen on the last fifth of the training stories.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def units(scale: Scale) -> list[Unit]:
     for n_codes in (10, 2):
         settings = {
             "kind": "deep", "n_codes": n_codes, "seed": 0, "layers": [500, 250, 125] if full else [40, 20],
-            "n_epochs": 50 if full else 40,
+            "n_epochs": 50 if full else 10,
         }  # fmt: skip
         listed.append(Unit(f"deep, {n_codes}", settings, deep_codes, 900.0))
     return listed
