@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import check_estimator
 
 from striate.errors import UsageError
@@ -60,3 +61,10 @@ def test_binary_units_refuse_values_outside_their_range(value):
 
 def test_scikit_learn_accepts_it():
     check_estimator(RBM(4, visible="gaussian", n_epochs=1, random_state=0), on_skip=None)
+
+
+def test_annealing_is_near_enumeration_on_digits():
+    digits = (load_digits().data[:1400] / 16 > 0.5).astype(np.float32)
+    machine = RBM(20, learning_rate=0.05, n_epochs=30, random_state=0).fit(digits)
+    estimate = annealed_log_partition(machine, digits, n_temperatures=1000, random_state=0)
+    assert abs(estimate.value - exact_log_partition(machine)) < 0.1

@@ -53,6 +53,8 @@ EXPERIMENTS: dict[str, str] = {
     "psd-natural-patches": "striate.experiments.psd_natural_patches",
     "psd-mnist-strokes": "striate.experiments.psd_mnist_strokes",
     "psd-mnist-classification": "striate.experiments.psd_mnist_classification",
+    "deep-autoencoder-mnist": "striate.experiments.deep_autoencoder_mnist",
+    "text-retrieval-reuters": "striate.experiments.text_retrieval_reuters",
     "optimal-vs-predicted": "striate.experiments.optimal_vs_predicted",
     "code-stability": "striate.experiments.code_stability",
     "overcomplete-separability": "striate.experiments.overcomplete_separability",

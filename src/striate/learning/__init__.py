@@ -2,6 +2,7 @@
 
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
+from striate.learning.deep_autoencoder import DeepAutoencoder
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
@@ -11,6 +12,7 @@ from striate.learning.template_filters import TemplateFilters
 
 __all__ = [
     "ConvolutionFilters",
+    "DeepAutoencoder",
     "GaborFilters",
     "HeldOut",
     "HeldOutObjective",

@@ -19,7 +19,7 @@ _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdi
 _CHUNK = 4096  # rows of one product, so that a memory map is never read whole
 
 
-class RBM(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class RBM(TransformerMixin, BaseEstimator):
     """Restricted Boltzmann machine.
 
     Energy of binary units, `W` being `components_`::

@@ -1,0 +1,119 @@
+"""Reuters-21578: stories of a newswire of 1987, their topics, and their words."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+
+__all__ = ["Story", "bag_of_words", "read_stories", "stems", "topic_matrix"]
+
+_STORY = re.compile(r"<REUTERS(?P<attributes>[^>]*)>(?P<content>.*?)(?=<REUTERS|</REUTERS>|\Z)", re.DOTALL)
+_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+_TOPICS = re.compile(r"<TOPICS>(.*?)</TOPICS>", re.DOTALL)
+_TOPIC = re.compile(r"<D>(.*?)</D>", re.DOTALL)
+_TEXT = re.compile(r"<TEXT[^>]*>(.*?)(?:</TEXT>|\Z)", re.DOTALL)
+_NOT_NEWS = re.compile(r"<DATELINE>.*?</DATELINE>|<AUTHOR>.*?</AUTHOR>|</?[A-Z]+[^>]*>", re.DOTALL)
+_ENTITY = re.compile(r"&(#?\w*);?")
+_CHARACTERS = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}  # all others are control characters, or broken
+_WORD = re.compile(r"[a-z]{2,}")
+
+
+class Story(NamedTuple):
+    """A story of the collection."""
+
+    number: int  # NEWID
+    part: str  # "train" or "test" of the ModApte split, or "unused"
+    topics: tuple[str, ...]
+    text: str
+
+
+def read_stories(folder: Path) -> list[Story]:
+    """All stories of ``reut2-0NN.sgm``, packed by gzip or not, in their order.
+
+    The ModApte split takes stories whose attribute TOPICS is YES: for training the 9,603 that LEWISSPLIT calls TRAIN,
+    for testing the 3,299 that it calls TEST.
+    """
+    paths = sorted(folder.glob("reut2-*.sgm*"))
+    if not paths:
+        raise UsageError(f"{folder} holds no reut2-*.sgm.gz; type `striate data get reuters21578`")
+    stories: list[Story] = []
+    for path in paths:
+        packed = path.read_bytes()
+        content = gzip.decompress(packed) if path.suffix == ".gz" else packed
+        stories += parse(content.decode("latin-1"))  # one byte of the collection is not ASCII
+    return stories
+
+
+def parse(sgml: str) -> list[Story]:
+    """The stories of one file. It is no XML: entities of control characters, no root, tags that no one closed."""
+    stories: list[Story] = []
+    for found in _STORY.finditer(sgml):
+        attributes = dict(_ATTRIBUTE.findall(found["attributes"]))
+        split = attributes.get("LEWISSPLIT", "").lower()
+        used = attributes.get("TOPICS") == "YES" and split in ("train", "test")
+        topics = _TOPICS.search(found["content"])
+        text = _TEXT.search(found["content"])
+        stories.append(
+            Story(
+                number=int(attributes.get("NEWID", 0)),
+                part=split if used else "unused",
+                topics=tuple(_TOPIC.findall(topics[1])) if topics else (),
+                text=_plain(text[1]) if text else "",
+            )
+        )
+    return stories
+
+
+def _plain(text: str) -> str:
+    text = _NOT_NEWS.sub(" ", text)
+    return " ".join(_ENTITY.sub(lambda found: _CHARACTERS.get(found[1], " "), text).split())
+
+
+def stems(text: str) -> list[str]:
+    """The stems of a text's words by Porter's rules, without the commonest English words; numbers are no words."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return [_stem(word) for word in _WORD.findall(text.lower()) if word not in ENGLISH_STOP_WORDS]
+
+
+@cache
+def _stem(word: str) -> str:
+    stem: str = _stemmer().stemWord(word)
+    return stem
+
+
+@cache
+def _stemmer() -> Any:
+    try:
+        import snowballstemmer
+    except ModuleNotFoundError:
+        raise UsageError(
+            "stems of words need snowballstemmer, which is not installed: pip install striate[search]"
+        ) from None
+    return snowballstemmer.stemmer("porter")
+
+
+def bag_of_words(train: list[str], test: list[str], n_stems: int = 2000) -> tuple[NDArray[Any], NDArray[Any]]:
+    """How often each text has each of the commonest stems of the training texts: float32 (n_texts, n_stems), twice."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    vectorizer = CountVectorizer(analyzer=stems, max_features=n_stems, dtype=np.float32)
+    return vectorizer.fit_transform(train).toarray(), vectorizer.transform(test).toarray()
+
+
+def topic_matrix(stories: list[Story]) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which story has which topic, (n_stories, n_topics), and the topics in the order of the alphabet."""
+    names = sorted({topic for story in stories for topic in story.topics})
+    place = {name: number for number, name in enumerate(names)}
+    has = np.zeros((len(stories), len(names)), bool)
+    for number, story in enumerate(stories):
+        has[number, [place[topic] for topic in story.topics]] = True
+    return has, names

@@ -1,0 +1,69 @@
+"""The layers of a deep network, learned one after the other without labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from striate.learning.psd import PSD
+from striate.learning.rbm import RBM
+from striate.progress import Progress
+
+__all__ = ["Layer", "pretrain_by_psd", "pretrain_by_rbm"]
+
+Layer = tuple[NDArray[Any], NDArray[Any]]  # weights (n_out, n_in) and biases (n_out,)
+
+_SPARSITY = 0.1  # low: layers above need what is lost below
+
+
+def pretrain_by_rbm(
+    inputs: NDArray[Any],
+    layers: tuple[int, ...],
+    seed: int,
+    progress: Progress,
+    *,
+    binary_data: bool,
+    linear_code: bool,
+) -> list[Layer]:
+    """Layers down to the code by RBMs, each from the probabilities of the one below, and their transposes back."""
+    down: list[Layer] = []
+    back: list[Layer] = []
+    values = inputs
+    with progress.phase("pre-training layers", total=len(layers), unit="layers") as phase:
+        for number, n_units in enumerate(layers):
+            rbm = RBM(
+                n_units,
+                visible="binary" if binary_data or number else "gaussian",
+                hidden="linear" if linear_code and number == len(layers) - 1 else "binary",
+                random_state=(seed + number) % 2**32,
+            ).fit(values)
+            weights = np.array(rbm.components_, values.dtype)
+            down.append((weights, rbm.hidden_bias_.astype(values.dtype)))
+            back.append((np.ascontiguousarray(weights.T), rbm.visible_bias_.astype(values.dtype)))
+            values = expit(values @ weights.T + down[-1][1])
+            phase.advance()
+    return down + back[::-1]
+
+
+def pretrain_by_psd(inputs: NDArray[Any], layers: tuple[int, ...], seed: int, progress: Progress) -> list[Layer]:
+    """Layers down to the code by PSD, each from the activations of the one below, and PSD's dictionaries back.
+
+    A unit of PSD is ``gain·tanh(filters·y/scale + bias)`` and its decoder ``scale·zD``. Scale and gain go into the
+    weights beside them, so that the network's own units are plain tanh.
+    """
+    down: list[Layer] = []
+    back: list[Layer] = []
+    values = inputs
+    for number, n_units in enumerate(layers):
+        psd = PSD(n_units, sparsity=_SPARSITY, remove_mean=False, random_state=seed + number)
+        psd.fit(values, progress=progress, phase_name=f"pre-training layer {number + 1}")
+        scale = values.dtype.type(psd.scale_)
+        weights, biases = psd.encoder_ / scale, psd.encoder_bias_.copy()
+        decoder = np.ascontiguousarray(psd.components_.T * (psd.gain_ * scale))
+        down.append((weights, biases))
+        back.append((decoder, np.zeros(len(decoder), values.dtype)))
+        values = np.tanh(values @ weights.T + biases)
+    return down + back[::-1]
