@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate.cli._pictures import patches_of_folder
+from striate.progress import Progress
 from tests.cli.command import striate
 
 
@@ -41,6 +43,13 @@ def test_each_learner_writes_its_filters(
         assert found["decoder"].shape == (16, 1, 6, 6)
     with Image.open(out) as picture:
         assert (picture.width > 1.5 * picture.height) == ("encoder" in arrays)
+
+
+def test_filters_of_photographs_see_normalized_contrast(tmp_path: Path, rng: np.random.Generator) -> None:
+    Image.fromarray(rng.integers(0, 256, (130, 180), np.uint8)).save(tmp_path / "photograph.png")
+    patches, preprocessing = patches_of_folder(tmp_path, 50, 6, 0, Progress())
+    assert preprocessing.contrast == "local"
+    assert patches.min() < 0
 
 
 def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:

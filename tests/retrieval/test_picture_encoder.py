@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from striate.errors import UsageError
+from striate.hierarchy import Hierarchy
 from striate.images import as_images, load_digits
 from striate.learning import PSD
 from striate.model_file import ModelFileError
@@ -79,3 +80,18 @@ def test_learned_codes_bring_digits_of_a_kind_together() -> None:
 def test_one_picture_is_too_few(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two pictures"):
         learn_encoder(as_images(digits((0,), 1)[0]), architecture=TINY)
+
+
+def test_photographs_are_described_by_learned_filters(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def learn(hierarchy: Hierarchy, *_: object, **__: object) -> None:
+        asked.append(hierarchy)
+        raise KeyboardInterrupt  # the architecture is known: that is all that is looked at
+
+    monkeypatch.setattr("striate.retrieval.picture_encoder.learn_filters", learn)
+    with pytest.raises(KeyboardInterrupt):
+        learn_encoder(as_images(rng.random((2, 130, 180), dtype=np.float32)), random_state=0)
+    assert len(asked[0].filter_banks) == 2

@@ -58,11 +58,11 @@ def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:
 def patches_of_folder(
     folder: Path, n: int, size: int, seed: int, progress: Progress
 ) -> tuple[NDArray[np.float32], Preprocessing]:
-    """Patches of at most 2,000 of a folder's pictures, prepared as the preset chooses, and that preprocessing."""
+    """Patches of at most 2,000 of a folder's pictures, and their preprocessing, as the preset has it for filters."""
     from striate.recognition import choose, describe
 
     images = as_images(folder)
-    preprocessing = choose(describe(images)).preprocessing
+    preprocessing = choose(describe(images), system="hierarchy").preprocessing
     rng = np.random.default_rng(seed)
     chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
     with progress.phase("patches", total=n, unit="patches") as phase:

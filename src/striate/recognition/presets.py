@@ -138,13 +138,12 @@ def choose(
         What was given, and is not chosen; a hierarchy is chosen for the canvas of a given preprocessing.
     """
     reasons: list[str] = []
-    if system == "auto":
-        # What is given decides as well: local contrast is for learned filters.
-        is_open = hierarchy is None and (preprocessing is None or preprocessing.contrast == "none")
+    if hierarchy is not None:  # what is given decides
+        system = "scspm" if _takes_sift(hierarchy) else "hierarchy"
+    elif system == "auto":
         are_photographs = seen.longest > MEDIUM and seen.n_images <= MANY_PHOTOGRAPHS
-        system = "scspm" if is_open and are_photographs else "hierarchy"
-    if preprocessing is None and hierarchy is not None and _takes_sift(hierarchy):
-        system = "scspm"
+        suits_sift = preprocessing is None or preprocessing.contrast == "none"
+        system = "scspm" if are_photographs and suits_sift else "hierarchy"
     if preprocessing is None:
         choose_preprocessing = _preprocessing_for_sift if system == "scspm" else _choose_preprocessing
         preprocessing = choose_preprocessing(seen, reasons)
@@ -154,15 +153,15 @@ def choose(
             f"the preprocessing was given: a canvas of {width}×{height}, {preprocessing.color}, "
             f"{preprocessing.contrast} contrast"
         )
-    if hierarchy is None and system == "scspm":
+    if hierarchy is not None:
+        reasons.append(f"the architecture was given: {hierarchy}")
+    elif system == "scspm":
         hierarchy = Hierarchy(f"SIFT16x16/6 - 1024SC - {PyramidPooling.notation}")
         reasons.append(
             "SIFT every 6 pixels, its sparse codes by a dictionary learned here, their maxima over a pyramid"
         )
-    elif hierarchy is None:
-        hierarchy = _choose_hierarchy(seen, preprocessing, reasons)
     else:
-        reasons.append(f"the architecture was given: {hierarchy}")
+        hierarchy = _choose_hierarchy(seen, preprocessing, reasons)
     n_features = int(np.prod(hierarchy.output_shape(preprocessing.shape)))
     n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
     if n_maps:

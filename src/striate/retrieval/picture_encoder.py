@@ -178,7 +178,7 @@ def learn_encoder(
     """
     progress = progress or Progress()
     given = None if architecture == "auto" else Hierarchy(architecture)
-    choice = choose(describe(images), preprocessing=preprocessing, hierarchy=given)
+    choice = choose(describe(images), system="hierarchy", preprocessing=preprocessing, hierarchy=given)
     preprocessing = choice.preprocessing
     rng = np.random.default_rng(random_state)
     chosen = np.sort(rng.choice(len(images), min(len(images), N_SAMPLE), replace=False))
