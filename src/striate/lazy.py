@@ -1,23 +1,24 @@
-"""What is loaded when it is first used: public names of a folder, so that importing it costs little, and torch."""
+"""What is loaded when it is first used: names of a folder, so that importing it is cheap, and what extras install."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 
 from striate.errors import UsageError
 
-__all__ = ["lazy_names", "needs_torch"]
+__all__ = ["lazy_names", "needs", "needs_torch"]
 
 
 @contextmanager
-def needs_torch(who: str, instead: str = "") -> Iterator[None]:
-    """Import a file that needs torch inside the block; a UsageError names the extra where torch is missing.
+def needs(module: str, extra: str, who: str, instead: str = "") -> Iterator[None]:
+    """Import a module of an extra inside the block; a UsageError names the extra where the module is missing.
 
     Parameters
     ----------
+    module, extra : str
     who : str
         The beginning of the message, up to its verb: ``"training LISTA needs torch"``.
     instead : str
@@ -26,10 +27,15 @@ def needs_torch(who: str, instead: str = "") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name != module:
             raise
-        message = f"{who}, which is not installed: pip install striate[torch]"
+        message = f"{who}, which is not installed: pip install striate[{extra}]"
         raise UsageError(f"{message}; {instead}" if instead else message) from None
+
+
+def needs_torch(who: str, instead: str = "") -> AbstractContextManager[None]:
+    """`needs` for torch: around the import of a file that needs it."""
+    return needs("torch", "torch", who, instead)
 
 
 def lazy_names(

@@ -26,7 +26,7 @@ import numpy as np
 from striate.errors import StriateError, UsageError
 from striate.whole_file import whole_file
 
-__all__ = ["FORMAT_VERSION", "ModelFileError", "read", "read_header", "write"]
+__all__ = ["FORMAT_VERSION", "ModelFileError", "arrays_of", "prefixed", "read", "read_header", "write"]
 
 FORMAT_VERSION = 1
 
@@ -50,6 +50,17 @@ class _Text(NamedTuple):
     checksum: str
     kind: str
     header: dict[str, Any]
+
+
+def prefixed(part: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a part, named ``part.name``, so that those of several parts fit into one file."""
+    return {f"{part}.{name}": array for name, array in arrays.items()}
+
+
+def arrays_of(part: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `prefixed`: a part's own arrays among those of a file."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def write(

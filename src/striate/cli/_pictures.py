@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import StriateError, UnreadableImage, UsageError
-from striate.images import Preprocessing, Skipped, as_images, sample_patches
+from striate.errors import StriateError, UsageError
+from striate.images import Preprocessing, Skipped, as_images, load_pictures, sample_patches
 from striate.progress import Progress
-from striate.threads import map_ordered
-
-BATCH = 64
 
 
 def each_picture(
@@ -29,19 +26,9 @@ def each_picture(
             files.append(str(path))
         else:
             raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
-
-    def load(file: str) -> NDArray[np.float32] | Skipped:
-        try:
-            return preprocessing(as_images([file]).read(0, **preprocessing.reading))
-        except UnreadableImage as error:
-            return Skipped(file, error.reason)
-
-    for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
-        loaded = list(map_ordered(load, batch, n_threads=1 if len(batch) == 1 else None))
-        good = [(file, image) for file, image in zip(batch, loaded, strict=True) if not isinstance(image, Skipped)]
-        prepared = np.stack([image for _, image in good]) if good else np.empty((0, *preprocessing.shape), np.float32)
-        yield [file for file, _ in good], prepared, [one for one in loaded if isinstance(one, Skipped)]
+    if files:
+        for found, prepared, skipped in load_pictures(as_images(files), preprocessing, range(len(files))):
+            yield [files[index] for index in found], prepared, skipped
 
 
 def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:

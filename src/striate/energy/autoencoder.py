@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from striate.energy._network import Network
+from striate.energy.criteria import likelihood
 from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine
 from striate.errors import UsageError
@@ -101,18 +102,15 @@ class AutoencoderEnergy(EnergyModel):
 
     def _loss(self, points: np.ndarray, grid: Grid, rng: np.random.Generator) -> tuple[float, dict[str, np.ndarray]]:
         n = len(points)
-        weights = np.full(n, 1 / n)
         if self.pull_up == "partition_function":
             points = np.vstack([points, grid.shifted(rng).astype(points.dtype)])
         jets, tape = self._network.jets(points, 0)
         errors = jets[0] - points
         energies = 0.5 * self.precision * np.square(errors).sum(axis=1, dtype=np.float64)
-        value = float(energies[:n].mean())
-        if len(points) > n:
-            lowest = energies[n:].min()
-            boltzmann = np.exp(lowest - energies[n:])
-            value += float(np.log(boltzmann.sum() * grid.cell) - lowest)
-            weights = np.concatenate([weights, -boltzmann / boltzmann.sum()])
+        if self.pull_up == "partition_function":
+            value, weights = likelihood(energies, n, grid.cell)
+        else:
+            value, weights = float(energies.mean()), np.full(n, 1 / n)
         by_output = self.precision * errors * weights[:, np.newaxis]
         return value, self._network.backward(tape, by_output[np.newaxis])
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from striate.energy._network import Network
 
-__all__ = ["Loss", "contrast", "denoising_score_matching", "maximum_likelihood", "score_matching"]
+__all__ = ["Loss", "contrast", "denoising_score_matching", "likelihood", "maximum_likelihood", "score_matching"]
 
 
 class Loss(NamedTuple):
@@ -37,15 +37,27 @@ def maximum_likelihood(network: Network, points: np.ndarray, grid_points: np.nda
         The quadrature's nodes, whose cells are all of the area `cell`.
     cell : float
     """
-    n = len(points)
     jets, tape = network.jets(np.vstack([points, grid_points]), 0)
-    energies = jets[0, :, 0].astype(np.float64)
-    lowest = energies[n:].min()
-    boltzmann = np.exp(lowest - energies[n:])
+    value, weights = likelihood(jets[0, :, 0].astype(np.float64), len(points), cell)
+    return Loss(value, network.backward(tape, weights[np.newaxis, :, np.newaxis]))
+
+
+def likelihood(energies: np.ndarray, n_points: int, cell: float) -> tuple[float, np.ndarray]:
+    """Minus the mean log-likelihood, and its derivative by each energy.
+
+    Parameters
+    ----------
+    energies : float64 (n_points + n_cells,)
+        At the data, then at the quadrature's nodes.
+    n_points : int
+    cell : float
+        The area of a node's cell.
+    """
+    lowest = energies[n_points:].min()
+    boltzmann = np.exp(lowest - energies[n_points:])
     total = boltzmann.sum()
-    value = energies[:n].mean() + np.log(total * cell) - lowest
-    weights = np.concatenate([np.full(n, 1 / n), -boltzmann / total])
-    return Loss(float(value), network.backward(tape, weights[np.newaxis, :, np.newaxis]))
+    value = energies[:n_points].mean() + np.log(total * cell) - lowest
+    return float(value), np.concatenate([np.full(n_points, 1 / n_points), -boltzmann / total])
 
 
 def contrast(network: Network, points: np.ndarray, samples: np.ndarray) -> Loss:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
 from striate.experiments.caltech101 import Task, load_task
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
@@ -19,6 +18,7 @@ from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, learn_filters
 from striate.images import Preprocessing, fit_to_canvas
+from striate.lazy import needs
 from striate.recognition.baselines import KMeansFeatures, grey_up_to
 from striate.recognition.kernel_svm import KernelSVM
 from striate.recognition.metrics import mean_class_accuracy
@@ -157,10 +157,8 @@ def _kmeans(task: Task, settings: Settings, context: Context) -> System:
 
 
 def _hog(task: Task, settings: Settings, context: Context) -> System:
-    try:
+    with needs("skimage", "baselines", "HOG needs scikit-image"):
         from skimage.feature import hog
-    except ModuleNotFoundError as error:
-        raise UsageError("HOG needs scikit-image, which is not installed: pip install striate[baselines]") from error
 
     def histograms(picture: Rows) -> Rows:
         return _unit_norm(hog(_on_canvas(picture, settings["longest"]), cells_per_block=(2, 2), block_norm="L2-Hys"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from striate.experiments.experiment import Scale
-from striate.experiments.figure import Figure, Measurement, over
+from striate.experiments.figure import Figure, Measurement, column, over
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import ImageCollection, as_images, load_digits
@@ -28,27 +28,25 @@ COLLECTIONS = {
 SEEDS = (100, 101)
 
 
-def _accuracy(collection: str, system: str) -> Callable[[Results], list[float]]:
-    return lambda results: [
-        100 * value for value in results.select(collection=collection, system=system).column("mean class accuracy")
-    ]
-
-
-def _after(collection: str) -> Callable[[Results], Measurement]:
+def _auto(collection: str) -> Callable[[Results], Measurement]:
     def measure(results: Results) -> Measurement:
-        before, after = (_accuracy(collection, system)(results) for system in ("hierarchy", "auto"))
+        before, after = (_accuracy(results, collection, system) for system in ("hierarchy", "auto"))
         found = over(after)
         return Measurement(found.value, found.uncertainty, found.n, held=bool(np.mean(after) >= np.mean(before)))
 
     return measure
 
 
-def _before(collection: str) -> Callable[[Results], Measurement]:
-    def measure(results: Results) -> Measurement:
-        found = over(_accuracy(collection, "hierarchy")(results))
-        return Measurement(found.value, found.uncertainty, found.n, held=True)
+def _gain(collection: str) -> Callable[[Results], list[float]]:
+    def measure(results: Results) -> list[float]:
+        pairs = zip(*(_accuracy(results, collection, system) for system in ("auto", "hierarchy")), strict=True)
+        return [after - before for after, before in pairs]
 
     return measure
+
+
+def _accuracy(results: Results, collection: str, system: str) -> list[float]:
+    return column("mean class accuracy", 100, collection=collection, system=system)(results)
 
 
 FIGURES = tuple(
@@ -56,18 +54,18 @@ FIGURES = tuple(
     for collection, (_, what) in COLLECTIONS.items()
     for figure in (
         Figure(
-            what=f"{what}: two stages of learned filters",
-            unit="%",
-            better="higher",
-            predicate="measured: what auto chose before",
-            measure=_before(collection),
-        ),
-        Figure(
             what=f"{what}: auto",
             unit="%",
             better="higher",
             predicate="not below two stages of learned filters",
-            measure=_after(collection),
+            measure=_auto(collection),
+        ),
+        Figure(
+            what=f"{what}: auto minus two stages of learned filters",
+            unit="points",
+            better="higher",
+            goal=0.0,
+            measure=_gain(collection),
         ),
     )
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.lazy import needs
 
 __all__ = ["Story", "bag_of_words", "read_stories", "stems", "topic_matrix"]
 
@@ -92,12 +93,8 @@ def _stem(word: str) -> str:
 
 @cache
 def _stemmer() -> Any:
-    try:
+    with needs("snowballstemmer", "search", "stems of words need snowballstemmer"):
         import snowballstemmer
-    except ModuleNotFoundError:
-        raise UsageError(
-            "stems of words need snowballstemmer, which is not installed: pip install striate[search]"
-        ) from None
     return snowballstemmer.stemmer("porter")
 
 

@@ -21,6 +21,7 @@ from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import needs_torch
+from striate.model_file import arrays_of, prefixed
 from striate.threads import n_threads, run_ranges
 
 LAYERS: dict[str, type[Layer]] = {
@@ -152,7 +153,7 @@ class Hierarchy:
         headers = []
         for number, layer in enumerate(self.layers):
             layer_arrays, layer_header = layer.to_state()
-            arrays |= {f"{number}.{name}": array for name, array in layer_arrays.items()}
+            arrays |= prefixed(str(number), layer_arrays)
             headers.append({"kind": layer.kind, **layer_header})
         return arrays, {"notation": str(self), "layers": headers}
 
@@ -161,8 +162,7 @@ class Hierarchy:
         """The inverse of `to_state`."""
         layers = []
         for number, layer_header in enumerate(header["layers"]):
-            prefix = f"{number}."
-            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            own = arrays_of(str(number), arrays)
             layers.append(LAYERS[layer_header["kind"]].from_state(own, layer_header))
         return cls(layers)
 

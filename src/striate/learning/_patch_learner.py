@@ -12,10 +12,10 @@ from striate.coding import infer
 from striate.coding._estimator import CodeEstimator
 from striate.encoders import TanhEncoder
 
-__all__ = ["ConvolutionFilters", "PatchLearner", "is_plain"]
+__all__ = ["ConvolutionFilters", "PatchLearner", "chunks", "is_plain"]
 
 NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
-_CHUNK = 4096  # rows that are scaled at once: bounds the memory, not the result
+_CHUNK = 4096  # rows
 
 
 class ConvolutionFilters(NamedTuple):
@@ -51,7 +51,7 @@ class PatchLearner(CodeEstimator):
         X = self._checked(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
         encoder = self._encoder(X.dtype)
-        for rows in _chunks(len(X)):
+        for rows in chunks(len(X)):
             codes[rows] = encoder.encode(self.scaled(X[rows]))
         return codes
 
@@ -72,7 +72,7 @@ class PatchLearner(CodeEstimator):
         """
         X = self._checked(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
-        for rows in _chunks(len(X)):
+        for rows in chunks(len(X)):
             codes[rows] = self._infer_scaled(self.scaled(X[rows]), tolerance)
         return codes
 
@@ -177,13 +177,14 @@ class PatchLearner(CodeEstimator):
         """Take the one scale from the data: their standard deviation, after mean removal."""
         self.scale_ = 1.0
         squares = 0.0
-        for rows in _chunks(len(patches)):
+        for rows in chunks(len(patches)):
             squares += float(np.square(self.scaled(patches[rows])).sum(dtype=np.float64))
         deviation = float(np.sqrt(squares / patches.size))
         self.scale_ = deviation if deviation > 0 else 1.0
 
 
-def _chunks(n_samples: int) -> list[slice]:
+def chunks(n_samples: int) -> list[slice]:
+    """Slices of rows that are computed with at once: they bound the memory, not the result."""
     return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]
 
 

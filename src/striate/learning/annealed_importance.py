@@ -10,7 +10,7 @@ from scipy.special import expit, logit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
-from striate.learning.rbm import RBM
+from striate.learning.rbm import RBM, log_sum_over_states
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["LogPartition", "annealed_log_partition", "exact_log_partition"]
@@ -38,12 +38,7 @@ def exact_log_partition(machine: RBM) -> float:
     for start in range(0, 2**n_units, _BLOCK):
         numbers = np.arange(start, min(start + _BLOCK, 2**n_units))
         h = (numbers[:, np.newaxis] >> np.arange(n_units) & 1).astype(np.float64)
-        drive = h @ weights
-        if machine.visible == "binary":
-            visible = np.logaddexp(0, drive + visible_bias).sum(axis=1)
-        else:
-            visible = (drive * (visible_bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
-        sums.append(logsumexp(h @ hidden_bias + visible))
+        sums.append(logsumexp(h @ hidden_bias + log_sum_over_states(h @ weights, visible_bias, machine.visible)))
     return float(logsumexp(sums))
 
 

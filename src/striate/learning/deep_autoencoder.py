@@ -17,7 +17,7 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.lazy import needs_torch
 from striate.learning._adam import Adam
-from striate.learning._patch_learner import is_plain
+from striate.learning._patch_learner import chunks, is_plain
 from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm
 from striate.learning._schedule import Schedule
 from striate.progress import Progress
@@ -26,7 +26,6 @@ from striate.threads import limit, n_threads
 
 __all__ = ["DeepAutoencoder"]
 
-_CHUNK = 4096  # rows that pass at once: bounds the memory, not the result
 _MOST_PRETRAINED = 20_000  # samples: a layer's beginning needs no more
 _WARM_UP = 100  # batches in which the rate rises: Adam's first moments are noise
 _ACTIVATIONS = {"logistic": expit, "tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
@@ -227,12 +226,12 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X = self._validated(X, reset=False)
         n_encoding = len(self.weights_) // 2
         codes = np.empty((len(X), len(self.biases_[n_encoding - 1])), X.dtype)
-        for start in range(0, len(X), _CHUNK):
-            inputs, _ = self._inputs(X[start : start + _CHUNK])
+        for rows in chunks(len(X)):
+            inputs, _ = self._inputs(X[rows])
             values = self._pass(inputs, 0, n_encoding)
             if self.code == "binary":
                 values = (values > 0).astype(X.dtype)
-            codes[start : start + _CHUNK] = expit(values) if self.code == "logistic" else values
+            codes[rows] = expit(values) if self.code == "logistic" else values
         return codes
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -241,28 +240,28 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         codes = np.asarray(X)
         codes = codes.astype(codes.dtype if codes.dtype in (np.float32, np.float64) else np.float64, copy=False)
         outputs = np.empty((len(codes), self.n_features_in_), codes.dtype)
-        for start in range(0, len(codes), _CHUNK):
-            values = self._pass(codes[start : start + _CHUNK], len(self.weights_) // 2, len(self.weights_))
+        for rows in chunks(len(codes)):
+            values = self._pass(codes[rows], len(self.weights_) // 2, len(self.weights_))
             if self.visible_ == "binary":
                 values = expit(values)
             elif self.visible_ == "softmax":
                 values = np.exp(log_softmax(values, axis=1))
             else:
                 values = values * self.scale_ + self.mean_
-            outputs[start : start + _CHUNK] = values
+            outputs[rows] = values
         return outputs
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """Minus the mean of what is reported: the squared error a sample; of words, the cross-entropy in nats."""
         X = self._validated(X, reset=False)
         errors = 0.0
-        for start in range(0, len(X), _CHUNK):
-            rows = X[start : start + _CHUNK]
-            outputs = self.inverse_transform(self.transform(rows)).astype(np.float64)
+        for rows in chunks(len(X)):
+            samples = X[rows]
+            outputs = self.inverse_transform(self.transform(samples)).astype(np.float64)
             if self.visible_ == "softmax":
-                errors -= float((self._inputs(rows)[1] * np.log(np.maximum(outputs, 1e-30))).sum())
+                errors -= float((self._inputs(samples)[1] * np.log(np.maximum(outputs, 1e-30))).sum())
             else:
-                errors += float(np.square(outputs - rows).sum())
+                errors += float(np.square(outputs - samples).sum())
         return -errors / len(X)
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -399,8 +398,8 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return scaled, scaled
 
     def _set_scale(self, X: NDArray[Any]) -> None:
-        chunks = [slice(start, start + _CHUNK) for start in range(0, len(X), _CHUNK)]
-        low, high = (float(limit_of([limit_of(X[rows]) for rows in chunks])) for limit_of in (np.min, np.max))
+        parts = chunks(len(X))
+        low, high = (float(limit_of([limit_of(X[rows]) for rows in parts])) for limit_of in (np.min, np.max))
         self.visible_ = self.visible
         if self.visible == "auto":
             self.visible_ = "binary" if low >= 0 and high <= 1 else "gaussian"
@@ -410,10 +409,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise UsageError(f'visible="softmax" takes counts, which are not negative; the least is {low:g}')
         self.mean_, self.scale_ = np.zeros(X.shape[1], X.dtype), 1.0
         if self.visible_ == "gaussian":
-            sums = sum(np.asarray(X[rows]).sum(axis=0, dtype=np.float64) for rows in chunks)
+            sums = sum(np.asarray(X[rows]).sum(axis=0, dtype=np.float64) for rows in parts)
             self.mean_ = (sums / len(X)).astype(X.dtype)
         if self.visible_ != "binary":
-            squares = sum(float(np.square(self._inputs(np.asarray(X[rows]))[0]).sum(dtype=float)) for rows in chunks)
+            squares = sum(float(np.square(self._inputs(np.asarray(X[rows]))[0]).sum(dtype=float)) for rows in parts)
             self.scale_ = float(np.sqrt(squares / (len(X) * X.shape[1]))) or 1.0
 
     def _validated(self, X: NDArray[Any], *, reset: bool, finite: bool = True) -> NDArray[Any]:

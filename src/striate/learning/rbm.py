@@ -11,12 +11,30 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
+from striate.learning._patch_learner import chunks, is_plain
 from striate.randomness import RandomState, generator_from
 
-__all__ = ["RBM"]
+__all__ = ["RBM", "log_sum_over_states"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
-_CHUNK = 4096  # rows of one product, so that a memory map is never read whole
+
+
+def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
+    """Log of the sum over all states of a layer, given what the other layer says to it: float64 (n_samples,).
+
+    Parameters
+    ----------
+    drive : float64 (n_samples, n_units)
+        The other layer times the weights.
+    bias : float64 (n_units,)
+    kind : str
+        "binary", or any other for units of unit variance about `bias`, over which the sum is an integral.
+    """
+    if kind == "binary":
+        total: np.ndarray = np.logaddexp(0, drive + bias).sum(axis=1)
+    else:
+        total = (drive * (bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
+    return total
 
 
 class RBM(TransformerMixin, BaseEstimator):
@@ -102,8 +120,8 @@ class RBM(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         codes = np.empty((len(X), len(self.components_)), self.components_.dtype)
-        for start in range(0, len(X), _CHUNK):
-            codes[start : start + _CHUNK] = self._hidden_means(X[start : start + _CHUNK])
+        for rows in chunks(len(X)):
+            codes[rows] = self._hidden_means(X[rows])
         return codes
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
@@ -123,15 +141,11 @@ class RBM(TransformerMixin, BaseEstimator):
             a.astype(np.float64) for a in (self.components_, self.visible_bias_, self.hidden_bias_)
         )
         energies = np.empty(len(X))
-        for start in range(0, len(X), _CHUNK):
-            v = np.asarray(X[start : start + _CHUNK], np.float64)
-            drive = v @ weights.T
-            if self.hidden == "binary":
-                hidden = np.logaddexp(0, drive + hidden_bias).sum(axis=1)
-            else:
-                hidden = (drive * (hidden_bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
+        for rows in chunks(len(X)):
+            v = np.asarray(X[rows], np.float64)
+            hidden = log_sum_over_states(v @ weights.T, hidden_bias, self.hidden)
             visible = -v @ visible_bias if self.visible == "binary" else ((v - visible_bias) ** 2).sum(axis=1) / 2
-            energies[start : start + _CHUNK] = visible - hidden
+            energies[rows] = visible - hidden
         return energies
 
     def log_likelihood(self, X: np.ndarray, *, log_partition: float) -> np.ndarray:
@@ -142,9 +156,7 @@ class RBM(TransformerMixin, BaseEstimator):
         """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies."""
         check_is_fitted(self)
         names = ("components_", "hidden_bias_", "visible_bias_")
-        parameters = {
-            k: v for k, v in self.get_params().items() if v is None or isinstance(v, bool | int | float | str)
-        }
+        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
         return {name.rstrip("_"): getattr(self, name) for name in names}, {"parameters": parameters}
 
     @classmethod
@@ -173,15 +185,15 @@ class RBM(TransformerMixin, BaseEstimator):
     def _update(self, batch: np.ndarray, momentum: float) -> None:
         v = np.asarray(batch, self.components_.dtype)
         h = self._hidden_means(v)
-        if self.persistent and self._chains is None:
-            self._chains = self._sampled(self._hidden_means(v), self.hidden)
-        state = self._chains if self.persistent and self._chains is not None else self._sampled(h, self.hidden)
+        chains = self._chains if self.persistent else None
+        state = self._sampled(h, self.hidden) if chains is None else chains
         for step in range(self.n_steps):
+            goes_on = self.persistent or step + 1 < self.n_steps
             fantasy = self._visible_means(state)
-            if self.persistent or step + 1 < self.n_steps:
+            if goes_on:
                 fantasy = self._sampled(fantasy, self.visible)
             means = self._hidden_means(fantasy)
-            if self.persistent or step + 1 < self.n_steps:
+            if goes_on:
                 state = self._sampled(means, self.hidden)
         if self.persistent:
             self._chains = state

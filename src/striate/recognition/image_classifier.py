@@ -343,7 +343,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         }
         for name, part in parts.items():
             part_arrays, part_header = part.to_state()
-            arrays |= {f"{name}.{key}": array for key, array in part_arrays.items()}
+            arrays |= model_file.prefixed(name, part_arrays)
             header["parts"][name] = {"kind": _KIND_OF[type(part)], **part_header}
         model_file.write(path, arrays, header, kind=KIND)
 
@@ -488,8 +488,7 @@ def _part(name: str, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, An
             f"the model has a part of kind {header['kind']!r}, which this version of striate ({__version__}) does not "
             "know: update striate."
         )
-    own = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-    return _PARTS[header["kind"]].from_state(own, header)
+    return _PARTS[header["kind"]].from_state(model_file.arrays_of(name, arrays), header)
 
 
 def _random_learner() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import os
 from collections.abc import Sequence
@@ -14,11 +13,12 @@ from markupsafe import Markup
 
 from striate.errors import UnreadableImage
 from striate.images import printable, read_image
+from striate.report._page import render_page
+from striate.report.pictures import image
 from striate.whole_file import whole_file
 
 __all__ = ["SheetPicture", "SheetRow", "write_contact_sheet"]
 
-_HERE = Path(__file__).parent
 _SIDE = 128  # pixels of a thumbnail's longer side
 
 
@@ -65,21 +65,10 @@ def write_contact_sheet(path: str | os.PathLike[str], rows: Sequence[SheetRow], 
     UsageError
         If the file cannot be written there.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["printable"] = lambda text: printable(str(text))
-    page = environment.get_template("contact_sheet.html").render(
-        css=(_HERE / "report.css").read_text(encoding="utf-8"),
-        title=title,
-        note=note,
-        rows=[
-            {"query": _cell(row.query) if row.query else None, "found": [_cell(one) for one in row.found]}
-            for row in rows
-        ],
-    )
+    cells = [
+        {"query": _cell(row.query) if row.query else None, "found": [_cell(one) for one in row.found]} for row in rows
+    ]
+    page = render_page("contact_sheet.html", {"title": title, "note": note, "rows": cells})
     with whole_file(path) as file:
         file.write(page.encode("utf-8", "backslashreplace"))
 
@@ -100,7 +89,5 @@ def _thumbnail(one: SheetPicture) -> Markup | None:
     picture.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()
     picture.save(file, format="JPEG", quality=80)
-    source = base64.b64encode(file.getvalue()).decode("ascii")
-    return Markup('<img class="photo" alt="{}" width="{}" height="{}" src="data:image/jpeg;base64,{}">').format(
-        printable(one.name), *picture.size, source
-    )
+    width, height = picture.size
+    return image(file.getvalue(), printable(one.name), width=width, height=height, kind="photo", media="jpeg")

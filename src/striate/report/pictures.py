@@ -121,11 +121,11 @@ def _mosaic(filters: NDArray[Any], alt: str, data: ReportData, *, columns: int |
     return image(png, alt, width=width * scale, height=height * scale, kind="mosaic")
 
 
-def image(png: bytes, alt: str, *, width: int, height: int, kind: str) -> Markup:
-    """A PNG inside the page."""
-    source = base64.b64encode(png).decode("ascii")
-    return Markup('<img class="{}" alt="{}" width="{}" height="{}" src="data:image/png;base64,{}">').format(
-        kind, alt, width, height, source
+def image(content: bytes, alt: str, *, width: int, height: int, kind: str, media: str = "png") -> Markup:
+    """A picture inside the page: the content of a file of that type."""
+    source = base64.b64encode(content).decode("ascii")
+    return Markup('<img class="{}" alt="{}" width="{}" height="{}" src="data:image/{};base64,{}">').format(
+        kind, alt, width, height, media, source
     )
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from striate.figures import AccuracyPoint, confused_pairs
 from striate.images import printable
 from striate.report import pictures
+from striate.report._page import render_page
 from striate.report.data import ReportData
 from striate.whole_file import whole_file
 
-_HERE = Path(__file__).parent
 _MOST_SAMPLES = 24
 _MOST_LISTED = 200
 
@@ -45,21 +44,10 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """The report as a string of HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,  # names of classes and files are the user's, whatever is in them
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=_percent, duration=_duration, size=_size, count=_count, point=_point, at=_at,
-        printable=lambda text: printable(str(text)),
-    )  # fmt: skip
-    css = (_HERE / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(css=css, **_sections(data))
+    filters: dict[str, Callable[..., str]] = {
+        "percent": _percent, "duration": _duration, "size": _size, "count": _count, "point": _point, "at": _at,
+    }  # fmt: skip
+    return render_page("report.html", _sections(data), filters)
 
 
 def _sections(data: ReportData) -> dict[str, Any]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from striate.retrieval.duplicates import near_duplicates
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_index import Changes, ImageIndex
-    from striate.retrieval.loading import load_pictures
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
     from striate.retrieval.picture_encoder import PictureEncoder, learn_encoder
     from striate.retrieval.projection import Projection, fit_projection
@@ -35,7 +34,6 @@ __all__ = [
     "near_copies",
     "PictureEncoder",
     "learn_encoder",
-    "load_pictures",
     "ImageIndex",
     "Changes",
     "Curves",
@@ -57,7 +55,6 @@ _HOME = {
     "near_copies": "striate.retrieval.copies",
     "PictureEncoder": "striate.retrieval.picture_encoder",
     "learn_encoder": "striate.retrieval.picture_encoder",
-    "load_pictures": "striate.retrieval.loading",
     "ImageIndex": "striate.retrieval.image_index",
     "Changes": "striate.retrieval.image_index",
     "Curves": "striate.retrieval.evaluation",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from striate import model_file, threads
 from striate.errors import UsageError
-from striate.retrieval.nearest import Metric, Neighbors
+from striate.lazy import needs
+from striate.retrieval.nearest import Metric, Neighbors, unit_rows
 
 __all__ = ["NeighborGraph"]
 
@@ -106,21 +107,10 @@ class NeighborGraph:
 
     def _prepared(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
         single = np.ascontiguousarray(vectors, np.float32)
-        if self.metric == "cosine":
-            norms = np.sqrt(np.einsum("ij,ij->i", single, single))
-            norms[norms == 0] = 1
-            single = single / norms[:, np.newaxis]
-        return single
+        return unit_rows(single) if self.metric == "cosine" else single
 
 
 def _faiss() -> Any:
-    try:
+    with needs("faiss", "search", "approximate search needs faiss", "nearest_vectors searches exactly without it"):
         import faiss
-    except ModuleNotFoundError as error:
-        if error.name != "faiss":
-            raise
-        raise UsageError(
-            "approximate search needs faiss, which is not installed: pip install striate[search]; "
-            "nearest_vectors searches exactly without it"
-        ) from None
     return faiss

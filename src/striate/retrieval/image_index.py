@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from striate import __version__, model_file
 from striate.errors import UsageError
-from striate.images import Skipped, as_images
+from striate.images import Skipped, as_images, load_pictures
 from striate.model_file import ModelFileError
 from striate.progress import Progress
 from striate.retrieval.items import Items, stamps_of
-from striate.retrieval.loading import load_pictures
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
 from striate.retrieval.picture_encoder import BATCH, PictureEncoder
 
@@ -198,7 +197,7 @@ class ImageIndex:
         }
         for name, part in (("encoder", self.encoder), ("items", self.items)):
             own, header[name] = part.to_state()
-            arrays |= {f"{name}.{key}": array for key, array in own.items()}
+            arrays |= model_file.prefixed(name, own)
         model_file.write(path, arrays, header, kind=KIND)
 
     @classmethod
@@ -216,13 +215,9 @@ class ImageIndex:
                 f"{path} has version {header.get('version')} of the index, made by striate {header.get('striate')}; "
                 f"this one ({__version__}) works with version {INDEX_VERSION}: index the folder again"
             )
-        parts = {
-            name: {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-            for name in ("encoder", "items")
-        }
-        encoder = {key: np.array(array) for key, array in parts["encoder"].items()}
+        encoder = {key: np.array(array) for key, array in model_file.arrays_of("encoder", arrays).items()}
         index = cls(PictureEncoder.from_state(encoder, header["encoder"]), header["folder"])
-        index.items = Items.from_state(parts["items"], header["items"])
+        index.items = Items.from_state(model_file.arrays_of("items", arrays), header["items"])
         index.codes, index.complete = arrays["codes"], header["complete"]
         return index
 

@@ -12,7 +12,7 @@ from striate.retrieval._hamming_kernel import compile_scan
 from striate.retrieval.codes import Codes
 from striate.threads import run_ranges
 
-__all__ = ["Metric", "Neighbors", "nearest_codes", "nearest_vectors"]
+__all__ = ["Metric", "Neighbors", "nearest_codes", "nearest_vectors", "unit_rows"]
 
 Metric = Literal["euclidean", "cosine"]
 
@@ -124,13 +124,17 @@ def nearest_vectors(
     return Neighbors(rows, distances if metric == "cosine" else np.sqrt(distances))
 
 
+def unit_rows(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Vectors (n, n_features) divided by their lengths, in their own precision; zeros stay zeros."""
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    norms[norms == 0] = 1
+    return np.asarray(vectors / norms[:, np.newaxis])
+
+
 def _prepared(vectors: NDArray[Any], metric: str) -> NDArray[np.float64]:
     """In double precision, in which the difference of squares leaves enough; of unit length for the cosine."""
     exact = np.asarray(vectors, np.float64)
-    if metric == "cosine":
-        norms = np.sqrt(np.einsum("ij,ij->i", exact, exact))
-        exact = exact / np.where(norms > 0, norms, 1.0)[:, np.newaxis]
-    return exact
+    return unit_rows(exact) if metric == "cosine" else exact
 
 
 def _distances(queries: NDArray[np.float64], block: NDArray[np.float64], metric: str) -> NDArray[np.float64]:

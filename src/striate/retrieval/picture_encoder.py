@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from striate import __version__
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
-from striate.images import ImageCollection, Preprocessing
+from striate.images import ImageCollection, Preprocessing, load_pictures
 from striate.learning import PSD
-from striate.model_file import ModelFileError
+from striate.model_file import ModelFileError, arrays_of, prefixed
 from striate.progress import Progress
 from striate.recognition import choose, describe
 from striate.retrieval.codes import n_words
-from striate.retrieval.loading import load_pictures
+from striate.retrieval.nearest import unit_rows
 from striate.retrieval.projection import Method, Projection, fit_projection
 
 __all__ = ["Describe", "PictureEncoder", "learn_encoder"]
@@ -100,17 +100,13 @@ class PictureEncoder:
         header: dict[str, Any] = {"preprocessing": self.preprocessing.to_state(), "binary": self.binary}
         for name, part in (("describe", self.describe), ("projection", self.projection)):
             own, of_part = part.to_state()  # type: ignore[union-attr]
-            arrays |= {f"{name}.{key}": array for key, array in own.items()}
+            arrays |= prefixed(name, own)
             header[name] = of_part
         return arrays, {**header, "describe": {"kind": kind, **header["describe"]}}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> PictureEncoder:
         """The inverse of `to_state`."""
-        parts = {
-            name: {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-            for name in ("describe", "projection")
-        }
         kind = header["describe"]["kind"]
         if kind not in _KINDS:
             raise ModelFileError(
@@ -118,8 +114,8 @@ class PictureEncoder:
             )
         return cls(
             Preprocessing.from_state(header["preprocessing"]),
-            _KINDS[kind].from_state(parts["describe"], header["describe"]),
-            Projection.from_state(parts["projection"], header["projection"]),
+            _KINDS[kind].from_state(arrays_of("describe", arrays), header["describe"]),
+            Projection.from_state(arrays_of("projection", arrays), header["projection"]),
             header["binary"],
         )
 
@@ -135,10 +131,7 @@ def describe_pictures(describe: Describe, pictures: NDArray[np.float32]) -> NDAr
         found = describe.transform(pictures.reshape(len(pictures), -1))
     else:
         found = np.asarray(describe(pictures))
-    vectors = found.reshape(len(pictures), -1).astype(np.float32, copy=False)
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    norms[norms == 0] = 1
-    return np.asarray(vectors / norms[:, np.newaxis], np.float32)
+    return unit_rows(found.reshape(len(pictures), -1).astype(np.float32, copy=False))
 
 
 def learn_encoder(

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UnreadableImage
-from striate.images import ImageCollection, Preprocessing, Skipped
+from striate.images.collection import ImageCollection
+from striate.images.preprocessing import Preprocessing
+from striate.images.stream import Skipped
 from striate.threads import map_ordered
 
 __all__ = ["load_pictures"]
