@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso, lars_path, lasso_path
 
-from striate.coding import _coordinate_descent, _feature_sign, _greedy_descent, _homotopy
+from striate.coding import PreparedDictionary, _coordinate_descent, _feature_sign, _greedy_descent, _homotopy
 
 SOLVERS: dict[str, tuple[ModuleType, Callable[..., Any], Callable[..., None]]] = {
     "coordinate_descent": (
@@ -78,14 +78,16 @@ def solve(
     """Codes, iterations, and whether they converged."""
     signals, dictionary = signals.astype(dtype), dictionary.astype(dtype)
     n, n_units = len(signals), len(dictionary)
-    gram = dictionary @ dictionary.T
+    # As the solvers get them, to the same bits on every processor.
+    arrays = PreparedDictionary(dictionary).arrays(np.dtype(dtype))
+    gram, correlations = arrays.gram, arrays.correlations(signals)
     codes = np.zeros((n, n_units), dtype)
     codes += np.asarray(start, dtype)
     iterations, converged = np.full(n, -1), np.zeros(n, bool)
     stops = (n_units + 1 if max_nonzero is None else max_nonzero, residual) if solver == "homotopy" else ()
     kernel = kernel or SOLVERS[solver][1](np.dtype(dtype))
     kernel(
-        *(rows or (0, n)), signals @ dictionary.T, np.square(signals, dtype=np.float64).sum(axis=1), gram,
+        *(rows or (0, n)), correlations, np.square(signals, dtype=np.float64).sum(axis=1), gram,
         np.diag(gram).copy(), np.full(n_units, 1, dtype) * np.asarray(weights, dtype),
         np.full(n, 1.0) * sparsity, tolerance, positive, max_iterations, *stops, codes, iterations, converged,
     )  # fmt: skip

@@ -339,7 +339,7 @@ class _Problem:
     ) -> None:
         """A kernel that works from correlations; in place, from `codes`."""
         arrays = self.prepared.arrays(block.dtype)
-        correlations = block @ arrays.components.T
+        correlations = arrays.correlations(block)
         iterations, converged = np.zeros(len(block), np.int64), np.zeros(len(block), bool)
         kernel = _classical_kernel(method, block.dtype)
         stops = (arrays.gram.shape[0] + 1, 0.0) if method == "homotopy" else ()

@@ -116,16 +116,27 @@ class _Arrays:
     @cached_property
     def padded_gram(self) -> NDArray[Any]:
         """The Gram matrix with zeros to whole vectors, (n_components, multiple of 16)."""
-        from striate.coding._products import compile_products
         from striate.coding._simd import padded
 
-        n, n_features = self.components.shape
+        return np.ascontiguousarray(self._products(self.components)[:, : padded(len(self.components))])
+
+    def correlations(self, signals: NDArray[Any]) -> NDArray[Any]:
+        """Signals (n, n_features) times all units, (n, n_components): the same bits with any number of threads."""
+        return np.ascontiguousarray(self._products(signals)[:, : len(self.components)])
+
+    def _products(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows times all units, zeros behind; of the units themselves symmetric to the bit."""
+        from striate.coding._products import compile_products
+
+        n, n_features = rows.shape
         n_panels, _, width = self.panels.shape
         products = np.empty((n, n_panels * width), self.dtype)
         multiply = compile_products(self.dtype)
-        units = np.array(self.components)  # the kernel is compiled for arrays that may be written to
-        in_threads(lambda first, last: multiply(first, last, units, self.panels, products), n, n * n_features)
-        return np.ascontiguousarray(products[:, : padded(n)])  # symmetric to the bit
+        rows = np.array(rows)  # the kernel is compiled for contiguous arrays that may be written to
+        in_threads(
+            lambda first, last: multiply(first, last, rows, self.panels, products), n, n_panels * width * n_features
+        )
+        return products
 
     @cached_property
     def squared_norms(self) -> NDArray[Any]:
