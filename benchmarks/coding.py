@@ -20,9 +20,9 @@ import numpy as np
 from _harness import Harness, Timings
 
 from striate import SparseCoding, threads
+from striate.cache_folder import cache_folder
 from striate.coding import PreparedDictionary, certify, find_sparsity, infer
 from striate.errors import UsageError
-from striate.experiments.cache import cache_folder
 
 N_SIGNALS = 20_000
 SLOW = 30.0  # seconds of a peer's learning, which is then timed once

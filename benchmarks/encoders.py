@@ -20,10 +20,10 @@ from _harness import Harness, Timings
 
 from coding import PAUSE, TARGET, fastest_that_reaches, repeated, spams_coders, timed
 from striate import PSD, threads
+from striate.cache_folder import cache_folder
 from striate.coding import PreparedDictionary, certify, infer
 from striate.encoders import LISTA, LCoD, LinearEncoder, ShrinkageEncoder, TanhEncoder
 from striate.errors import UsageError
-from striate.experiments.cache import cache_folder
 from striate.images import ImageCollection, as_images, data_folder, extract_patches, sample_patches, to_grey, whiten
 
 SPARSITY = 1.0  # in the scale of PSD, in which patches have a deviation of 1

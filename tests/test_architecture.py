@@ -15,6 +15,7 @@ PACKAGE = Path(striate.__path__[0])
 BASE = (
     "errors",
     "whole_file",
+    "cache_folder",
     "lazy",
     "model_file",
     "threads",

@@ -25,7 +25,7 @@ def evaluate(
     from striate.progress import RichProgress
     from striate.recognition import ImageClassifier, evaluate_classifier
 
-    classifier = ImageClassifier.load(model)
+    classifier = ImageClassifier.load(model).set_params(feature_cache=True)
     result = evaluate_classifier(classifier, as_images(folder), progress=RichProgress(quiet=quiet))
     summary = {
         "model": str(model),

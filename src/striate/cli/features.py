@@ -26,18 +26,20 @@ def features(
     from striate.cli._pictures import each_picture, fail_if_skipped
     from striate.cli._training import check_writable
     from striate.errors import StriateError
+    from striate.hierarchy import FeatureCache
     from striate.recognition import ImageClassifier
     from striate.whole_file import whole_file
 
     check_writable(out)
     classifier = ImageClassifier.load(model)
+    transform = FeatureCache(classifier.hierarchy_)
     names: list[str] = []
     rows = []
     skipped = []
     for found, batch, unreadable in each_picture(images, classifier.preprocessing_):
         names += found
         skipped += unreadable
-        rows.append(classifier.hierarchy_.transform(batch).reshape(len(batch), -1))
+        rows.append(transform(batch).reshape(len(batch), -1))
     fail_if_skipped(skipped, len(names) + len(skipped))
     if not names:
         raise StriateError("there are no pictures to compute features of.")

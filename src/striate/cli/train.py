@@ -90,7 +90,12 @@ def train(
         random_state=seed,
     )
     classifier = ImageClassifier(
-        system=system, architecture=architecture, learner=learner, unknown=unknown, random_state=seed
+        system=system,
+        architecture=architecture,
+        learner=learner,
+        unknown=unknown,
+        random_state=seed,
+        feature_cache=True,
     )
     sources = {"images": images}
     if test is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import statistics
 from collections.abc import Mapping
@@ -21,16 +20,6 @@ from striate.experiments.json_file import write_json
 from striate.experiments.unit import Unit
 
 _FORMAT = 1
-
-
-def cache_folder() -> Path:
-    """Return ``STRIATE_CACHE``, or striate's folder in the user's cache folder. It need not exist."""
-    chosen = os.environ.get("STRIATE_CACHE")
-    if chosen:
-        return Path(chosen)
-    import pooch
-
-    return Path(pooch.os_cache("striate"))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ _SILENT = {
     "striate.errors",
     "striate.progress",
     "striate.whole_file",
+    "striate.cache_folder",
     "striate.figures",
     "striate.report",
     "striate.live",

@@ -16,8 +16,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from striate.cache_folder import cache_folder
 from striate.errors import StriateError, UsageError
-from striate.experiments.cache import Finished, UnitCache, cache_folder
+from striate.experiments.cache import Finished, UnitCache
 from striate.experiments.drawing import draw_figures
 from striate.experiments.experiment import Experiment, Scale
 from striate.experiments.fingerprint import code_fingerprint, data_checksum, load_reached

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from striate.hierarchy._layer import Layer
 from striate.hierarchy.dense_sift import DenseSIFT
+from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.features import Features, extract_features, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DenseSIFT",
+    "FeatureCache",
     "Features",
     "FilterBank",
     "Hierarchy",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
+from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.images.collection import ImageCollection
 from striate.images.preprocessing import Preprocessing
@@ -48,6 +49,7 @@ def extract_features(
     indices: Sequence[int] | NDArray[np.int64] | None = None,
     checkpoint: Checkpoint | None = None,
     folder: Path | None = None,
+    cache: bool = False,
     name: str = "features",
     progress: Progress | None = None,
 ) -> Features:
@@ -66,6 +68,8 @@ def extract_features(
         batch that is safely there.
     folder : Path, optional
         Where a memory map goes without a checkpoint; None: features stay in memory.
+    cache : bool
+        Whether features of a hierarchy are looked up in the `FeatureCache`, and kept there.
     name : str
         Of phase, checkpoint and file.
 
@@ -76,8 +80,13 @@ def extract_features(
     """
     progress = progress or Progress()
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
-    run = transform.transform if isinstance(transform, Hierarchy) else transform
-    n_features = run(np.zeros((1, *preprocessing.shape), dtype=np.float32)).size
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    if isinstance(transform, Hierarchy):
+        run = FeatureCache(transform) if cache else transform.transform
+        n_features = int(np.prod(transform.output_shape(preprocessing.shape)))
+    else:
+        run = transform
+        n_features = run(np.zeros((1, *preprocessing.shape), dtype=np.float32)).size
     file = name.replace(" ", "-")
     path = checkpoint.path(f"{file}.npy") if checkpoint else (folder / f"{file}.npy" if folder else None)
     written = _Written.load(checkpoint, file)

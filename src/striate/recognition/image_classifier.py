@@ -106,6 +106,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     weight_decay : float or "auto"
         Of the logistic regression; "auto" chooses it by cross-validation.
     random_state : int or None
+    feature_cache : bool
+        Whether `extract`, and `fit` with it, keep features that take long in the cache folder (see `FeatureCache`) and
+        look them up there, so that another fit with the same filters costs only the classifier. Not part of a model
+        file.
 
     Attributes
     ----------
@@ -131,6 +135,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         unknown: float | None = None,
         weight_decay: float | Literal["auto"] = "auto",
         random_state: int | None = None,
+        feature_cache: bool = False,
     ) -> None:
         self.system = system
         self.architecture = architecture
@@ -139,6 +144,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         self.unknown = unknown
         self.weight_decay = weight_decay
         self.random_state = random_state
+        self.feature_cache = feature_cache
 
     def fit(
         self,
@@ -223,6 +229,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             name=name,
             checkpoint=checkpoint,
             folder=folder,
+            cache=self.feature_cache,
             progress=progress,
         )
 
@@ -383,6 +390,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _parameters(self) -> dict[str, Any]:
         """Of the constructor, as JSON: NumPy's numbers become Python's."""
         parameters: dict[str, Any] = self.get_params(deep=False)
+        del parameters["feature_cache"]  # whether this machine keeps features is no part of the model
         if isinstance(self.preprocessing, Preprocessing):
             parameters["preprocessing"] = self.preprocessing.to_state()
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
