@@ -20,7 +20,7 @@ from striate.errors import StriateError, UsageError
 from striate.experiments import list_experiments, rewrite_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/which-code.md")
+PAGES = ("README.md", "docs/recognition.md", "docs/sparse-coding.md", "docs/which-code.md")
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)
 
 
@@ -55,17 +55,41 @@ def rewritten_page(text: str) -> str:
 
 def rewrite_benchmarks(text: str) -> str:
     """The text with its tables of benchmarks brought up to date."""
-    tables = {"coding": codes_table, "encoders": encoders_table, "features": features_table}
+    tables = {
+        "coding": codes_table,
+        "coding-summary": codes_summary,
+        "encoders": encoders_table,
+        "features": features_table,
+    }
 
     def table(match: re.Match[str]) -> str:
         if match[2] not in tables:
             raise UsageError(f"the mark {match[1].strip()} names no table; there are {', '.join(tables)}")
-        path = ROOT / "benchmarks" / "results" / f"{match[2]}.json"
+        path = ROOT / "benchmarks" / "results" / f"{match[2].removesuffix('-summary')}.json"
         if not path.exists():
             return match[0]
         return f"{match[1]}{tables[match[2]](json.loads(path.read_text('utf-8'))['workloads'])}\n{match[3]}"
 
     return _MARK.sub(table, text)
+
+
+_SHOWN = ("144x256, 5% active", "256x512, 5% active", "784x1000, 5% active")
+
+
+def codes_summary(rows: list[dict[str, Any]]) -> str:
+    """Of `codes_table`, three sizes and the ratios over all."""
+    head, rule, *body = codes_table(rows).splitlines()
+    return "\n".join(
+        [
+            head,
+            rule,
+            *(
+                line
+                for line in body
+                if line.startswith(("| geometric", "| least")) or any(name in line for name in _SHOWN)
+            ),
+        ]
+    )
 
 
 def codes_table(rows: list[dict[str, Any]]) -> str:
