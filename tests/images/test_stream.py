@@ -93,6 +93,16 @@ def test_more_than_half_unreadable_is_an_error_at_the_end(listed: bool) -> None:
     assert skipped is None or [entry.name for entry in skipped[1:]] == ["picture 1", "picture 2", "picture 4"]
 
 
+def test_all_may_be_unreadable_where_half_is_not_required() -> None:
+    skipped: list[Skipped] = []
+    broken = Generated(4, unreadable=frozenset({0, 1, 3}))
+    batches = list(stream(broken, _same, batch_size=2, skipped=skipped, require_half=False))
+    assert [index for chosen, _ in batches for index in chosen] == [2]
+    assert [one.name for one in skipped] == ["picture 0", "picture 1", "picture 3"]
+    assert not list(stream(broken, _same, batch_size=2, indices=[1], require_half=False))
+    assert not list(stream(broken, _same, batch_size=2, indices=[], require_half=False))
+
+
 def test_a_stream_that_was_left_goes_on_from_start() -> None:
     images = Generated(9, unreadable=frozenset({1, 5}))
     skipped: list[Skipped] = []

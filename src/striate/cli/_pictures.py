@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import StriateError, UsageError
-from striate.images import Preprocessing, Skipped, as_images, load_pictures, sample_patches
+from striate.images import Preprocessing, Skipped, as_images, sample_patches, stream
 from striate.progress import Progress
 
 
 def each_picture(
-    paths: Sequence[Path], preprocessing: Preprocessing
-) -> Iterator[tuple[list[str], NDArray[np.float32], list[Skipped]]]:
-    """Names, prepared pictures (n, channels, height, width) and unreadable ones, a batch at a time."""
+    paths: Sequence[Path], preprocessing: Preprocessing, skipped: list[Skipped]
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Names and prepared pictures (n, channels, height, width), a batch at a time; unreadable ones are appended."""
     files: list[str] = []
     for path in paths:
         if path.is_dir():
@@ -27,8 +27,10 @@ def each_picture(
         else:
             raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
     if files:
-        for found, prepared, skipped in load_pictures(as_images(files), preprocessing, range(len(files))):
-            yield [files[index] for index in found], prepared, skipped
+        for found, prepared in stream(
+            as_images(files), preprocessing, batch_size=64, skipped=skipped, require_half=False, **preprocessing.reading
+        ):
+            yield [files[index] for index in found], prepared
 
 
 def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:

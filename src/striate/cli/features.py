@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from striate.cli._options import AsJson, Threads, emit
+
+if TYPE_CHECKING:
+    from striate.images import Skipped
 
 
 def features(
@@ -35,10 +38,9 @@ def features(
     transform = FeatureCache(classifier.hierarchy_)
     names: list[str] = []
     rows = []
-    skipped = []
-    for found, batch, unreadable in each_picture(images, classifier.preprocessing_):
+    skipped: list[Skipped] = []
+    for found, batch in each_picture(images, classifier.preprocessing_, skipped):
         names += found
-        skipped += unreadable
         rows.append(transform(batch).reshape(len(batch), -1))
     fail_if_skipped(skipped, len(names) + len(skipped))
     if not names:

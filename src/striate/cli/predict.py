@@ -12,6 +12,7 @@ import typer
 from striate.cli._options import AsJson, Threads, emit
 
 if TYPE_CHECKING:
+    from striate.images import Skipped
     from striate.recognition import Prediction
 
 
@@ -32,12 +33,10 @@ def predict(
 
     classifier = ImageClassifier.load(model)
     predictions: list[Prediction] = []
-    skipped = []
-    for names, batch, unreadable in each_picture(images, classifier.preprocessing_):
-        skipped += unreadable
-        if len(batch):
-            features = classifier.hierarchy_.transform(batch).reshape(len(batch), -1)
-            predictions += classifier.classify_features(features, names, n_top=top)
+    skipped: list[Skipped] = []
+    for names, batch in each_picture(images, classifier.preprocessing_, skipped):
+        features = classifier.hierarchy_.transform(batch).reshape(len(batch), -1)
+        predictions += classifier.classify_features(features, names, n_top=top)
     result = [
         {
             "path": one.name,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli._options import AsJson, Threads, emit
+
+if TYPE_CHECKING:
+    from striate.images import Skipped
 
 
 def search(
@@ -41,11 +44,8 @@ def search(
         sys.stderr.write(f"{index} is not complete: striate index {found.folder} --out {index} goes on\n")
     folder = Path(found.folder)
     result: list[dict[str, Any]] = []
-    skipped = []
-    for names, batch, unreadable in each_picture(images, found.encoder.preprocessing):
-        skipped += unreadable
-        if not names:
-            continue
+    skipped: list[Skipped] = []
+    for names, batch in each_picture(images, found.encoder.preprocessing, skipped):
         neighbors = found.search_codes(found.encoder.encode(batch), min(top, len(found)))
         for name, rows, distances in zip(names, neighbors.rows, neighbors.distances, strict=True):
             near = [

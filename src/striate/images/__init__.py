@@ -24,7 +24,6 @@ from striate.lazy import lazy_names
 if TYPE_CHECKING:
     from striate.images.datasets import data_folder
     from striate.images.digits import load_digits
-    from striate.images.loading import load_pictures
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
     from striate.images.preprocessing import Preprocessing
@@ -46,7 +45,6 @@ __all__ = [
     "printable",
     "stream",
     "Skipped",
-    "load_pictures",
     "fit_to_canvas",
     "to_grey",
     "to_rgb",
@@ -64,7 +62,6 @@ __all__ = [
 _HOME = {
     "load_digits": "striate.images.digits",
     "data_folder": "striate.images.datasets",
-    "load_pictures": "striate.images.loading",
     "gaussian_window": "striate.images.normalization",
     "high_pass": "striate.images.normalization",
     "local_contrast_normalization": "striate.images.normalization",

@@ -33,6 +33,7 @@ def stream(
     start: int = 0,
     n_threads: int | None = None,
     skipped: list[Skipped] | None = None,
+    require_half: bool = True,
     color: bool | None = None,
     at_least: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -59,6 +60,8 @@ def stream(
         Threads that decode. Default: `striate.threads.n_threads()`.
     skipped : list of Skipped, optional
         Pictures that could not be read are appended here, in order.
+    require_half : bool
+        Whether it is an error when most cannot be read. Not where they are few among others that are known already.
     color, at_least
         How pictures are read, see `ImageCollection.read`.
 
@@ -74,7 +77,7 @@ def stream(
     UsageError
         When `prepare` gives arrays of different shapes, or `batch_size` is below 1.
     StriateError
-        At the end, when more than half of the pictures could not be read.
+        At the end, when more than half of the pictures could not be read and `require_half` is set.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; give at least 1")
@@ -89,6 +92,7 @@ def stream(
         default_n_threads() if n_threads is None else n_threads,
         [] if skipped is None else skipped,
         start,
+        require_half,
     )
 
 
@@ -100,6 +104,7 @@ def _batches(
     n_threads: int,
     skipped: list[Skipped],
     start: int,
+    require_half: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     def load_or_skip(index: int) -> np.ndarray | Skipped:
         try:
@@ -112,7 +117,7 @@ def _batches(
     # At most one batch is ready or in work ahead of the one that is being filled.
     lookahead = max(batch_size, n_threads + 1)
     positions: list[int] = chosen[start:].tolist()
-    loaded = map_ordered(load_or_skip, positions, n_threads=n_threads, lookahead=lookahead)
+    loaded = map_ordered(load_or_skip, positions, n_threads=min(n_threads, len(positions) or 1), lookahead=lookahead)
     # Closed at once, and its threads with it, when the caller takes no more.
     with closing(cast(Generator[np.ndarray | Skipped], loaded)):
         for index, result in zip(positions, loaded, strict=True):
@@ -125,7 +130,7 @@ def _batches(
                 yield batch.taken()
     if not batch.empty:
         yield batch.taken()
-    if n_skipped > len(chosen) / 2:
+    if require_half and n_skipped > len(chosen) / 2:
         first = skipped[-n_skipped]
         raise StriateError(
             f"{n_skipped} of {len(chosen)} pictures could not be read, the first is {printable(first.name)}: "

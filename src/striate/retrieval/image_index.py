@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate import __version__, model_file
 from striate.errors import UsageError
-from striate.images import Skipped, as_images, load_pictures
+from striate.images import Skipped, as_images, stream
 from striate.model_file import ModelFileError
 from striate.progress import Progress
 from striate.retrieval.items import Items, stamps_of
@@ -132,14 +132,20 @@ class ImageIndex:
         found = _Found(images.names, stamps, list(kept), [np.asarray(self.codes)[list(kept.values())]])
         changes = Changes(removed=n_removed, unchanged=len(kept))
         saved, saving = time.monotonic(), 0.0
+        preprocessing = self.encoder.preprocessing
         try:
             with progress.phase("codes", total=len(waiting), unit="images") as phase:
-                for indices, pictures, skipped in load_pictures(
-                    images, self.encoder.preprocessing, waiting, batch_size=BATCH
+                for indices, pictures in stream(
+                    images,
+                    preprocessing,
+                    batch_size=BATCH,
+                    indices=waiting,
+                    skipped=changes.skipped,
+                    require_half=False,
+                    **preprocessing.reading,
                 ):
-                    found.add(indices, self.encoder.encode(pictures))
-                    changes.skipped += skipped
-                    phase.advance(len(indices) + len(skipped))
+                    found.add(indices.tolist(), self.encoder.encode(pictures))
+                    phase.advance(len(indices))
                     now = time.monotonic()
                     if save_to is not None and now - saved >= max(interval, _SAVING_SHARE * saving):
                         self._take(found, complete=False)

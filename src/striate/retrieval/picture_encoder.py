@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from striate import __version__
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
-from striate.images import ImageCollection, Preprocessing, load_pictures
+from striate.images import ImageCollection, Preprocessing, stream
 from striate.learning import PSD
 from striate.model_file import ModelFileError, arrays_of, prefixed
 from striate.progress import Progress
@@ -177,12 +177,16 @@ def learn_encoder(
     chosen = np.sort(rng.choice(len(images), min(len(images), N_SAMPLE), replace=False))
     with progress.phase("images for the encoder", total=len(chosen), unit="images") as phase:
         batches = []
-        for _, batch, _ in load_pictures(images, preprocessing, chosen.tolist(), batch_size=BATCH):
+        for _, batch in stream(
+            images, preprocessing, batch_size=BATCH, indices=chosen, require_half=False, **preprocessing.reading
+        ):
             batches.append(batch)
             phase.advance(len(batch))
+    if sum(map(len, batches)) < 2:
+        raise UsageError(
+            f"an encoder is learned from two pictures at least; {sum(map(len, batches))} could be read: add pictures"
+        )
     sample = np.concatenate(batches)
-    if len(sample) < 2:
-        raise UsageError(f"an encoder is learned from two pictures at least; {len(sample)} could be read: add pictures")
     hierarchy, _ = learn_filters(
         _for_codes(choice.hierarchy) if given is None else given,
         sample,
