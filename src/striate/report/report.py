@@ -47,7 +47,7 @@ def render(data: ReportData) -> str:
     filters: dict[str, Callable[..., str]] = {
         "percent": _percent, "duration": _duration, "size": _size, "count": _count, "point": _point, "at": _at,
     }  # fmt: skip
-    return render_page("report.html", _sections(data), filters)
+    return render_page("report.html", {"title": data.title, **_sections(data)}, filters)
 
 
 def _sections(data: ReportData) -> dict[str, Any]:
