@@ -115,7 +115,7 @@ def units(scale: Scale) -> list[Unit]:
         systems = {
             "SIFT + PMK": {"longest": 64, "step": 4, "size": 20},
             "ScSPM": {"longest": 64, "step": 4, "size": 24},
-            "macrofeatures": {"longest": 64, "step": 4, "size": 24},
+            "macrofeatures": {"longest": 64, "step": 6, "size": 12},
             "K-means": {"longest": 32, "size": 40},
             "HOG": {"longest": 32},
             "V1-like": {"longest": 32},
