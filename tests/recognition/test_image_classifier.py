@@ -61,6 +61,7 @@ def test_parameters_are_kept_as_given_and_cloned(fitted: ImageClassifier) -> Non
         "unknown": 0.25,
         "weight_decay": 1e-3,
         "random_state": 5,
+        "feature_cache": True,
     }
     assert ImageClassifier(**given).get_params() == given  # type: ignore[arg-type]
     assert ImageClassifier().set_params(**given).get_params() == given

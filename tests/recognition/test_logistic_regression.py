@@ -67,6 +67,21 @@ def test_equals_scikit_learn_and_the_gradient_vanishes(
     np.testing.assert_allclose(residuals.sum(axis=0), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("shape", [(150, 20), (40, 100)])  # FeatureSpace, SampleSpace
+def test_together_is_one_scale_for_all_features(rng: np.random.Generator, shape: tuple[int, int], split: bool) -> None:
+    features, labels = problem(rng, *shape)
+    features[:, 3] = 7.0  # what does not vary does not count
+    scale = np.sqrt(np.delete(features, 3, axis=1).var(axis=0).mean())
+    options = {"weight_decay": 0.02, "split": split, **EXACT}
+    ours = LogisticRegression(standardize="together", **options).fit(features, labels)
+    same = LogisticRegression(standardize=False, **options).fit(features / scale, labels)
+    np.testing.assert_allclose(ours.logits(features), same.logits(features / scale), atol=1e-4)
+    np.testing.assert_allclose(ours.coef_ * scale, same.coef_, atol=1e-4)
+    with pytest.raises(UsageError, match="standardize"):
+        LogisticRegression(standardize="each").fit(features, labels)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("space", ["SampleSpace", "FeatureSpace", "streamed"])
 def test_split_features_get_a_weight_above_and_one_below_their_mean(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, space: str

@@ -7,6 +7,7 @@ from typing import Any
 
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, column
+from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
 from striate.images import ImageCollection, as_images, load_digits
 from striate.progress import peak_memory_bytes
@@ -27,6 +28,11 @@ JARRETT = "Jarrett et al., ICCV 2009, table 1, two stages, Rabs-N-PA"
 
 def _accuracy(system: str) -> Any:
     return column("mean class accuracy", 100, system=system)
+
+
+def _gain(results: Results) -> list[float]:
+    pairs = zip(_accuracy("auto")(results), _accuracy("hierarchy")(results), strict=True)
+    return [after - before for after, before in pairs]
 
 
 FIGURES = (
@@ -54,6 +60,13 @@ FIGURES = (
         published=62.9,
         source=f"{JARRETT}, RR (at most 30 test pictures a class)",
         measure=_accuracy("random filters"),
+    ),
+    Figure(
+        what="auto minus learned filters",
+        unit="points",
+        better="higher",
+        goal=0.0,
+        measure=_gain,
     ),
     *(
         Figure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ from striate.images import ImageCollection
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, labels_of
 from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.presets import classifier_options
 from striate.recognition.splits import hold_out_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Ablation", "ablate"]
 
@@ -72,15 +73,18 @@ def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Pr
     with progress.phase("ablation", len(systems), "systems") as phase:
         for what, transform in systems.items():
             found = extract_features(images, classifier.preprocessing_, transform)
-            accuracy = _validated(found.rows, labels[found.positions], classifier.random_state)
+            options = classifier_options(transform) if isinstance(transform, Hierarchy) else {"split": True}
+            accuracy = _validated(found.rows, labels[found.positions], classifier.random_state, options)
             results.append(Ablation(what, accuracy, int(found.rows.shape[1])))
             phase.advance()
     return results
 
 
-def _validated(rows: NDArray[np.float32], labels: NDArray[np.str_], seed: int | None) -> float:
+def _validated(
+    rows: NDArray[np.float32], labels: NDArray[np.str_], seed: int | None, options: Mapping[str, Any]
+) -> float:
     kept, held_out = hold_out_fraction(labels, VALIDATION_FRACTION, random_state=seed)
-    model = LogisticRegression(split=True, calibrate=False, random_state=seed).fit(rows[kept], labels[kept])
+    model = LogisticRegression(calibrate=False, random_state=seed, **options).fit(rows[kept], labels[kept])
     return float(np.mean(model.predict(rows[held_out]) == labels[held_out]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,9 @@ class Standardization:
     ----------
     features : float16, float32 or float64 (n_samples, n_features)
         An array or a memory map; it is read in blocks of rows.
-    scale : bool
-        Divide by the standard deviation; otherwise features are only centered, which changes no optimum and helps
-        the solver.
+    scale : bool or "together"
+        Divide by the standard deviation, or all by one number, the root of the mean variance; otherwise features are
+        only centered, which changes no optimum and helps the solver.
     split : bool
         Two columns for each feature: how far it is above its mean, and how far below.
 
@@ -44,7 +45,7 @@ class Standardization:
         Where a feature is NaN or infinite, or so large that its variance is.
     """
 
-    def __init__(self, features: NDArray, *, scale: bool = True, split: bool = False) -> None:
+    def __init__(self, features: NDArray, *, scale: bool | Literal["together"] = True, split: bool = False) -> None:
         n_samples, n_features = features.shape
         self.split = split
         self.n_columns = 2 * n_features if split else n_features
@@ -73,6 +74,8 @@ class Standardization:
         # The mean of n equal values is off by as much as n roundings in double precision.
         rounding = 10 * float(np.finfo(self.dtype.type).eps) + n_samples * float(np.finfo(np.float64).eps)
         varies = deviation > rounding * np.abs(self.mean)
+        if scale == "together":
+            deviation = np.full(n_features, np.sqrt(np.mean(deviation[varies] ** 2)) if varies.any() else 1.0)
         self.scale = np.where(varies, deviation, 1.0) if scale else np.ones(n_features)
 
     def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:

@@ -249,7 +249,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         held_out = rows[:0]
         if self.unknown is not None:
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
-        classifier = LogisticRegression(weight_decay=self.weight_decay, split=True, random_state=self.random_state)
+        from striate.recognition.presets import classifier_options
+
+        classifier = LogisticRegression(
+            weight_decay=self.weight_decay, random_state=self.random_state, **classifier_options(self.hierarchy_)
+        )
         training = features if len(rows) == len(features) else features[rows]
         self.classifier_ = classifier.fit(training, classes[rows], progress=progress)
         self.classes_ = self.classifier_.classes_

@@ -58,6 +58,7 @@ def learning_curve(
     random_state: int | np.random.Generator | None = None,
     progress: Progress | None = None,
     phase_name: str = "learning curve",
+    standardize: bool | Literal["together"] = True,
     split: bool = False,
 ) -> list[CurvePoint]:
     """Accuracy of `LogisticRegression` trained with some of the labels.
@@ -77,8 +78,8 @@ def learning_curve(
     random_state : int, Generator or None
     progress : Progress, optional
     phase_name : str
-    split : bool
-        As `LogisticRegression` has it.
+    standardize, split
+        As `LogisticRegression` has them.
 
     Returns
     -------
@@ -119,10 +120,10 @@ def learning_curve(
     ]
     if not draws:
         return []
-    options = LogisticRegression(random_state=int(generator.integers(2**31)), split=split, calibrate=False)
+    options = LogisticRegression(random_state=int(generator.integers(2**31)), calibrate=False)
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
-        space = SampleSpace(train_features, Standardization(train_features, split=split))
+        space = SampleSpace(train_features, Standardization(train_features, scale=standardize, split=split))
         with np.errstate(invalid="ignore", over="ignore"):  # refused just below
             to_test = space.kernel_with(test_features)
         if not np.isfinite(to_test).all():

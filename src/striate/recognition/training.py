@@ -20,6 +20,7 @@ from striate.recognition.evaluation import Evaluation, evaluate_features
 from striate.recognition.image_classifier import ImageClassifier, check_classes, check_readable, labels_of
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.presets import classifier_options
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
 # The learning curve's pictures: its fits share one matrix of n × n.
@@ -216,15 +217,21 @@ def _add_curves(
     below = [count for count in counts if count < result.n_train and count <= len(train_labels)]
     if not counts:
         return
-    # Raw pixels get the same classifier, which chooses its own weight decay.
+    # Raw pixels get the same kind of classifier, which chooses its own weight decay.
     options: dict[str, Any] = {
         "n_labels": below,
         "n_draws": n_draws,
-        "split": True,
         "random_state": classifier.random_state,
     }
     result.curve = learning_curve(
-        train_rows, train_labels, test_rows, test_labels, progress=progress, phase_name="learning curve", **options
+        train_rows,
+        train_labels,
+        test_rows,
+        test_labels,
+        progress=progress,
+        phase_name="learning curve",
+        **classifier_options(classifier.hierarchy_),
+        **options,
     )
     correct = np.array([p.label == label for p, label in zip(result.test.predictions, test[2], strict=True)])
     result.curve.append(point_of_one_fit(result.n_train, correct))
@@ -241,6 +248,7 @@ def _add_curves(
         test_labels,
         progress=progress,
         phase_name="learning curve of raw pixels",
+        split=True,
         **options,
     )
     if len(train_labels) == result.n_train:
