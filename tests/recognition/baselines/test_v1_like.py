@@ -38,12 +38,12 @@ def test_the_family_of_filters() -> None:
     np.testing.assert_allclose(filters.mean(axis=(1, 2)), 0, atol=1e-8)
     np.testing.assert_allclose(np.square(filters).sum(axis=(1, 2)), 1, rtol=1e-6)
     np.testing.assert_allclose(filters, filters[:, ::-1, ::-1], atol=1e-7)  # even
-    # Each likes best the grating of its own wavelength, and of its own orientation where it holds more than a wave.
+    # Each likes best the grating of its own wavelength, and of its own orientation.
     family = filters.reshape(6, 16, 43, 43)
     y, x = np.mgrid[:43, :43] - 21
     angles = np.pi * np.arange(16) / 16
     across = np.multiply.outer(np.cos(angles), x) + np.multiply.outer(np.sin(angles), y)
-    for which, wavelength in enumerate((2, 3, 4, 6, 11)):
+    for which, wavelength in enumerate((2, 3, 4, 6, 11, 18)):
         gratings = np.cos(2 * np.pi * across / wavelength)
         strength = np.einsum("oyx,pyx->op", family[which], gratings)
         np.testing.assert_array_equal(strength.argmax(axis=1), np.arange(16))

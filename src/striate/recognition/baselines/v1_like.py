@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi, sqrt
+from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ ORIENTATIONS = 16
 GRID = 30
 """Positions a side that responses are sampled at."""
 
-_ENVELOPE = SIDE / 5 / sqrt(2 * pi)  # the authors' program has exp(−π r² / 8.6²): 3.4 pixels
+# Standard deviation in pixels, as in the paper. The authors' program has exp(−π r² / 8.6²), which is 3.4: with it, 61
+# instead of 68 % of 340 validation pictures (of 34 classes of Caltech-101, 15 pictures each to learn from) were right.
+_ENVELOPE = 9.0
 _WINDOW = 3  # of both normalizations
 _THRESHOLD = 1.0  # norms below it are not brought to 1, so that flat regions stay flat
 _POOL = 17  # pixels a side that responses are summed over
