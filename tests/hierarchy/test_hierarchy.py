@@ -51,7 +51,22 @@ def test_notation_round_trip_and_stages() -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["8F3x5", "12F9x9:4", "7F5x5S", "Rabs", "N", "N7x7", "PA4x4/2", "PM10x10/5"]),
+        st.sampled_from(
+            [
+                "8F3x5",
+                "12F9x9:4",
+                "7F5x5S",
+                "Rabs",
+                "HP",
+                "HP5x5",
+                "N",
+                "N7x7",
+                "PA4x4/2",
+                "PM10x10/5",
+                "MF2x2/1",
+                "MF3x3/2",
+            ]
+        ),
         min_size=1,
     )
 )
@@ -60,7 +75,7 @@ def test_any_combination_is_parsed_and_printed(parts: list[str]) -> None:
     assert format_notation(parse_notation(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "64F9", "PA10x9/5", "64F9x9 Rabs", "X - N", "N4x5"])
+@pytest.mark.parametrize("text", ["", "64F9", "PA10x9/5", "64F9x9 Rabs", "X - N", "N4x5", "HP9", "MF2x2", "MF2x3/1"])
 def test_what_is_not_notation_is_named(text: str) -> None:
     with pytest.raises(UsageError, match="is not a layer of a hierarchy: write 64F9x9"):
         parse_notation(text)
@@ -95,7 +110,7 @@ def test_wrong_shapes_get_a_sentence() -> None:
 
 
 def test_state_round_trip_through_json(rng: np.random.Generator) -> None:
-    hierarchy = with_random_filters("6F5x5S - Rabs - N5x5 - PA4x4/2 - 8F3x3:3 - N", 1)
+    hierarchy = with_random_filters("6F5x5S - Rabs - N5x5 - PA4x4/2 - HP7x7 - MF2x2/1 - 8F3x3:3 - N", 1)
     arrays, header = hierarchy.to_state()
     again = Hierarchy.from_state(arrays, json.loads(json.dumps(header)))
     images = rng.standard_normal((4, 1, 20, 20), dtype=np.float32)

@@ -11,8 +11,10 @@ from striate.errors import UsageError
 from striate.hierarchy import (
     FilterBank,
     Hierarchy,
+    HighPass,
     Layer,
     LocalContrastNormalization,
+    Macrofeatures,
     Pooling,
     Rectification,
     connection_sets,
@@ -237,3 +239,60 @@ def test_a_table_of_all_inputs_in_another_order_is_followed(rng: np.random.Gener
     images = rng.standard_normal((2, 2, 8, 9), dtype=np.float32)
     bank = FilterBank(3, (3, 3), 2).with_filters(filters, table=table)
     np.testing.assert_allclose(run(bank, images), np.tanh(correlate(images, filters, table)), atol=2e-5)
+
+
+def test_macrofeatures_by_hand() -> None:
+    # Two maps of 3×4 pixels: a pixel's number, and its negative.
+    numbers = np.arange(12, dtype=np.float32).reshape(3, 4)
+    images = np.stack([numbers, -numbers])[np.newaxis]
+    joined = run(Macrofeatures(2, 1), images)
+    assert joined.shape == (1, 8, 2, 3)
+    np.testing.assert_array_equal(2 * joined[0, :, 0, 0], [0, -0.0, 1, -1, 4, -4, 5, -5])
+    np.testing.assert_array_equal(2 * joined[0, :, 1, 2], [6, -6, 7, -7, 10, -10, 11, -11])
+    sparse = run(Macrofeatures(2, 2), images)
+    assert sparse.shape == (1, 8, 1, 2)
+    np.testing.assert_array_equal(2 * sparse[0, ::2, 0, 1], [2, 3, 6, 7])
+    np.testing.assert_array_equal(run(Macrofeatures(1, 1), images), images)
+    np.testing.assert_array_equal(3 * run(Macrofeatures(3, 5), images)[0, ::2, 0, 0], [0, 1, 2, 4, 5, 6, 8, 9, 10])
+
+
+def test_macrofeatures_keep_the_norm_of_descriptors(rng: np.random.Generator) -> None:
+    images = rng.standard_normal((1, 5, 6, 7), dtype=np.float32)
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.linalg.norm(run(Macrofeatures(3, 1), images), axis=1), 1, rtol=1e-6)
+
+
+def test_macrofeatures_say_what_is_wrong() -> None:
+    with pytest.raises(UsageError, match="MF3x3/1 needs maps of at least 3 pixels, but gets 2"):
+        run(Macrofeatures(3, 1), np.zeros((1, 1, 2, 9), np.float32))
+    with pytest.raises(UsageError, match="a step of at least 1, not 2 and 0"):
+        Macrofeatures(2, 0)
+
+
+@pytest.mark.parametrize("size", [1, 5, 9, 15])
+def test_high_pass_follows_the_formula_at_the_borders_too(rng: np.random.Generator, size: int) -> None:
+    images = rng.gamma(1.0, size=(2, 3, 8, 11)).astype(np.float32)
+    found = run(HighPass(size), images)
+    radius, sigma = size // 2, size * 1.591 / 9
+    for y, x in np.ndindex(8, 11):
+        rows = np.arange(max(0, y - radius), min(8, y + radius + 1))
+        columns = np.arange(max(0, x - radius), min(11, x + radius + 1))
+        weights = np.exp(-((rows[:, None] - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
+        mean = (weights * images.mean(axis=1)[:, rows][:, :, columns]).sum(axis=(1, 2)) / weights.sum()
+        np.testing.assert_allclose(found[:, :, y, x], images[:, :, y, x] - mean[:, None], atol=1e-5)
+
+
+def test_high_pass_is_the_first_half_of_normalization(rng: np.random.Generator) -> None:
+    from striate.images import high_pass
+
+    images = rng.standard_normal((2, 1, 20, 23), dtype=np.float32)
+    passed = run(HighPass(), images)
+    np.testing.assert_allclose(passed, high_pass(images), atol=1e-5)
+    # What is divided is what is left, so that the ratio of both is the same for all maps of a pixel, and positive.
+    images = rng.standard_normal((2, 4, 20, 23), dtype=np.float32)
+    ratio = run(HighPass(), images) / run(LocalContrastNormalization(), images)
+    np.testing.assert_allclose(ratio, ratio[:, :1].repeat(4, axis=1), rtol=1e-3)
+    assert ratio.min() > 0
+    assert np.abs(run(HighPass(), np.full((1, 2, 12, 12), 0.7, np.float32))).max() < 1e-6
+    with pytest.raises(UsageError, match="odd"):
+        HighPass(4)

@@ -14,6 +14,7 @@ from striate.images import load_digits
 from striate.learning import PSD
 
 NOTATION = "SIFT8x8/4 - 20SC0.2 - PM1+2+4"
+MACRO = "SIFT8x8/4 - MF2x2/1 - 20SC0.2 - PM1+2+4"
 
 
 @pytest.fixture
@@ -61,9 +62,10 @@ def test_pooling_is_the_largest_of_each_cell(rng: np.random.Generator) -> None:
     assert not PyramidPooling().apply(np.zeros((4, 4, 2), np.float32)).any()
 
 
-def test_a_hierarchy_of_them_is_learned_runs_and_is_kept(images: np.ndarray) -> None:
-    hierarchy, (stage,) = learn_filters(Hierarchy(NOTATION), images, learners=PSD(), n_patches=500, random_state=0)
-    assert str(hierarchy) == NOTATION
+@pytest.mark.parametrize("notation", [NOTATION, MACRO])
+def test_a_hierarchy_of_them_is_learned_runs_and_is_kept(images: np.ndarray, notation: str) -> None:
+    hierarchy, (stage,) = learn_filters(Hierarchy(notation), images, learners=PSD(), n_patches=500, random_state=0)
+    assert str(hierarchy) == notation
     features = hierarchy.transform(images)
     assert features.shape == (len(images), 21 * 20, 1, 1)
     np.testing.assert_allclose(np.linalg.norm(features.reshape(len(images), -1), axis=1), 1, rtol=1e-5)

@@ -37,6 +37,7 @@ def filled(notation: str, n_channels: int, rng: np.random.Generator) -> Hierarch
             "5F3x3S - N5x5 - PM3x3/2 - 6F2x2:2S - PA2x2/1",
             "33F4x4 - PA2x2/2",
             "N5x5 - Rabs - PM2x2/2",
+            "HP - 4F3x3 - HP5x5 - Rabs - PA2x2/2",
         ]
     ),
     n_channels=st.integers(1, 3),
@@ -53,7 +54,7 @@ def test_kernels_and_twin_agree(notation: str, n_channels: int, sides: tuple[int
     np.testing.assert_allclose(hierarchy.transform(images), twin, atol=1e-4)
 
 
-@pytest.mark.parametrize("notation", ["3F3x3 - N3x3 - PA2x2/2 - 4F2x2:2 - N3x3 - PA2x2/1", "3F3x3S - PM2x2/2"])
+@pytest.mark.parametrize("notation", ["HP5x5 - 3F3x3 - N3x3 - PA2x2/2 - 4F2x2:2 - N3x3 - PA2x2/1", "3F3x3S - PM2x2/2"])
 def test_derivatives_are_those_of_finite_differences(notation: str) -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)

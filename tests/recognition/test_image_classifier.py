@@ -459,3 +459,16 @@ def test_models_of_earlier_versions_predict_what_they_did(model: Path) -> None:
 
 def test_there_is_a_golden_model() -> None:
     assert (DATA / "golden-0.1.safetensors").is_file()
+
+
+def test_macrofeatures_by_their_notation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.hierarchy.greedy.DICTIONARY_BATCHES", 20)
+    images, labels = digits([0, 1], 12)
+    notation = "SIFT16x16/6 - MF2x2/1 - 12SC - PM1+2+4"
+    classifier = quick(architecture=notation).fit(images, labels)
+    assert str(classifier.hierarchy_) == notation
+    assert classifier.score(images, labels) > 0.9
+    classifier.save(tmp_path / "model.safetensors")
+    again = ImageClassifier.load(tmp_path / "model.safetensors")
+    assert str(again.hierarchy_) == notation
+    np.testing.assert_array_equal(again.predict_proba(images), classifier.predict_proba(images))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +19,13 @@ def descriptor_pictures(descriptors: NDArray[np.float32]) -> NDArray[np.float32]
 
     Parameters
     ----------
-    descriptors : float32 (n, 128)
-        4 × 4 cells, row by row, 8 orientations innermost; or units of a dictionary of them, of any sign.
+    descriptors : float32 (n, 128) or (n, 128 · k²)
+        4 × 4 cells, row by row, 8 orientations innermost; or units of a dictionary of them, of any sign. Of
+        macrofeatures, the k × k neighbors row by row.
 
     Returns
     -------
-    float32 (n, 1, 36, 36)
+    float32 (n, 1, 36 · k, 36 · k)
     """
     middle = (_CELL - 1) / 2
     rows, columns = np.mgrid[:_CELL, :_CELL] - middle
@@ -30,6 +33,9 @@ def descriptor_pictures(descriptors: NDArray[np.float32]) -> NDArray[np.float32]
     along = np.cos(angle) * columns + np.sin(angle) * rows  # the gradient
     across = np.cos(angle) * rows - np.sin(angle) * columns
     edges = np.exp(-np.square(along - middle / 3) / 2 - np.square(across) / middle**2)
-    cells = descriptors.reshape(-1, _CELLS, _CELLS, _ORIENTATIONS)
-    drawn = np.einsum("nijk,kyx->niyjx", cells, edges)
-    return drawn.reshape(-1, 1, _CELLS * _CELL, _CELLS * _CELL).astype(np.float32)
+    n, n_entries = descriptors.shape
+    neighbors = isqrt(n_entries // (_CELLS**2 * _ORIENTATIONS))  # a side
+    cells = descriptors.reshape(n, neighbors, neighbors, _CELLS, _CELLS, _ORIENTATIONS)
+    drawn = np.einsum("nabijk,kyx->naiybjx", cells, edges)
+    side = neighbors * _CELLS * _CELL
+    return drawn.reshape(n, 1, side, side).astype(np.float32)

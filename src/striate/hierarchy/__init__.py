@@ -13,6 +13,8 @@ from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.features import Features, extract_features, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.high_pass import HighPass
+from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
@@ -30,9 +32,11 @@ __all__ = [
     "Features",
     "FilterBank",
     "Hierarchy",
+    "HighPass",
     "Layer",
     "LearnedStage",
     "LocalContrastNormalization",
+    "Macrofeatures",
     "Pooling",
     "PyramidPooling",
     "Rectification",

@@ -11,6 +11,7 @@ from striate.errors import UsageError
 from striate.hierarchy._layer import Layer
 from striate.hierarchy._separable import gaussian_matrix
 from striate.hierarchy.filter_bank import FilterBank
+from striate.hierarchy.high_pass import HighPass
 from striate.hierarchy.normalization import SIGMA_OVER_SIZE, LocalContrastNormalization
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.rectification import Rectification
@@ -28,8 +29,10 @@ def _twin(layer: Layer) -> torch.nn.Module:
         return FilterBankTwin(layer)
     if isinstance(layer, Rectification):
         return RectificationTwin()
+    if isinstance(layer, HighPass):
+        return HighPassTwin(layer.size)
     if isinstance(layer, LocalContrastNormalization):
-        return NormalizationTwin(layer)
+        return NormalizationTwin(layer.size)
     if isinstance(layer, Pooling):
         pool = torch.nn.AvgPool2d if layer.how == "average" else torch.nn.MaxPool2d
         return pool(layer.size, layer.stride)
@@ -78,21 +81,34 @@ class RectificationTwin(torch.nn.Module):
         return maps.abs()
 
 
-class NormalizationTwin(torch.nn.Module):
-    """Local contrast normalization over space and maps."""
+class HighPassTwin(torch.nn.Module):
+    """Subtraction of the local mean over space and maps."""
 
-    def __init__(self, layer: LocalContrastNormalization) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = layer.size
+        self.size = size
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Maps (n, n_maps, height, width) normalized."""
+        """Maps (n, n_maps, height, width) without what they have in common."""
+        return maps - self.local_mean(maps)
+
+    def local_mean(self, maps: torch.Tensor) -> torch.Tensor:
+        """Gaussian mean over all maps, (n, 1, height, width)."""
         rows, columns = (
             torch.from_numpy(gaussian_matrix(length, self.size, self.size * SIGMA_OVER_SIZE)).to(maps)
             for length in maps.shape[2:]
         )
-        centered = maps - rows @ maps.mean(dim=1, keepdim=True) @ columns.T
-        variance = rows @ centered.square().mean(dim=1, keepdim=True) @ columns.T
+        mean: torch.Tensor = rows @ maps.mean(dim=1, keepdim=True) @ columns.T
+        return mean
+
+
+class NormalizationTwin(HighPassTwin):
+    """Local contrast normalization over space and maps."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps (n, n_maps, height, width) normalized."""
+        centered = super().forward(maps)
+        variance = self.local_mean(centered.square())
         # The root has no derivative at 0, where an image is blank.
         deviation = variance.clamp_min(torch.finfo(maps.dtype).tiny).sqrt()
         return centered / torch.maximum(deviation, deviation.mean(dim=(2, 3), keepdim=True))

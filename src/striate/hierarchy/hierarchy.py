@@ -14,6 +14,8 @@ from striate.hierarchy._layer import Layer, Maps, Shape
 from striate.hierarchy._stage import FilterPlan, run_stage
 from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.filter_bank import FilterBank
+from striate.hierarchy.high_pass import HighPass
+from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.pooling import Pooling
@@ -29,9 +31,11 @@ LAYERS: dict[str, type[Layer]] = {
     for layer in (
         FilterBank,
         Rectification,
+        HighPass,
         LocalContrastNormalization,
         Pooling,
         DenseSIFT,
+        Macrofeatures,
         SparseCodes,
         PyramidPooling,
     )

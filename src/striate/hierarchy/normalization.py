@@ -18,6 +18,12 @@ from striate.images.normalization import gaussian_window
 SIGMA_OVER_SIZE = 1.591 / 9
 
 
+def local_mean(map_: Maps, size: int) -> Maps:
+    """``Σ w·x`` over a Gaussian window, for one map (height, width, 1)."""
+    rows, columns = (gaussian_matrix(length, size, size * SIGMA_OVER_SIZE) for length in map_.shape[:2])
+    return apply_separable(rows, map_, columns)
+
+
 @dataclass(frozen=True)
 class LocalContrastNormalization:
     """Subtract the local mean, divide by the local standard deviation, over space and all maps together.
@@ -60,13 +66,9 @@ class LocalContrastNormalization:
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_maps)."""
-        height, width, n_maps = maps.shape
-        sigma = self.size * SIGMA_OVER_SIZE
-        rows = gaussian_matrix(height, self.size, sigma)
-        columns = gaussian_matrix(width, self.size, sigma)
-        centered = maps - apply_separable(rows, maps.mean(axis=2, keepdims=True), columns)
-        power = np.einsum("hwc,hwc->hw", centered, centered)[..., None] / np.float32(n_maps)
-        deviation = np.sqrt(apply_separable(rows, power, columns))
+        centered = maps - local_mean(maps.mean(axis=2, keepdims=True), self.size)
+        power = np.einsum("hwc,hwc->hw", centered, centered)[..., None] / np.float32(maps.shape[2])
+        deviation = np.sqrt(local_mean(power, self.size))
         # A blank image has deviation 0 everywhere and stays 0.
         centered /= np.maximum(np.maximum(deviation, deviation.mean()), np.finfo(np.float32).tiny)
         return centered

@@ -10,7 +10,7 @@ from striate.errors import UsageError
 from striate.learning._fixed_filters import FixedFilters
 from striate.randomness import RandomState
 
-__all__ = ["GaborFilters", "gabor_family"]
+__all__ = ["GaborFilters", "gabor_family", "gabor_pair"]
 
 # Standard deviation of the envelope in wavelengths: a bandwidth of 1.4 octaves, that of the median simple cell.
 ENVELOPE = 0.42
@@ -111,11 +111,26 @@ def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarr
     """
     longest = max(float(side), SHORTEST)
     wavelengths = np.geomspace(SHORTEST, longest, n_wavelengths) if n_wavelengths > 1 else [sqrt(SHORTEST * longest)]
-    y, x = np.mgrid[:side, :side] - (side - 1) / 2
-    family = []
+    family: list[np.ndarray] = []
     for wavelength in wavelengths:
-        envelope = np.exp(-(x**2 + y**2) / (2 * (ENVELOPE * wavelength) ** 2))
         for orientation in np.pi * np.arange(n_orientations) / n_orientations:
-            phase = 2 * np.pi * (x * np.cos(orientation) + y * np.sin(orientation)) / wavelength
-            family += [envelope * np.cos(phase), envelope * np.sin(phase)]
+            family += gabor_pair(side, wavelength, orientation, ENVELOPE * wavelength)
     return np.array(family)
+
+
+def gabor_pair(side: int, wavelength: float, orientation: float, envelope: float) -> tuple[np.ndarray, np.ndarray]:
+    """The even and the odd Gabor function, float64 (side, side), of height 1 in the middle of the raster.
+
+    Parameters
+    ----------
+    side : int
+        Of the raster, in pixels.
+    wavelength, envelope : float
+        Of the wave, and the standard deviation of its Gaussian envelope, in pixels.
+    orientation : float
+        Of the wave vector, in radians from the horizontal.
+    """
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    window = np.exp(-(x**2 + y**2) / (2 * envelope**2))
+    phase = 2 * np.pi * (x * np.cos(orientation) + y * np.sin(orientation)) / wavelength
+    return window * np.cos(phase), window * np.sin(phase)

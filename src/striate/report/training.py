@@ -15,9 +15,11 @@ from striate.hierarchy import (
     DenseSIFT,
     FilterBank,
     Hierarchy,
+    HighPass,
     Layer,
     LearnedStage,
     LocalContrastNormalization,
+    Macrofeatures,
     Pooling,
     PyramidPooling,
     Rectification,
@@ -129,6 +131,8 @@ def _in_words(layer: Layer) -> str:
             return f"{layer.n_maps} filters of {layer.size[0]}×{layer.size[1]}, {squashing}"
         case Rectification():
             return "absolute value"
+        case HighPass():
+            return f"high-pass, {layer.size}×{layer.size}"
         case LocalContrastNormalization():
             return f"local contrast normalization, {layer.size}×{layer.size}"
         case Pooling():
@@ -136,6 +140,8 @@ def _in_words(layer: Layer) -> str:
             return f"{how} of {layer.size}×{layer.size}, every {layer.stride}"
         case DenseSIFT():
             return f"SIFT of {layer.size}×{layer.size}, every {layer.step}"
+        case Macrofeatures():
+            return f"macrofeatures of {layer.size}×{layer.size} neighbors"
         case SparseCodes():
             return f"sparse codes, {layer.n_components} units"
         case PyramidPooling():

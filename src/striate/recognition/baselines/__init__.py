@@ -2,5 +2,6 @@
 
 from striate.recognition.baselines.kmeans_features import KMeansFeatures
 from striate.recognition.baselines.pictures import grey_up_to
+from striate.recognition.baselines.v1_like import principal_products, v1_like_features
 
-__all__ = ["KMeansFeatures", "grey_up_to"]
+__all__ = ["KMeansFeatures", "grey_up_to", "principal_products", "v1_like_features"]

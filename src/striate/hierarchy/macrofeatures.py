@@ -1,0 +1,85 @@
+"""Macrofeatures: neighboring descriptors side by side, so that the next layer codes them jointly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.hierarchy._layer import Maps, Shape, window_positions
+
+__all__ = ["Macrofeatures"]
+
+
+@dataclass(frozen=True)
+class Macrofeatures:
+    """What all maps have at ``size × size`` neighboring positions, concatenated and divided by ``size``.
+
+    Between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: a unit of the
+    dictionary then sees where descriptors lie relative to each other. The division keeps the norm of descriptors that
+    have one in common, so that a sparsity means what it does without this layer.
+
+    Parameters
+    ----------
+    size : int, default 2
+        Neighbors a side.
+    step : int, default 1
+        From one macrofeature to the next, in positions of the maps that come in; codes cost as many times less as
+        ``step²``.
+
+    References
+    ----------
+    Boureau, Bach, LeCun, Ponce, "Learning mid-level features for recognition", CVPR 2010.
+    """
+
+    size: int = 2
+    step: int = 1
+    kind: ClassVar[str] = "macrofeatures"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.step < 1:
+            raise UsageError(f"macrofeatures need a size and a step of at least 1, not {self.size} and {self.step}")
+
+    @property
+    def notation(self) -> str:
+        """E.g. ``MF2x2/1``."""
+        return f"MF{self.size}x{self.size}/{self.step}"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """``size²`` times as many maps."""
+        n_maps, *sides = shape
+        rows, columns = (window_positions(length, self.size, self.step, self.notation) for length in sides)
+        return (self.size**2 * n_maps, rows, columns)
+
+    def apply(self, maps: Maps) -> Maps:
+        """Neighbors side by side.
+
+        Parameters
+        ----------
+        maps : float32 (height, width, n_maps)
+
+        Returns
+        -------
+        float32 (n_rows, n_columns, size² · n_maps)
+            Neighbors row by row, from the upper left one; the maps of each together.
+        """
+        height, width, n_maps = maps.shape
+        _, rows, columns = self.output_shape((n_maps, height, width))
+        joined = np.empty((rows, columns, self.size, self.size, n_maps), np.float32)
+        for i, j in np.ndindex(self.size, self.size):
+            joined[:, :, i, j] = maps[i :: self.step, j :: self.step][:rows, :columns]
+        joined /= self.size
+        return joined.reshape(rows, columns, -1)
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Its two parameters."""
+        return {}, {"size": self.size, "step": self.step}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Macrofeatures:
+        """The inverse of `to_state`."""
+        return cls(header["size"], header["step"])
