@@ -159,18 +159,22 @@ class ContrastiveStep:
     def _model_phase(
         self, first: int, last: int, n: int, states: NDArray[Any], keys: list[int], persistent: bool
     ) -> None:
-        """Gibbs steps of some chains; statistics are of the last visible units and the hidden ones' probabilities."""
+        """Gibbs steps of some chains; statistics are of the last visible units and the hidden ones' probabilities.
+
+        CD-1 takes the visible units' probabilities as well, as the paper does: less noise, and a bias beside its own.
+        With more steps states are drawn, so that all bias tends to 0 with their number.
+        """
         visible, hidden = self.visible[n + first : n + last], self.hidden[n + first : n + last]
         states = states[first:last]
         for step in range(self.n_steps):
-            is_last = step + 1 == self.n_steps
+            goes_on = persistent or step + 1 < self.n_steps
             np.dot(states, self.weights, out=visible)
-            if persistent or not is_last:
+            if persistent or self.n_steps > 1:
                 draw_states(visible, self.visible_bias, self.visible_kind, keys[2 * step], first)
-            else:  # the last reconstruction needs no noise
+            else:
                 to_means(visible, self.visible_bias, self.visible_kind)
             np.dot(visible, self.weights.T, out=hidden)
-            if persistent or not is_last:
+            if goes_on:
                 draw_states(hidden, self.hidden_bias, self.hidden_kind, keys[2 * step + 1], first, states)
             else:
                 to_means(hidden, self.hidden_bias, self.hidden_kind)

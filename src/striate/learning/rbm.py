@@ -62,7 +62,8 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Binary units take values in [0, 1]; for Gaussian ones every feature should have about unit variance.
     hidden : {"binary", "linear"}, default "binary"
     n_steps : int, default 1
-        Gibbs steps to the negative statistics, the k of CD-k.
+        Gibbs steps to the negative statistics, the k of CD-k. With 1, the visible units' probabilities are taken in
+        place of states, as in the paper.
     persistent : bool, default False
         Whether the chains go on from batch to batch rather than start at the data; there are as many as the first
         batch has samples.
