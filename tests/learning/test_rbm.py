@@ -274,11 +274,14 @@ def test_a_memory_map_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.Mon
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     options: dict[str, Any] = {"batch_size": 70, "n_epochs": 2, "random_state": 0}
     whole = RBM(6, **options).fit(rows)
-    seen = []
+    seen: list[int] = []
     checked = RBM._checked
-    monkeypatch.setattr(
-        RBM, "_checked", lambda self, part, unread: seen.append(len(part)) or checked(self, part, unread)
-    )
+
+    def watched(machine: RBM, part: np.ndarray, unread: bool) -> np.ndarray:
+        seen.append(len(part))
+        return checked(machine, part, unread)
+
+    monkeypatch.setattr(RBM, "_checked", watched)
     machine = RBM(6, **options).fit(mapped)
     assert max(seen) == 70
     assert _same(machine, whole)
