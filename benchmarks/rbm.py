@@ -38,6 +38,7 @@ OURS = [
 ]
 MARGIN = 1.0  # nats by which ours must be above theirs on validation digits: the error of the estimates
 GOAL = 1 / 3  # of their time
+ROUGH, FINE = 2000, 5000  # temperatures of an estimate: to choose, and to compare
 
 
 class Digits(NamedTuple):
@@ -67,7 +68,6 @@ def main() -> None:
 def options(parser: argparse.ArgumentParser) -> None:
     """Add what this benchmark alone takes; what was chosen before is kept."""
     parser.add_argument("--choose", action="store_true", help="choose settings (an hour), and time nothing")
-    parser.add_argument("--temperatures", type=int, default=2000, help="of each estimate (%(default)s)")
     parser.set_defaults(keep=True)
 
 
@@ -126,7 +126,7 @@ def choose(harness: Harness, chosen: dict[str, Any], digits: Digits) -> None:
                 if name == "striate" and any(row["n_epochs"] < settings["n_epochs"] for row in sufficient(tried)):
                     break
                 machine = learn(settings, digits.train)
-                reached = measured(machine, digits, digits.validation, harness.options.temperatures)
+                reached = measured(machine, digits, digits.validation, ROUGH)
                 tried[name].append({**settings, **reached})
                 print(f"  {name}: {tried[name][-1]}", flush=True)
                 harness.finish()
@@ -167,10 +167,7 @@ def compare(harness: Harness, chosen: Mapping[str, Any], digits: Digits) -> None
             "scikit-learn": partial(run, "scikit-learn", learn_theirs, theirs),
         }
         timings = harness.alternate(contestants, warm_up=0)
-        reached = {
-            name: measured(machine, digits, digits.test, harness.options.temperatures)
-            for name, machine in machines.items()
-        }
+        reached = {name: measured(machine, digits, digits.test, FINE) for name, machine in machines.items()}
     as_likely = reached["striate"]["log_likelihood"] >= reached["scikit-learn"]["log_likelihood"]
     harness.report(
         "500 units, 50,000 digits of MNIST, 1 thread",
