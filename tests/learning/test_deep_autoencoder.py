@@ -106,7 +106,7 @@ def test_one_linear_layer_is_pca(rng: np.random.Generator) -> None:
 
 def test_layers_of_rbms_are_unrolled(rng: np.random.Generator) -> None:
     prototypes = (rng.random((4, 12)) > 0.5).astype(np.float32)
-    rows = prototypes[rng.integers(4, size=400)]
+    rows = prototypes[rng.integers(4, size=2000)]
     learner = DeepAutoencoder((8, 3), pretraining="rbm", random_state=0)
     learner._begin(learner._validated(rows, reset=True), None)
     assert learner.activation_ == "logistic"
