@@ -70,8 +70,8 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     learning_rate : float, optional
         0.1, or 0.001 where a layer is Gaussian or linear, whose statistics are not bounded.
     falling_rate : bool, optional
-        Whether the rate falls linearly to 0 over a `fit`; by default where chains persist, as Tieleman (2008) has it: at
-        a constant rate persistent chains end nats below CD-1, at a falling one above it.
+        Whether the rate falls linearly to 0 over a `fit`; by default where chains persist, as Tieleman (2008) has it:
+        at a constant rate persistent chains end nats below CD-1, at a falling one above it.
     momentum : float, optional
         By default 0.5 for five epochs and then 0.9, the paper's; where chains persist none, since they can only follow
         a model that changes slowly.
