@@ -1,9 +1,9 @@
 """Restricted Boltzmann machines of digits: test log-likelihoods by annealed importance, filters and samples.
 
-CD learns by the recipe of Hinton and Salakhutdinov (2006), whose rate and momentum were set for pre-training: many units
-of CD-1 stay noise, and its likelihood falls short of the published one, of which the rates are not known here. The error
-of the machine with persistent chains is near 1 nat, so that few runs carry its estimate; a second one at twice the
-temperatures, of other random numbers, was half a nat lower (-93.7).
+CD learns by the recipe of Hinton and Salakhutdinov (2006), whose rate and momentum were set for pre-training: many
+units of CD-1 stay noise, and its likelihood falls short of the published one, of which the rates are not known here.
+The error of the machine with persistent chains is near 1 nat, so that few runs carry its estimate; a second one at
+twice the temperatures, of other random numbers, was half a nat lower (-93.7).
 """
 
 from __future__ import annotations
