@@ -53,6 +53,7 @@ EXPERIMENTS: dict[str, str] = {
     "psd-natural-patches": "striate.experiments.psd_natural_patches",
     "psd-mnist-strokes": "striate.experiments.psd_mnist_strokes",
     "psd-mnist-classification": "striate.experiments.psd_mnist_classification",
+    "rbm-mnist": "striate.experiments.rbm_mnist",
     "deep-autoencoder-mnist": "striate.experiments.deep_autoencoder_mnist",
     "text-retrieval-reuters": "striate.experiments.text_retrieval_reuters",
     "optimal-vs-predicted": "striate.experiments.optimal_vs_predicted",

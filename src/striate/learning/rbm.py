@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from scipy.special import expit
-from sklearn.base import BaseEstimator, TransformerMixin
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
+from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
 from striate.learning._patch_learner import chunks, is_plain
+from striate.learning._schedule import Schedule
+from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
+from striate.threads import single_threaded_blas
 
 __all__ = ["RBM", "log_sum_over_states"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
+_NAMES = ("components", "hidden_bias", "visible_bias")
+_CHOICES = {"visible": ("binary", "gaussian"), "hidden": ("binary", "linear")}
 
 
 def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
@@ -37,7 +45,7 @@ def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.nd
     return total
 
 
-class RBM(TransformerMixin, BaseEstimator):
+class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Restricted Boltzmann machine.
 
     Energy of binary units, `W` being `components_`::
@@ -54,30 +62,62 @@ class RBM(TransformerMixin, BaseEstimator):
         Binary units take values in [0, 1]; for Gaussian ones every feature should have about unit variance.
     hidden : {"binary", "linear"}, default "binary"
     n_steps : int, default 1
-        Gibbs steps to the negative statistics, the k of CD-k.
+        Gibbs steps to the negative statistics, the k of CD-k. With 1, the visible units' probabilities are taken in
+        place of states, as in the paper.
     persistent : bool, default False
-        Whether the chains go on from batch to batch rather than start at the data.
+        Whether the chains go on from batch to batch rather than start at the data; there are as many as the first
+        batch has samples.
     learning_rate : float, optional
         0.1, or 0.001 where a layer is Gaussian or linear, whose statistics are not bounded.
+    falling_rate : bool, optional
+        Whether the rate falls linearly to 0 over a `fit`; by default where chains persist, as Tieleman (2008) has it:
+        at a constant rate persistent chains end nats below CD-1, at a falling one above it.
+    momentum : float, optional
+        By default 0.5 for five epochs and then 0.9, the paper's; where chains persist none, since they can only follow
+        a model that changes slowly.
     weight_decay : float, default 2e-4
+        The paper's; times the rate, and not of biases.
     batch_size : int, default 100
     n_epochs : int, default 10
     random_state : int, Generator, RandomState or None
 
+    Attributes
+    ----------
+    components_ : ndarray (n_components, n_features)
+    hidden_bias_ : ndarray (n_components,)
+    visible_bias_ : ndarray (n_features,)
+    n_batches_ : int
+        Batches learned from.
+    n_epochs_ : int
+        Epochs of `fit` and calls of `partial_fit`.
+
     References
     ----------
-    Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks, Science 2006.
+    Hinton, Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science 313, 2006.
+    Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient", ICML 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from striate.learning import RBM
+    >>> rows = (np.random.default_rng(0).random((100, 20)) < 0.3).astype(np.float32)
+    >>> RBM(8, random_state=0).fit_transform(rows).shape
+    (100, 8)
     """
+
+    _chains: NDArray[Any] | None
 
     def __init__(
         self,
         n_components: int = 256,
         *,
-        visible: str = "binary",
-        hidden: str = "binary",
+        visible: Literal["binary", "gaussian"] = "binary",
+        hidden: Literal["binary", "linear"] = "binary",
         n_steps: int = 1,
         persistent: bool = False,
         learning_rate: float | None = None,
+        falling_rate: bool | None = None,
+        momentum: float | None = None,
         weight_decay: float = 2e-4,
         batch_size: int = 100,
         n_epochs: int = 10,
@@ -89,151 +129,298 @@ class RBM(TransformerMixin, BaseEstimator):
         self.n_steps = n_steps
         self.persistent = persistent
         self.learning_rate = learning_rate
+        self.falling_rate = falling_rate
+        self.momentum = momentum
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.n_epochs = n_epochs
         self.random_state = random_state
 
-    def fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Learn from `X` (n_samples, n_features), `n_epochs` times in an order drawn anew; a memory map stays one."""
-        X = self._validated(X, reset=True)
-        self._begin(X)
-        for epoch in range(self.n_epochs):
-            order = self._generator.permutation(len(X))
-            momentum = _EARLY if epoch < _EARLY_EPOCHS else _LATE
-            for start in range(0, len(X), self.batch_size):
-                self._update(X[np.sort(order[start : start + self.batch_size])], momentum)
+    def fit(
+        self,
+        X: NDArray[Any],
+        y: object = None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        checkpoint_name: str = "rbm",
+        progress: Progress | None = None,
+        phase_name: str = "learning a Boltzmann machine",
+    ) -> Self:
+        """Learn from samples, `n_epochs` times in an order drawn anew; to the same bits for every number of threads.
+
+        Parameters
+        ----------
+        X : ndarray (n_samples, n_features), float32 or float64
+            An array or a memory map, of which a batch at a time is read. float32 is the fast path.
+        y : ignored
+        checkpoint : Checkpoint, optional
+            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
+            bits, given the same data, parameters and integer `random_state`.
+        checkpoint_name : str, default "rbm"
+        progress : Progress, optional
+        phase_name : str
+
+        Raises
+        ------
+        UsageError
+            For parameters that make no machine, or data that do not suit `visible`.
+        """
+        X, unread = self._validated(X, reset=True)
+        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
+        if saved is None:
+            self._begin(X)
+        else:
+            self._restore(*saved)
+        schedule = Schedule(len(X), self.batch_size, held_out_fraction=0.0, seed=self._seed)
+        per_epoch = schedule.batches_per_epoch
+        budget = self.n_epochs * per_epoch
+        falls = self.persistent if self.falling_rate is None else self.falling_rate
+        shown = (progress or Progress()).phase(phase_name, total=budget, unit="batches")
+        with single_threaded_blas(), shown as phase:
+            phase.advance(self.n_batches_)
+            step = self._step()
+            for rows in schedule.batches(self.n_batches_, budget):
+                self.n_epochs_ = self.n_batches_ // per_epoch
+                share = 1 - self.n_batches_ / budget if falls else 1.0
+                self._learn(step, self._checked(X[np.sort(rows)], unread), share)
+                phase.advance()
+                if checkpoint is not None and checkpoint.due():
+                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
+        self.n_epochs_ = self.n_epochs
+        if checkpoint is not None:
+            checkpoint.save(checkpoint_name, *self.to_state(training=True))
         return self
 
-    def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Go on learning from the rows of `X` in their order, each once."""
+    def partial_fit(self, X: NDArray[Any], y: object = None) -> Self:
+        """Go on learning from the rows of `X` in their order, `batch_size` at a time, each once, at the full rate.
+
+        A call counts as an epoch to the momentum: one a time over all data is what `fit` does, if `falling_rate` does
+        not hold.
+        """
         first = not hasattr(self, "components_")
-        X = self._validated(X, reset=first)
+        X, unread = self._validated(X, reset=first)
         if first:
             self._begin(X)
-        for start in range(0, len(X), self.batch_size):
-            self._update(X[start : start + self.batch_size], _EARLY)
+        with single_threaded_blas():
+            step = self._step()
+            for start in range(0, len(X), self.batch_size):
+                self._learn(step, self._checked(X[start : start + self.batch_size], unread), 1.0)
+        self.n_epochs_ += 1
         return self
 
-    def transform(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities of the hidden units (their means, if linear): (n_samples, n_components)."""
+    def transform(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Probabilities of the hidden units (their means, if linear): (n_samples, n_components), dtype of `X`."""
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        codes = np.empty((len(X), len(self.components_)), self.components_.dtype)
+        X, unread = self._validated(X, reset=False)
+        codes = np.empty((len(X), len(self.components_)), X.dtype)
         for rows in chunks(len(X)):
-            codes[rows] = self._hidden_means(X[rows])
+            np.dot(self._checked(X[rows], unread), self.components_.T.astype(X.dtype, copy=False), out=codes[rows])
+            to_means(codes[rows], self.hidden_bias_.astype(X.dtype, copy=False), self.hidden)
         return codes
 
-    def inverse_transform(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or means of the visible units, given hidden ones: (n_samples, n_features)."""
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Probabilities or means of the visible units, given hidden ones: (n_samples, n_features), dtype of `X`."""
         check_is_fitted(self)
-        return self._visible_means(np.asarray(X, self.components_.dtype))
+        codes = np.asarray(X)
+        codes = codes.astype(codes.dtype if codes.dtype in (np.float32, np.float64) else np.float64, copy=False)
+        means = codes @ self.components_.astype(codes.dtype, copy=False)
+        to_means(means, self.visible_bias_.astype(codes.dtype, copy=False), self.visible)
+        return means
 
-    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+    def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
         """Down again from the hidden probabilities; without noise."""
         return self.inverse_transform(self.transform(X))
 
-    def free_energy(self, X: np.ndarray) -> np.ndarray:
+    def sample(
+        self,
+        n_samples: int = 1,
+        n_steps: int = 1000,
+        *,
+        start: NDArray[Any] | None = None,
+        means: bool = False,
+        random_state: RandomState = None,
+    ) -> NDArray[Any]:
+        """Visible states of chains after some Gibbs steps.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+            Chains, each of which gives one sample.
+        n_steps : int, default 1000
+            From hidden units and back, as often. Chains leave noise after hundreds.
+        start : ndarray (n_rows, n_features), optional
+            Samples at which the chains start, in turn; by default noise: fair coins, or normal about the bias.
+        means : bool, default False
+            Whether to return the probabilities (the means) that the last states are drawn with, which make smoother
+            pictures.
+        random_state : int, Generator, RandomState or None
+
+        Returns
+        -------
+        ndarray (n_samples, n_features), dtype of `components_`
+        """
+        check_is_fitted(self)
+        if n_samples < 1 or n_steps < 0:
+            raise UsageError(f"sampling needs n_samples >= 1 and n_steps >= 0, not {n_samples} and {n_steps}")
+        generator = generator_from(random_state)
+        key, dtype = int(generator.integers(2**62)), self.components_.dtype
+        if start is None:
+            shape = n_samples, self.components_.shape[1]
+            visible = np.zeros(shape, dtype)
+            of_noise = np.zeros(shape[1], dtype) if self.visible == "binary" else self.visible_bias_
+            draw_states(visible, of_noise, self.visible, pass_key(key, 0, 0))
+        else:
+            start, unread = self._validated(start, reset=False)
+            visible = self._checked(start[np.arange(n_samples) % len(start)], unread).astype(dtype)
+        hidden = np.empty((n_samples, len(self.components_)), dtype)
+        for step in range(1, n_steps + 1):
+            np.dot(visible, self.components_.T, out=hidden)
+            draw_states(hidden, self.hidden_bias_, self.hidden, pass_key(key, step, 0))
+            np.dot(hidden, self.components_, out=visible)
+            if means and step == n_steps:
+                to_means(visible, self.visible_bias_, self.visible)
+            else:
+                draw_states(visible, self.visible_bias_, self.visible, pass_key(key, step, 1))
+        return visible
+
+    def free_energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """−log Σ_h exp(−E(v, h)) of every row (an integral over linear units), float64: (n_samples,)."""
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X, unread = self._validated(X, reset=False)
         weights, visible_bias, hidden_bias = (
             a.astype(np.float64) for a in (self.components_, self.visible_bias_, self.hidden_bias_)
         )
         energies = np.empty(len(X))
         for rows in chunks(len(X)):
-            v = np.asarray(X[rows], np.float64)
+            v = np.asarray(self._checked(X[rows], unread), np.float64)
             hidden = log_sum_over_states(v @ weights.T, hidden_bias, self.hidden)
             visible = -v @ visible_bias if self.visible == "binary" else ((v - visible_bias) ** 2).sum(axis=1) / 2
             energies[rows] = visible - hidden
         return energies
 
-    def log_likelihood(self, X: np.ndarray, *, log_partition: float) -> np.ndarray:
+    def log_likelihood(self, X: NDArray[Any], *, log_partition: float) -> NDArray[np.float64]:
         """Log p(v) of every row in nats, given log Z (see `exact_log_partition` and `annealed_log_partition`)."""
         return -self.free_energy(X) - log_partition
 
-    def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies."""
+    def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies.
+
+        With `training` also velocities and chains, from which learning goes on to the same bits; they double the size.
+        """
         check_is_fitted(self)
-        names = ("components_", "hidden_bias_", "visible_bias_")
+        arrays = dict(zip(_NAMES, self._parameters, strict=True))
+        if training:
+            arrays |= {f"velocity.{name}": velocity for name, velocity in zip(_NAMES, self._velocities, strict=True)}
+            if self._chains is not None:
+                arrays["chains"] = self._chains
         parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
-        return {name.rstrip("_"): getattr(self, name) for name in names}, {"parameters": parameters}
+        header = {
+            "parameters": parameters,
+            "seed": self._seed,
+            "n_batches": self.n_batches_,
+            "n_epochs": self.n_epochs_,
+        }
+        return arrays, header
 
     @classmethod
-    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`; learning that goes on starts with no momentum and new chains."""
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`; without the state of training, learning that goes on starts with new chains."""
         machine = cls(**header["parameters"])
-        for name in ("components", "hidden_bias", "visible_bias"):
-            setattr(machine, name + "_", np.array(arrays[name]))  # a copy: what a file gave may not be writable
-        machine.n_features_in_ = machine.components_.shape[1]
-        machine._start_learning(generator_from(machine.random_state))
+        machine._restore(arrays, header)
         return machine
 
-    def _begin(self, X: np.ndarray) -> None:
+    def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
+        # Copies: what was read from a file may not be writable, and learning goes on in place.
+        self.components_, self.hidden_bias_, self.visible_bias_ = (np.array(arrays[name]) for name in _NAMES)
+        self.n_features_in_ = self.components_.shape[1]
+        self._seed, self.n_batches_ = int(header["seed"]), int(header["n_batches"])
+        self.n_epochs_ = int(header["n_epochs"])
+        training = f"velocity.{_NAMES[0]}" in arrays
+        self._velocities = [
+            np.array(arrays[f"velocity.{name}"]) if training else np.zeros_like(parameter)
+            for name, parameter in zip(_NAMES, self._parameters, strict=True)
+        ]
+        self._chains = np.array(arrays["chains"]) if "chains" in arrays else None
+
+    def _begin(self, X: NDArray[Any]) -> None:
         generator = generator_from(self.random_state)
+        self._seed = int(generator.integers(2**62))
         shape = self.n_components, X.shape[1]
         self.components_ = (0.1 * generator.standard_normal(shape)).astype(X.dtype)
         self.hidden_bias_ = np.zeros(shape[0], X.dtype)
         self.visible_bias_ = np.zeros(shape[1], X.dtype)
-        self._start_learning(generator)
+        self._velocities = [np.zeros_like(parameter) for parameter in self._parameters]
+        self._chains = None
+        self.n_batches_ = self.n_epochs_ = 0
 
-    def _start_learning(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-        self._velocity = [np.zeros_like(a) for a in (self.components_, self.hidden_bias_, self.visible_bias_)]
-        self._chains: np.ndarray | None = None
+    @property
+    def _parameters(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        return self.components_, self.hidden_bias_, self.visible_bias_
 
-    def _update(self, batch: np.ndarray, momentum: float) -> None:
-        v = np.asarray(batch, self.components_.dtype)
-        h = self._hidden_means(v)
-        chains = self._chains if self.persistent else None
-        state = self._sampled(h, self.hidden) if chains is None else chains
-        for step in range(self.n_steps):
-            goes_on = self.persistent or step + 1 < self.n_steps
-            fantasy = self._visible_means(state)
-            if goes_on:
-                fantasy = self._sampled(fantasy, self.visible)
-            means = self._hidden_means(fantasy)
-            if goes_on:
-                state = self._sampled(means, self.hidden)
-        if self.persistent:
-            self._chains = state
+    def _step(self) -> ContrastiveStep:
+        weights, of_hidden, of_visible = self._velocities
+        return ContrastiveStep(
+            self._parameters, (weights, of_hidden, of_visible), visible=self.visible, hidden=self.hidden,
+            batch_size=self.batch_size, n_steps=self.n_steps, seed=self._seed,
+        )  # fmt: skip
+
+    def _learn(self, step: ContrastiveStep, rows: NDArray[Any], share: float) -> None:
         binary = self.visible == "binary" and self.hidden == "binary"
         rate = self.learning_rate if self.learning_rate is not None else 0.1 if binary else 0.001
-        gradients = (
-            h.T @ v / len(v) - means.T @ fantasy / len(fantasy) - self.weight_decay * self.components_,
-            h.mean(axis=0) - means.mean(axis=0),
-            v.mean(axis=0) - fantasy.mean(axis=0),
-        )
-        parameters = self.components_, self.hidden_bias_, self.visible_bias_
-        for parameter, velocity, gradient in zip(parameters, self._velocity, gradients, strict=True):
-            velocity *= momentum
-            velocity += rate * gradient
-            parameter += velocity
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 0.0 if self.persistent else _EARLY if self.n_epochs_ < _EARLY_EPOCHS else _LATE
+        if self.persistent and self._chains is None:
+            chains = np.dot(rows.astype(self.components_.dtype, copy=False), self.components_.T)
+            draw_states(chains, self.hidden_bias_, self.hidden, pass_key(self._seed, 0, 0))
+            self._chains = chains
+        step.update(
+            rows, self._chains if self.persistent else None, self.n_batches_,
+            momentum=momentum, rate=share * rate, decay=self.weight_decay,
+        )  # fmt: skip
+        self.n_batches_ += 1
 
-    def _hidden_means(self, v: np.ndarray) -> np.ndarray:
-        drive = np.asarray(v, self.components_.dtype) @ self.components_.T + self.hidden_bias_
-        return expit(drive) if self.hidden == "binary" else drive
+    def _checked(self, rows: NDArray[Any], unread: bool) -> NDArray[Any]:
+        """The same rows; of a memory map they are seen here for the first time."""
+        if unread:
+            if not np.isfinite(rows).all():
+                raise UsageError("the data have NaN or infinite values; remove or replace them")
+            self._check_range(rows)
+        return rows
 
-    def _visible_means(self, h: np.ndarray) -> np.ndarray:
-        drive = h @ self.components_ + self.visible_bias_
-        return expit(drive) if self.visible == "binary" else drive
-
-    def _sampled(self, means: np.ndarray, kind: str) -> np.ndarray:
-        if kind == "binary":
-            return (self._generator.random(means.shape, means.dtype) < means).astype(means.dtype)
-        return means + self._generator.standard_normal(means.shape, means.dtype)
-
-    def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
-        if self.visible not in ("binary", "gaussian"):
-            raise UsageError(f'visible is {self.visible!r}; it must be "binary" or "gaussian".')
-        if self.hidden not in ("binary", "linear"):
-            raise UsageError(f'hidden is {self.hidden!r}; it must be "binary" or "linear".')
-        X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+    def _check_range(self, rows: NDArray[Any]) -> None:
         if self.visible == "binary":
-            lowest, highest = float(X.min()), float(X.max())
+            lowest, highest = float(rows.min()), float(rows.max())
             if lowest < 0 or highest > 1:
                 raise UsageError(
                     f"Binary visible units need values in [0, 1], not {lowest:g} to {highest:g}; "
                     'scale the data, or set visible="gaussian".'
                 )
-        return X
+
+    def _validated(self, X: NDArray[Any], *, reset: bool) -> tuple[NDArray[Any], bool]:
+        """The data, and whether they are a memory map that is yet to be read."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                either = " or ".join(f'"{choice}"' for choice in choices)
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it must be {either}.")
+        for name in ("n_components", "n_steps", "batch_size", "n_epochs"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"RBM needs {name} >= 1; got {getattr(self, name)}.")
+        if self.momentum is not None and not 0 <= self.momentum < 1:
+            raise UsageError(f"momentum is {self.momentum}; it must be at least 0 and below 1.")
+        unread = isinstance(X, np.memmap)
+        validated: NDArray[Any] = validate_data(
+            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=not unread
+        )
+        if not unread:
+            self._check_range(validated)
+        return validated, unread
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,198 @@
+"""Layers of logistic units in one pass: bias, logistic function and Bernoulli draw while a number is in a register.
+
+Random numbers are counted, not drawn in turn: bits of a mixing function of the pass's key, the row and the unit. So the
+same ones come out whatever the number of threads, and there is no state but the key.
+
+Roofline: 784 x 500 units and a batch of 100 take five products of 78 million multiplications and additions; the 180,000
+logistic functions and 50,000 draws between them some tenth of a millisecond where they vectorize, against 2 to 3 ms by
+NumPy's and SciPy's passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+
+from striate.kernels import FAST_MATH, compiled
+
+__all__ = ["logistic_units", "row_keys", "step_with_momentum"]
+
+_NONE = np.zeros((0, 2), np.int64)
+_MASK = 0xFFFFFFFF
+# exp(r) for |r| ≤ ½ log 2, within 1e-7 (Cephes' expf); beyond ±87 a float32 has no normal reciprocal.
+_P0, _P1, _P2, _P3, _P4, _P5 = (
+    np.float32(p) for p in (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666667e-1, 0.5)
+)
+_ONE, _HALF, _FAR = np.float32(1), np.float32(0.5), np.float32(87)
+# log 2 in two parts, of which whole numbers times the first are exact.
+_LOG2, _REST, _PER_LOG2 = np.float32(0.693359375), np.float32(-2.1219444e-4), np.float32(1.442695)
+
+
+def logistic_units(
+    drive: NDArray[Any],
+    bias: NDArray[Any],
+    *,
+    keys: NDArray[np.int64] | None = None,
+    states: NDArray[Any] | None = None,
+) -> None:
+    """``logistic(drive + bias)`` in the place of `drive`, and what is drawn with these probabilities.
+
+    Parameters
+    ----------
+    drive : float32 or float64 (n_samples, n_units), C-contiguous
+        float32 probabilities are within 3e-7 of themselves.
+    bias : (n_units,), same dtype
+    keys : int64 (n_samples, 2), optional
+        From `row_keys`; without them nothing is drawn.
+    states : (n_samples, n_units), same dtype, optional
+        Takes the draws, 0 or 1. Without it they take the place of `drive` instead of the probabilities.
+    """
+    kernel = _compile_units(drive.dtype.name)
+    keep = states is not None
+    kernel(drive, bias, _NONE if keys is None else keys, keep, states if states is not None else drive)
+
+
+def row_keys(key: int, first: int, last: int) -> NDArray[np.int64]:
+    """Two numbers of 32 bits for each of the rows `first` … `last` − 1, by splitmix64: int64 (n, 2)."""
+    z = np.arange(first + 1, last + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key & (2**64 - 1))
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return np.stack([z & np.uint64(_MASK), z >> np.uint64(32)], axis=1).astype(np.int64)
+
+
+def step_with_momentum(
+    parameter: NDArray[Any], velocity: NDArray[Any], gradient: NDArray[Any], momentum: float, rate: float, decay: float
+) -> None:
+    """``velocity = momentum·velocity + rate·gradient − decay·parameter; parameter += velocity``, in one pass.
+
+    All (n_units, n_features), C-contiguous, of one dtype.
+    """
+    real = parameter.dtype.type
+    _compile_step(parameter.dtype.name)(parameter, velocity, gradient, real(momentum), real(rate), real(decay))
+
+
+@intrinsic
+def _emitted_power_of_two(typing: Any, n: Any) -> Any:
+    """2ⁿ for a whole float32 n from −126 to 127: its bits, without a call that would keep a loop from vectorizing."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = ir.IntType(32)
+        exponent = builder.add(builder.fptosi(arguments[0], whole), ir.Constant(whole, 127))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(whole, 23)), ir.FloatType())
+
+    return types.float32(types.float32), emit
+
+
+@intrinsic
+def _emitted_reciprocal(typing: Any, a: Any) -> Any:
+    """1/a without Python's check for 0."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fdiv(ir.Constant(arguments[0].type, 1.0), arguments[0])
+
+    return a(a), emit
+
+
+def _plain_power_of_two(n: Any) -> Any:
+    return np.float32(2.0 ** float(n))
+
+
+def _plain_reciprocal(a: Any) -> Any:
+    return a.dtype.type(1) / a
+
+
+_plain = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+_power_of_two: Callable[..., Any] = _plain_power_of_two if _plain else _emitted_power_of_two
+_reciprocal: Callable[..., Any] = _plain_reciprocal if _plain else _emitted_reciprocal
+
+
+def _logistic_single(value: Any) -> Any:
+    """Of a float32; NaN stays NaN."""
+    x = _FAR if value > _FAR else value  # in this order NaN passes
+    x = -_FAR if x < -_FAR else x
+    n = np.float32(np.floor(_HALF - x * _PER_LOG2))
+    r = -x - n * _LOG2 - n * _REST
+    series = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
+    return _reciprocal(_ONE + (series * r * r + r + _ONE) * _power_of_two(n))
+
+
+def _logistic_double(value: Any) -> Any:
+    """Of a float64."""
+    x = -700.0 if value < -700.0 else value
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def _logistic(value: Any) -> Any:
+    return _logistic_single(value) if value.dtype == np.float32 else value.dtype.type(_logistic_double(value))
+
+
+@overload(_logistic, jit_options={"fastmath": FAST_MATH, "forceinline": True})
+def _typed_logistic(value: Any) -> Any:
+    return _logistic_single if value == types.float32 else _logistic_double
+
+
+@numba.njit(nogil=True, forceinline=True)
+def _uniform(low: Any, high: Any, unit: Any) -> Any:
+    """24 bits in [0, 1); products of 32 bits by 32, cut."""
+    x = (unit * 0x9E3779B9 + low) & _MASK
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
+    x = x ^ high ^ (x >> 15)
+    x = (x * 0x846CA68B) & _MASK
+    x = ((x ^ (x >> 16)) * 0x31848BAB) & _MASK
+    return x >> 8
+
+
+@lru_cache(maxsize=2)
+def _compile_units(name: str) -> Callable[..., None]:
+    real = getattr(types, name)
+    layer = real[:, ::1]
+    bias, keys = (types.Array(of, axes, "C", readonly=True) for of, axes in ((real, 1), (types.int64, 2)))
+    return compiled(_units, types.void(layer, bias, keys, types.boolean, layer))
+
+
+def _units(drive: Any, bias: Any, keys: Any, keep: bool, states: Any) -> None:
+    n_samples, n_units = drive.shape
+    draws = len(keys) > 0
+    one, zero, scale = bias.dtype.type(1), bias.dtype.type(0), bias.dtype.type(2**24)
+    for i in range(n_samples):
+        row = drive[i]
+        if not draws:
+            for j in range(n_units):
+                row[j] = _logistic(row[j] + bias[j])
+            continue
+        low, high = int(keys[i, 0]), int(keys[i, 1])
+        if keep:
+            to = states[i]
+            for j in range(n_units):
+                mean = _logistic(row[j] + bias[j])
+                row[j] = mean
+                to[j] = one if _uniform(low, high, j) < scale * mean else zero
+        else:
+            for j in range(n_units):
+                mean = _logistic(row[j] + bias[j])
+                row[j] = one if _uniform(low, high, j) < scale * mean else zero
+
+
+@lru_cache(maxsize=2)
+def _compile_step(real: str) -> Callable[..., None]:
+    array = f"{real}[:, ::1]"
+    return compiled(_step, f"void({array}, {array}, {array}, {real}, {real}, {real})")
+
+
+def _step(parameter: Any, velocity: Any, gradient: Any, momentum: Any, rate: Any, decay: Any) -> None:
+    for i in range(len(parameter)):
+        to, speed, slope = parameter[i], velocity[i], gradient[i]
+        for j in range(len(to)):
+            new = momentum * speed[j] + rate * slope[j] - decay * to[j]
+            speed[j] = new
+            to[j] += new
