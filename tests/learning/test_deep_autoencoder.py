@@ -121,6 +121,24 @@ def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.G
     assert len(whole.history_) == 8
 
 
+@pytest.mark.parametrize("pretraining", ["rbm", "psd"])
+def test_a_fit_killed_after_pretraining_does_not_repeat_it(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretraining: str
+) -> None:
+    rows = rng.random((60, 10)).astype(np.float32)
+    options: dict[str, Any] = {
+        "layers": (8, 3), "pretraining": pretraining, "n_epochs": 2, "batch_size": 30, "random_state": 3
+    }  # fmt: skip
+    whole = DeepAutoencoder(**options).fit(rows)
+    checkpoint = Killing(tmp_path / "run", {"seed": 3})
+    checkpoint.saves_left = 1
+    with pytest.raises(Kill):
+        DeepAutoencoder(**options).fit(rows, checkpoint=checkpoint)
+    monkeypatch.setattr(f"striate.learning.deep_autoencoder.pretrain_by_{pretraining}", None)
+    pieces = DeepAutoencoder(**options).fit(rows, checkpoint=Checkpoint(tmp_path / "run", {"seed": 3}))
+    assert same(whole, pieces)
+
+
 def test_state_survives_a_file_and_learning_goes_on_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     rows = rng.random((100, 10)).astype(np.float32)
     learner = DeepAutoencoder((8, 3), batch_size=30, random_state=0).partial_fit(rows)

@@ -43,7 +43,7 @@ class Adam:
         correction = second_correction / (1 - _FIRST_DECAY**self.n_steps)
         for name, gradient in gradients.items():
             parameter = self.parameters[name]
-            arrays = (parameter, np.require(gradient, ["C", "W"]), self.first[name], self.second[name])
+            arrays = (parameter, np.require(gradient, requirements=["C", "W"]), self.first[name], self.second[name])
             number = parameter.dtype.type
             adam_kernel(parameter.dtype)(
                 *(array.reshape(-1) for array in arrays), number(1 - _FIRST_DECAY), number(1 - _SECOND_DECAY),

@@ -177,6 +177,8 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
         if saved is None:
             self._begin(X, progress)
+            if checkpoint is not None and self.pretraining is not None:  # minutes of work, whenever the next is due
+                checkpoint.save(checkpoint_name, *self.to_state(training=True))
         else:
             self._restore(*saved)
         schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
