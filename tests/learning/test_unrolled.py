@@ -14,6 +14,7 @@ KINDS = [
     ("binary", "cross-entropy", "logistic", "logistic"),
     ("binary", "squared", "binary", "tanh"),
     ("softmax", "cross-entropy", "linear", "relu"),
+    ("gaussian", "squared", "logistic", "elu"),
 ]
 
 
@@ -58,7 +59,7 @@ def test_gradients_are_those_of_torch(
     torch = pytest.importorskip("torch")
     parameters, rows = network(rng, (6, 5, 3, 5, 6)), rng.random((7, 6))
     tensors = {name: torch.from_numpy(array.copy()).requires_grad_() for name, array in parameters.items()}
-    units = {"logistic": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu}
+    units = {"logistic": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu, "elu": torch.nn.functional.elu}
     values = wanted = torch.from_numpy(rows)
     for layer in range(4):
         values = torch.nn.functional.linear(values, tensors[f"weights.{layer}"], tensors[f"biases.{layer}"])
@@ -96,7 +97,7 @@ def test_the_loss_is_what_is_reported(rng: np.random.Generator, visible: str, co
     rows = rng.random((9, 6))
     learner = DeepAutoencoder((5, 3), visible=visible, code=code, random_state=0).partial_fit(rows)  # type: ignore[arg-type]
     inputs, targets = learner._inputs(rows)
-    outputs = forward(learner._parameters(), inputs, activation="relu", code=code)[-1]
+    outputs = forward(learner._parameters(), inputs, activation=learner.activation_, code=code)[-1]
     in_units_of_data = learner.scale_**2 if visible == "gaussian" else 1
     loss = loss_of(outputs, targets, visible=visible, loss="squared") * in_units_of_data
     assert loss == pytest.approx(-learner.score(rows), rel=1e-9)

@@ -200,8 +200,8 @@ def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, Rows, NDArr
         parts[story.part].append(story)
     topics, names = topic_matrix(parts["train"] + parts["test"])
     n_train = len(parts["train"])
-    train, unlabeled, test = bag_of_words(*([story.text for story in stories] for stories in parts.values()))
-    return train, topics[:n_train], unlabeled, test, topics[n_train:], names
+    known, other, asked = bag_of_words(*([story.text for story in stories] for stories in parts.values()))
+    return known, topics[:n_train], other, asked, topics[n_train:], names
 
 
 def draw(results: Results, path: Path) -> None:

@@ -15,10 +15,20 @@ Array = NDArray[Any]
 # A function of the linear part, and its slope as a function of what it gave: nothing else is kept of a pass.
 Activation = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
+
+def _elu(values: Array) -> Array:
+    return np.maximum(values, np.exp(np.minimum(values, 0)) - 1)  # below 0, eˣ − 1 is above x
+
+
+def _slope_of_elu(given: Array) -> Array:
+    return np.minimum(given, 0) + 1
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "logistic": (expit, lambda given: given * (1 - given)),
     "tanh": (np.tanh, lambda given: 1 - np.square(given)),
     "relu": (lambda values: np.maximum(values, 0), lambda given: given > 0),
+    "elu": (_elu, _slope_of_elu),
 }
 
 
