@@ -3,8 +3,10 @@
 Protocol: ModApte split. Codes are learned from the training stories and, as neither method looks at topics, from those
 that the split leaves unused; the words are the training stories'. Then each test story with a topic queries all other
 test stories with a topic by the cosine of codes, as in the paper, where half of another collection is tested. Relevant
-is what shares a topic. Weightings of words, of both methods, and the noise are chosen on the last fifth of the training
-stories.
+is what shares a topic. Settings are chosen on the last fifth of the training stories: the weighting of words for LSA
+and the kind of the autoencoder's units as a part of each unit; before, tf-idf for the autoencoder (a mean precision of
+45.5% after ten epochs, against 44.5% from logarithms of counts after eight), a share of 0.2 of the words set to 0 (0.5
+was no better) and a rate of 3e-3.
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ DATA = {"quick": (), "full": ("reuters21578",)}
 
 RETRIEVED = tuple(2**power - 1 for power in range(1, 11))  # 1, 3, 7, … 1,023
 AVERAGES = ("per query", "macro")
-WEIGHTINGS = ("logarithm", "tf-idf")  # what the validation chooses from
-INPUT_NOISES = (0.2,)  # with each weighting of the deep codes
+# What the validation chooses from.
+WEIGHTINGS = ("logarithm", "tf-idf")
+ACTIVATIONS = ("relu", "elu")
+INPUT_NOISE = 0.2
 
 Rows = NDArray[Any]
 
@@ -99,17 +103,15 @@ def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
     """Codes of a denoising autoencoder with softmax words."""
 
     def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
-        weighting, noise = choice.split(", noise ")
-        fitted, others = _weighed(weighting, fitted, others)
+        fitted, others = _weighed("tf-idf", fitted, others)
         learner = DeepAutoencoder(
-            (*settings["layers"], settings["n_codes"]), visible="softmax", n_epochs=settings["n_epochs"],
-            batch_size=settings["batch_size"], learning_rate=settings["learning_rate"], input_noise=float(noise),
-            random_state=settings["seed"],
+            (*settings["layers"], settings["n_codes"]), visible="softmax", activation=choice,  # type: ignore[arg-type]
+            n_epochs=settings["n_epochs"], batch_size=settings["batch_size"],
+            learning_rate=settings["learning_rate"], input_noise=INPUT_NOISE, random_state=settings["seed"],
         )  # fmt: skip
         return learner.fit(fitted, progress=context.progress).transform(others)
 
-    choices = [f"{weighting}, noise {noise}" for weighting in WEIGHTINGS for noise in INPUT_NOISES]
-    return _chosen_and_tested(choices, encode, settings, context)
+    return _chosen_and_tested(ACTIVATIONS, encode, settings, context)
 
 
 def _weighed(weighting: str, fitted: Rows, others: Rows) -> tuple[Rows, Rows]:
