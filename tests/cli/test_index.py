@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from striate import model_file
-from striate.retrieval import ImageIndex
+from striate.retrieval import DeepProjection, ImageIndex
 from tests.cli.command import Done, striate
 from tests.cli.test_bad_input import refused
 from tests.recognition.digits import digits, write_folder
@@ -53,6 +53,16 @@ def index(folder: Path, tmp_path: Path) -> Path:
     made = ImageIndex(encoder(), str(folder.resolve()))
     made.update(folder, save_to=tmp_path / "photos.index")
     return tmp_path / "photos.index"
+
+
+def test_codes_of_a_deep_autoencoder(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "photos.index"
+    done = striate(capsys, "index", folder, "--out", out, "--encoder", "deep-autoencoder", *SMALL)
+    assert done.code == 0, done.err
+    assert isinstance(ImageIndex.load(out).encoder.projection, DeepProjection)
+    (found,) = striate(capsys, "search", out, folder / "1" / "0013.png", "--top", "1", "--json").json
+    assert found["neighbors"][0]["distance"] == 0
+    refused(striate(capsys, "index", folder, "--out", out, "--encoder", "itq"), 2, "deep-autoencoder", "--out")
 
 
 def test_a_folder_is_indexed_and_followed(capsys: Capture, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from striate.learning._adam import Adam
 
@@ -22,6 +23,21 @@ def test_equals_algorithm_1_of_the_paper(rng: np.random.Generator) -> None:
         adam.step({"w": gradient})
     expected = [adam_by_the_paper(1.0, list(column), 0.02) for column in gradients.T]
     np.testing.assert_allclose(parameter, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_may_be_transposed_or_read_only_and_arrays_keep_their_dtype(
+    rng: np.random.Generator, dtype: type[np.float32] | type[np.float64]
+) -> None:
+    gradient = rng.standard_normal((5, 3)).astype(dtype)
+    one, other = np.ones((3, 5), dtype), np.ones((3, 5), dtype)
+    read_only = np.ascontiguousarray(gradient.T)
+    read_only.setflags(write=False)
+    Adam({"w": one}, {"w": 0.1}).step({"w": gradient.T})
+    Adam({"w": other}, {"w": 0.1}).step({"w": read_only})
+    np.testing.assert_array_equal(one, other)
+    assert one.dtype == dtype
+    assert (one != 1).all()
 
 
 def test_restored_goes_on_the_same_and_forgotten_units_start_anew(rng: np.random.Generator) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,6 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.learning import DeepAutoencoder
 
-pytest.importorskip("torch")
-
 
 @parametrize_with_checks([DeepAutoencoder((6, 3), n_epochs=4, batch_size=20)])
 def test_scikit_learn_contract(estimator: DeepAutoencoder, check: Any) -> None:
@@ -30,58 +26,6 @@ def same(one: DeepAutoencoder, other: DeepAutoencoder) -> bool:
     arrays, header = one.to_state(training=True)
     other_arrays, other_header = other.to_state(training=True)
     return header == other_header and all(np.array_equal(arrays[name], other_arrays[name]) for name in arrays)
-
-
-@pytest.mark.parametrize(
-    ("visible", "loss", "code", "activation"),
-    [
-        ("gaussian", "squared", "linear", "tanh"),
-        ("binary", "cross-entropy", "logistic", "logistic"),
-        ("binary", "squared", "binary", "tanh"),
-        ("softmax", "cross-entropy", "linear", "logistic"),
-    ],
-)
-def test_gradients_are_finite_differences(
-    rng: np.random.Generator, visible: str, loss: str, code: str, activation: str
-) -> None:
-    from striate.learning._torch import autoencoder_gradients
-
-    rows = rng.random((7, 6))
-    learner = DeepAutoencoder((5, 3), visible=visible, activation=activation, code=code, random_state=0)  # type: ignore[arg-type]
-    learner.partial_fit(rows)
-    inputs, targets = learner._inputs(rows)
-    noise = rng.standard_normal((7, 3)) if code == "binary" else None
-    options = {"activation": activation, "code": code, "visible": visible, "loss": loss, "code_noise": noise}
-    parameters = learner._parameters()
-
-    def value() -> float:
-        return autoencoder_gradients(parameters, inputs, targets, **options)[0]  # type: ignore[arg-type]
-
-    _, gradients = autoencoder_gradients(parameters, inputs, targets, **options)  # type: ignore[arg-type]
-    for name, array in parameters.items():
-        place = tuple(int(rng.integers(size)) for size in array.shape)
-        kept, step = array[place], 1e-5
-        array[place] = kept + step
-        above = value()
-        array[place] = kept - step
-        below = value()
-        array[place] = kept
-        assert gradients[name][place] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
-
-
-@pytest.mark.parametrize("code", ["linear", "logistic"])
-@pytest.mark.parametrize("visible", ["binary", "gaussian", "softmax"])
-def test_the_loss_of_torch_is_that_of_numpy(rng: np.random.Generator, visible: str, code: str) -> None:
-    from striate.learning._torch import autoencoder_gradients
-
-    rows = rng.random((9, 6))
-    learner = DeepAutoencoder((5, 3), visible=visible, code=code, random_state=0).partial_fit(rows)  # type: ignore[arg-type]
-    inputs, targets = learner._inputs(rows)
-    loss, _ = autoencoder_gradients(
-        learner._parameters(), inputs, targets, activation="relu", code=code, visible=visible, loss="squared"
-    )
-    in_units_of_data = loss * (learner.scale_**2 if visible == "gaussian" else 1)
-    assert in_units_of_data == pytest.approx(-learner.score(rows), rel=1e-9)
 
 
 def test_the_way_back_begins_as_the_transpose(rng: np.random.Generator) -> None:
@@ -177,6 +121,24 @@ def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.G
     assert len(whole.history_) == 8
 
 
+@pytest.mark.parametrize("pretraining", ["rbm", "psd"])
+def test_a_fit_killed_after_pretraining_does_not_repeat_it(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretraining: str
+) -> None:
+    rows = rng.random((60, 10)).astype(np.float32)
+    options: dict[str, Any] = {
+        "layers": (8, 3), "pretraining": pretraining, "n_epochs": 2, "batch_size": 30, "random_state": 3
+    }  # fmt: skip
+    whole = DeepAutoencoder(**options).fit(rows)
+    checkpoint = Killing(tmp_path / "run", {"seed": 3})
+    checkpoint.saves_left = 1
+    with pytest.raises(Kill):
+        DeepAutoencoder(**options).fit(rows, checkpoint=checkpoint)
+    monkeypatch.setattr(f"striate.learning.deep_autoencoder.pretrain_by_{pretraining}", None)
+    pieces = DeepAutoencoder(**options).fit(rows, checkpoint=Checkpoint(tmp_path / "run", {"seed": 3}))
+    assert same(whole, pieces)
+
+
 def test_state_survives_a_file_and_learning_goes_on_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     rows = rng.random((100, 10)).astype(np.float32)
     learner = DeepAutoencoder((8, 3), batch_size=30, random_state=0).partial_fit(rows)
@@ -253,34 +215,3 @@ def test_broken_data_are_told(rng: np.random.Generator, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", rows)
     with pytest.raises(UsageError, match="NaN"):
         DeepAutoencoder((3, 2), visible="gaussian").fit(np.load(tmp_path / "rows.npy", mmap_mode="r"))
-
-
-def test_codes_need_no_torch(rng: np.random.Generator, tmp_path: Path) -> None:
-    rows = rng.random((30, 6))
-    learner = DeepAutoencoder((5, 2), n_epochs=1, random_state=0).fit(rows)
-    model_file.write(tmp_path / "a.safetensors", *learner.to_state(), kind="deep-autoencoder")
-    np.save(tmp_path / "rows.npy", rows)
-    np.save(tmp_path / "codes.npy", learner.transform(rows))
-    script = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-sys.meta_path.insert(0, Absent())
-import numpy as np
-from striate import model_file
-from striate.errors import UsageError
-from striate.learning import DeepAutoencoder
-learner = DeepAutoencoder.from_state(*model_file.read("a.safetensors", kind="deep-autoencoder"))
-rows = np.load("rows.npy")
-np.testing.assert_array_equal(learner.transform(rows), np.load("codes.npy"))
-learner.score(rows)
-try:
-    learner.partial_fit(rows)
-except UsageError as error:
-    assert "striate[torch]" in str(error)
-else:
-    raise AssertionError
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,6 +29,14 @@ def index(
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
+    encoder: Annotated[
+        Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
+        typer.Option(
+            help="How features become bits: turned principal components, the components themselves, random "
+            "hyperplanes, or the code of a deep autoencoder of the features.",
+            show_default="itq",
+        ),
+    ] = None,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -57,13 +65,18 @@ def index(
             raise UsageError(
                 f"{out} has codes of {found.encoder.n_bits} bits: leave out --bits, or give another --out."
             )
+        if encoder is not None and encoder != found.encoder.projection.method:
+            raise UsageError(
+                f"{out} has codes by {found.encoder.projection.method}: leave out --encoder, or give another --out."
+            )
         _check_same_folder(found, images, folder, out)
         found.folder = str(folder.resolve())
     else:
-        encoder = learn_encoder(
-            images, n_bits=bits or DEFAULT_BITS, architecture=architecture, random_state=seed, progress=progress
-        )
-        found = ImageIndex(encoder, str(folder.resolve()))
+        learned = learn_encoder(
+            images, n_bits=bits or DEFAULT_BITS, method=encoder or "itq", architecture=architecture, random_state=seed,
+            progress=progress,
+        )  # fmt: skip
+        found = ImageIndex(learned, str(folder.resolve()))
     try:
         changes = found.update(images, save_to=out, progress=progress)
     except KeyboardInterrupt:

@@ -98,12 +98,12 @@ def _stemmer() -> Any:
     return snowballstemmer.stemmer("porter")
 
 
-def bag_of_words(train: list[str], test: list[str], n_stems: int = 2000) -> tuple[NDArray[Any], NDArray[Any]]:
-    """How often each text has each of the commonest stems of the training texts: float32 (n_texts, n_stems), twice."""
+def bag_of_words(train: list[str], *others: list[str], n_stems: int = 2000) -> list[NDArray[Any]]:
+    """How often each text has each of the commonest stems of the training texts: float32 (n_texts, n_stems) each."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(analyzer=stems, max_features=n_stems, dtype=np.float32)
-    return vectorizer.fit_transform(train).toarray(), vectorizer.transform(test).toarray()
+    return [vectorizer.fit_transform(train).toarray(), *(vectorizer.transform(texts).toarray() for texts in others)]
 
 
 def topic_matrix(stories: list[Story]) -> tuple[NDArray[np.bool_], list[str]]:

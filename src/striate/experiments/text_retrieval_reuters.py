@@ -1,8 +1,12 @@
 """Codes of ten numbers for newswire stories: how many of the retrieved share a topic, beside latent semantic analysis.
 
-Protocol: ModApte split. Words and codes are learned from the training stories; then each test story with a topic
-queries all other test stories with a topic by the cosine of codes, as in the paper, where half of another collection is
-tested. Relevant is what shares a topic. Settings of both are chosen on the last fifth of the training stories.
+Protocol: ModApte split. Codes are learned from the training stories and, as neither method looks at topics, from those
+that the split leaves unused; the words are the training stories'. Then each test story with a topic queries all other
+test stories with a topic by the cosine of codes, as in the paper, where half of another collection is tested. Relevant
+is what shares a topic. Settings are chosen on the last fifth of the training stories: the weighting of words for LSA
+and the kind of the autoencoder's units as a part of each unit; before, tf-idf for the autoencoder (a mean precision of
+45.5% after ten epochs, against 44.5% from logarithms of counts after eight), a share of 0.2 of the words set to 0 (0.5
+was no better) and a rate of 3e-3.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, above
 from striate.experiments.results import Results
-from striate.experiments.reuters import bag_of_words, read_stories, topic_matrix
+from striate.experiments.reuters import Story, bag_of_words, read_stories, topic_matrix
 from striate.experiments.unit import Context, Settings, Unit
 from striate.learning import DeepAutoencoder
 
@@ -30,8 +34,10 @@ DATA = {"quick": (), "full": ("reuters21578",)}
 
 RETRIEVED = tuple(2**power - 1 for power in range(1, 11))  # 1, 3, 7, … 1,023
 AVERAGES = ("per query", "macro")
-INPUT_NOISES = (0.2, 0.5)  # what the validation chooses from, with each weighting
-WEIGHTINGS = ("counts", "logarithm")
+# What the validation chooses from.
+WEIGHTINGS = ("logarithm", "tf-idf")
+ACTIVATIONS = ("relu", "elu")
+INPUT_NOISE = 0.2
 
 Rows = NDArray[Any]
 
@@ -75,7 +81,7 @@ def units(scale: Scale) -> list[Unit]:
     for n_codes in (10, 2):
         settings = {
             "kind": "deep", "n_codes": n_codes, "seed": 0, "layers": [500, 250, 125] if full else [40, 20],
-            "n_epochs": 50 if full else 10,
+            "n_epochs": 10, "batch_size": 250 if full else 50, "learning_rate": 3e-3,
         }  # fmt: skip
         listed.append(Unit(f"deep, {n_codes}", settings, deep_codes, 900.0))
     return listed
@@ -84,51 +90,54 @@ def units(scale: Scale) -> list[Unit]:
 def latent_semantics(settings: Settings, context: Context) -> dict[str, Any]:
     """Truncated singular values of the logarithms of counts or of tf-idf, whichever is better in validation."""
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfTransformer
 
-    def encode(choice: str, train: Rows, others: Rows) -> Rows:
-        if choice == "tf-idf":
-            tfidf = TfidfTransformer(sublinear_tf=True).fit(train)
-            train, others = tfidf.transform(train), tfidf.transform(others)
-        else:
-            train, others = np.log1p(train), np.log1p(others)
-        codes: Rows = TruncatedSVD(settings["n_codes"], random_state=settings["seed"]).fit(train).transform(others)
+    def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
+        fitted, others = _weighed(choice, fitted, others)
+        codes: Rows = TruncatedSVD(settings["n_codes"], random_state=settings["seed"]).fit(fitted).transform(others)
         return codes
 
-    return _chosen_and_tested(("logarithm", "tf-idf"), encode, settings, context)
+    return _chosen_and_tested(WEIGHTINGS, encode, settings, context)
 
 
 def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
     """Codes of a denoising autoencoder with softmax words."""
 
-    def encode(choice: str, train: Rows, others: Rows) -> Rows:
-        weighting, noise = choice.split(", noise ")
-        weigh: Callable[[Rows], Rows] = np.log1p if weighting == "logarithm" else np.asarray
+    def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
+        fitted, others = _weighed("tf-idf", fitted, others)
         learner = DeepAutoencoder(
-            (*settings["layers"], settings["n_codes"]), visible="softmax", n_epochs=settings["n_epochs"],
-            batch_size=100, input_noise=float(noise), random_state=settings["seed"],
+            (*settings["layers"], settings["n_codes"]), visible="softmax", activation=choice,  # type: ignore[arg-type]
+            n_epochs=settings["n_epochs"], batch_size=settings["batch_size"],
+            learning_rate=settings["learning_rate"], input_noise=INPUT_NOISE, random_state=settings["seed"],
         )  # fmt: skip
-        return learner.fit(weigh(train), progress=context.progress).transform(weigh(others))
+        return learner.fit(fitted, progress=context.progress).transform(others)
 
-    choices = [f"{weighting}, noise {noise}" for weighting in WEIGHTINGS for noise in INPUT_NOISES]
-    return _chosen_and_tested(choices, encode, settings, context)
+    return _chosen_and_tested(ACTIVATIONS, encode, settings, context)
+
+
+def _weighed(weighting: str, fitted: Rows, others: Rows) -> tuple[Rows, Rows]:
+    """Counts of words as the first reading weighs them."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    if weighting == "logarithm":
+        return np.log1p(fitted), np.log1p(others)
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(fitted)
+    return tfidf.transform(fitted).toarray(), tfidf.transform(others).toarray()
 
 
 def _chosen_and_tested(
     choices: Iterable[str], encode: Callable[[str, Rows, Rows], Rows], settings: Settings, context: Context
 ) -> dict[str, Any]:
-    train, train_topics, test, test_topics, names = _words(context)
+    train, train_topics, unlabeled, test, test_topics, names = _words(context)
     n_fitted = len(train) * 4 // 5
     held = np.flatnonzero(train_topics[n_fitted:].any(axis=1)) + n_fitted
+    fitted = np.concatenate([train[:n_fitted], unlabeled])
     validated = {
-        choice: float(
-            np.mean(list(precisions(encode(choice, train[:n_fitted], train[held]), train_topics[held]).values()))
-        )
+        choice: float(np.mean(list(precisions(encode(choice, fitted, train[held]), train_topics[held]).values())))
         for choice in choices
     }
     chosen = max(validated, key=lambda choice: validated[choice])
     asked = test_topics.any(axis=1)
-    codes = encode(chosen, train, test[asked])
+    codes = encode(chosen, np.concatenate([train, unlabeled]), test[asked])
     facts: dict[str, Any] = {"chosen": chosen, "validated": validated, **precisions(codes, test_topics[asked])}
     if settings["n_codes"] == 2:
         topics = test_topics[asked]
@@ -175,22 +184,26 @@ def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]
     return {"per query": found.mean(axis=0), "macro": macro}
 
 
-def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, NDArray[np.bool_], list[str]]:
-    """Counts of stems and topics, to learn from and to test on; made ones for a quick run."""
+def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, Rows, NDArray[np.bool_], list[str]]:
+    """Counts of stems and topics to learn from, counts without topics, and counts and topics to test on.
+
+    Made ones for a quick run.
+    """
     if context.scale == "quick":
         rng = np.random.default_rng(0)
         rates = rng.gamma(0.2, 1.0, (6, 80))
-        topics = np.eye(6, dtype=bool)[rng.integers(6, size=700)]
+        topics = np.eye(6, dtype=bool)[rng.integers(6, size=800)]
         counts = rng.poisson(topics @ rates).astype(np.float32)
-        return counts[:500], topics[:500], counts[500:], topics[500:], [f"topic {number}" for number in range(6)]
-    stories = [story for story in read_stories(context.data("reuters21578")) if story.part != "unused"]
-    topics, names = topic_matrix(stories)
-    is_train = np.array([story.part == "train" for story in stories])
-    texts: dict[str, list[str]] = {
-        part: [story.text for story in stories if story.part == part] for part in ("train", "test")
-    }
-    train, test = bag_of_words(texts["train"], texts["test"])
-    return train, topics[is_train], test, topics[~is_train], names
+        train, unlabeled, test = slice(500), slice(500, 600), slice(600, None)
+        names = [f"topic {number}" for number in range(6)]
+        return counts[train], topics[train], counts[unlabeled], counts[test], topics[test], names
+    parts: dict[str, list[Story]] = {"train": [], "unused": [], "test": []}
+    for story in read_stories(context.data("reuters21578")):
+        parts[story.part].append(story)
+    topics, names = topic_matrix(parts["train"] + parts["test"])
+    n_train = len(parts["train"])
+    known, other, asked = bag_of_words(*([story.text for story in stories] for stories in parts.values()))
+    return known, topics[:n_train], other, asked, topics[n_train:], names
 
 
 def draw(results: Results, path: Path) -> None:

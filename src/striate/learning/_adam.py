@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from striate.learning._adam_kernel import adam_kernel
+
 __all__ = ["Adam"]
 
 _FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.999, 1e-8  # the paper's
@@ -17,7 +19,7 @@ class Adam:
     Parameters
     ----------
     parameters : dict of str to ndarray, float
-        What is learned. The dictionary is kept, and its arrays change.
+        What is learned, C-contiguous. The dictionary is kept, and its arrays change.
     rate : dict of str to float
         Length of a step, of each parameter; the paper's 1e-3 suits filters whose norms are about 1.
 
@@ -32,7 +34,6 @@ class Adam:
         self.n_steps = 0
         self.first = {name: np.zeros_like(value) for name, value in parameters.items()}
         self.second = {name: np.zeros_like(value) for name, value in parameters.items()}
-        self._scratch = {name: np.empty_like(value) for name, value in parameters.items()}
 
     def step(self, gradients: Mapping[str, np.ndarray], share: float = 1.0) -> None:
         """A share of one step against the gradients, which have the names and shapes of the parameters."""
@@ -41,19 +42,13 @@ class Adam:
         second_correction = np.sqrt(1 - _SECOND_DECAY**self.n_steps)
         correction = second_correction / (1 - _FIRST_DECAY**self.n_steps)
         for name, gradient in gradients.items():
-            first, second, scratch = self.first[name], self.second[name], self._scratch[name]
-            np.subtract(gradient, first, out=scratch)
-            scratch *= 1 - _FIRST_DECAY
-            first += scratch
-            np.square(gradient, out=scratch)
-            scratch -= second
-            scratch *= 1 - _SECOND_DECAY
-            second += scratch
-            np.sqrt(second, out=scratch)
-            scratch += _EPSILON * second_correction
-            np.divide(first, scratch, out=scratch)
-            scratch *= share * correction * self.rate[name]
-            self.parameters[name] -= scratch
+            parameter = self.parameters[name]
+            arrays = (parameter, np.require(gradient, requirements=["C", "W"]), self.first[name], self.second[name])
+            number = parameter.dtype.type
+            adam_kernel(parameter.dtype)(
+                *(array.reshape(-1) for array in arrays), number(1 - _FIRST_DECAY), number(1 - _SECOND_DECAY),
+                number(_EPSILON * second_correction), number(share * correction * self.rate[name]),
+            )  # fmt: skip
 
     def forget(self, units: np.ndarray) -> None:
         """Clear the moments of units (first axis) that start anew."""

@@ -1,4 +1,4 @@
-"""What learns by torch's gradients: encoders beside a dictionary, and unrolled autoencoders."""
+"""Encoders that learn beside a dictionary by torch's gradients."""
 
 from __future__ import annotations
 
@@ -11,61 +11,7 @@ import torch
 from striate.encoders._torch import Twin, relative_scale
 from striate.learning._adam import Adam
 
-__all__ = ["TwinPrediction", "autoencoder_gradients"]
-
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-}
-
-
-def autoencoder_gradients(
-    parameters: Mapping[str, np.ndarray],
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    *,
-    activation: str,
-    code: str,
-    visible: str,
-    loss: str,
-    code_noise: np.ndarray | None = None,
-) -> tuple[float, dict[str, np.ndarray]]:
-    """The loss of an unrolled autoencoder, a mean over samples, and its gradients; see `DeepAutoencoder`.
-
-    Parameters
-    ----------
-    parameters : mapping
-        ``weights.0``, ``biases.0`` and so on, of all layers in the order of the pass, half of them the encoder's.
-    inputs, targets : ndarray (n_samples, n_features)
-        What goes in, noise included, and what should come out.
-    activation, code, visible, loss : str
-        As `DeepAutoencoder` has them, none of them "auto".
-    code_noise : ndarray (n_samples, n_components), optional
-        Added before the code's logistic.
-    """
-    tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in parameters.items()}
-    n_layers = len(parameters) // 2
-    values = torch.from_numpy(inputs)
-    for layer in range(n_layers):
-        values = torch.nn.functional.linear(values, tensors[f"weights.{layer}"], tensors[f"biases.{layer}"])
-        if layer == n_layers // 2 - 1:
-            if code_noise is not None:
-                values = values + torch.from_numpy(code_noise)
-            values = values if code == "linear" else torch.sigmoid(values)
-        elif layer < n_layers - 1:
-            values = _ACTIVATIONS[activation](values)
-    wanted = torch.from_numpy(targets)
-    if visible == "softmax":
-        errors = -(wanted * torch.log_softmax(values, dim=1)).sum()
-    elif visible == "binary" and loss == "cross-entropy":
-        errors = torch.nn.functional.binary_cross_entropy_with_logits(values, wanted, reduction="sum")
-    else:
-        outputs = torch.sigmoid(values) if visible == "binary" else values
-        errors = (outputs - wanted).square().sum()
-    mean = errors / len(inputs)
-    gradients = torch.autograd.grad(mean, list(tensors.values()))
-    return mean.item(), {name: value.numpy() for name, value in zip(tensors, gradients, strict=True)}
+__all__ = ["TwinPrediction"]
 
 
 class TwinPrediction:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from striate.retrieval.approximate import NeighborGraph
     from striate.retrieval.codes import pack_bits, unpack_bits
     from striate.retrieval.copies import near_copies
+    from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
     from striate.retrieval.duplicates import near_duplicates
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_index import Changes, ImageIndex
@@ -26,6 +27,8 @@ __all__ = [
     "unpack_bits",
     "Projection",
     "fit_projection",
+    "DeepProjection",
+    "fit_deep_projection",
     "nearest_codes",
     "nearest_vectors",
     "Neighbors",
@@ -47,6 +50,8 @@ _HOME = {
     "unpack_bits": "striate.retrieval.codes",
     "Projection": "striate.retrieval.projection",
     "fit_projection": "striate.retrieval.projection",
+    "DeepProjection": "striate.retrieval.deep_projection",
+    "fit_deep_projection": "striate.retrieval.deep_projection",
     "nearest_codes": "striate.retrieval.nearest",
     "nearest_vectors": "striate.retrieval.nearest",
     "Neighbors": "striate.retrieval.nearest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from striate.model_file import ModelFileError, arrays_of, prefixed
 from striate.progress import Progress
 from striate.recognition import choose, describe
 from striate.retrieval.codes import n_words
+from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
 from striate.retrieval.nearest import unit_rows
 from striate.retrieval.projection import Method, Projection, fit_projection
 
@@ -42,7 +43,7 @@ class PictureEncoder:
         What is done to every picture first.
     describe : Hierarchy, PSD or callable
         Only an encoder with one of the first two can be saved.
-    projection : Projection
+    projection : Projection or DeepProjection
         Of its vectors, each scaled to unit length, so that a picture's contrast does not count.
     binary : bool
         Whether codes are the signs, packed, or the projections themselves.
@@ -50,7 +51,7 @@ class PictureEncoder:
 
     preprocessing: Preprocessing
     describe: Describe
-    projection: Projection
+    projection: Projection | DeepProjection
     binary: bool = True
 
     @property
@@ -115,9 +116,13 @@ class PictureEncoder:
         return cls(
             Preprocessing.from_state(header["preprocessing"]),
             _KINDS[kind].from_state(arrays_of("describe", arrays), header["describe"]),
-            Projection.from_state(arrays_of("projection", arrays), header["projection"]),
+            _projection(header).from_state(arrays_of("projection", arrays), header["projection"]),
             header["binary"],
         )
+
+
+def _projection(header: Mapping[str, Any]) -> type[Projection] | type[DeepProjection]:
+    return DeepProjection if header["projection"]["method"] == "deep-autoencoder" else Projection
 
 
 _KINDS: dict[str, Any] = {"hierarchy": Hierarchy, "psd": PSD}
@@ -138,7 +143,7 @@ def learn_encoder(
     images: ImageCollection,
     *,
     n_bits: int = 256,
-    method: Method = "itq",
+    method: Method | Literal["deep-autoencoder"] = "itq",
     binary: bool = True,
     architecture: str = "auto",
     preprocessing: Preprocessing | None = None,
@@ -153,8 +158,8 @@ def learn_encoder(
         1,500 of them, evenly drawn, are looked at.
     n_bits : int
         Of a code.
-    method : {"itq", "pca", "lsh"}
-        See `fit_projection`.
+    method : {"itq", "pca", "lsh", "deep-autoencoder"}
+        From features to codes: see `fit_projection`, `fit_deep_projection`.
     binary : bool
         Whether codes are bits or numbers.
     architecture : str
@@ -199,7 +204,12 @@ def learn_encoder(
         for start in range(0, len(sample), BATCH):
             vectors.append(describe_pictures(hierarchy, sample[start : start + BATCH]))
             phase.advance(len(vectors[-1]))
-        projection = fit_projection(np.concatenate(vectors), n_bits, method=method, random_state=random_state)
+    features = np.concatenate(vectors)
+    projection: Projection | DeepProjection
+    if method == "deep-autoencoder":
+        projection = fit_deep_projection(features, n_bits, random_state=random_state, progress=progress)
+    else:
+        projection = fit_projection(features, n_bits, method=method, random_state=random_state)
     return PictureEncoder(preprocessing, hierarchy, projection, binary)
 
 
