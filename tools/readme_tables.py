@@ -20,7 +20,10 @@ from striate.errors import StriateError, UsageError
 from striate.experiments import list_experiments, rewrite_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/recognition.md", "docs/sparse-coding.md", "docs/which-code.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("autoencoders", "energies", "recognition", "search", "sparse-coding", "which-code")),
+)
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)
 
 
