@@ -22,7 +22,10 @@ from striate.experiments import list_experiments, rewrite_tables
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("autoencoders", "energies", "recognition", "search", "sparse-coding", "which-code")),
+    *(
+        f"docs/{name}.md"
+        for name in ("autoencoders", "energies", "recognition", "search", "sparse-coding", "which-code")
+    ),
 )
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)
 

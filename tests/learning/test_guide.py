@@ -15,4 +15,4 @@ def test_the_examples_run() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     likelihood, codes = done.stdout.splitlines()
     assert -350 < float(likelihood.split()[0]) < -100
-    assert codes == "True (2000, 784)"
+    assert codes == "(2000, 16) (2000, 784)"
