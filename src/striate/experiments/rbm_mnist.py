@@ -1,7 +1,8 @@
 """Restricted Boltzmann machines of digits: test log-likelihoods by annealed importance, filters and samples.
 
 CD learns at a rate of 0.05 without momentum, as validation digits chose: there, the recipe of Hinton and Salakhutdinov
-(2006), which is one for pre-training (0.1, momentum 0.9), left many units of CD-1 noise, and was 48 nats worse. The
+(2006), which is one for pre-training (0.1, momentum 0.9), left many units of CD-1 noise, and was 48 nats worse. Only
+CD-1 was looked at there: at its rate CD-3 falls into a mode without any digit, as its samples show, and is worse. The
 error of the machine with persistent chains is near 1 nat, so that few runs carry its estimate; a second one at twice
 the temperatures, of other random numbers, was half a nat lower (-93.7).
 """
