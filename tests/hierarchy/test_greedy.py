@@ -13,6 +13,7 @@ from striate.hierarchy import FilterBank, Hierarchy, learn_filters
 from striate.images import load_digits
 from striate.learning import PSD, RandomFilters
 from striate.progress import Progress
+from tests.killing import learn_through_kills
 
 NOTATION = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 12F3x3 - Rabs - N5x5 - PA2x2/2"
 
@@ -84,25 +85,6 @@ def test_the_seed_decides(images: np.ndarray, learner: PSD | RandomFilters) -> N
     assert not any((a == b).all() for a, b in zip(first, other, strict=True))
 
 
-class Stop(Exception):
-    """A kill at a chosen moment."""
-
-
-class StoppingCheckpoint(Checkpoint):
-    """Saves at every batch, and stops the run after so many saves."""
-
-    saves_left = 0
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, name: str, arrays: object, state: object) -> None:
-        if type(self).saves_left == 0:
-            raise Stop
-        type(self).saves_left -= 1
-        super().save(name, arrays, state)  # type: ignore[arg-type]
-
-
 def test_a_stopped_run_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Path) -> None:
     def learn(checkpoint: Checkpoint | None) -> list[np.ndarray]:
         found, _ = learn_filters(
@@ -111,14 +93,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Pa
         return filters_of(found)
 
     whole = learn(None)
-    stops = 0
-    while True:
-        StoppingCheckpoint.saves_left = 13
-        try:
-            resumed = learn(StoppingCheckpoint(tmp_path / "checkpoint", {}))
-            break
-        except Stop:
-            stops += 1
+    resumed, stops = learn_through_kills(learn, tmp_path / "checkpoint", lambda: 13)
     assert stops >= 3
     for a, b in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(a, b)

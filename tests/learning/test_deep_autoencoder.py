@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.learning import DeepAutoencoder
+from tests.killing import Kill, Killing, learn_through_kills
 
 
 @parametrize_with_checks([DeepAutoencoder((6, 3), n_epochs=4, batch_size=20)])
@@ -80,25 +80,6 @@ def test_binary_codes_are_zeros_and_ones_and_tell_the_data(rng: np.random.Genera
     assert -learner.score(rows) < 0.2 * np.square(rows - rows.mean(axis=0)).sum(axis=1).mean()
 
 
-class Kill(BaseException):
-    pass
-
-
-class Killing(Checkpoint):
-    """Saves after every batch, until it is killed during the n-th."""
-
-    saves_left = 10**9
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        if self.saves_left == 0:
-            raise Kill
-        self.saves_left -= 1
-        super().save(name, arrays, state)
-
-
 def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     rows = rng.random((300, 10)).astype(np.float32)
     options: dict[str, Any] = {
@@ -106,16 +87,11 @@ def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.G
         "validation_fraction": 0.1, "random_state": 3,
     }  # fmt: skip
     whole = DeepAutoencoder(**options).fit(rows)
-    resumes = 0
-    while True:
-        checkpoint = Killing(tmp_path / "run", {"seed": 3})
-        checkpoint.saves_left = int(rng.integers(0, 30))
-        pieces = DeepAutoencoder(**options)
-        try:
-            pieces.fit(rows, checkpoint=checkpoint)
-            break
-        except Kill:
-            resumes += 1
+
+    def learn(checkpoint: Checkpoint) -> DeepAutoencoder:
+        return DeepAutoencoder(**options).fit(rows, checkpoint=checkpoint)
+
+    pieces, resumes = learn_through_kills(learn, tmp_path / "run", lambda: int(rng.integers(0, 30)))
     assert resumes > 1
     assert same(whole, pieces)
     assert len(whole.history_) == 8

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from striate.errors import UsageError
 from striate.images import as_images, load_digits, sample_patches
 from striate.learning import PSD
 from striate.progress import Progress
+from tests.killing import learn_through_kills
 
 
 @parametrize_with_checks([PSD(n_components=8, max_epochs=10, batch_size=10)])  # the defaults take 20 s
@@ -112,40 +112,16 @@ def test_more_rows_than_a_chunk_are_the_same_codes(rng: np.random.Generator) -> 
     np.testing.assert_allclose(psd.transform(patches)[4900:], psd.transform(patches[4900:]), rtol=1e-5, atol=1e-6)
 
 
-class Kill(BaseException):
-    pass
-
-
-class Killing(Checkpoint):
-    """Saves after every batch, until it is killed during the n-th."""
-
-    saves_left = 10**9
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        if self.saves_left == 0:
-            raise Kill
-        self.saves_left -= 1
-        super().save(name, arrays, state)
-
-
 def test_a_fit_killed_at_random_batches_ends_with_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     patches, _ = sparse_sources(rng, n_samples=1000)
     # More units than the data need, and a strong penalty: some die and are replaced on the way.
     options: dict[str, Any] = {"n_components": 40, "sparsity": 1.5, "batch_size": 50, "max_batches": 260}
     whole = PSD(**options, random_state=3).fit(patches)
-    resumes = 0
-    while True:
-        checkpoint = Killing(tmp_path / "run", {"seed": 3})
-        checkpoint.saves_left = int(rng.integers(0, 70))
-        pieces = PSD(**options, random_state=3)
-        try:
-            pieces.fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
-            break
-        except Kill:
-            resumes += 1
+
+    def learn(checkpoint: Checkpoint) -> PSD:
+        return PSD(**options, random_state=3).fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
+
+    pieces, resumes = learn_through_kills(learn, tmp_path / "run", lambda: int(rng.integers(0, 70)))
     assert resumes > 3
     assert same(whole, pieces)
     # A finished fit is found again, and not repeated.
@@ -277,16 +253,11 @@ def test_a_killed_fit_of_another_encoder_ends_with_the_same_bits(rng: np.random.
         "n_components": 40, "sparsity": 1.5, "batch_size": 50, "max_batches": 260, "encoder": "lista"
     }  # fmt: skip
     whole = PSD(**options, random_state=3).fit(patches)
-    resumes = 0
-    while True:
-        checkpoint = Killing(tmp_path / "run", {"seed": 3})
-        checkpoint.saves_left = int(rng.integers(0, 90))
-        pieces = PSD(**options, random_state=3)
-        try:
-            pieces.fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
-            break
-        except Kill:
-            resumes += 1
+
+    def learn(checkpoint: Checkpoint) -> PSD:
+        return PSD(**options, random_state=3).fit(patches, checkpoint=checkpoint, checkpoint_name="stage-1")
+
+    pieces, resumes = learn_through_kills(learn, tmp_path / "run", lambda: int(rng.integers(0, 90)))
     assert resumes > 1
     assert same(whole, pieces)
 

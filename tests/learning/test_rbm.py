@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.learning import RBM, exact_log_partition
 from striate.learning._schedule import Schedule
+from tests.killing import learn_through_kills
 
 Parameters = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -216,40 +216,16 @@ def test_the_momentum_is_the_papers_unless_it_is_given():
     assert not _same(default.fit(rows), half.fit(rows))
 
 
-class Kill(Exception):
-    pass
-
-
-class Killing(Checkpoint):
-    """Every save is due; after some, the process "dies"."""
-
-    saves_left = 0
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        if self.saves_left == 0:
-            raise Kill
-        self.saves_left -= 1
-        super().save(name, arrays, state)
-
-
 @pytest.mark.parametrize("persistent", [False, True])
 def test_a_killed_fit_ends_with_the_same_bits(tmp_path: Path, persistent: bool) -> None:
     rows = _data(10).astype(np.float32)
     options: dict[str, Any] = {"persistent": persistent, "batch_size": 70, "n_epochs": 8, "random_state": 3}
     whole = RBM(6, **options).fit(rows)
-    resumes = 0
-    while True:
-        checkpoint = Killing(tmp_path / "run", {"seed": 3})
-        checkpoint.saves_left = 9
-        pieces = RBM(6, **options)
-        try:
-            pieces.fit(rows, checkpoint=checkpoint)
-            break
-        except Kill:
-            resumes += 1
+
+    def learn(checkpoint: Checkpoint) -> RBM:
+        return RBM(6, **options).fit(rows, checkpoint=checkpoint)
+
+    pieces, resumes = learn_through_kills(learn, tmp_path / "run", lambda: 9)
     assert resumes > 2
     assert _same(whole, pieces)
 
