@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.learning._logistic_kernel import logistic_units, row_keys, step_with_momentum
+from striate.learning._logistic_kernel import logistic_units, mixed, row_keys, step_with_momentum
 from striate.threads import run_ranges, threads_for_batch
 
 __all__ = ["ContrastiveStep", "draw_states", "pass_key", "to_means"]
 
 _ROWS = 64  # of a batch, in a block; with fewer, packing the weights for BLAS would show
 _UNITS = 128  # hidden units in a block of statistics
-_MASK = 2**64 - 1
 
 
 def to_means(drive: NDArray[Any], bias: NDArray[Any], kind: str) -> None:
@@ -47,13 +46,8 @@ def draw_states(
 
 
 def pass_key(seed: int, batch: int, number: int) -> int:
-    """The key of a batch's pass, 64 bits by splitmix64, so that no two passes of a fit share their random numbers."""
-    key = seed
-    for part in (batch, number):
-        key = (key + (part + 1) * 0x9E3779B97F4A7C15) & _MASK
-        key = ((key ^ (key >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        key = ((key ^ (key >> 27)) * 0x94D049BB133111EB) & _MASK
-        key ^= key >> 31
+    """The key of a batch's pass, 64 bits, so that no two passes of a fit share their random numbers."""
+    key: int = mixed(mixed(seed, batch), number)
     return key
 
 

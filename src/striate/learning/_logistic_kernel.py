@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["logistic_units", "row_keys", "step_with_momentum"]
+__all__ = ["logistic_units", "mixed", "row_keys", "step_with_momentum"]
 
 _NONE = np.zeros((0, 2), np.int64)
-_MASK = 0xFFFFFFFF
+_MASK, _BITS = 0xFFFFFFFF, 2**64 - 1
 # exp(r) for |r| ≤ ½ log 2, within 1e-7 (Cephes' expf); beyond ±87 a float32 has no normal reciprocal.
 _P0, _P1, _P2, _P3, _P4, _P5 = (
     np.float32(p) for p in (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666667e-1, 0.5)
@@ -63,11 +63,16 @@ def logistic_units(
 
 def row_keys(key: int, first: int, last: int) -> NDArray[np.int64]:
     """Two numbers of 32 bits for each of the rows `first` … `last` − 1, by splitmix64: int64 (n, 2)."""
-    z = np.arange(first + 1, last + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key & (2**64 - 1))
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
+    z = mixed(key, np.arange(first, last, dtype=np.uint64))
     return np.stack([z & np.uint64(_MASK), z >> np.uint64(32)], axis=1).astype(np.int64)
+
+
+def mixed(key: int, number: Any) -> Any:
+    """64 bits by splitmix64 for a number, or for each of an array uint64, that follows a key of 64 bits."""
+    z = ((number + 1) * 0x9E3779B97F4A7C15 + key) & _BITS
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _BITS
+    return z ^ (z >> 31)
 
 
 def step_with_momentum(

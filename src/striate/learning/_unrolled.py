@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax
 
-__all__ = ["ACTIVATIONS", "Activation", "forward", "gradients", "loss_of"]
+__all__ = ["ACTIVATIONS", "Activation", "forward", "gradients"]
 
 Array = NDArray[Any]
 # A function of the linear part, and its slope as a function of what it gave: nothing else is kept of a pass.
@@ -63,22 +63,13 @@ def forward(
     return given
 
 
-def loss_of(outputs: Array, targets: Array, *, visible: str, loss: str) -> float:
-    """The mean over samples of what is learned against, from linear outputs (n_samples, n_features)."""
-    if visible == "softmax":
-        errors = -(targets * log_softmax(outputs, axis=1))
-    elif visible == "binary" and loss == "cross-entropy":
-        errors = np.logaddexp(0, outputs) - outputs * targets
-    else:
-        errors = np.square((expit(outputs) if visible == "binary" else outputs) - targets)
-    return float(errors.sum() / len(targets))
-
-
 def gradients(
     parameters: Mapping[str, Array], given: list[Array], targets: Array, *, activation: str, code: str, visible: str,
     loss: str,
 ) -> dict[str, Array]:  # fmt: skip
-    """Gradients of `loss_of`, in the names and shapes of the parameters.
+    """Gradients of the loss, a mean over samples, in the names and shapes of the parameters.
+
+    The loss is the multinomial cross-entropy of words, else the cross-entropy or the squared error.
 
     Parameters
     ----------

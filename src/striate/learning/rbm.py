@@ -7,11 +7,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.checkpoint import Checkpoint
+from striate.coding._estimator import CodeEstimator
 from striate.errors import UsageError
 from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
 from striate.learning._patch_learner import chunks, is_plain
@@ -45,7 +44,7 @@ def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.nd
     return total
 
 
-class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RBM(CodeEstimator):
     """Restricted Boltzmann machine.
 
     Energy of binary units, `W` being `components_`::
@@ -220,11 +219,8 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Probabilities or means of the visible units, given hidden ones: (n_samples, n_features), dtype of `X`."""
-        check_is_fitted(self)
-        codes = np.asarray(X)
-        codes = codes.astype(codes.dtype if codes.dtype in (np.float32, np.float64) else np.float64, copy=False)
-        means = codes @ self.components_.astype(codes.dtype, copy=False)
-        to_means(means, self.visible_bias_.astype(codes.dtype, copy=False), self.visible)
+        means = super().inverse_transform(X)
+        to_means(means, self.visible_bias_.astype(means.dtype, copy=False), self.visible)
         return means
 
     def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -415,12 +411,3 @@ class RBM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if not unread:
             self._check_range(validated)
         return validated, unread
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.components_)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -187,10 +187,9 @@ def learn_encoder(
         ):
             batches.append(batch)
             phase.advance(len(batch))
-    if sum(map(len, batches)) < 2:
-        raise UsageError(
-            f"an encoder is learned from two pictures at least; {sum(map(len, batches))} could be read: add pictures"
-        )
+    n_read = sum(map(len, batches))
+    if n_read < 2:
+        raise UsageError(f"an encoder is learned from two pictures at least; {n_read} could be read: add pictures")
     sample = np.concatenate(batches)
     hierarchy, _ = learn_filters(
         _for_codes(choice.hierarchy) if given is None else given,
