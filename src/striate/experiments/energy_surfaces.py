@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zlib import compress, decompress
 
 import numpy as np
 
@@ -27,6 +25,7 @@ from striate.energy import (
     ThreeCauchy,
     code_entropy,
 )
+from striate.experiments import drawing
 from striate.experiments.drawing import new_canvas, save_canvas
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement, below
@@ -305,14 +304,12 @@ def _picture_of(model: EnergyModel, density: Density) -> np.ndarray:
 
 def pack(pixels: np.ndarray) -> str:
     """Gray values, uint8 (SIDE, SIDE), as text for a results file; to 64 levels."""
-    return b64encode(compress((pixels >> 2).tobytes(), 9)).decode()
+    return drawing.pack((pixels >> 2).astype(np.uint8))
 
 
 def unpack(text: str) -> np.ndarray:
     """The inverse of `pack`."""
-    return (np.frombuffer(decompress(b64decode(text)), np.uint8).reshape(SIDE, SIDE).astype(float) * 255 / 63).astype(
-        np.uint8
-    )
+    return (drawing.unpack(text, (SIDE, SIDE)).astype(float) * 255 / 63).astype(np.uint8)
 
 
 def draw(results: Results, path: Path) -> None:

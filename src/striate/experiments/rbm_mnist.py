@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
-from striate.experiments.drawing import new_canvas, save_canvas
+from striate.experiments.drawing import new_canvas, pack, save_canvas, unpack
 from striate.experiments.experiment import Scale
 from striate.experiments.figure import Figure, Measurement
 from striate.experiments.psd_mnist_strokes import mnist_rows
 from striate.experiments.results import Results
 from striate.experiments.unit import Context, Settings, Unit
+from striate.figures import filter_mosaic
 from striate.learning import RBM, annealed_log_partition
 
 NAME = "rbm-mnist"
@@ -31,6 +32,7 @@ DATA = {"quick": (), "full": ("mnist",)}
 
 SOURCE = "Salakhutdinov, Murray, ICML 2008, table 1, 500 units"
 N_FILTERS, N_SAMPLES = 100, 50
+SIDE = 28  # pixels of a digit
 N_RUNS = 100  # of annealing
 SAMPLING_STEPS = 1000
 
@@ -51,29 +53,20 @@ def _in_order(results: Results) -> Measurement:
 
 
 FIGURES = (
-    Figure(
-        what="log-likelihood of a test digit, CD-1",
-        unit="nat",
-        better="higher",
-        published=-125.53,
-        source=SOURCE,
-        measure=_likelihood("CD-1"),
-    ),
-    Figure(
-        what="log-likelihood of a test digit, CD-3",
-        unit="nat",
-        better="higher",
-        published=-105.50,
-        source=SOURCE,
-        measure=_likelihood("CD-3"),
-    ),
-    Figure(
-        what="log-likelihood of a test digit, persistent chains at the price of CD-1",
-        unit="nat",
-        better="higher",
-        published=-86.34,
-        source=SOURCE + " (CD-25, at many times the price)",
-        measure=_likelihood("persistent"),
+    *(
+        Figure(
+            what=f"log-likelihood of a test digit, {name}{price}",
+            unit="nat",
+            better="higher",
+            published=published,
+            source=SOURCE + other,
+            measure=_likelihood(name),
+        )
+        for name, price, published, other in (
+            ("CD-1", "", -125.53, ""),
+            ("CD-3", "", -105.50, ""),
+            ("persistent", " chains at the price of CD-1", -86.34, " (CD-25, at many times the price)"),
+        )
     ),
     Figure(
         what="log-likelihood that persistent chains add to CD-1's",
@@ -117,13 +110,16 @@ def learn_digits(settings: Settings, context: Context) -> dict[str, Any]:
     samples = machine.sample(
         N_SAMPLES, SAMPLING_STEPS, start=test[:N_SAMPLES], means=True, random_state=settings["seed"]
     )
+    filters = machine.components_[:N_FILTERS].reshape(-1, 1, SIDE, SIDE)
+    mosaic = filter_mosaic(filters, columns=10, scale=1)
     return {
         "test": float(machine.log_likelihood(test, log_partition=log_z.value).mean()),
         "train": float(machine.log_likelihood(train[:10_000], log_partition=log_z.value).mean()),
         "log Z": log_z.value,
         "error": log_z.error,
-        "filters": np.round(machine.components_[:N_FILTERS].astype(np.float64), 2),
-        "samples": np.round(255 * samples).astype(np.int64),
+        "filters": pack(mosaic),
+        "mosaic": list(mosaic.shape),
+        "samples": pack(np.round(255 * samples).astype(np.uint8)),
     }
 
 
@@ -133,17 +129,14 @@ def _drawn(rng: np.random.Generator, gray: NDArray[np.float32]) -> NDArray[np.fl
 
 def draw(results: Results, path: Path) -> None:
     """A column a machine: filters, and below what its chains show a thousand steps after test digits."""
-    from striate.figures import filter_mosaic
-
     named = [(name, results[name]) for name in ("CD-1", "CD-3", "persistent")]
     canvas = new_canvas(11, 6.6)
     upper, lower = canvas.subplots(2, len(named), height_ratios=(2, 1))
     for above, below, (name, found) in zip(upper, lower, named, strict=True):
-        filters = np.asarray(found["filters"], np.float32).reshape(-1, 1, 28, 28)
-        above.imshow(filter_mosaic(filters, columns=10), cmap="gray", interpolation="nearest")
+        above.imshow(unpack(found["filters"], found["mosaic"]), cmap="gray", interpolation="nearest")
         above.set_title(f"{name}: {found['test']:.1f} ± {found['error']:.1f} nat a test digit", fontsize=10)
-        samples = np.asarray(found["samples"]).reshape(5, 10, 28, 28)
-        below.imshow(255 - samples.transpose(0, 2, 1, 3).reshape(140, 280), cmap="gray", interpolation="nearest")
+        samples = unpack(found["samples"], (N_SAMPLES // 10, 10, SIDE, SIDE)).transpose(0, 2, 1, 3)
+        below.imshow(255 - samples.reshape(-1, 10 * SIDE), cmap="gray", interpolation="nearest")
         below.set_title(f"after {SAMPLING_STEPS:,} Gibbs steps from test digits", fontsize=9)
         for axes in (above, below):
             axes.set_axis_off()
