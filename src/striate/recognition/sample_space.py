@@ -13,10 +13,32 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.recognition.feature_space import Standardization
 
-__all__ = ["SampleSpace"]
+__all__ = ["SampleSpace", "standardized_products"]
 
 _COLUMNS = 4096  # of features that are standardized at a time
 _RANK_TOLERANCE = 64  # in units of rounding: what remains of a sample's squared norm outside the span of others
+
+
+def standardized_products(standardization: Standardization, samples: NDArray, others: NDArray | None = None) -> NDArray:
+    """Inner products of standardized features, in blocks of columns, which may come from memory maps.
+
+    Parameters
+    ----------
+    standardization : Standardization
+    samples : (n_samples, n_features)
+    others : (n_others, n_features), optional
+        By default the samples themselves, whose products take half as long and are exactly symmetric.
+
+    Returns
+    -------
+    (n_others, n_samples), dtype of the standardization
+    """
+    products = np.zeros((len(samples if others is None else others), len(samples)), standardization.dtype)
+    for start in range(0, samples.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        own = standardization.apply(samples[:, columns], columns)
+        products += (own if others is None else standardization.apply(others[:, columns], columns)) @ own.T
+    return products
 
 
 class SampleSpace:
@@ -52,15 +74,7 @@ class SampleSpace:
         """Inner products with other samples, (n_others, n_samples); with the samples themselves for None."""
         if features is not None and features.shape[1] != self.n_features:
             raise UsageError(f"features have {features.shape[1]} columns, but those of training had {self.n_features}")
-        n_rows = self.n_samples if features is None else len(features)
-        kernel = np.zeros((n_rows, self.n_samples), self.dtype)
-        for start in range(0, self.n_features, _COLUMNS):
-            columns = slice(start, start + _COLUMNS)
-            own = self.standardization.apply(self._features[:, columns], columns)
-            # The product of a matrix with its own transpose costs BLAS half of another, and is exactly symmetric.
-            others = own if features is None else self.standardization.apply(features[:, columns], columns)
-            kernel += others @ own.T
-        return kernel
+        return standardized_products(self.standardization, self._features, features)
 
     def design(self, rows: NDArray[np.integer]) -> _Coordinates:
         """The training samples `rows` in coordinates of their span."""
