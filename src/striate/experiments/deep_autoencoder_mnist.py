@@ -200,7 +200,8 @@ def draw(results: Results, path: Path) -> None:
     for axes, (title, plane) in zip(lower.subplots(1, 2), planes, strict=True):
         places = np.asarray(plane)
         dots = axes.scatter(places[:, 0], places[:, 1], c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=6, linewidths=0)
-        axes.set(xticks=[], yticks=[])
+        (left, bottom), (right, top) = np.percentile(places, (1, 99), axis=0)  # few far codes would shrink all others
+        axes.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top))
         axes.set_title(title, fontsize=10)
     lower.colorbar(dots, ax=axes, ticks=range(10), fraction=0.04)
     save_canvas(canvas, path)
