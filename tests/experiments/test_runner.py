@@ -235,6 +235,15 @@ def test_a_complete_full_run_owes_every_figure(make_experiment: Make, results: P
         run_experiment(experiment, results=results)
 
 
+def test_a_unit_sees_the_phases_of_its_own_work_alone(make_experiment: Make, results: Path) -> None:
+    phases = """
+    with context.progress.phase(f"split {settings['split']}"):
+        pass
+    return {"phases": [record.name for record in context.progress.records],"""
+    record = run_experiment(make_experiment({"    return {": phases.strip("\n")}), results=results).record
+    assert [unit["result"]["phases"] for unit in record["units"]] == [["split 0"], ["split 1"]] * 2
+
+
 def test_numpy_values_are_kept_as_numbers(make_experiment: Make, results: Path) -> None:
     array = {
         '    return {"accuracy"': '    import numpy as np\n    return {"curve": np.eye(2, dtype=np.float32), "accuracy"'

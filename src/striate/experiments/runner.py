@@ -137,6 +137,7 @@ def run_experiment(
             progress.message(f"{unit.name}: not started, it would not finish in the time that is left")
             continue
         progress.message(f"{unit.name}: unit {len(finished) + 1} of {len(units)}")
+        progress.records.clear()  # a unit reports the phases of its own work, not of the units before it
         checkpoints = cache.checkpoint_folder(keys[unit.name])
         context = Context(scale, seed, folders, checkpoints, progress, n_threads())
         entry = _measure(experiment, unit, context, origin, deadline)
