@@ -92,7 +92,7 @@ def run_experiment(
         Folder for NAME.json and NAME.png; by default the checkout's ``results`` for the full scale, and a
         folder in the cache for the quick one.
     progress : Progress, optional
-        Silent without.
+        Silent without. Its records are emptied before each unit, and are those of the last one at the end.
 
     Returns
     -------
