@@ -14,6 +14,8 @@ import striate
 PACKAGE = Path(striate.__path__[0])
 BASE = (
     "errors",
+    "parameters",
+    "samples",
     "whole_file",
     "cache_folder",
     "lazy",

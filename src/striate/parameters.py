@@ -1,0 +1,362 @@
+"""What a parameter may be: one way to check them all, and one way to store them.
+
+An estimator declares a rule for each of its parameters and checks them when it is fitted::
+
+    class Learner(BaseEstimator):
+        _rules = {"n_components": Integer(low=1), "sparsity": Real(above=0) | Choice("auto")}
+
+        def fit(self, X, y=None):
+            check_parameters(self, self._rules)
+
+A function checks its arguments with `checked`, which also makes Python's numbers of NumPy's.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from striate.errors import UsageError
+
+__all__ = [
+    "Anything",
+    "Boolean",
+    "Choice",
+    "Instance",
+    "Integer",
+    "IntegerTuple",
+    "Nothing",
+    "Real",
+    "Rule",
+    "Seed",
+    "Text",
+    "check_parameters",
+    "checked",
+    "plain",
+    "plain_parameters",
+]
+
+_LONGEST = 60  # characters of a wrong value that a message repeats
+
+
+class Rule(ABC):
+    """A set of values. `a | b` takes what either takes; `a | None` takes None as well."""
+
+    @abstractmethod
+    def _take(self, value: object) -> Any:
+        """The value, as Python's own type; raises ValueError where the rule does not take it."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """What follows "it must be"."""
+
+    def __or__(self, other: Rule | None) -> Rule:
+        return _Either(self, Nothing() if other is None else other)
+
+
+class _Either(Rule):
+    def __init__(self, *rules: Rule) -> None:
+        self.rules: list[Rule] = []
+        for rule in rules:
+            self.rules += rule.rules if isinstance(rule, _Either) else [rule]
+
+    def _take(self, value: object) -> Any:
+        for rule in self.rules:
+            try:
+                return rule._take(value)
+            except ValueError:
+                continue
+        raise ValueError
+
+    def __str__(self) -> str:
+        *most, last = map(str, self.rules)
+        return f"{', '.join(most)} or {last}"
+
+
+class _Number(Rule):
+    """A number between bounds; `low` and `high` belong to the range, `above` and `below` do not."""
+
+    kind: str
+
+    def __init__(
+        self,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        above: float | None = None,
+        below: float | None = None,
+    ) -> None:
+        self.low, self.high, self.above, self.below = low, high, above, below
+
+    def _within(self, number: Any) -> Any:
+        sound = (
+            (self.low is None or number >= self.low)
+            and (self.high is None or number <= self.high)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+        if not sound:
+            raise ValueError
+        return number
+
+    def __str__(self) -> str:
+        bounds = [
+            f"{words} {bound:,}" if isinstance(bound, int) else f"{words} {bound:g}"
+            for words, bound in (
+                ("at least", self.low),
+                ("above", self.above),
+                ("at most", self.high),
+                ("below", self.below),
+            )
+            if bound is not None
+        ]
+        if not bounds:
+            return self.kind
+        joint = " of " if bounds[0].startswith("at") else " "
+        return f"{self.kind}{joint}{' and '.join(bounds)}"
+
+
+class Integer(_Number):
+    """An integer, Python's or NumPy's; a truth value is none."""
+
+    kind = "an integer"
+
+    def _take(self, value: object) -> int:
+        value = _scalar(value)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+            raise ValueError
+        return int(self._within(int(value)))
+
+
+class Real(_Number):
+    """A finite real number, Python's or NumPy's, integers included; with `infinite`, +∞ as well."""
+
+    kind = "a number"
+
+    def __init__(self, *, infinite: bool = False, **bounds: float | None) -> None:
+        super().__init__(**bounds)
+        self.infinite = infinite
+
+    def _take(self, value: object) -> float:
+        value = _scalar(value)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+            raise ValueError
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError from None
+        if not (math.isfinite(number) or (self.infinite and number == math.inf)):
+            raise ValueError
+        return float(self._within(number))
+
+
+class Boolean(Rule):
+    """A truth value, Python's or NumPy's."""
+
+    def _take(self, value: object) -> bool:
+        value = _scalar(value)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError
+        return bool(value)
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+class Choice(Rule):
+    """One of some words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def _take(self, value: object) -> str:
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError
+        return str(value)
+
+    def __str__(self) -> str:
+        *most, last = (f'"{word}"' for word in self.words)
+        return f"{', '.join(most)} or {last}" if most else last
+
+
+class Text(Rule):
+    """Any string that is not empty."""
+
+    def _take(self, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError
+        return str(value)
+
+    def __str__(self) -> str:
+        return "a string"
+
+
+class Nothing(Rule):
+    """None."""
+
+    def _take(self, value: object) -> None:
+        if value is not None:
+            raise ValueError
+
+    def __str__(self) -> str:
+        return "None"
+
+
+class IntegerTuple(Rule):
+    """Some integers, each within the bounds: `length` of them, or at least one."""
+
+    def __init__(self, length: int | None = None, *, low: int | None = None, high: int | None = None) -> None:
+        self.length, self.each = length, Integer(low=low, high=high)
+
+    def _take(self, value: object) -> tuple[int, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError
+        taken = tuple(self.each._take(item) for item in value)
+        if not taken or (self.length is not None and len(taken) != self.length):
+            raise ValueError
+        return taken
+
+    def __str__(self) -> str:
+        bounds = str(self.each).removeprefix("an integer").removeprefix(" of ")
+        return f"{self.length or 'one or more'} integers{f', each {bounds}' if bounds else ''}"
+
+
+class Instance(Rule):
+    """An object of certain classes; `words` describes it in a message."""
+
+    def __init__(self, *classes: type, words: str) -> None:
+        self.classes, self.words = classes, words
+
+    def _take(self, value: object) -> Any:
+        if not isinstance(value, self.classes):
+            raise ValueError
+        return value
+
+    def __str__(self) -> str:
+        return self.words
+
+
+class Anything(Rule):
+    """A value that its owner checks when it uses it, such as an array whose shape depends on the data."""
+
+    def _take(self, value: object) -> Any:
+        return value
+
+    def __str__(self) -> str:
+        return "anything"
+
+
+class Seed(Rule):
+    """What may be given as `random_state`: see `striate.randomness`."""
+
+    def _take(self, value: object) -> Any:
+        if value is None or isinstance(value, np.random.Generator | np.random.RandomState):
+            return value
+        return Integer(low=0)._take(value)
+
+    def __str__(self) -> str:
+        return "an integer of at least 0, a NumPy Generator or RandomState, or None"
+
+
+def checked(name: str, value: object, rule: Rule) -> Any:
+    """The value as a rule takes it: of Python's own type, where it is one of NumPy's numbers.
+
+    Parameters
+    ----------
+    name : str
+        As the caller of a function knows it.
+    value : object
+    rule : Rule
+
+    Raises
+    ------
+    UsageError
+        Where the rule does not take the value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> checked("top", np.int64(12), Integer(low=1))
+    12
+    >>> checked("top", 0, Integer(low=1))
+    Traceback (most recent call last):
+        ...
+    striate.errors.UsageError: top is 0; it must be an integer of at least 1
+    """
+    try:
+        return rule._take(value)
+    except (ValueError, TypeError):
+        raise UsageError(f"{name} is {_short(value)}; it must be {rule}") from None
+
+
+def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
+    """Check an estimator's parameters, which scikit-learn wants left as they were given.
+
+    Raises
+    ------
+    UsageError
+        For the first parameter that its rule does not take, with the estimator's name.
+    """
+    for name, rule in rules.items():
+        try:
+            checked(name, getattr(estimator, name), rule)
+        except UsageError as error:
+            raise UsageError(f"{type(estimator).__name__}: {error}") from None
+
+
+def plain(name: str, value: object) -> Any:
+    """A parameter as JSON can hold it: NumPy's numbers become Python's, tuples lists.
+
+    Raises
+    ------
+    UsageError
+        For anything else, which must not be lost without a word.
+    """
+    value = _scalar(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(name, item) for item in value]
+    raise UsageError(f"{name} is {_short(value)}, which a model file cannot hold; it holds numbers, words and lists")
+
+
+def plain_parameters(estimator: Any, *, apart: Iterable[str] = ()) -> dict[str, Any]:
+    """An estimator's parameters as JSON can hold them, for `to_state`.
+
+    Parameters
+    ----------
+    estimator : object with `get_params`
+    apart : iterable of str
+        Parameters that the caller stores in another way.
+
+    Notes
+    -----
+    A generator given as `random_state` is left out: what a fit drew from it is part of the fitted state.
+    """
+    held: dict[str, Any] = {}
+    apart = set(apart)
+    for name, value in estimator.get_params(deep=False).items():
+        if name in apart:
+            continue
+        if name == "random_state" and isinstance(value, np.random.Generator | np.random.RandomState):
+            continue
+        held[name] = plain(name, value)
+    return held
+
+
+def _scalar(value: object) -> object:
+    """A 0-dimensional array as the number in it; anything else as it is."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _short(value: object) -> str:
+    write: Callable[[object], str] = str if isinstance(value, np.generic) else repr
+    text = " ".join(write(value).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
