@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Integer, checked
 from striate.retrieval._hamming_kernel import compile_join
-from striate.retrieval.codes import Codes
+from striate.retrieval.codes import Codes, as_codes, n_words
 
 __all__ = ["near_duplicates"]
 
@@ -37,6 +38,10 @@ def near_duplicates(codes: Codes, n_bits: int, threshold: int) -> list[NDArray[n
     ----------
     Norouzi, Punjani, Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012, section 2.
     """
+    codes = as_codes(codes)
+    if n_words(n_bits) != codes.shape[1]:
+        raise UsageError(f"codes of {codes.shape[1]} words do not hold {n_bits} bits each: give their number of bits")
+    n_bits, threshold = int(n_bits), checked("threshold", threshold, Integer())
     if not 0 <= threshold < n_bits:
         raise UsageError(f"a threshold of {threshold} bits does not suit codes of {n_bits}: give 0 to {n_bits - 1}")
     if not len(codes):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Choice, Integer, checked
 from striate.retrieval._hamming_kernel import compile_scan
-from striate.retrieval.codes import Codes
+from striate.retrieval.codes import Codes, as_codes
+from striate.samples import as_samples, check_finite
 from striate.threads import run_ranges
 
 __all__ = ["Metric", "Neighbors", "nearest_codes", "nearest_vectors", "unit_rows"]
@@ -17,6 +20,9 @@ __all__ = ["Metric", "Neighbors", "nearest_codes", "nearest_vectors", "unit_rows
 Metric = Literal["euclidean", "cosine"]
 
 _BLOCK_FLOATS = 1 << 22  # of distances, and of vectors in double precision, that exist at a time: 16 and 32 MB
+_CENTER_ROWS = 1000  # vectors whose median is the center
+_ROUNDING = float(np.finfo(np.float64).eps)
+_LARGE, _SMALL = 1e140, 1e-140  # whose squares are safe
 
 
 class Neighbors(NamedTuple):
@@ -37,8 +43,8 @@ class Neighbors(NamedTuple):
 def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
     """The nearest binary codes, exactly.
 
-    One pass over all codes a query, in threads over queries; beside the codes, which may be a memory map, it needs two
-    bytes a code and thread.
+    One pass over all codes per query, in threads over queries; beside the codes, which may be a memory map, it needs
+    two bytes per code and thread.
 
     Parameters
     ----------
@@ -56,8 +62,8 @@ def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
     UsageError
         When codes and queries differ in length, or there are not so many neighbors.
     """
-    _check(queries, codes, n_neighbors)
-    queries, codes = np.ascontiguousarray(queries, np.uint64), np.ascontiguousarray(codes, np.uint64)
+    queries, codes = as_codes(queries, name="queries"), as_codes(codes)
+    n_neighbors = _checked_number(queries, codes, n_neighbors)
     rows = np.empty((len(queries), n_neighbors), np.int64)
     distances = np.empty((len(queries), n_neighbors), np.uint16)
     scan = compile_scan()
@@ -85,9 +91,10 @@ def nearest_vectors(
 
     Parameters
     ----------
-    queries : float (n_queries, n_features)
-    vectors : float (n_vectors, n_features)
-        May be a memory map.
+    queries : (n_queries, n_features)
+        Finite real numbers.
+    vectors : (n_vectors, n_features)
+        Finite real numbers; may be a memory map.
     n_neighbors : int
         As many as there are vectors at the most.
     metric : "euclidean" or "cosine"
@@ -100,76 +107,208 @@ def nearest_vectors(
     Raises
     ------
     UsageError
-        When vectors and queries differ in length, or there are not so many neighbors.
+        When vectors and queries are no tables of finite real numbers, differ in length, or there are not so many
+        neighbors.
+
+    Notes
+    -----
+    Products of matrices, of vectors from which a center was taken, only choose candidates: all those that can be among
+    the neighbors, whatever was rounded. What is returned, and sorted by, is computed from differences of the given
+    numbers in double precision (of 64-bit integers, from their differences as integers), so that it stays exact far
+    from the origin, where the difference of squares has no digits left.
     """
-    _check(queries, vectors, n_neighbors)
-    if metric not in get_args(Metric):
-        raise UsageError(f'metric must be "euclidean" or "cosine", not {metric!r}')
-    n_rows = max(n_neighbors, _BLOCK_FLOATS // max(1, vectors.shape[1]))
-    n_queries = max(1, _BLOCK_FLOATS // n_rows)
+    metric = checked("metric", metric, Choice(*get_args(Metric)))
+    queries, vectors = _table(queries, "queries"), _table(vectors, "vectors")
+    n_neighbors = _checked_number(queries, vectors, n_neighbors)
+    prepare = _preparation(queries, vectors, metric)
+    n_columns = max(1, vectors.shape[1] + 2)
+    n_rows = min(len(vectors), max(n_neighbors, _BLOCK_FLOATS // n_columns))
+    n_queries = max(1, min(_BLOCK_FLOATS // n_rows, _BLOCK_FLOATS // n_columns))
     rows = np.empty((len(queries), n_neighbors), np.int64)
     distances = np.empty((len(queries), n_neighbors))
+    center = _center(vectors, prepare)
     for first in range(0, len(queries), n_queries):
-        some = _prepared(queries[first : first + n_queries], metric)
-        best_rows = np.empty((len(some), 0), np.int64)
-        best = np.empty((len(some), 0))
+        some = queries[first : first + n_queries]
+        check_finite(np.asarray(some), "queries", first=first)
+        search = _Search(prepare(some, True), center, n_neighbors, metric)
         for start in range(0, len(vectors), n_rows):
-            block = _prepared(vectors[start : start + n_rows], metric)
-            found = _distances(some, block, metric)
-            block_rows = np.broadcast_to(np.arange(start, start + len(block)), found.shape)
-            best_rows, best = _smallest(
-                np.concatenate([best_rows, block_rows], axis=1), np.concatenate([best, found], axis=1), n_neighbors
-            )
-        rows[first : first + n_queries], distances[first : first + n_queries] = best_rows, best
-    return Neighbors(rows, distances if metric == "cosine" else np.sqrt(distances))
+            block = np.asarray(vectors[start : start + n_rows])
+            if first == 0:
+                check_finite(block, "vectors", first=start)
+            search.look_at(prepare(block, False), start)
+        for query, (found, at) in enumerate(zip(search.rows, search.distances, strict=True), start=first):
+            rows[query], distances[query] = found, at
+    return Neighbors(rows, distances)
+
+
+class _Search:
+    """The nearest vectors so far, per query.
+
+    Parameters
+    ----------
+    queries : float64 or int64 (n_queries, n_features)
+    center : (n_features,)
+        Of the same type.
+    n : int
+        How many neighbors.
+    metric : str
+        Half the squared distance of vectors of unit length is 1 − cosine.
+    """
+
+    def __init__(self, queries: NDArray[Any], center: NDArray[Any], n: int, metric: str) -> None:
+        self.queries, self.center, self.n, self.metric = queries, center, n, metric
+        self.rows = [np.empty(0, np.int64) for _ in queries]
+        self.distances = [np.empty(0) for _ in queries]
+        self._centered = _differences(queries, center)
+
+    def look_at(self, block: NDArray[Any], start: int) -> None:
+        """Take the nearest of a block of vectors, the first of which is row `start`."""
+        for query, near in enumerate(self._candidates(block)):
+            found = self._distances(block[near], self.queries[query])
+            found = np.concatenate([self.distances[query], found])
+            rows = np.concatenate([self.rows[query], near + start])
+            order = np.argsort(found, kind="stable")[: self.n]  # candidates are in the order of their rows
+            self.rows[query], self.distances[query] = rows[order], found[order]
+
+    def _candidates(self, block: NDArray[Any]) -> list[NDArray[np.int64]]:
+        """Rows of the block that may be neighbors, increasing, per query."""
+        queries, vectors = self._centered, _differences(block, self.center)
+        largest = max(np.abs(queries).max(initial=0), np.abs(vectors).max(initial=0))
+        if len(block) <= self.n or np.isinf(largest):
+            return [np.arange(len(block))] * len(queries)
+        scale = 1.0
+        if largest and not _SMALL < largest < _LARGE:
+            scale = float(np.ldexp(1.0, -int(np.clip(np.frexp(largest)[1], -1000, 1000))))
+            queries, vectors = queries * scale, vectors * scale
+        own, squares = (np.einsum("ij,ij->i", rows, rows) for rows in (queries, vectors))
+        # ‖q − v‖² = ‖q‖² + ‖v‖² − 2 q·v is wrong by less than this share of ‖q‖² + ‖v‖², centering included.
+        share = 2 * (block.shape[1] + 16) * _ROUNDING
+        lowest = queries @ vectors.T
+        lowest *= -2
+        lowest += (1 - share) * squares
+        lowest += (1 - share) * own[:, np.newaxis]
+        nearest = np.argpartition(lowest, self.n - 1, axis=1)[:, : self.n]
+        highest = np.take_along_axis(lowest, nearest, axis=1) + 2 * share * (squares[nearest] + own[:, np.newaxis])
+        limits = highest.max(axis=1)
+        result = []
+        for query, limit in enumerate(limits):
+            if len(self.distances[query]) == self.n:
+                limit = min(limit, self._square(self.distances[query][-1] * (1 + 4 * share), scale))
+            result.append(np.flatnonzero(lowest[query] <= limit + 1e-290))
+        return result
+
+    def _square(self, distance: float, scale: float) -> float:
+        """A squared Euclidean distance of scaled vectors."""
+        scaled = distance * scale
+        if self.metric == "cosine":
+            return 2 * scaled * scale
+        return scaled * scaled if scaled < _LARGE else np.inf
+
+    def _distances(self, vectors: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
+        differences = _differences(vectors, query)
+        if self.metric == "euclidean":
+            lengths = _lengths(differences)
+            infinite = np.isinf(lengths)
+            if infinite.any():  # the distance may be finite where a square or a difference is not
+                with np.errstate(over="ignore"):
+                    lengths[infinite] = 4 * _lengths(_differences(vectors[infinite] / 4, query / 4))
+            return lengths
+        halves = 0.5 * np.einsum("ij,ij->i", differences, differences)
+        # What rounding to unit length may have made of vectors of one direction.
+        halves[halves <= ((vectors.shape[1] ** 0.5 + 8) * _ROUNDING) ** 2] = 0
+        return np.asarray(halves)
+
+
+def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean lengths of rows, of any finite size."""
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    extreme = ~((lengths > _SMALL) & (lengths < _LARGE))
+    if extreme.any():
+        some = rows[extreme]
+        exponents = np.frexp(np.abs(some).max(axis=1, initial=0))[1]
+        scaled = np.ldexp(some, -exponents[:, np.newaxis])
+        with np.errstate(over="ignore"):
+            lengths[extreme] = np.ldexp(np.sqrt(np.einsum("ij,ij->i", scaled, scaled)), exponents)
+    return np.asarray(lengths)
+
+
+def _differences(rows: NDArray[Any], row: NDArray[Any]) -> NDArray[np.float64]:
+    """Each row minus another; integers are subtracted as such."""
+    with np.errstate(over="ignore"):
+        return np.asarray(rows - row, np.float64)
 
 
 def unit_rows(vectors: NDArray[Any]) -> NDArray[Any]:
     """Vectors (n, n_features) divided by their lengths, in their own precision; zeros stay zeros."""
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    limits = np.finfo(vectors.dtype)
+    extreme = ~((squares > limits.tiny / limits.eps) & (squares < limits.max))
+    if extreme.any():
+        some = vectors[extreme]
+        exponents = np.frexp(np.abs(some).max(axis=1, initial=0))[1]
+        vectors = vectors.copy()
+        vectors[extreme] = np.ldexp(some, -exponents[:, np.newaxis])
+        squares[extreme] = np.einsum("ij,ij->i", vectors[extreme], vectors[extreme])
+    norms = np.sqrt(squares)
     norms[norms == 0] = 1
     return np.asarray(vectors / norms[:, np.newaxis])
 
 
-def _prepared(vectors: NDArray[Any], metric: str) -> NDArray[np.float64]:
-    """In double precision, in which the difference of squares leaves enough; of unit length for the cosine."""
-    exact = np.asarray(vectors, np.float64)
-    return unit_rows(exact) if metric == "cosine" else exact
-
-
-def _distances(queries: NDArray[np.float64], block: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
-    """Squared Euclidean distances, or 1 − cosine."""
-    products = queries @ block.T
+def _preparation(
+    queries: NDArray[Any], vectors: NDArray[Any], metric: str
+) -> Callable[[NDArray[Any], bool], NDArray[Any]]:
+    """From rows as they were given, and whether they ask, to rows whose differences are to be measured."""
     if metric == "cosine":
-        return np.maximum(1 - products, 0, out=products)
-    squares = np.einsum("ij,ij->i", block, block)
-    own = np.einsum("ij,ij->i", queries, queries)
-    products *= -2
-    products += squares
-    products += own[:, np.newaxis]
-    return np.maximum(products, 0, out=products)
+        return _directions
+    if _is_wide(queries, vectors):
+        return lambda rows, _: np.asarray(rows).astype(np.int64)
+    return lambda rows, _: np.asarray(rows, np.float64)
 
 
-def _smallest(
-    rows: NDArray[np.int64], distances: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The n smallest of each row of distances, sorted; columns are in the order of their rows."""
-    n = min(n, distances.shape[1])
-    limits = np.partition(distances, n - 1, axis=1)[:, n - 1]
-    if np.isnan(limits).any() or np.isnan(distances.sum()):
-        raise UsageError("queries or vectors contain NaN or infinity; remove these samples")
-    order = np.empty((len(distances), n), np.int64)
-    for query, (row, limit) in enumerate(zip(distances, limits, strict=True)):
-        near = np.flatnonzero(row <= limit)  # all of the n-th's distance, so that of equals the lower rows win
-        order[query] = near[np.argsort(row[near], kind="stable")[:n]]
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+def _directions(rows: NDArray[Any], asks: bool) -> NDArray[np.float64]:
+    """Rows of unit length; one of zeros gets a direction of its own, at a right angle to all others."""
+    result = np.zeros((len(rows), rows.shape[1] + 2))
+    result[:, :-2] = unit_rows(np.asarray(rows, np.float64))
+    result[~result.any(axis=1), -1 if asks else -2] = 1
+    return result
 
 
-def _check(queries: NDArray[Any], items: NDArray[Any], n_neighbors: int) -> None:
-    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+def _center(vectors: NDArray[Any], prepare: Callable[[NDArray[Any], bool], NDArray[Any]]) -> NDArray[Any]:
+    """The upper median of each feature: one of the numbers themselves, which no outlier moves far."""
+    sample = np.asarray(vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), _CENTER_ROWS)).astype(np.int64)])
+    sample = np.where(np.isfinite(sample), sample, sample.dtype.type(0))  # others are refused in their turn
+    return np.asarray(np.sort(prepare(sample, False), axis=0)[len(sample) // 2])
+
+
+def _is_wide(queries: NDArray[Any], vectors: NDArray[Any]) -> bool:
+    """Whether these are integers that double precision does not hold, such as nanoseconds since 1970.
+
+    Their differences must fit into 64 bits with a sign.
+    """
+    if any(table.dtype.kind not in "iu" or table.dtype.itemsize < 8 for table in (queries, vectors)):
+        return False
+    tables = [table for table in (queries, vectors) if table.size]
+    low, high = min(int(table.min()) for table in tables), max(int(table.max()) for table in tables)
+    return max(-low, high) > 1 << 53 and high - low < 1 << 63
+
+
+def _table(values: Any, name: str) -> NDArray[Any]:
+    """Real numbers in rows; arrays stay as they are, so that a memory map is read block by block."""
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
+        if not np.ma.isMaskedArray(values):
+            return values
+    return as_samples(values, name=name, finite=False)
+
+
+def _checked_number(queries: NDArray[Any], items: NDArray[Any], n_neighbors: object) -> int:
+    if queries.shape[1] != items.shape[1]:
         raise UsageError(
             f"queries of shape {queries.shape} and what is searched, of shape {items.shape}, do not fit: "
             "give two arrays with the same number of columns"
         )
-    if not 1 <= n_neighbors <= len(items):
-        raise UsageError(f"{n_neighbors} neighbors were asked for, of {len(items)}: ask for 1 to {len(items)}")
+    n: int = checked("n_neighbors", n_neighbors, Integer())
+    if not 1 <= n <= len(items):
+        raise UsageError(f"{n} neighbors were asked for, of {len(items)}: ask for 1 to {len(items)}")
+    return n
