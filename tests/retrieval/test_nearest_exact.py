@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from striate.errors import UsageError
-from striate.retrieval import nearest, nearest_codes, nearest_vectors, near_duplicates, pack_bits, unpack_bits
+from striate.retrieval import near_duplicates, nearest, nearest_codes, nearest_vectors, pack_bits, unpack_bits
 
 
 def exact_squares(queries: np.ndarray, vectors: np.ndarray) -> list[list[Fraction]]:
@@ -45,7 +45,7 @@ def assert_exact(queries: np.ndarray, vectors: np.ndarray, n: int) -> None:
 SETS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "seconds since 1970": lambda rng: 1_790_000_000 + np.arange(0, 3600, 36.0)[:, np.newaxis],
     "far from the origin": lambda rng: 1e9 + rng.standard_normal((60, 3)),
-    "each feature at another place": lambda rng: rng.standard_normal((60, 4)) + [0.0, 1e8, -1e12, 3e15],
+    "each feature at another place": lambda rng: rng.standard_normal((60, 4)) + np.array([0.0, 1e8, -1e12, 3e15]),
     "two clusters far apart": lambda rng: np.repeat([0.0, 1e9], 40)[:, np.newaxis] + rng.random((80, 2)),
     "one outlier": lambda rng: np.vstack([rng.standard_normal((50, 3)), [[1e15, 1e15, 1e15]]]),
     "huge": lambda rng: 1e150 * rng.standard_normal((40, 3)),
@@ -151,10 +151,11 @@ def layouts(array: np.ndarray, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_any_layout_of_vectors(metric: nearest.Metric, dtype: type, rng: np.random.Generator, tmp_path: Path) -> None:
-    vectors = rng.standard_normal((40, 3)).astype(dtype)
+    vectors: np.ndarray = rng.standard_normal((40, 3)).astype(dtype)
     expected = nearest_vectors(vectors[:9], vectors, 5, metric=metric)
     for name, given in layouts(vectors, tmp_path).items():
-        found = nearest_vectors(given[:9], given, np.int64(5), metric=metric)
+        five: Any = np.int64(5)
+        found = nearest_vectors(given[:9], given, five, metric=metric)
         np.testing.assert_array_equal(found.rows, expected.rows, err_msg=name)
         np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-14, err_msg=name)
 
@@ -166,8 +167,9 @@ def test_any_layout_of_codes(rng: np.random.Generator, tmp_path: Path) -> None:
     forms = layouts(codes, tmp_path) | {"as signed": codes.view(np.int64)}
     del forms["list"]
     for name, given in forms.items():
-        np.testing.assert_array_equal(nearest_codes(given[:9], given, np.uint8(5)).rows, expected.rows, err_msg=name)
-        (group,) = near_duplicates(given, np.int32(100), np.int64(0))
+        five: Any = np.uint8(5)
+        np.testing.assert_array_equal(nearest_codes(given[:9], given, five).rows, expected.rows, err_msg=name)
+        (group,) = near_duplicates(given, np.int32(100), np.int64(0))  # type: ignore[arg-type]
         assert group.tolist() == [4, 31]
         np.testing.assert_array_equal(unpack_bits(given, 100), unpack_bits(codes, 100), err_msg=name)
 
@@ -213,11 +215,11 @@ def test_what_are_no_codes(wrong: Any) -> None:
 
 def test_numbers_of_bits_fit_the_codes() -> None:
     codes = np.zeros((3, 2), np.uint64)
-    for wrong in (64, 129):
+    for n_bits in (64, 129):
         with pytest.raises(UsageError, match="2 words"):
-            near_duplicates(codes, wrong, 1)
+            near_duplicates(codes, n_bits, 1)
         with pytest.raises(UsageError, match="2 words"):
-            unpack_bits(codes, wrong)
+            unpack_bits(codes, n_bits)
     for wrong in (1.5, "1", None):
         with pytest.raises(UsageError, match="threshold"):
             near_duplicates(codes, 128, wrong)  # type: ignore[arg-type]

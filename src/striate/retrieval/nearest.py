@@ -296,9 +296,9 @@ def _is_wide(queries: NDArray[Any], vectors: NDArray[Any]) -> bool:
 
 def _table(values: Any, name: str) -> NDArray[Any]:
     """Real numbers in rows; arrays stay as they are, so that a memory map is read block by block."""
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
-        if not np.ma.isMaskedArray(values):
-            return values
+    plain = isinstance(values, np.ndarray) and not np.ma.isMaskedArray(values)
+    if plain and values.ndim == 2 and values.dtype.kind in "fiu":
+        return np.asarray(values)
     return as_samples(values, name=name, finite=False)
 
 
