@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from striate.errors import UnreadableImage, UsageError
-from striate.images import ImageFiles, ImageFolder, as_images
+from striate.images import ImageFiles, ImageFolder, as_images, file_identity, kinds
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
@@ -75,6 +75,81 @@ def test_what_is_skipped_and_what_is_counted(tmp_path: Path) -> None:
     assert folder.n_ignored == 2
 
 
+def _without(monkeypatch: pytest.MonkeyPatch, *endings: str) -> None:
+    monkeypatch.setattr("striate.images.folder.EXTENSIONS", kinds.EXTENSIONS - set(endings))
+
+
+def test_images_of_other_kinds_are_told_of_once_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without(monkeypatch, ".heic", ".avif")
+    _put(tmp_path, "cat/a.png")
+    for name in ("cat/1.heic", "cat/2.HEIC", "cat/3.avif", "cat/4.jxl", "cat/5.txt", "cat/6", "cat/7.csv"):
+        (tmp_path / name).write_bytes(b"x")
+    folder = as_images(tmp_path)
+    assert folder.ignored == {".heic": 2, ".avif": 1, ".jxl": 1, ".txt": 1, ".csv": 1, "": 1}
+    heic, avif, jxl, others = folder.notes
+    assert "2 .heic files were ignored; to read them, pip install pillow-heif" in heic
+    assert "1 .avif file was ignored" in avif
+    assert "1 .jxl file was ignored; save" in jxl
+    assert "3 files are no images and were ignored (1 without an ending, 1 .csv, 1 .txt)" in others
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without(monkeypatch, ".heic")
+    _put(tmp_path, "cat/a.png")
+    for folder in ("stars", "moon/deeper", "words"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(12):
+        (tmp_path / "stars" / f"{number}.heic").write_bytes(b"x")
+    (tmp_path / "moon/deeper/1.dng").write_bytes(b"x")
+    (tmp_path / "words/1.txt").write_bytes(b"x")
+    notes = as_images(tmp_path).notes
+    assert "class stars: none of its 12 files can be read (.heic)" in notes
+    assert "class moon: its only file cannot be read (.dng)" in notes
+    assert any("no classes: words" in note for note in notes)
+
+
+def test_a_folder_of_nothing_but_heic_says_how_to_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without(monkeypatch, ".heic")
+    (tmp_path / "1.heic").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"1 \.heic file was ignored; to read them, pip install pillow-heif"):
+        as_images(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes the two forms for one name")
+def test_both_forms_of_a_class_name_are_one_class(tmp_path: Path) -> None:
+    composed, decomposed = "Br\u00fccke", "Bru\u0308cke"
+    _put(tmp_path, f"{composed}/a.png", f"{decomposed}/b.png", "T\u0075\u0308r/c.png")
+    folder = as_images(tmp_path)
+    assert folder.classes == (composed, "T\u00fcr")
+    assert sorted(folder.labels or ()) == [composed, composed, "T\u00fcr"]
+    assert {path.exists() for path in folder.paths or ()} == {True}  # names stay as the system has them
+    (tmp_path / "list.csv").write_text(f"{decomposed}/b.png,{decomposed}\n{composed}/a.png,{composed}\n")
+    assert as_images(tmp_path / "list.csv").classes == (composed,)
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4)), y=[composed, decomposed])
+    assert as_images(tmp_path / "a.npz").labels == [composed, composed]
+    assert as_images(folder, [decomposed] * 3).classes == (composed,)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have text for names")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    _put(tmp_path, os.fsdecode(b"caf\xe9/a\xff.png"), "b/b.png")
+    folder = as_images(tmp_path)
+    assert folder.classes == ("b", "caf\udce9")
+    assert [image.shape for image in folder] == [(1, 8, 9), (1, 8, 8)]
+
+
+@links
+def test_identity_of_files(tmp_path: Path) -> None:
+    _put(tmp_path, "a.png", "copy.png")
+    (tmp_path / "soft.png").symlink_to("a.png")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    one = file_identity(tmp_path / "a.png")
+    assert one is not None
+    assert file_identity(tmp_path / "soft.png") == file_identity(tmp_path / "hard.png") == one
+    assert file_identity(tmp_path / "copy.png") != one
+    assert file_identity(tmp_path / "missing.png") is None
+
+
 @links
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     _put(tmp_path, "cat/a.png", "dog/b.png", "cat/more/c.png")
@@ -137,6 +212,9 @@ def test_folders_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
     folder = ImageFolder(tmp_path)
     assert folder.names == ["cat/a.png"]
     assert any("Permission denied" in note for note in folder.notes)
+    assert folder.unreadable_folders == ["dog"]
+    assert not any("no classes" in note for note in folder.notes)  # unreadable is not empty
+    assert folder.subset([0]).unreadable_folders == ["dog"]
     for more in ("cat", tmp_path.name):
         closed.add(more)
         with pytest.raises(UsageError, match="Permission denied"):

@@ -204,3 +204,26 @@ def test_other_warnings_are_left_alone(tmp_path: Path) -> None:
     read_image(_warning_file(tmp_path))
     with pytest.warns(UserWarning, match="ours"):
         warnings.warn("ours", stacklevel=1)
+
+
+def _ftyp(path: Path, brand: bytes) -> Path:
+    path.write_bytes(struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"mif1" + brand + bytes(100))
+    return path
+
+
+def test_heic_without_the_plug_in_says_what_to_install(tmp_path: Path) -> None:
+    with mock.patch.dict(sys.modules, {"pillow_heif": None}):
+        assert "pip install pillow-heif" in _reason(_ftyp(tmp_path / "a.jpg", b"heic"))
+
+
+def test_avif_is_read_where_pillow_can(tmp_path: Path) -> None:
+    avif = pytest.importorskip("PIL.AvifImagePlugin")
+    if not avif.SUPPORTED:
+        pytest.skip("Pillow was built without AVIF")
+    stored = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
+    Image.fromarray(np.dstack([stored] * 3)).save(tmp_path / "a.avif", quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / "a.avif"), np.stack([stored] * 3) / 255, atol=0.02)
+    assert image_size(tmp_path / "a.avif") == (48, 64, 3)
+    with mock.patch.object(avif, "SUPPORTED", False):
+        assert "AVIF" in _reason(tmp_path / "a.avif")
+    assert _reason(_ftyp(tmp_path / "b.avif", b"avif"))

@@ -13,9 +13,10 @@ from striate.images.canvas import fit_to_canvas
 from striate.images.collection import ImageCollection, as_images
 from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.decode import image_size, read_image
-from striate.images.folder import ImageFiles, ImageFolder
+from striate.images.folder import ImageFiles, ImageFolder, file_identity
+from striate.images.kinds import EXTENSIONS
 from striate.images.names import printable
-from striate.images.opening import EXTENSIONS, MAX_PIXELS
+from striate.images.opening import MAX_PIXELS
 
 # Here and not on demand: the function has its module's name, and would be hidden by it.
 from striate.images.stream import Skipped, stream
@@ -40,6 +41,7 @@ __all__ = [
     "load_digits",
     "data_folder",
     "image_size",
+    "file_identity",
     "EXTENSIONS",
     "MAX_PIXELS",
     "printable",

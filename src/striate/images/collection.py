@@ -9,10 +9,11 @@ from __future__ import annotations
 import operator
 import os
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
@@ -28,10 +29,27 @@ class ImageCollection(ABC):
         What each picture is called in messages and results: a path inside the folder, or array and number.
     labels : list of str, or None
         The class of each picture, ``""`` for a picture without one; None when no picture has a label.
+    notes : list of str
+        What a person should know about the source, one whole sentence each: files that were ignored, classes of
+        which nothing can be read, folders that cannot be opened. Empty when there is nothing unusual.
+    ignored : dict of str to int
+        Endings of files that were ignored (``".heic"``; ``""`` for names without one), and how many there are.
+    unreadable_folders : list of str
+        Folders within the source that cannot be opened for now, relative, with ``/``: their images are not among
+        `names`, but that does not mean that they are gone.
     """
 
     names: Sequence[str]
     labels: list[str] | None = None
+    notes: list[str]
+    ignored: dict[str, int]
+    unreadable_folders: list[str]
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Give every collection lists of its own, also one of a class whose ``__init__`` does not set them."""
+        collection = super().__new__(cls)
+        collection.notes, collection.ignored, collection.unreadable_folders = [], {}, []
+        return collection
 
     @abstractmethod
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
@@ -148,6 +166,7 @@ class _View(ImageCollection):
     def __init__(self, whole: ImageCollection, indices: Sequence[int]) -> None:
         self._whole = whole
         self._indices = indices
+        self.notes, self.ignored, self.unreadable_folders = whole.notes, whole.ignored, whole.unreadable_folders
         self.names = [whole.names[index] for index in indices]
         self.labels = None if whole.labels is None else [whole.labels[index] for index in indices]
 
@@ -201,7 +220,7 @@ def _without_labels(source: Any) -> ImageCollection:
     # Here, because the collections below are built on the class above.
     from striate.images.arrays import ImageArray, ImageList, open_arrays
     from striate.images.folder import ImageFiles, ImageFolder
-    from striate.images.opening import EXTENSIONS
+    from striate.images.kinds import EXTENSIONS
 
     if isinstance(source, ImageCollection):
         return source
@@ -255,11 +274,16 @@ def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str 
     return [_as_label(value, index, source) for index, value in enumerate(values)]
 
 
+def as_class(label: str) -> str:
+    """A label in Unicode's composed form (NFC): systems that write "é" in two ways mean one class."""
+    return unicodedata.normalize("NFC", label)
+
+
 def _as_label(value: Any, index: int, source: str) -> str:
     if value is None or value != value:  # NaN alone differs from itself
         return ""
     if isinstance(value, str | np.str_):
-        return str(value)
+        return as_class(str(value))
     if isinstance(value, bool | int | np.bool_ | np.integer):
         return str(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from striate.errors import UsageError
+from striate.images.collection import as_class
 from striate.images.names import printable
 
 # What the first cell of a header may say; anything else is the path of a picture already.
@@ -81,7 +82,7 @@ def _parse(file: Iterable[str], shown_path: str) -> tuple[list[str], list[str] |
                 first = line_of[name]
                 raise UsageError(f"{where}: {printable(name)} is already on line {first}; name it once")
             line_of[name] = rows.line_num
-            labels.append(cells[1] if n_columns == 2 else "")
+            labels.append(as_class(cells[1]) if n_columns == 2 else "")
     except csv.Error as error:
         where = f"{shown_path}, line {rows.line_num}"
         raise UsageError(f"{where}: is malformed ({error}); give path,label") from None

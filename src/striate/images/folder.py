@@ -7,17 +7,18 @@ that it lies in, however deep; a picture that lies in the folder itself has no l
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from striate.errors import UsageError
-from striate.images.collection import ImageCollection
+from striate.images.collection import ImageCollection, as_class
 from striate.images.csv_list import read_csv
 from striate.images.decode import image_size, read_image
+from striate.images.kinds import EXTENSIONS, is_image_kind, notes_on_ignored
 from striate.images.names import printable
-from striate.images.opening import EXTENSIONS
 
 # What systems leave behind; names that begin with a dot are skipped anyway. Compared in lower case.
 _LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
@@ -63,6 +64,9 @@ class ImageFolder(ImageFiles):
     no pictures are ignored and counted. Links are followed, but into no folder twice within a class, so that
     links in a circle end. Only names are kept in memory: 50,000 files are listed in a fraction of a second.
 
+    Labels are in Unicode's composed form (NFC), so that "é" from a Mac's folder and "é" from Linux are one
+    class. Folders that cannot be opened are left out, and named in `unreadable_folders`.
+
     Parameters
     ----------
     path : str or path
@@ -72,10 +76,10 @@ class ImageFolder(ImageFiles):
     ----------
     path : Path
         The folder that `names` are relative to.
+    ignored, notes, unreadable_folders
+        See `ImageCollection`.
     n_ignored : int
-        Files that are no pictures, by their ending.
-    notes : list of str
-        What a person should know about the layout, one sentence each; empty when there is nothing unusual.
+        How many files were ignored, of all kinds.
 
     Raises
     ------
@@ -85,14 +89,13 @@ class ImageFolder(ImageFiles):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.n_ignored = 0
-        self.notes: list[str] = []
         if self.path.is_dir():
             scan = _Scan(self.path)
             self.names = scan.names
             self.labels = scan.labels()
-            self.n_ignored = scan.n_ignored
+            self.ignored = dict(scan.ignored)
             self.notes = scan.notes
+            self.unreadable_folders = scan.unreadable
         elif self.path.suffix.lower() == ".csv":
             self.names, self.labels = read_csv(self.path)
             self.path = self.path.parent
@@ -100,6 +103,11 @@ class ImageFolder(ImageFiles):
             raise UsageError(f"{printable(path)}: is neither a folder nor a .csv file of path,label")
         else:
             raise UsageError(f"{printable(path)}: there is no such folder")
+
+    @property
+    def n_ignored(self) -> int:
+        """How many files were ignored, of all kinds."""
+        return sum(self.ignored.values())
 
     def path_of(self, index: int) -> Path:
         """See `ImageCollection.path_of`."""
@@ -111,34 +119,39 @@ class _Scan:
 
     def __init__(self, root: Path) -> None:
         self.names: list[str] = []  # relative, with "/" on every system, sorted
-        self.n_ignored = 0
+        self.ignored: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.unreadable: list[str] = []
+        self._lost: list[str] = []  # a note on each class of which nothing can be read
+        self._empty: list[str] = []  # sub-folders without images
         self._n_folders_skipped = 0
         self._data_files: list[str] = []
 
         loose, classes = self._list(root, "")
         self.names += loose
-        empty = [name for name in classes if not self._walk_class(root, name)]
+        for name in classes:
+            self._walk_class(root, name)
         self.names.sort()
         if not self.names:
             raise UsageError(self._why_empty(root))
-        self._take_notes(root, len(loose), empty)
+        self._take_notes(root, len(loose))
 
     def labels(self) -> list[str] | None:
         """The first part of every name that has more than one; None when all pictures are loose."""
-        labels = [name.partition("/")[0] if "/" in name else "" for name in self.names]
+        labels = [as_class(name.partition("/")[0]) if "/" in name else "" for name in self.names]
         return labels if any(labels) else None
 
-    def _walk_class(self, root: Path, class_name: str) -> int:
-        """Collect the pictures below one sub-folder; return how many there are."""
-        n_before = len(self.names)
+    def _walk_class(self, root: Path, class_name: str) -> None:
+        """Collect the pictures below one sub-folder."""
+        n_before, n_unreadable = len(self.names), len(self.unreadable)
+        ignored_before = self.ignored.copy()
         # Real folders, however they are reached, are entered once a class: this ends circles of links, and
         # keeps the walk short where links cross.
-        entered = {_identity(root)}
+        entered = {file_identity(root) or root}
         waiting = [class_name]
         while waiting:
             prefix = waiting.pop()
-            identity = _identity(root / prefix)
+            identity = file_identity(root / prefix) or root / prefix
             if identity in entered:
                 self._n_folders_skipped += 1
                 continue
@@ -146,7 +159,18 @@ class _Scan:
             pictures, folders = self._list(root / prefix, prefix + "/")
             self.names += pictures
             waiting += [f"{prefix}/{name}" for name in reversed(folders)]
-        return len(self.names) - n_before
+        if len(self.names) == n_before:
+            self._note_without_images(class_name, self.ignored - ignored_before, len(self.unreadable) > n_unreadable)
+
+    def _note_without_images(self, class_name: str, ignored: Counter[str], unreadable: bool) -> None:
+        """Tell a class that was lost from a sub-folder that is none."""
+        lost = [ending for ending, _ in ignored.most_common() if is_image_kind(ending)]
+        if lost:
+            n = ignored.total()
+            files = f"none of its {n} files can be read" if n > 1 else "its only file cannot be read"
+            self._lost.append(f"class {printable(class_name)}: {files} ({', '.join(lost)})")
+        elif not unreadable:
+            self._empty.append(class_name)
 
     def _list(self, folder: Path, prefix: str) -> tuple[list[str], list[str]]:
         """Pictures (with the prefix) and sub-folders of one folder; folders sorted."""
@@ -164,12 +188,13 @@ class _Scan:
                         # Links to nowhere too: they shall be listed as unreadable, not vanish.
                         pictures.append(prefix + name)
                     else:
-                        self.n_ignored += 1
+                        self.ignored[os.path.splitext(name)[1].lower()] += 1
                         if not prefix and name.lower().endswith(_DATA_ENDINGS):
                             self._data_files.append(name)
         except OSError as error:
             if not prefix:
                 raise UsageError(f"{printable(folder)}: cannot be opened ({error.strerror})") from None
+            self.unreadable.append(prefix.rstrip("/"))
             self.notes.append(f"{printable(folder)}: was left out, it cannot be opened ({error.strerror})")
         return pictures, sorted(folders)
 
@@ -182,11 +207,15 @@ class _Scan:
             data_file = printable(root / best)
             return f"{printable(root)}: holds no picture files; to use the data file in it, give {data_file}"
         endings = " ".join(sorted(EXTENSIONS))
-        what = f"none of its {self.n_ignored} files is a picture" if self.n_ignored else "holds no pictures"
-        where = "in the folder itself or in one sub-folder a class"
+        n_ignored = self.ignored.total()
+        what = f"none of its {n_ignored} files is a picture" if n_ignored else "holds no pictures"
+        where = "in the folder itself or in one sub-folder per class"
+        images = {ending: count for ending, count in self.ignored.items() if is_image_kind(ending)}
+        if images:
+            return "; ".join(notes_on_ignored(printable(root), images))
         return f"{printable(root)}: {what}; striate reads {endings}, {where}"
 
-    def _take_notes(self, root: Path, n_loose: int, empty: list[str]) -> None:
+    def _take_notes(self, root: Path, n_loose: int) -> None:
         shown = printable(root)
         n_classes = len(set(self.labels() or ()) - {""})
         if n_loose and n_classes:
@@ -194,22 +223,36 @@ class _Scan:
                 f"{shown}: {n_loose} pictures lie beside the sub-folders and count as unlabeled; "
                 "to label them, move them into a sub-folder"
             )
-        if n_classes and empty:
-            self.notes.append(f"{shown}: sub-folders without pictures are no classes: {_some(empty)}")
+        self.notes += self._lost
+        if n_classes and self._empty:
+            self.notes.append(f"{shown}: sub-folders without pictures are no classes: {_some(self._empty)}")
         if n_classes == 1 and not n_loose and all(name.count("/") > 1 for name in self.names):
             inner = printable(root / self.names[0].partition("/")[0])
             self.notes.append(f"{shown}: all pictures lie below one sub-folder; give {inner} if the classes are in it")
         if self._n_folders_skipped:
             n_links = self._n_folders_skipped
             self.notes.append(f"{shown}: {n_links} links to folders that were read already were not followed")
+        self.notes += notes_on_ignored(shown, self.ignored)
 
 
-def _identity(folder: Path) -> tuple[int, int] | Path:
-    """What is the same for all paths to one folder."""
+def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What is the same for all names of one file or folder: its device and number there.
+
+    Hard and symbolic links to one file have one identity; copies have different ones.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    tuple of int, or None
+        None where there is no such file, or it cannot be looked at.
+    """
     try:
-        status = os.stat(folder)
-    except OSError:
-        return folder
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
     return status.st_dev, status.st_ino
 
 

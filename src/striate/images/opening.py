@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import (
     BmpImagePlugin,
@@ -26,6 +27,7 @@ from PIL import (
 )
 
 from striate.errors import UnreadableImage
+from striate.images.kinds import advice
 from striate.images.names import printable
 
 # Pillow knows dozens of formats, some of which start other programs (EPS) or are hardly ever tested. PPM
@@ -42,14 +44,10 @@ _FORMATS = (
     PpmImagePlugin.PpmImageFile.format,
 )
 
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff"}
-    | {".bmp", ".dib", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
-)
-"""Endings, in lower case, of the files that count as pictures in a folder."""
-
 MAX_PIXELS = 100_000_000
 """Pictures with more are refused before decoding: 100 million is four times a 6000×4000 photograph."""
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 _PILLOW_WARNINGS = r"PIL\.|striate\.images\.(opening|decode)$"
 
@@ -79,7 +77,7 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Imag
     try:
         _silence_pillow()
         _require_regular_file(path)
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as picture:
+        with open(path, "rb") as file, Image.open(file, formats=_formats(file)) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 raise Refused(f"has {width}×{height} pixels, more than the limit of {max_pixels:,}")
@@ -105,6 +103,31 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Imag
     except Exception as error:
         # Decoders meet damaged bytes in many ways: SyntaxError, ValueError, struct.error, zlib.error, …
         raise UnreadableImage(printable(path), _why_damaged(error)) from error
+
+
+def _formats(file: BinaryIO) -> tuple[str, ...]:
+    """What a file may be. Pillow's plug-ins for HEIC and AVIF are loaded for such a file alone, if they are there."""
+    head = file.read(32)
+    file.seek(0)
+    if head[4:8] != b"ftyp":
+        return _FORMATS
+    brands = {head[8:12], head[16:20], head[20:24], head[24:28], head[28:32]}
+    if brands & {b"avif", b"avis"}:
+        try:
+            from PIL import AvifImagePlugin
+        except ImportError:
+            raise Refused(f"is an AVIF image; {advice('.avif')}") from None
+        if AvifImagePlugin.SUPPORTED:
+            return (AvifImagePlugin.AvifImageFile.format,)
+        raise Refused(f"is an AVIF image; {advice('.avif')}")
+    if brands & _HEIF_BRANDS:
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            raise Refused(f"is an HEIC image; {advice('.heic')}") from None
+        register_heif_opener()
+        return ("HEIF",)
+    return _FORMATS
 
 
 class Refused(Exception):

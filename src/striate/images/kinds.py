@@ -1,0 +1,90 @@
+"""Which files are images, by their ending, and what to say of image files that cannot be read here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from striate.images.names import printable
+
+HEIF_PACKAGE = "pillow_heif"
+"""Pillow's plug-in that reads HEIC, the format of many telephones."""
+
+AVIF_MODULE = "PIL._avif"
+"""The part of Pillow that reads AVIF, from version 11.3 on."""
+
+_HEIF = (".heic", ".heif", ".hif")
+_AVIF = (".avif", ".avifs")
+_ALWAYS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff"}
+    | {".bmp", ".dib", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
+)
+_RAW = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".raw", ".pef", ".srw")
+_OTHERS = frozenset(
+    {".jp2", ".j2k", ".jpx", ".jxl", ".svg", ".psd", ".xcf", ".tga", ".ico", ".exr", ".hdr", ".pfm", ".pcx"}
+    | {".fits", ".fit", ".dcm", ".czi", ".nd2", ".lif", ".svs", ".eps", ".pdf", ".mp4", ".mov", ".avi", ".mkv"}
+)
+# What an unreadable kind needs; all these are images (or hold them), so that a person expects to see them.
+_ADVICE = (
+    dict.fromkeys(_HEIF, "to read them, pip install pillow-heif, or save them as JPEG or PNG")
+    | dict.fromkeys(_AVIF, "to read them, update Pillow to 11.3 or later, or save them as JPEG or PNG")
+    | dict.fromkeys(_RAW, "develop them to JPEG or TIFF")
+    | dict.fromkeys(_OTHERS, "save their images as JPEG, PNG or TIFF")
+)
+
+
+def _found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+EXTENSIONS = _ALWAYS | (set(_HEIF) if _found(HEIF_PACKAGE) else set()) | (set(_AVIF) if _found(AVIF_MODULE) else set())
+"""Endings, in lower case, of the files that count as images in a folder. HEIC is among them where the package
+pillow-heif is installed, AVIF where Pillow can read it."""
+
+
+def is_image_kind(ending: str) -> bool:
+    """Whether files of an ending that is not read hold images all the same."""
+    return ending in _ADVICE
+
+
+def advice(ending: str) -> str:
+    """What to do with image files that are not read; empty for files of other kinds."""
+    return _ADVICE.get(ending, "")
+
+
+def notes_on_ignored(shown: str, ignored: Mapping[str, int]) -> list[str]:
+    """One sentence for each kind of image that is not read, and one for all files of other kinds.
+
+    Parameters
+    ----------
+    shown : str
+        The folder, as messages show it.
+    ignored : mapping of str to int
+        How many files there are of each ending; ``""`` for names without one.
+    """
+    notes = []
+    others: Counter[str] = Counter()
+    for ending, count in sorted(ignored.items(), key=lambda item: (-item[1], item[0])):
+        if is_image_kind(ending):
+            notes.append(f"{shown}: {counted(count, ending)} {_were(count)} ignored; {advice(ending)}")
+        else:
+            others[ending] += count
+    if others:
+        n = others.total()
+        kinds = ", ".join(f"{count} {printable(ending) or 'without an ending'}" for ending, count in others.items())
+        what = "is no image and was" if n == 1 else "are no images and were"
+        notes.append(f"{shown}: {n} file{'' if n == 1 else 's'} {what} ignored ({kinds})")
+    return notes
+
+
+def counted(count: int, ending: str) -> str:
+    """``3 .heic files``."""
+    return f"{count} {printable(ending)} file{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
