@@ -16,6 +16,7 @@ BASE = (
     "errors",
     "parameters",
     "samples",
+    "file_lock",
     "whole_file",
     "cache_folder",
     "lazy",

@@ -269,6 +269,25 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
         model_file.write(tmp_path, {}, {}, kind="model")
 
 
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    os.mkfifo(path)
+    (tmp_path / "link").symlink_to(path)
+    for name in (path, tmp_path / "link"):
+        for read in (model_file.read, model_file.read_header):
+            with pytest.raises(UsageError, match="is a pipe and no file"):
+                read(name)
+    for senseless in ("", "a\0b"):
+        with pytest.raises(UsageError, match="name of no file"):
+            model_file.read(senseless)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="does not exist"):
+        model_file.read(tmp_path / "file" / "m")
+    with pytest.raises(UsageError, match="is a device"):
+        model_file.read("/dev/zero")
+
+
 @pytest.mark.parametrize("array", [np.array(["text"]), np.array([object()]), np.zeros(2, np.complex128)])
 def test_arrays_that_cannot_be_held(tmp_path: Path, array: np.ndarray) -> None:
     with pytest.raises(TypeError, match="'strange'"):

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 
 from striate.errors import StriateError, UsageError
-from striate.whole_file import whole_file
+from striate.whole_file import kind_of_file, whole_file
 
 __all__ = ["FORMAT_VERSION", "ModelFileError", "arrays_of", "prefixed", "read", "read_header", "write"]
 
@@ -193,17 +193,23 @@ def _position_of_checksum(raw: bytes | bytearray, checksum: str) -> int:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    name = os.fspath(path)
+    if not name or "\0" in name:
+        raise UsageError(f"{name!r} is the name of no file; give the path of a model file")
     try:
+        kind = kind_of_file(name)
+        if kind == "folder":
+            raise UsageError(f"{name} is a folder; give the path of a model file")
+        if kind not in ("", "file"):  # which might be waited for without end
+            raise UsageError(f"{name} is a {kind} and no file; give the path of a model file")
         with open(path, "rb") as file:
             yield file
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist; give the path of a model file") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder; give the path of a model file") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{name} does not exist; give the path of a model file") from error
     except PermissionError as error:
-        raise UsageError(f"{path} may not be read: permission denied") from error
+        raise UsageError(f"{name} may not be read: permission denied") from error
     except OSError as error:
-        raise ModelFileError(f"{path} could not be read: {error.strerror or error}") from error
+        raise ModelFileError(f"{name} could not be read: {error.strerror or error}") from error
 
 
 def _read_text(file: BinaryIO, path: str | os.PathLike[str]) -> _Text:

@@ -1,17 +1,92 @@
-"""Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed."""
+"""Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed.
+
+What a killed writer left behind is removed by the next one in the same folder. A file that is being written is locked,
+so that no writer takes that of another for a leftover, not even from another container, where process numbers repeat.
+"""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-import threading
+import secrets
+import socket
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from striate.errors import StriateError, UsageError
+from striate.file_lock import try_lock
+
+__all__ = ["check_output", "kind_of_file", "whole_file"]
 
 _PREFIX, _SUFFIX = ".striate-", ".partial"
+# Locks of another machine may not be seen here; what it has not touched for a day is a leftover.
+_OLD_SECONDS = 86_400.0
+
+
+def kind_of_file(path: str | os.PathLike[str], *, follow: bool = True) -> str:
+    """What is at a path, in words: "file", "folder", "device", "pipe", "socket", "link", or "" for nothing.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    follow : bool
+        Whether a symbolic link counts as what it points to.
+
+    Raises
+    ------
+    OSError
+        If the system does not say, for example because a folder may not be entered.
+    """
+    try:
+        mode = os.stat(path, follow_symlinks=follow).st_mode
+    except FileNotFoundError:
+        return ""
+    for is_it, word in (
+        (stat.S_ISREG, "file"),
+        (stat.S_ISDIR, "folder"),
+        (stat.S_ISLNK, "link"),
+        (stat.S_ISFIFO, "pipe"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if is_it(mode):
+            return word
+    return "device"
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """See that `whole_file` may write to a path, before the work that leads there: a new file, or a regular one.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder, it may not be written to, or the path names something that is no file. A symbolic
+        link is refused too: what it points to is for its owner to name.
+    """
+    name = os.fspath(path)
+    if not name or "\0" in name:
+        raise UsageError(f"cannot write {name!r}: no file can have this name; give the name of a file")
+    try:
+        kind = kind_of_file(name, follow=False)
+        if kind == "folder":
+            raise UsageError(f"cannot write {name}: it is a folder; give the name of a file")
+        if kind == "link":
+            raise UsageError(
+                f"cannot write {name}: it is a link to {os.readlink(name)}; give the name of a file itself"
+            )
+        if kind not in ("", "file"):
+            raise UsageError(f"cannot write {name}: it is a {kind}; give the name of a file, or a new name")
+        folder = os.path.dirname(name) or "."
+        if not os.path.isdir(folder):
+            raise FileNotFoundError
+        if not os.access(folder, os.W_OK | os.X_OK) or (kind and not os.access(name, os.W_OK)):
+            raise PermissionError
+    except OSError as error:
+        raise _explained(error, name) from error
 
 
 @contextmanager
@@ -23,7 +98,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : str or os.PathLike
-        Where the file will be. Its folder must exist. Symbolic links are followed.
+        Where the file will be: a new file, or a regular one, see `check_output`.
 
     Yields
     ------
@@ -32,22 +107,26 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     UsageError
-        If the folder does not exist, `path` is a folder, or writing is not permitted.
+        If `check_output` refuses the path.
     StriateError
         If the system cannot write, for example because the disk is full.
     """
-    target = Path(os.path.realpath(path))
-    # The process number lets a later writer recognize what a killed one left behind.
-    partial = target.parent / f"{_PREFIX}{os.getpid()}-{threading.get_native_id()}{_SUFFIX}"
+    check_output(path)
+    target = Path(os.path.abspath(path))
     try:
-        if target.is_dir():
-            raise IsADirectoryError
         _remove_leftovers(target.parent)
-        with open(partial, "xb") as file:
+        partial, opened = _open_partial(target.parent)
+    except OSError as error:
+        raise _explained(error, path) from error
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
+            check_output(path)  # it may have become something else meanwhile
+            if os.name == "nt":  # where files that are open cannot be renamed
+                file.close()
+            os.replace(partial, target)
         _flush_folder(target.parent)
     except OSError as error:
         raise _explained(error, path) from error
@@ -56,26 +135,43 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             partial.unlink()
 
 
+def _open_partial(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new file of a random name, open and locked."""
+    while True:
+        partial = folder / f"{_PREFIX}{_machine()}-{secrets.token_hex(8)}{_SUFFIX}"
+        opened = open(partial, "xb")  # noqa: SIM115 - the caller closes it
+        if try_lock(opened.fileno()) and (os.name == "nt" or os.fstat(opened.fileno()).st_nlink):
+            return partial, opened
+        opened.close()  # before it was locked, another writer took it for a leftover
+
+
 def _remove_leftovers(folder: Path) -> None:
     for name in os.listdir(folder):
         if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             continue
-        process = name.removeprefix(_PREFIX).split("-")[0]
-        if process.isdecimal() and not _is_alive(int(process)):
-            with suppress(OSError):  # another writer was quicker, or it is not ours to remove
-                (folder / name).unlink()
+        path = folder / name
+        with suppress(OSError):  # another writer was quicker, or it is not ours to remove
+            # What this machine writes is locked; a lock of another machine may not be seen here.
+            if not name.startswith(f"{_PREFIX}{_machine()}-") and time.time() - path.stat().st_mtime < _OLD_SECONDS:
+                continue
+            if os.name == "nt":  # where files that are open cannot be removed
+                path.unlink()
+                continue
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if try_lock(handle):
+                    path.unlink()
+            finally:
+                os.close(handle)
 
 
-def _is_alive(process: int) -> bool:
-    if os.name != "posix":  # there, os.kill(process, 0) would end the process
-        return True
+def _machine() -> str:
+    """Something that all processes since this machine's start have in common, those in containers too."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # somebody else's process, or no process number at all
-        return True
-    return True
+        start = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        start = socket.gethostname().encode()
+    return hashlib.blake2b(start, digest_size=4).hexdigest()
 
 
 def _flush_folder(folder: Path) -> None:
@@ -90,11 +186,11 @@ def _flush_folder(folder: Path) -> None:
 
 def _explained(error: OSError, path: str | os.PathLike[str]) -> StriateError:
     name = os.fspath(path)
-    if isinstance(error, IsADirectoryError):
-        return UsageError(f"cannot write {name}: it is a folder; give the name of a file")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         folder = os.path.dirname(name) or "."
         return UsageError(f"cannot write {name}: there is no folder {folder}; create it, or choose another place")
     if isinstance(error, PermissionError):
         return UsageError(f"cannot write {name}: permission denied; choose a place that you may write to")
+    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
+        return UsageError(f"cannot write {name}: {error.strerror}; choose another name")
     return StriateError(f"cannot write {name}: {error.strerror or error}; whatever was there before is unchanged")

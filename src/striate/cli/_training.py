@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -10,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.errors import UsageError
 from striate.progress import Progress, RichProgress, peak_memory_bytes
+from striate.whole_file import check_output
 
 if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint
@@ -100,13 +99,7 @@ def describe_skipped(skipped: Sequence[Any], *, at_most: int = 10) -> str:
 
 def check_writable(path: Path) -> None:
     """UsageError now, rather than after minutes of work, when a file cannot be written."""
-    folder = path.parent
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file to write.")
-    if not folder.is_dir():
-        raise UsageError(f"{path} cannot be written, there is no folder {folder}: create it, or choose another place.")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{path} cannot be written, permission denied: choose another place.")
+    check_output(path)
 
 
 def this_command() -> str:

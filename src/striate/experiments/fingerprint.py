@@ -38,6 +38,7 @@ _PACKAGE = Path(striate.__file__).parent
 _SILENT = {
     "striate.errors",
     "striate.progress",
+    "striate.file_lock",
     "striate.whole_file",
     "striate.cache_folder",
     "striate.figures",
