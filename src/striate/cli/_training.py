@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate.cli._outputs import MODEL, PAGE, Output, beside, check_files
 from striate.progress import Progress, RichProgress, peak_memory_bytes
-from striate.whole_file import check_output
 
 if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 class Run:
     """One training run of the command line: where it writes, since when it runs, what it shows."""
 
-    def __init__(self, out: Path, report: Path | None, *, quiet: bool) -> None:
+    def __init__(self, out: Path, report: Path | None, *, quiet: bool, inputs: Sequence[Path | None] = ()) -> None:
         self.out = out
-        self.report = report if report is not None else out.with_suffix(".html")
-        for path in (self.out, self.report):
-            check_writable(path)
+        self.report = report if report is not None else beside(out, ".html", MODEL)
+        self.checkpoint_folder = beside(out, ".checkpoint", MODEL)
+        self.outputs = (
+            Output("--out", self.out, MODEL),
+            Output("--report" if report is not None else "the report", self.report, PAGE),
+            Output("the checkpoint", self.checkpoint_folder, folder=True),
+        )
+        check_files(*self.outputs, inputs=inputs)
         self.progress: Progress = RichProgress(quiet=quiet)
         self.started = time.perf_counter()
 
@@ -95,11 +100,6 @@ def describe_skipped(skipped: Sequence[Any], *, at_most: int = 10) -> str:
     if len(skipped) > at_most:
         lines.append(f"  … and {len(skipped) - at_most} more, listed in the report")
     return "\n".join(lines)
-
-
-def check_writable(path: Path) -> None:
-    """UsageError now, rather than after minutes of work, when a file cannot be written."""
-    check_output(path)
 
 
 def this_command() -> str:

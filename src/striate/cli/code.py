@@ -10,6 +10,7 @@ import typer
 
 from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
 
+_CODES = (".npz", ".npy")  # sparse, and with all zeros
 _BLOCK = 8192  # signals that are coded and written at a time
 _TRAINING = 100_000  # signals whose optimal codes an encoder learns from
 
@@ -69,25 +70,27 @@ def code(
     import numpy as np
     from scipy import sparse
 
+    from striate.cli._outputs import Output, beside, check_files, same_file
     from striate.cli._pictures import patches_of_folder
-    from striate.cli._training import check_writable
     from striate.coding import PreparedDictionary, certify, infer
     from striate.encoders import ENCODERS
     from striate.errors import UsageError
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
 
-    if out.suffix not in (".npz", ".npy"):
+    if out.suffix.lower() not in _CODES:
         raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
-    units_file = out.with_suffix(".dictionary.npy")
+    units_file = beside(out, ".dictionary.npy", _CODES)
     if encoder is not None and (positive or encoder not in ENCODERS[1:]):
         raise UsageError(
             f"--encoder {encoder}: predicted codes have both signs; leave out --positive."
             if positive
             else f"--encoder {encoder}: there are {', '.join(ENCODERS[1:])}."
         )
-    for file in (out, units_file):
-        check_writable(file)
+    # A dictionary of an earlier run may be given from its own place, and stays there as it is.
+    in_place = dictionary is not None and same_file(dictionary, units_file)
+    outputs = [Output("--out", out), *([] if in_place else [Output("the file of the dictionary", units_file)])]
+    check_files(*outputs, inputs=[signals, dictionary])
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
     if signals.is_dir():
@@ -142,8 +145,9 @@ def code(
     _write(out, blocks(), (len(rows), len(units)), dtype)
     from striate.whole_file import whole_file
 
-    with whole_file(units_file) as opened:
-        np.save(opened, units)
+    if not in_place:
+        with whole_file(units_file) as opened:
+            np.save(opened, units)
     fraction = totals["active"] / max(len(rows) * len(units), 1)
     result = {
         "codes": out,
@@ -172,7 +176,7 @@ def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give {what} as .npy or .npz.")
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 names = list(archive.files)
                 name = key or (names[0] if len(names) == 1 else "X")
@@ -200,7 +204,7 @@ def _write(path: Path, blocks: Iterator[Any], shape: tuple[int, int], dtype: Any
     from striate.coding.code_file import write_codes
     from striate.whole_file import whole_file
 
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         write_codes(path, blocks, shape[1], dtype)
         return
     with whole_file(path) as file:

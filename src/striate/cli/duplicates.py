@@ -31,14 +31,14 @@ def duplicates(
     Pictures whose codes are near each other are read again, and their pixels compared. Nothing is deleted. Groups are
     transitive: each picture is a copy of another of its group; the largest file comes first.
     """
-    from striate.cli._training import check_writable
+    from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import UsageError
     from striate.progress import RichProgress
     from striate.report import SheetPicture, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex, near_copies
 
-    if html is not None:
-        check_writable(html)
+    pages = [] if html is None else [Output("--html", html, PAGE)]
+    check_files(*pages, inputs=[index])
     found = ImageIndex.load(index)
     n_bits = found.encoder.n_bits
     if not found.encoder.binary:

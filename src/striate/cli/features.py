@@ -1,8 +1,12 @@
-"""``striate features MODEL IMAGES…``: a model's features of pictures, as an array."""
+"""``striate features MODEL IMAGES…``: a model's features of images, as an array or a table."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,29 +15,56 @@ import typer
 from striate.cli._options import AsJson, Threads, emit
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from striate.images import Skipped
+
+_FORMATS = ("npy", "csv", "json")
 
 
 def features(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The .npy file to write; the pictures' names go beside it, .json.")] = Path(
-        "features.npy"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write, .npy, .csv or .json; for .npy the images' names go beside it, .json. "
+            "- is standard output."
+        ),
+    ] = Path("features.npy"),
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="npy, csv or json, whatever the name of the file.", show_default="by the name"),
+    ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model's features of pictures: float32, one row a picture."""
+    """Write a model's features of images: float32, one row per image."""
     import numpy as np
 
+    from striate.cli._outputs import Output, beside, check_files, format_of
     from striate.cli._pictures import each_picture, fail_if_skipped
-    from striate.cli._training import check_writable
-    from striate.errors import StriateError
+    from striate.errors import StriateError, UsageError
     from striate.hierarchy import FeatureCache
     from striate.recognition import ImageClassifier
-    from striate.whole_file import whole_file
 
-    check_writable(out)
+    to_stdout = out == Path("-")
+    if to_stdout and format_ is None:
+        raise UsageError("--out - is standard output: say with --format csv or --format json what to write there.")
+    written_as = format_of(out, format_, _FORMATS, default="npy", what="features")
+    names_file = beside(out, ".json", (".npy",)) if written_as == "npy" else None
+    if to_stdout:
+        if as_json or written_as == "npy":
+            raise UsageError("--out - takes --format csv or --format json, and no --json.")
+        check_files(inputs=[model, *images])
+    else:
+        # Whoever gives --format may give any name.
+        endings = (f".{written_as}",) if format_ is None else ()
+        outputs = [Output("--out", out, endings)]
+        if names_file is not None:
+            outputs.append(Output("the file of the names", names_file, (".json",)))
+        check_files(*outputs, inputs=[model, *images])
     classifier = ImageClassifier.load(model)
     transform = FeatureCache(classifier.hierarchy_)
     names: list[str] = []
@@ -44,12 +75,54 @@ def features(
         rows.append(transform(batch).reshape(len(batch), -1))
     fail_if_skipped(skipped, len(names) + len(skipped))
     if not names:
-        raise StriateError("there are no pictures to compute features of.")
+        raise StriateError("there are no images to compute features of.")
     values = np.concatenate(rows)
-    names_file = out.with_suffix(".json")
-    with whole_file(out) as file:
-        np.save(file, values)
-    with whole_file(names_file) as file:
-        file.write(json.dumps(names, ensure_ascii=False, indent=0).encode())
-    result = {"features": str(out), "names": str(names_file), "shape": list(values.shape)}
-    emit(result, as_json, f"{values.shape[0]} × {values.shape[1]} features: {out}\nnames of the pictures: {names_file}")
+    if to_stdout:
+        emit([], False, _encoded(values, names, written_as).decode())
+        return
+    _write({out: _encoded(values, names, written_as)} | ({names_file: _json(names)} if names_file else {}))
+    result = {
+        "features": str(out),
+        "format": written_as,
+        "names": None if names_file is None else str(names_file),
+        "shape": list(values.shape),
+        "skipped": [{"name": one.name, "reason": one.reason} for one in skipped],
+    }
+    text = f"{values.shape[0]} × {values.shape[1]} features: {out}"
+    emit(result, as_json, text if names_file is None else f"{text}\nnames of the images: {names_file}")
+
+
+def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str) -> bytes:
+    """The content of the file, complete before anything is written."""
+    import numpy as np
+
+    from striate.images import printable
+
+    if written_as == "npy":
+        array = io.BytesIO()
+        np.save(array, values)
+        return array.getvalue()
+    # str of a float32 is the shortest number that is read back as the same one.
+    rows = ([str(value) for value in row] for row in values)
+    if written_as == "json":
+        return _json([{"path": name, "features": list(map(float, row))} for name, row in zip(names, rows, strict=True)])
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["path", *range(values.shape[1])])
+    writer.writerows([printable(name), *row] for name, row in zip(names, rows, strict=True))
+    return table.getvalue().encode()
+
+
+def _json(value: object) -> bytes:
+    """JSON in UTF-8; bytes of a name that are no text become what JSON calls them: half a surrogate pair."""
+    return json.dumps(value, ensure_ascii=False, indent=0).encode("utf-8", "backslashreplace")
+
+
+def _write(contents: dict[Path, bytes]) -> None:
+    from striate.whole_file import whole_file
+
+    with ExitStack() as files:  # none appears before all are written
+        for path, content in contents.items():
+            file = files.enter_context(whole_file(path))
+            file.write(content)
+            file.flush()

@@ -20,7 +20,7 @@ def filters(
     ] = "tanh",
     sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
     patches: Annotated[int, typer.Option(min=1, help="Patches to learn from.")] = 100_000,
-    out: Annotated[Path, typer.Option(help="The picture to write; the arrays go beside it, .npz.")] = Path(
+    out: Annotated[Path, typer.Option(help="The picture to write, .png; the arrays go beside it, .npz.")] = Path(
         "filters.png"
     ),
     seed: Seed = 0,
@@ -32,8 +32,8 @@ def filters(
     import numpy as np
     from PIL import Image
 
+    from striate.cli._outputs import ARRAYS, PICTURE, Output, beside, check_files
     from striate.cli._pictures import patches_of_folder
-    from striate.cli._training import check_writable
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
     from striate.learning import PSD, RandomFilters, SparseCoding
@@ -44,10 +44,8 @@ def filters(
         raise UsageError(f"--learner {learner}: there are psd, sparse-coding and random.")
     if encoder != "tanh" and learner != "psd":
         raise UsageError(f"--encoder {encoder} is trained by PSD: leave out --learner {learner}.")
-    check_writable(out)
-    arrays_file = out.with_suffix(".npz")
-    if arrays_file == out:
-        raise UsageError(f"{out} is for the picture: give a name that ends in .png.")
+    arrays_file = beside(out, ".npz", PICTURE)
+    check_files(Output("--out", out, PICTURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
     progress = RichProgress(quiet=quiet)
     rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress)
     shape = (n, preprocessing.shape[0], size, size)

@@ -47,7 +47,8 @@ def index(
     The first run learns from the pictures themselves how to describe them. Run again, the command encodes new and
     changed pictures only, and drops those that are gone; after a kill it goes on where it was.
     """
-    from striate.cli._training import check_writable, describe_skipped
+    from striate.cli._outputs import INDEX, Output, check_files
+    from striate.cli._training import describe_skipped
     from striate.errors import StriateError, UsageError
     from striate.images import as_images
     from striate.progress import RichProgress
@@ -57,7 +58,7 @@ def index(
     progress = RichProgress(quiet=quiet)
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder: give a folder of pictures.")
-    check_writable(out)
+    check_files(Output("--out", out, INDEX), inputs=[folder])
     images = as_images(folder)
     if out.exists():
         found = ImageIndex.load(out)

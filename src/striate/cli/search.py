@@ -29,14 +29,14 @@ def search(
     They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
     nothing in common.
     """
+    from striate.cli._outputs import PAGE, Output, check_files
     from striate.cli._pictures import each_picture, fail_if_skipped
-    from striate.cli._training import check_writable
     from striate.errors import StriateError
     from striate.report import SheetPicture, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
 
-    if html is not None:
-        check_writable(html)
+    pages = [] if html is None else [Output("--html", html, PAGE)]
+    check_files(*pages, inputs=[index, *images])
     found = ImageIndex.load(index)
     if not len(found):
         raise StriateError(f"{index} holds no pictures: run striate index on a folder that does.")

@@ -26,7 +26,8 @@ def train(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The model file to write.", show_default="FOLDER.safetensors, here")
+        Path | None,
+        typer.Option(help="The model file to write.", show_default="NAME.safetensors, here, NAME that of FOLDER"),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="The report to write.", show_default="beside the model, .html")
@@ -76,12 +77,17 @@ def train(
     Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it
     was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
     """
+    from striate.cli._outputs import check_files
     from striate.cli._training import Run, describe_skipped
     from striate.images import as_images
     from striate.recognition import ImageClassifier, split_images
 
-    run = Run(out if out is not None else Path(f"{folder.resolve().stem}.safetensors"), report, quiet=quiet)
+    # The whole name: what follows a dot in shots.2024 is not an ending.
+    model = out if out is not None else Path(f"{folder.resolve().name or 'images'}.safetensors")
+    run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
     images = as_images(folder)
+    if not folder.is_dir() and any(output.path.exists() for output in run.outputs):
+        check_files(*run.outputs, inputs=images.paths or ())  # a list may name files of any ending
     split = split_images(
         images,
         train_per_class=train_per_class,
@@ -108,7 +114,7 @@ def train(
         "train_per_class": train_per_class,
         "labels_per_class": labels_per_class,
     }
-    checkpoint = _open_checkpoint(run.out, options, sources, resume=resume, progress=run.progress)
+    checkpoint = _open_checkpoint(run.checkpoint_folder, options, sources, resume=resume, progress=run.progress)
     try:
         result = run.train(
             classifier,
@@ -140,7 +146,7 @@ def _describe_ablations(ablations: Sequence[Ablation]) -> str:
 
 
 def _open_checkpoint(
-    out: Path, options: dict[str, Any], sources: dict[str, ImageCollection], *, resume: bool, progress: Progress
+    folder: Path, options: dict[str, Any], sources: dict[str, ImageCollection], *, resume: bool, progress: Progress
 ) -> Checkpoint:
     """The checkpoint of this run: same options, same pictures, same threads."""
     import striate
@@ -153,7 +159,6 @@ def _open_checkpoint(
         "threads": n_threads(),
         **{name: fingerprint_of(images) for name, images in sources.items()},
     }
-    folder = out.with_suffix(".checkpoint")
     if not resume and folder.exists():
         progress.message(f"starting afresh: {folder} had an earlier run; --resume goes on with it")
     return Checkpoint(folder, fingerprint, fresh=not resume)
