@@ -18,6 +18,7 @@ BASE = (
     "samples",
     "file_lock",
     "whole_file",
+    "memory_map",
     "cache_folder",
     "lazy",
     "model_file",

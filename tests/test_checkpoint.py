@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import gc
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 
@@ -53,18 +59,115 @@ def test_a_damaged_save_counts_as_none(folder: Path) -> None:
     checkpoint = Checkpoint(folder, FINGERPRINT)
     checkpoint.save("psd", {"a": np.ones(9)}, {})
     (file,) = folder.glob("*.safetensors")
-    for content in (file.read_bytes()[:-1], b""):
-        file.write_bytes(content)
+    for content in other_bytes(file):
+        file.unlink()
         assert checkpoint.load("psd") is None
+        if content is not None:
+            file.write_bytes(content)
+            assert checkpoint.load("psd") is None
+        checkpoint.save("psd", {"a": np.ones(9)}, {})
 
 
-def test_a_damaged_fingerprint(folder: Path) -> None:
-    Checkpoint(folder, FINGERPRINT)
-    for content in ("", "[]"):
-        (folder / "fingerprint.json").write_text(content)
-        with pytest.raises(UsageError, match="damaged"):
+def other_bytes(path: Path) -> list[bytes | None]:
+    """A file's content as damage leaves it; None for a file that is gone."""
+    content = path.read_bytes()
+    flipped = [bytearray(content) for _ in range(3)]
+    for number, changed in enumerate(flipped):
+        changed[(2 * number + 1) * len(content) // 6] ^= 1
+    return [
+        None,
+        b"",
+        content[:-1],
+        content[: len(content) // 2],
+        b"\x80garbage" * 99,
+        b"[]",
+        b"{}",
+        *map(bytes, flipped),
+    ]
+
+
+def test_a_damaged_fingerprint_is_no_loss(folder: Path) -> None:
+    Checkpoint(folder, FINGERPRINT).save("psd", {}, {"batch": 7})
+    file = folder / "fingerprint.json"
+    whole = file.read_bytes()
+    for content in other_bytes(file):
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        # Of another run nothing is taken, even where the folder's own fingerprint is gone.
+        if json.loads(whole)["digest"].encode() not in (content or b""):
+            other = Checkpoint(folder, FINGERPRINT | {"seed": 1})
+            assert other.load("psd") is None
+            file.unlink()
+        assert Checkpoint(folder, FINGERPRINT).load("psd") == ({}, {"batch": 7})
+        assert file.read_bytes() == whole
+
+
+def test_a_fingerprint_of_an_earlier_striate(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    file = folder / "fingerprint.json"
+    for content, words in (('{"striate": "0.1"}', "belongs to another run"), ("[]", "damaged"), ("", "damaged")):
+        file.write_text(content)
+        with pytest.raises(UsageError, match=words):
             Checkpoint(folder, FINGERPRINT)
-    Checkpoint(folder, FINGERPRINT, fresh=True)
+        assert os.listdir(folder) == ["fingerprint.json"] or content.startswith("{")
+        Checkpoint(folder, FINGERPRINT, fresh=True).remove()
+        folder.mkdir()
+
+
+def test_parts_of_another_run_or_another_name_count_as_none(folder: Path, tmp_path: Path) -> None:
+    other = Checkpoint(tmp_path / "other", FINGERPRINT | {"seed": 1})
+    other.save("psd", {}, {"of": "other"})
+    ours = Checkpoint(folder, FINGERPRINT)
+    ours.save("codes", {}, {"of": "codes"})
+    for foreign in (other.path("psd.safetensors"), ours.path("codes.safetensors")):
+        (folder / "psd.safetensors").write_bytes(foreign.read_bytes())
+        assert ours.load("psd") is None
+    model_file.write(folder / "psd.safetensors", {}, {"batch": 1}, kind="checkpoint")  # as an earlier striate had it
+    assert ours.load("psd") is None
+
+
+HOLDER = """
+import sys, time
+from striate.checkpoint import Checkpoint
+checkpoint = Checkpoint(sys.argv[1], {"seed": 5})
+checkpoint.save("psd", {}, {"of": "holder"})
+print("ready", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_folder_belongs_to_one_process_until_that_ends(folder: Path, seed: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        for fresh in (False, True):
+            with pytest.raises(UsageError, match="another run is using") as caught:
+                Checkpoint(folder, {"seed": seed}, fresh=fresh)
+            assert f"process {holder.pid} on" in str(caught.value)
+            assert "wait until it has ended" in str(caught.value)
+        holder.kill()
+    checkpoint = Checkpoint(folder, {"seed": 5})
+    assert checkpoint.load("psd") == ({}, {"of": "holder"})
+    checkpoint.remove()
+    assert not folder.exists()
+
+
+def test_a_process_gives_a_folder_back(folder: Path) -> None:
+    first = Checkpoint(folder, FINGERPRINT)
+    part = first.part("stage-1")
+    opens = f"from striate.checkpoint import Checkpoint; Checkpoint({str(folder)!r}, {FINGERPRINT!r})"
+
+    def opens_elsewhere() -> bool:
+        return subprocess.run([sys.executable, "-c", opens], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    Checkpoint(folder, FINGERPRINT)  # the same process may; this one goes, and the others stay
+    del first
+    assert not opens_elsewhere()
+    del part
+    gc.collect()
+    assert opens_elsewhere()
 
 
 @pytest.mark.parametrize("fresh", [True, False])

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import os
 import re
+import socket
 import time
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from striate import model_file
-from striate.errors import UsageError
+from striate.errors import StriateError, UsageError
+from striate.file_lock import try_lock
 from striate.whole_file import whole_file
 
 __all__ = ["Checkpoint"]
 
 _FINGERPRINT = "fingerprint.json"
+_LOCK = ".striate-lock"
 
 
 class Checkpoint:
     """A folder that holds the state of one run, and knows which run it belongs to.
+
+    The folder is locked while a checkpoint on it is in use: no other process can open one (but for a network file
+    system that passes no locks on, see `striate.file_lock`). Every part carries the run's fingerprint and a checksum:
+    what is damaged, or of another run, counts as missing and is computed again.
 
     Parameters
     ----------
@@ -42,7 +52,7 @@ class Checkpoint:
     Raises
     ------
     UsageError
-        If the folder belongs to a run with another fingerprint, or holds something else.
+        If the folder belongs to a run with another fingerprint, is in use by another process, or holds something else.
 
     Examples
     --------
@@ -70,27 +80,29 @@ class Checkpoint:
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(dict(fingerprint)))
         self.interval = interval
         self._prefix = ""
+        self._run = _digest(self.fingerprint)
         self._open(fresh)
         self._last_save = time.monotonic()
 
     def _open(self, fresh: bool) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if fresh and (self.folder / _FINGERPRINT).exists():
-                self.remove()
-                self.folder.mkdir()
-            theirs = _read_fingerprint(self.folder)
-        except OSError as error:
-            raise UsageError(f"cannot keep checkpoints in {self.folder}: {error.strerror}") from error
-        if theirs is None:
+            self._lock = _FolderLock.of(self.folder, fresh)
+            theirs = _read_fingerprint(self.folder, fresh)
+            if fresh:
+                self._empty()
+            elif isinstance(theirs, dict):
+                if theirs != self.fingerprint:
+                    raise UsageError(
+                        f"the checkpoint in {self.folder} belongs to another run "
+                        f"({_differences(theirs, self.fingerprint)}); "
+                        "repeat that run's options and data to go on with it, or start afresh"
+                    )
+                return
+            document = {"fingerprint": self.fingerprint, "digest": self._run}
             with whole_file(self.folder / _FINGERPRINT) as file:
-                file.write(json.dumps(self.fingerprint, indent=1).encode())
-        elif theirs != self.fingerprint:
-            raise UsageError(
-                f"the checkpoint in {self.folder} belongs to another run "
-                f"({_differences(theirs, self.fingerprint)}); "
-                "repeat that run's options and data to go on with it, or start afresh"
-            )
+                file.write(json.dumps(document, indent=1).encode())
+        except OSError as error:
+            raise UsageError(f"cannot keep checkpoints in {self.folder}: {error.strerror or error}") from error
 
     def part(self, name: str) -> Checkpoint:
         """Return a checkpoint for one part of the run: the same folder, with names of its own.
@@ -108,17 +120,19 @@ class Checkpoint:
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Save arrays and a JSON state under a name; a kill during this leaves the earlier save in place."""
-        model_file.write(self._file(name), arrays, state, kind="checkpoint")
+        header = {"run": self._run, "part": self.path(name).name, "state": dict(state)}
+        model_file.write(self._file(name), arrays, header, kind="checkpoint")
         self._last_save = time.monotonic()
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return what was saved under a name, or None if that is nothing, or damaged."""
-        if not self._file(name).is_file():
-            return None
+        """Return what this run saved under a name, or None if that is nothing, or damaged."""
         try:
-            return model_file.read(self._file(name), kind="checkpoint")
-        except model_file.ModelFileError:
+            arrays, header = model_file.read(self._file(name), kind="checkpoint")
+        except (model_file.ModelFileError, UsageError):
             return None
+        if (header.get("run"), header.get("part")) != (self._run, self.path(name).name):
+            return None
+        return arrays, header["state"]
 
     def path(self, name: str) -> Path:
         """Return where a file of the caller's own may lie, such as a memory map; `remove` takes it too."""
@@ -128,32 +142,128 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the folder, once the run's result is safe elsewhere."""
+        try:
+            self._empty()
+            self._lock.remove()
+            self.folder.rmdir()
+        except FileNotFoundError:
+            pass  # somebody was quicker
+        except OSError as error:
+            raise StriateError(
+                f"the checkpoint in {self.folder} is no longer needed, and cannot be removed "
+                f"({error.strerror or error}); remove the folder by hand"
+            ) from error
+
+    def _empty(self) -> None:
         # The fingerprint goes last: a folder that a kill leaves half removed is still known as ours.
         for entry in sorted(self.folder.iterdir(), key=lambda entry: entry.name == _FINGERPRINT):
-            entry.unlink()
-        self.folder.rmdir()
+            if entry.name != _LOCK:
+                entry.unlink()
 
     def _file(self, name: str) -> Path:
         return self.path(f"{name}.safetensors")
 
 
-def _read_fingerprint(folder: Path) -> dict[str, Any] | None:
-    """Return the fingerprint of the run that left something here; None if nobody did."""
+class _FolderLock:
+    """The lock of a folder, held by this process for as long as one of its checkpoints is in use."""
+
+    _held: ClassVar[WeakValueDictionary[str, _FolderLock]] = WeakValueDictionary()
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path, self._handle = path, handle
+
+    @classmethod
+    def of(cls, folder: Path, fresh: bool) -> _FolderLock:
+        """Lock a folder, which is made where it is missing.
+
+        Raises
+        ------
+        UsageError
+            If another process holds the lock, or the folder holds what is not ours.
+        """
+        path = Path(os.path.realpath(folder)) / _LOCK
+        held = cls._held.get(str(path))
+        if held is not None and held._is_at_its_place():
+            return held
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                _read_fingerprint(folder, fresh)  # a folder that is not ours gets no file of ours
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            except FileNotFoundError:  # the owner has removed the folder just now
+                continue
+            if not try_lock(handle):
+                owner = _words(os.read(handle, 300))
+                os.close(handle)
+                raise UsageError(
+                    f"another run is using {folder}{owner}; wait until it has ended, or choose another --out"
+                )
+            lock = cls(path, handle)
+            if lock._is_at_its_place():
+                break
+        about = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+        os.ftruncate(handle, 0)
+        os.write(handle, about.encode())
+        cls._held[str(path)] = lock
+        return lock
+
+    def _is_at_its_place(self) -> bool:
+        try:
+            ours, there = os.fstat(self._handle), os.stat(self._path)
+        except OSError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def remove(self) -> None:
+        """Remove the file; the lock with it."""
+        if os.name == "nt":  # where files that are open cannot be removed
+            self.__del__()
+        if os.name == "nt" or self._is_at_its_place():
+            os.unlink(self._path)
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+def _words(owner: bytes) -> str:
+    text = owner.decode(errors="replace")
+    return f" ({text})" if text.isprintable() and text else ""
+
+
+def _digest(fingerprint: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+
+
+def _read_fingerprint(folder: Path, fresh: bool) -> dict[str, Any] | Literal["none", "lost"]:
+    """The fingerprint of the run that left something here; "none" if nobody did, "lost" if it is damaged.
+
+    Raises
+    ------
+    UsageError
+        If the folder is not ours.
+    """
     file = folder / _FINGERPRINT
+    document: Any = None
     try:
-        fingerprint = json.loads(file.read_text())
-        if isinstance(fingerprint, dict):
+        document = json.loads(file.read_bytes())
+        fingerprint = document["fingerprint"]
+        if isinstance(fingerprint, dict) and document["digest"] == _digest(fingerprint):
             return fingerprint
     except FileNotFoundError:
-        # A run that was killed while it wrote its fingerprint leaves one hidden file.
+        # A run that was killed while it wrote its fingerprint leaves hidden files.
         if all(entry.name.startswith(".striate-") for entry in folder.iterdir()):
-            return None
-        raise UsageError(
-            f"cannot keep checkpoints in {folder}: the folder holds other files; choose a new folder"
-        ) from None
-    except ValueError:
+            return "none"
+    except (ValueError, TypeError, LookupError, RecursionError, IsADirectoryError):
         pass
-    raise UsageError(f"{file} is damaged; remove the folder {folder} to start afresh")
+    if isinstance(document, dict) and document and not document.keys() & {"fingerprint", "digest"}:
+        return document  # of an earlier striate
+    if (folder / _LOCK).exists() or (fresh and file.is_file()):
+        return "lost"  # the folder is ours, and each part has the fingerprint of its run
+    if file.is_file():
+        raise UsageError(f"{file} is damaged; remove the folder {folder} to start afresh")
+    raise UsageError(f"cannot keep checkpoints in {folder}: the folder holds other files; choose a new folder")
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

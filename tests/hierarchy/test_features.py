@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,51 @@ def test_goes_on_behind_the_last_batch_that_is_safe(folder: Path, tmp_path: Path
     finished = extract_features(images, PREPROCESSING, HIERARCHY, checkpoint=again)
     np.testing.assert_array_equal(finished.rows, whole.rows)
     assert finished.skipped == whole.skipped
+
+
+def _damages(path: Path) -> dict[str, bytes | None]:
+    content = path.read_bytes()
+    damages: dict[str, bytes | None] = {
+        "gone": None, "empty": b"", "cut": content[:-7], "half": content[: len(content) // 2], "longer": content + b"x",
+        "garbage": bytes(range(256)) * 9, "zeros": content[:128] + bytes(len(content) - 128),
+    }  # fmt: skip
+    for part in range(5):
+        flipped = bytearray(content)
+        flipped[(2 * part + 1) * len(content) // 10] ^= 16
+        damages[f"flipped {part}"] = bytes(flipped)
+    return damages
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_is_damaged_in_a_checkpoint_is_computed_again(folder: Path, tmp_path: Path, finished: bool) -> None:
+    images = as_images(folder)
+    whole = extract_features(images, PREPROCESSING, HIERARCHY)
+    calls = 0
+
+    def transform(batch: np.ndarray) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if not finished and calls == 4:
+            raise Kill
+        return HIERARCHY.transform(batch)
+
+    checkpoint = Checkpoint(tmp_path / "c", {}, interval=0)
+    with nullcontext() if finished else pytest.raises(Kill):
+        extract_features(images, PREPROCESSING, transform, checkpoint=checkpoint)
+    kept = {path: path.read_bytes() for path in (tmp_path / "c").iterdir() if path.suffix in (".npy", ".safetensors")}
+    assert len(kept) == 2
+    for path in kept:
+        for name, content in _damages(path).items():
+            for other, old in kept.items():
+                other.unlink(missing_ok=True)
+                other.write_bytes(old)
+            path.unlink()
+            if content is not None:
+                path.write_bytes(content)
+            calls = -100
+            resumed = extract_features(images, PREPROCESSING, transform, checkpoint=checkpoint)
+            np.testing.assert_array_equal(resumed.rows, whole.rows, err_msg=f"{path.name} {name}")
+            np.testing.assert_array_equal(resumed.positions, whole.positions)
+            assert resumed.skipped == whole.skipped
+            again = extract_features(images, PREPROCESSING, transform, checkpoint=checkpoint)
+            np.testing.assert_array_equal(again.rows, whole.rows)

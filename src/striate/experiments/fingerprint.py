@@ -40,6 +40,7 @@ _SILENT = {
     "striate.progress",
     "striate.file_lock",
     "striate.whole_file",
+    "striate.memory_map",
     "striate.cache_folder",
     "striate.figures",
     "striate.report",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from striate.hierarchy.hierarchy import Hierarchy
 from striate.images.collection import ImageCollection
 from striate.images.preprocessing import Preprocessing
 from striate.images.stream import Skipped, stream
+from striate.memory_map import mapped_array
 from striate.progress import Progress
 
 # Pictures in a batch: enough for two threads, and 6 MB at 151×151.
@@ -91,6 +93,7 @@ def extract_features(
     path = checkpoint.path(f"{file}.npy") if checkpoint else (folder / f"{file}.npy" if folder else None)
     written = _Written.load(checkpoint, file)
     rows = _open(path, (len(chosen), n_features), keep=written.done > 0)
+    written.keep_whole(rows)
     position_of = {int(index): position for position, index in enumerate(chosen)}
     with progress.phase(name, total=len(chosen), unit="images") as phase:
         phase.advance(written.done)
@@ -106,9 +109,11 @@ def extract_features(
         for found, batch in batches:
             n_rows = len(written.positions)
             rows[n_rows : n_rows + len(batch)] = run(batch).reshape(len(batch), -1)
-            written.positions += [position_of[int(index)] for index in found]
-            phase.advance(written.positions[-1] + 1 - written.done)
-            written.done = written.positions[-1] + 1
+            done = written.done
+            written.add([position_of[int(index)] for index in found])
+            if checkpoint is not None:
+                written.digests.append(_digest(rows[n_rows : len(written.positions)]))
+            phase.advance(written.done - done)
             if checkpoint is not None and checkpoint.due():
                 written.save(checkpoint, file, rows)
         phase.advance(len(chosen) - written.done)
@@ -143,11 +148,17 @@ def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.f
 
 @dataclass
 class _Written:
-    """How far a feature file is: pictures done, the positions of those that gave a row, and the others."""
+    """How far a feature file is: pictures done, the positions of those that gave a row, and the others.
+
+    The rows themselves lie in a memory map; each block of them has a digest, so that a file that was cut or damaged is
+    kept as far as it is whole, and the rest is computed again.
+    """
 
     done: int = 0
     positions: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # of blocks, in rows
+    digests: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint | None, name: str) -> _Written:
@@ -156,19 +167,49 @@ class _Written:
             return cls()
         arrays, state = saved
         skipped = [Skipped(*pair) for pair in state["skipped"]]
-        return cls(state["done"], arrays["positions"].tolist(), skipped)
+        return cls(state["done"], arrays["positions"].tolist(), skipped, arrays["ends"].tolist(), state["digests"])
+
+    def add(self, positions: list[int]) -> None:
+        """Take note of a block of rows behind the last."""
+        self.positions += positions
+        self.done = self.positions[-1] + 1
+        self.ends.append(len(self.positions))
+
+    def keep_whole(self, rows: NDArray[np.float32]) -> None:
+        """Forget what is behind the first block that is not what was written."""
+        starts = [0, *self.ends]
+        n_blocks = next(
+            (
+                block
+                for block, (start, end) in enumerate(pairwise(starts))
+                if _digest(rows[start:end]) != self.digests[block]
+            ),
+            len(self.ends),
+        )
+        if n_blocks == len(self.ends):
+            return
+        n_rows = starts[n_blocks]
+        self.positions, self.ends, self.digests = self.positions[:n_rows], self.ends[:n_blocks], self.digests[:n_blocks]
+        self.done = self.positions[-1] + 1 if n_rows else 0
+        self.skipped = self.skipped[: self.done - n_rows]
 
     def save(self, checkpoint: Checkpoint, name: str, rows: NDArray[np.float32]) -> None:
         if isinstance(rows, np.memmap):
             rows.flush()
         # The stream reads ahead: pictures behind the last row will be met again.
         behind = self.skipped[: self.done - len(self.positions)]
-        state = {"done": self.done, "skipped": [[one.name, one.reason] for one in behind]}
-        checkpoint.save(name, {"positions": np.array(self.positions, dtype=np.int64)}, state)
+        state = {
+            "done": self.done,
+            "skipped": [[one.name, one.reason] for one in behind],
+            "digests": self.digests,
+        }
+        arrays = {"positions": np.array(self.positions, dtype=np.int64), "ends": np.array(self.ends, dtype=np.int64)}
+        checkpoint.save(name, arrays, state)
+
+
+def _digest(rows: NDArray[np.float32]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).hexdigest()
 
 
 def _open(path: Path | None, shape: tuple[int, int], *, keep: bool) -> NDArray[np.float32]:
-    if path is None:
-        return np.empty(shape, dtype=np.float32)
-    mode: Literal["r+", "w+"] = "r+" if keep and path.exists() else "w+"
-    return np.lib.format.open_memmap(path, mode=mode, dtype=np.float32, shape=shape)
+    return np.empty(shape, dtype=np.float32) if path is None else mapped_array(path, shape, keep=keep)
