@@ -11,6 +11,7 @@ import pytest
 from sklearn.linear_model import Lasso, lars_path, lasso_path
 
 from striate.coding import PreparedDictionary, _coordinate_descent, _feature_sign, _greedy_descent, _homotopy
+from striate.coding._exact_path import Limits, exact_path
 
 SOLVERS: dict[str, tuple[ModuleType, Callable[..., Any], Callable[..., None]]] = {
     "coordinate_descent": (
@@ -308,19 +309,11 @@ def path_of(
     *,
     weights: Any = 1.0,
     positive: bool = False,
-    dtype: Any = np.float64,
-    max_iterations: int = 10_000,
     max_nonzero: int | None = None,
-    residual: float = 0.0,
+    residual: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    signal, dictionary = signal.astype(dtype), dictionary.astype(dtype)
-    gram = dictionary @ dictionary.T
-    levels, codes = _homotopy.compile_homotopy_path(np.dtype(dtype))(
-        dictionary @ signal, float(signal @ signal), gram, np.diag(gram).copy(),
-        np.full(len(gram), 1, dtype) * np.asarray(weights, dtype), sparsity, positive, max_iterations,
-        len(gram) + 1 if max_nonzero is None else max_nonzero, residual,
-    )  # fmt: skip
-    return levels, codes
+    limits = Limits(sparsity, max_nonzero, residual)
+    return exact_path(signal, dictionary, np.ones(len(dictionary)) * weights, limits, positive=positive)
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -368,7 +361,6 @@ def test_ends_of_the_path(rng: np.random.Generator) -> None:
     assert not codes.any()
     _, codes = path_of(signals[0], dictionary, 0.0)  # down to interpolation, since there are more units than features
     np.testing.assert_allclose(codes[-1] @ dictionary, signals[0], atol=1e-9)
-    assert len(path_of(signals[0], dictionary, 0.0, max_iterations=3)[0]) == 4
     levels, codes = path_of(0 * signals[0], dictionary, 0.1)
     assert len(levels) == 1
     assert not codes.any()
@@ -376,9 +368,6 @@ def test_ends_of_the_path(rng: np.random.Generator) -> None:
     assert (codes[-1] != 0).sum() == 4
     _, codes = path_of(signals[0], dictionary, 0.0, residual=1.5)
     assert np.linalg.norm(signals[0] - codes[-1] @ dictionary) == pytest.approx(1.5)
-    levels, codes = path_of(signals[0], dictionary, 0.5, dtype=np.float32)
-    assert codes.dtype == np.float32
-    assert relative_gap(signals, dictionary, codes[-1:], 0.5).max() < 1e-6
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -457,7 +446,7 @@ def test_kernels_are_right_as_plain_python_too(
 
 
 @pytest.mark.kernels
-def test_closed_form_steps_and_paths_are_right_as_plain_python_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_form_steps_are_right_as_plain_python_too(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = plain(monkeypatch, "coordinate_descent")
     monkeypatch.setattr(_coordinate_descent, "_SWEEPS", 3)  # soon tired of sweeps
     rng = np.random.default_rng(0)
@@ -467,15 +456,3 @@ def test_closed_form_steps_and_paths_are_right_as_plain_python_too(monkeypatch: 
     )
     assert converged.all()
     assert relative_gap(signals, dictionary, codes, 0.01).max() < 2e-9
-
-    plain(monkeypatch, "homotopy")
-    gram = dictionary @ dictionary.T
-    levels, path = _homotopy._path(
-        dictionary @ signals[0], float(signals[0] @ signals[0]), gram, np.diag(gram).copy(), np.ones(14), 0.01, False,
-        1000, 15, 0.0,
-    )  # fmt: skip
-    assert levels[-1] == pytest.approx(0.01)
-    np.testing.assert_allclose(
-        objective(signals[:1], dictionary, path[-1:], 0.01), objective(signals[:1], dictionary, codes[:1], 0.01),
-        rtol=1e-7,
-    )  # fmt: skip

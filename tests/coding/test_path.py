@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said(problem: tuple[np.ndarray, np.ndarray]) -> None:
         infer_until(signals, dictionary)
     with pytest.raises(UsageError, match="one signal"):
         regularization_path(signals, dictionary)
-    with pytest.raises(UsageError, match="features"):
+    with pytest.raises(UsageError, match="n_samples, 16"):
         infer_until(signals[:, :5], dictionary, max_nonzero=2)
     with pytest.raises(UsageError, match="above 0"):
         infer_until(signals, dictionary, residual=0.0)

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
-from striate.kernels import compiled
 
-__all__ = ["compile_homotopy", "compile_homotopy_path"]
+__all__ = ["compile_homotopy"]
 
 _REFINEMENTS = 3  # of the code at the end; where units are nearly dependent, one is not enough
 
@@ -28,17 +27,6 @@ _REFINEMENTS = 3  # of the code at the end; where units are nearly dependent, on
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
     return compile_solver(_follow, dtype, extra="int64, float64, ")
-
-
-@lru_cache(maxsize=2)
-def compile_homotopy_path(dtype: np.dtype) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """The compiled path of one signal for float32 or float64; see `_path` for its arguments and what it returns."""
-    real = dtype.name
-    return compiled(
-        _path,
-        f"Tuple((float64[::1], {real}[:, ::1]))({real}[::1], float64, {real}[:, ::1], {real}[::1], {real}[::1], "
-        "float64, boolean, int64, int64, float64)",
-    )
 
 
 @inner
@@ -94,13 +82,12 @@ def _workspace(n_units: Any) -> Any:
 @inner
 def _walk(
     c: Any, energy: Any, gram: Any, norms: Any, weights: Any, target: Any, positive: Any, max_iterations: Any,
-    max_nonzero: Any, residual: Any, workspace: Any, levels: Any, path: Any,
+    max_nonzero: Any, residual: Any, workspace: Any,
 ) -> Any:  # fmt: skip
     """One signal from its largest sparsity to an end of the path; its code is left in the workspace.
 
-    Where `levels` and `path` have rows, breakpoints are recorded there, and in longer arrays when these are full.
     Returned are the number of steps, the sparsity where they ended, the number of active units, the squared norm of the
-    residual where `residual` asks for it, whether that was reached, the number of breakpoints, `levels` and `path`.
+    residual where `residual` asks for it, and whether that was reached.
     """
     code, slope, fall, growth, work, units, signs, place, is_refused, inverse = workspace
     n_units = len(code)
@@ -114,20 +101,15 @@ def _walk(
         ratio = slope[j] / weights[j] if positive else abs(slope[j]) / weights[j]
         if ratio > level and norms[j] > 0:
             level, joining = ratio, j
-    n_rows = 0
-    if len(levels) > 0:
-        levels[0] = level
-        path[0] = 0
-        n_rows = 1
     m = n_steps = 0
     just_left, left_sign = -1, 1  # it is on its old bound, moving inward; the other bound it may reach
     reached = False
     square = energy  # of the residual's norm
     while level > target and n_steps < max_iterations:
         if joining >= 0:
-            if m >= max_nonzero:
-                break
             if _border(m, gram[joining], units, joining, least, inverse, work):
+                if m >= max_nonzero:
+                    break  # only here: one that depends on the active units, as a twin, would not have been active
                 units[m] = joining
                 signs[m] = 1 if slope[joining] > 0 else -1
                 place[joining] = m
@@ -183,18 +165,6 @@ def _walk(
         for j in range(n_units):
             slope[j] -= length * fall[j]
         level -= length
-        if len(levels) > 0 and length > 0:
-            if n_rows == len(levels):
-                longer, more = np.empty(2 * n_rows), np.empty((2 * n_rows, n_units), path.dtype)
-                longer[:n_rows] = levels
-                more[:n_rows] = path
-                levels, path = longer, more
-            levels[n_rows] = level
-            for j in range(n_units):
-                path[n_rows, j] = code[j]
-            if leaving >= 0:
-                path[n_rows, units[leaving]] = 0
-            n_rows += 1
         just_left = -1
         if reached:
             break
@@ -210,7 +180,7 @@ def _walk(
             is_refused[:] = False
         elif joining < 0:
             break
-    return n_steps, level, m, square, reached, n_rows, levels, path
+    return n_steps, level, m, square, reached
 
 
 @inner
@@ -229,34 +199,6 @@ def _refine(m: Any, weights: Any, target: Any, workspace: Any) -> Any:
     for a in range(m):
         code[units[a]] += growth[a]
     return True
-
-
-def _path(
-    c: Any,
-    energy: float,
-    gram: Any,
-    norms: Any,
-    weights: Any,
-    target: float,
-    positive: bool,
-    max_iterations: int,
-    max_nonzero: int,
-    residual: float,
-) -> Any:
-    """All breakpoints of one signal: sparsities (n_breakpoints,), falling, and codes (n_breakpoints, n_units).
-
-    The first is the sparsity from which on the code is 0; the last is where the path ends: at `target`, which may be
-    0, or at the norm `residual` if that is above 0, or before unit `max_nonzero` + 1 would join. Between breakpoints
-    codes are linear in the sparsity.
-    """
-    n_units = len(c)
-    levels, path = np.empty(16), np.empty((16, n_units), gram.dtype)
-    workspace = _workspace(n_units)
-    _, _, _, _, _, n_rows, levels, path = _walk(
-        c, energy, gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace, levels,
-        path,
-    )  # fmt: skip
-    return levels[:n_rows].copy(), path[:n_rows].copy()
 
 
 def _follow(
@@ -285,13 +227,11 @@ def _follow(
     n_units = gram.shape[0]
     workspace = _workspace(n_units)
     code, slope = workspace[0], workspace[1]
-    levels, path = np.empty(0), np.empty((0, n_units), gram.dtype)  # which nobody asks for
     for s in range(first, last):
         c, target = correlations[s], sparsities[s]
-        n_steps, level, m, square, reached, _, levels, path = _walk(
-            c, energies[s], gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace,
-            levels, path,
-        )  # fmt: skip
+        n_steps, level, m, square, reached = _walk(
+            c, energies[s], gram, norms, weights, target, positive, max_iterations, max_nonzero, residual, workspace
+        )
         for j in range(n_units):
             codes[s, j] = code[j]
         iterations[s] = n_steps

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from striate.coding._exact_path import Limits, exact_path
+from striate.coding._path_certificate import optimality, tolerance_of
 from striate.coding.infer import METHODS
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
+from striate.parameters import Boolean, Integer, Real, checked
+from striate.samples import as_samples
 from striate.threads import in_threads
 
 __all__ = ["Path", "infer_until", "regularization_path"]
+
+_SAME_NORM = 1e-6  # parts by which the norm of a residual may differ from the one that was asked for
 
 
 @dataclass(frozen=True)
@@ -23,22 +30,34 @@ class Path:
     Attributes
     ----------
     sparsities : float64 (n_breakpoints,)
-        Falling. From the first on the code is 0; the last is where the path was ended.
+        Falling. From the first on the code is 0, but for units that are never penalized; the last is where the path was
+        ended.
     codes : ndarray (n_breakpoints, n_components)
         float32 or float64, as the signal was.
+    residuals : float64 (n_breakpoints,)
+        The certificate: how far each code, as it is here, is from the conditions of an optimum, as a part of the
+        signal's norm. With correlations q = (y − zD)Dᵀ it is the largest ‖d‖ |z − S(z + q/‖d‖², sparsity/‖d‖²)| / ‖y‖
+        over the units d, where S is the soft threshold; some 1e-15 for codes that are exact.
     """
 
     sparsities: NDArray[np.float64]
     codes: NDArray[Any]
+    residuals: NDArray[np.float64]
+
+    @property
+    def converged(self) -> bool:
+        """Whether all codes are optimal to their type's rounding: residuals of 1e-9 at most, 2e-5 for float32."""
+        return bool((self.residuals <= tolerance_of(self.codes.dtype)).all())
 
     def at(self, sparsity: float) -> NDArray[Any]:
         """The optimal code (n_components,) for a sparsity that is not below the path's end."""
+        sparsity = checked("sparsity", sparsity, Real(low=0, infinite=True))
         if not sparsity >= self.sparsities[-1]:
             raise UsageError(
                 f"the path ends at a sparsity of {self.sparsities[-1]:.6g}, above {sparsity}: let it end lower"
             )
         if sparsity >= self.sparsities[0]:
-            return np.zeros_like(self.codes[0])
+            return self.codes[0].copy()
         after = int(np.searchsorted(-self.sparsities, -sparsity))
         before = after - 1
         share = (self.sparsities[before] - sparsity) / (self.sparsities[before] - self.sparsities[after])
@@ -50,18 +69,21 @@ def regularization_path(
     signal: ArrayLike,
     dictionary: ArrayLike | PreparedDictionary,
     *,
+    weights: ArrayLike | None = None,
     lowest: float = 0.0,
     max_nonzero: int | None = None,
     residual: float | None = None,
     positive: bool = False,
 ) -> Path:
-    """The codes that minimize ½‖y − zD‖² + sparsity·‖z‖₁ for every sparsity, from the largest down.
+    """The codes that minimize ½‖y − zD‖² + sparsity·Σ w|z| for every sparsity, from the largest down.
 
     Parameters
     ----------
     signal : float (n_features,)
         float32 gives float32 codes, everything else float64; the path is followed in double precision.
     dictionary : float (n_components, n_features) or PreparedDictionary
+    weights : float (n_components,), optional
+        w of each unit, 1 by default. A unit of weight 0 is never penalized, and one of infinite weight is excluded.
     lowest : float, default 0
         The sparsity where the path ends, if nothing ends it before.
     max_nonzero : int, optional
@@ -80,10 +102,21 @@ def regularization_path(
     UsageError
         For NaN or infinity, shapes that do not fit, numbers out of range.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Where codes of the path are not optimal to rounding; see `Path.residuals`.
+
+    Notes
+    -----
+    The path is followed with an orthogonal basis of the active units, so that nearly dependent units do not harm it. Of
+    units that depend on others, such as twins, those that join first are used; their codes are optimal as well.
+
     References
     ----------
     Osborne, Presnell, Turlach, IMA J. Numerical Analysis 2000. Efron, Hastie, Johnstone, Tibshirani, "Least angle
-    regression", Annals of Statistics 2004.
+    regression", Annals of Statistics 2004. Tibshirani, "The lasso problem and uniqueness", Electronic J. Statistics
+    2013.
 
     Examples
     --------
@@ -93,28 +126,30 @@ def regularization_path(
     >>> path.sparsities.round(2), path.at(1.0).round(2)
     (array([3. , 2. , 0.5, 0. ]), array([ 1.,  0., -2.]))
     """
-    from striate.coding._homotopy import compile_homotopy_path
-
-    array = np.asarray(signal)
-    if array.ndim != 1:
-        raise UsageError(f"a path is that of one signal, (n_features,), not of an array {array.shape}")
-    prepared, signals, energies = _checked(array[np.newaxis], dictionary)
-    at_most, norm = _ends(prepared, max_nonzero, residual)
-    if not 0 <= lowest < np.inf:
-        raise UsageError(f"lowest must be at least 0, not {lowest}")
-    arrays = prepared.arrays(signals.dtype)
-    levels, codes = compile_homotopy_path(signals.dtype)(
-        np.ascontiguousarray(arrays.components @ signals[0]), float(energies[0]), arrays.gram, arrays.squared_norms,
-        np.ones(prepared.n_components, signals.dtype), float(lowest), bool(positive), METHODS["homotopy"], at_most,
-        norm,
+    shape = np.shape(signal)
+    if len(shape) != 1:
+        raise UsageError(f"a path is that of one signal, (n_features,), not of an array {shape}")
+    prepared, signals = _checked(np.asarray(signal)[np.newaxis], dictionary)
+    of_units = _weights(prepared, weights)
+    limits = _limits(of_units, max_nonzero, residual, checked("lowest", lowest, Real(low=0)))
+    positive = checked("positive", positive, Boolean())
+    levels, codes = exact_path(signals[0], prepared.components, of_units, limits, positive=positive)
+    codes = _rounded(codes, signals.dtype)
+    residuals, _, _ = optimality(
+        np.broadcast_to(signals, (len(levels), prepared.n_features)), codes, prepared.components, of_units,
+        positive=positive, levels=levels,
     )  # fmt: skip
-    return Path(levels, codes)
+    path = Path(levels, codes, residuals)
+    if not path.converged:
+        _warn(residuals, signals.dtype, "codes of the path", stacklevel=2)
+    return path
 
 
 def infer_until(
     signals: ArrayLike,
     dictionary: ArrayLike | PreparedDictionary,
     *,
+    weights: ArrayLike | None = None,
     max_nonzero: int | None = None,
     residual: float | None = None,
     positive: bool = False,
@@ -128,6 +163,8 @@ def infer_until(
     ----------
     signals : float (n_samples, n_features)
     dictionary : float (n_components, n_features) or PreparedDictionary
+    weights : float (n_components,), optional
+        As for `regularization_path`.
     max_nonzero : int, optional
         Active units at the most, from 0; where the path lets units leave, it may end with fewer.
     residual : float, optional
@@ -146,6 +183,16 @@ def infer_until(
     UsageError
         If neither is given, and as `regularization_path`.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Where codes are not optimal to rounding, or their error is not the one that was asked for.
+
+    Notes
+    -----
+    A fast path follows the Gram matrix. Every code is then certified, and where it fails, as it may for units that
+    nearly depend on each other, `regularization_path` replaces it.
+
     Examples
     --------
     >>> import numpy as np
@@ -153,57 +200,143 @@ def infer_until(
     >>> infer_until(np.array([[2.0, 0.5, -3.0]]), np.eye(3), max_nonzero=2).round(2)
     array([[ 1.5,  0. , -2.5]])
     """
-    from striate.coding._homotopy import compile_homotopy
-
     if max_nonzero is None and residual is None:
         raise UsageError("say where a code is to end: give max_nonzero, residual or both; infer takes a sparsity")
-    array = np.asarray(signals)
-    if array.ndim != 2:
-        raise UsageError(f"signals are an array (n_samples, n_features), not one of shape {array.shape}")
-    prepared, array, energies = _checked(array, dictionary)
-    at_most, norm = _ends(prepared, max_nonzero, residual)
-    arrays = prepared.arrays(array.dtype)
-    n, n_components = len(array), prepared.n_components
-    codes = np.zeros((n, n_components), array.dtype)
-    correlations = array @ arrays.components.T
-    kernel = compile_homotopy(array.dtype)
-    weights, sparsities = np.ones(n_components, array.dtype), np.zeros(n)
+    prepared, array = _checked(signals, dictionary)
+    of_units = _weights(prepared, weights)
+    limits = _limits(of_units, max_nonzero, residual)
+    positive = checked("positive", positive, Boolean())
+    codes = np.zeros((len(array), prepared.n_components), array.dtype)
+    used = np.isfinite(of_units)
+    if (of_units > 0).all() and used.any():
+        some = prepared if used.all() else PreparedDictionary(prepared.components[used])
+        followed = _followed(array, some, of_units[used], limits, positive)
+        if used.all():
+            codes = followed
+        else:
+            codes[:, used] = followed
+    wrong = _is_wrong(array, codes, prepared, of_units, limits, positive)
+    if not wrong.any():
+        return codes
+    ends = np.zeros(len(array))
+    for row in np.flatnonzero(wrong):
+        levels, path = exact_path(array[row], prepared.components, of_units, limits, positive=positive)
+        codes[row], ends[row] = _rounded(path[-1], array.dtype), levels[-1]
+    wrong[wrong] = _is_wrong(array[wrong], codes[wrong], prepared, of_units, limits, positive, ends[wrong])
+    if wrong.any():
+        residuals, _, _ = optimality(array[wrong], codes[wrong], prepared.components, of_units, positive=positive)
+        _warn(residuals, array.dtype, "codes", stacklevel=2)
+    return codes
+
+
+def _followed(
+    signals: NDArray[Any], prepared: PreparedDictionary, weights: NDArray[np.float64], limits: Limits, positive: bool
+) -> NDArray[Any]:
+    """Codes by the compiled path, which the Gram matrix's rounding may lead astray."""
+    from striate.coding._homotopy import compile_homotopy
+
+    arrays = prepared.arrays(signals.dtype)
+    n, n_components = len(signals), prepared.n_components
+    codes = np.zeros((n, n_components), signals.dtype)
+    energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
+    correlations = signals @ arrays.components.T
+    kernel = compile_homotopy(signals.dtype)
+    bounds, sparsities = weights.astype(signals.dtype), np.zeros(n)
     iterations, reached = np.zeros(n, np.int64), np.zeros(n, bool)
+    at_most = n_components + 1 if limits.max_nonzero is None else limits.max_nonzero
 
     def run(first: int, last: int) -> None:
         kernel(
-            first, last, correlations, energies, arrays.gram, arrays.squared_norms, weights, sparsities, 0.0,
-            bool(positive), METHODS["homotopy"], at_most, norm, codes, iterations, reached,
+            first, last, correlations, energies, arrays.gram, arrays.squared_norms, bounds, sparsities, 0.0, positive,
+            METHODS["homotopy"], at_most, limits.residual or 0.0, codes, iterations, reached,
         )  # fmt: skip
 
     in_threads(run, n, n_components * prepared.n_features)
     return codes
 
 
-def _checked(
-    signals: NDArray[Any], dictionary: ArrayLike | PreparedDictionary
-) -> tuple[PreparedDictionary, NDArray[Any], NDArray[np.float64]]:
-    """The dictionary, the signals in a solver's type, and their energies."""
+def _is_wrong(
+    signals: NDArray[Any],
+    codes: NDArray[Any],
+    prepared: PreparedDictionary,
+    weights: NDArray[np.float64],
+    limits: Limits,
+    positive: bool,
+    ends: NDArray[np.float64] | None = None,
+) -> NDArray[np.bool_]:
+    """Which codes are not optimal for any sparsity, or not where the path was to end; (n,).
+
+    `ends` are the sparsities where exact paths ended. Theirs may have fewer active units than were asked for, where
+    several join at once.
+    """
+    tolerance = tolerance_of(signals.dtype)
+    residuals, norms, strengths = optimality(signals, codes, prepared.components, weights, positive=positive)
+    wrong = ~(residuals <= tolerance)
+    is_end = strengths <= 0.05 * tolerance if ends is None else ends == 0
+    active = np.count_nonzero(codes, axis=1)
+    if limits.max_nonzero is not None:
+        wrong |= active > limits.max_nonzero
+        is_end |= active == limits.max_nonzero if ends is None else True
+    if limits.residual is not None:
+        exponents = np.frexp(np.abs(signals).max(axis=1))[1]
+        whole = np.linalg.norm(np.ldexp(signals.astype(np.float64), -exponents[:, np.newaxis]), axis=1)
+        asked = np.ldexp(limits.residual, -exponents) / np.where(whole > 0, whole, 1)
+        rounding = max(_SAME_NORM, 10 * tolerance) * asked + 0.05 * tolerance
+        is_end |= norms <= asked + rounding
+        wrong |= (norms < asked - rounding) & (active > np.count_nonzero(weights == 0))
+    return wrong | ~is_end
+
+
+def _checked(signals: Any, dictionary: ArrayLike | PreparedDictionary) -> tuple[PreparedDictionary, NDArray[Any]]:
+    """The dictionary, and the signals in a solver's type."""
     prepared = dictionary if isinstance(dictionary, PreparedDictionary) else PreparedDictionary(dictionary)
-    if signals.shape[1] != prepared.n_features:
-        raise UsageError(f"signals have {signals.shape[1]} features, but the dictionary is for {prepared.n_features}")
-    if signals.dtype.kind not in "fiub":
-        raise UsageError(f"signals are real numbers, not {signals.dtype}")
-    dtype = np.dtype(np.float32 if signals.dtype in (np.float16, np.float32) else np.float64)
-    signals = np.ascontiguousarray(signals, dtype)
-    energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
-    if not np.isfinite(energies).all():
-        raise UsageError(
-            f"signals hold NaN or infinity, first in sample {int(np.flatnonzero(~np.isfinite(energies))[0])}; "
-            "remove or mend it"
-        )
-    return prepared, signals, energies
+    return prepared, as_samples(signals, n_features=prepared.n_features)
 
 
-def _ends(prepared: PreparedDictionary, max_nonzero: int | None, residual: float | None) -> tuple[int, float]:
-    """What the kernel takes for both; more units than there are, and a norm of 0, end nothing."""
-    if max_nonzero is not None and max_nonzero < 0:
-        raise UsageError(f"max_nonzero must be at least 0, not {max_nonzero}")
-    if residual is not None and not 0 < residual < np.inf:
-        raise UsageError(f"residual is a norm above 0, not {residual}")
-    return prepared.n_components + 1 if max_nonzero is None else int(max_nonzero), residual or 0.0
+def _weights(prepared: PreparedDictionary, weights: ArrayLike | None) -> NDArray[np.float64]:
+    if weights is None:
+        return np.ones(prepared.n_components)
+    wanted = f"weights are {prepared.n_components} numbers of at least 0, one for each unit; infinity excludes a unit"
+    try:
+        array = np.array(weights, np.float64)
+    except (ValueError, TypeError):
+        raise UsageError(wanted) from None
+    if array.shape != (prepared.n_components,):
+        raise UsageError(f"{wanted}: their shape is {array.shape}")
+    if not (array >= 0).all():
+        raise UsageError(f"{wanted}: that of unit {int(np.argmin(array >= 0))} is {array[np.argmin(array >= 0)]}")
+    return array
+
+
+def _limits(
+    weights: NDArray[np.float64], max_nonzero: int | None, residual: float | None, lowest: float = 0.0
+) -> Limits:
+    if max_nonzero is not None:
+        max_nonzero = checked("max_nonzero", max_nonzero, Integer(low=0))
+        if max_nonzero < (n_free := np.count_nonzero(weights == 0)):
+            raise UsageError(
+                f"max_nonzero is {max_nonzero}, below the {n_free} units of weight 0, which are active everywhere"
+            )
+    if residual is not None:
+        residual = checked("residual", residual, Real(above=0))
+    return Limits(lowest, max_nonzero, residual)
+
+
+def _rounded(codes: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        rounded: NDArray[Any] = codes.astype(dtype)
+    if not np.isfinite(rounded).all():
+        raise UsageError(f"codes are beyond what {dtype} can hold; scale the signals down, or the dictionary up")
+    return rounded
+
+
+def _warn(residuals: NDArray[np.float64], dtype: np.dtype[Any], what: str, *, stacklevel: int) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    advice = "give signals in float64" if dtype == np.float32 else "end paths earlier, or scale the features alike"
+    warnings.warn(
+        f"{what} are not optimal to rounding, or do not have the error that was asked for; the largest residual of the "
+        f"optimality conditions is {residuals.max():.1g}, where {tolerance_of(dtype):g} is wanted; {advice}",
+        ConvergenceWarning,
+        stacklevel=stacklevel + 1,
+    )

@@ -140,7 +140,7 @@ class _Arrays:
 
     @cached_property
     def squared_norms(self) -> NDArray[Any]:
-        return np.ascontiguousarray(self.padded_gram.diagonal())
+        return np.array(self.padded_gram.diagonal())
 
     @cached_property
     def panels(self) -> NDArray[Any]:
