@@ -9,6 +9,24 @@ from __future__ import annotations
 import os
 
 
+def one_line(text: str) -> str:
+    r"""A text with everything unprintable escaped: the name of a file cannot break a line or drive a terminal.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        Letters of every script stay; line breaks, control characters, marks of direction and bytes that are no text
+        are written as in Python's source (``\n``, ``\x1b``, ``\u202e``, ``\udcff``).
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
 class StriateError(Exception):
     """The work failed: what was asked for was sensible, but could not be done."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from striate.errors import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -126,7 +128,7 @@ class RichProgress(Progress):
     def message(self, text: str) -> None:
         """Print one line on standard error, above the bars."""
         if not self.quiet:
-            self._screen().print(text, markup=False, highlight=False, soft_wrap=True)
+            self._screen().print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def _screen(self) -> Console:
         if self._console is None:

@@ -7,9 +7,19 @@ import os
 import sys
 import traceback
 
-from striate.errors import StriateError
+from striate.errors import StriateError, one_line
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells expect it
+LEAST_ADDRESS_SPACE = 640_000_000  # bytes; with less, NumPy, SciPy and numba cannot be loaded
+
+_OUT_OF_MEMORY = "out of memory; close other programs, or use fewer or smaller pictures"
+_SHORTAGE = (
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "could not find/load shared object",  # llvmlite, whatever the reason
+)
+_FILE_ERRORS = (ModuleNotFoundError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 def report(error: BaseException) -> int:
@@ -23,13 +33,43 @@ def report(error: BaseException) -> int:
     message, exit_code = _explained(error)
     if os.environ.get("STRIATE_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
-    sys.stderr.write(f"striate: {on_one_line(message)}\n")
+    sys.stderr.write(f"striate: {one_line(message)}\n")
     return exit_code
 
 
-def on_one_line(text: str) -> str:
-    """Escape control characters, so that the name of a file cannot break a line or drive the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def check_memory() -> None:
+    """StriateError where the system grants so little that libraries would fail to load, or wait for ever."""
+    granted = _address_space()
+    if granted is not None and granted < LEAST_ADDRESS_SPACE:
+        raise StriateError(_OUT_OF_MEMORY + _limit_in_words())
+
+
+def _address_space() -> int | None:
+    """Bytes that this process may map; None where there is no limit, or the system knows none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _limit_in_words() -> str:
+    granted = _address_space()
+    if granted is None or granted > 4 * LEAST_ADDRESS_SPACE:
+        return ""
+    return f"; this process is limited to {granted / 1e9:.1f} GB of address space (ulimit -v), give it 2 GB or more"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is how a library says that memory is short: each has a way of its own."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    if any(words in str(error).lower() for words in _SHORTAGE):
+        return True
+    # Extensions that could not be mapped as a whole fail with whatever comes next.
+    small = bool(_limit_in_words())
+    return small and isinstance(error, ImportError | SystemError | OSError) and not isinstance(error, _FILE_ERRORS)
 
 
 def _explained(error: BaseException) -> tuple[str, int]:
@@ -38,8 +78,8 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return str(error), error.exit_code
         case KeyboardInterrupt():
             return str(error) or "interrupted", INTERRUPTED
-        case MemoryError():
-            return "out of memory; close other programs, or use fewer or smaller pictures", 1
+        case _ if _is_out_of_memory(error):
+            return _OUT_OF_MEMORY + _limit_in_words(), 1
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" where {error.filename} should go" if error.filename else ""
             return f"no space left on the disk{where}; free some and run the command again", 1

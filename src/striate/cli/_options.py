@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from striate import threads
+from striate.cli._streams import write_result
 
 __all__ = ["AsJson", "Quiet", "Seed", "Threads", "emit"]
 
@@ -52,8 +52,7 @@ def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> Non
     if as_json:
         text = json.dumps(_plain(result), indent=2, allow_nan=False)
     if text:
-        sys.stdout.write(text.rstrip("\n") + "\n")
-        sys.stdout.flush()
+        write_result(text.rstrip("\n") + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,6 @@ once.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -15,7 +14,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import striate
-from striate.cli._errors import is_command_line_error, report
+from striate.cli._errors import check_memory, is_command_line_error, report
+from striate.cli._streams import abandon_stdout, prepare, write_result
+from striate.errors import UsageError
 
 __all__ = ["app", "run"]
 
@@ -50,9 +51,19 @@ class LazyCommands(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         return name, _load(str(name)), rest
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse the command line; an empty argument is a variable of the shell that was not set."""
+        for before, argument in zip(["", *args], args, strict=False):
+            option, equals, value = argument.partition("=")
+            if not argument or (option.startswith("--") and equals and not value):
+                where = (before if before.startswith("-") else "an argument") if not argument else option
+                raise UsageError(f"{where} is empty: leave it out, or give a value.")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the called command; its errors end here."""
         try:
+            check_memory()
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
@@ -68,8 +79,10 @@ class LazyCommands(TyperGroup):
         except typer.Abort:
             sys.exit(1)
         except Exception as error:
-            if not is_command_line_error(error):
+            if isinstance(error, BrokenPipeError):
                 raise
+            if isinstance(error, OSError):  # the help, on a full disk
+                abandon_stdout()
             sys.exit(report(error))
         sys.exit(result if isinstance(result, int) else 0)
 
@@ -86,7 +99,7 @@ def _load(name: str) -> Any:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"striate {striate.__version__}\n")
+        write_result(f"striate {striate.__version__}\n")
         raise typer.Exit
 
 
@@ -107,11 +120,9 @@ def _striate(
 
 def run() -> None:
     """Run the command line of this process: the entry point ``striate``."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name that the terminal cannot show is escaped, instead of ending the command.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    prepare()
     try:
         app(sys.argv[1:] or ["--help"], prog_name="striate")
     except BrokenPipeError:  # as in `striate experiments | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()
         sys.exit(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from striate.errors import one_line
+
 
 def printable(path: str | os.PathLike[str]) -> str:
     r"""A path as a person can read it: names in every script stay, line breaks and control characters do not.
@@ -18,7 +20,4 @@ def printable(path: str | os.PathLike[str]) -> str:
     str
         The path, its unprintable characters written as in Python's source (``\n``, ``\x1b``, ``\udcff``).
     """
-    text = os.fspath(path)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return one_line(os.fspath(path))
