@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,10 +13,21 @@ from striate.errors import UsageError
 from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey, to_yuv
 from striate.images.normalization import local_contrast_normalization
+from striate.parameters import Boolean, Choice, Integer, IntegerTuple, Real, checked
 
 # Chroma is not normalized locally: its mean is what tells colors apart. The factor brings the chroma of ordinary
 # photographs (deviation about 0.1) to half the deviation of normalized luma, which is 1.
 CHROMA_SCALE = 5.0
+
+_RULES = {
+    "canvas": IntegerTuple(2, low=1, high=1 << 14),
+    "color": Choice("grey", "yuv"),
+    "contrast": Choice("local", "ground", "none"),
+    "window": Integer(low=1, high=1 << 12),
+    "border": Integer(low=0, high=1 << 12),
+    "valid": Boolean(),
+    "white": Real(above=0),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,9 @@ class Preprocessing:
         Side of the normalization's Gaussian window in pixels, odd; 9 is the paper's.
     border : int
         Zeros around the canvas, in pixels, so that filters reach what lies at its edge.
+    white : float
+        What images are divided by first: the difference between black and white in a collection whose images use but a
+        part of the range, such as those of a camera of 12 bits in files of 16. 1: they stay as they are.
     valid : bool
         Keep only what the normalization's whole window covers: 151×151 become 143×143, as in the paper. Otherwise the
         windows at the picture's edge end there, and nothing is lost.
@@ -52,13 +66,13 @@ class Preprocessing:
     window: int = 9
     border: int = 0
     valid: bool = False
+    white: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.color not in ("grey", "yuv") or self.contrast not in ("local", "ground", "none"):
-            raise UsageError(
-                f'color must be "grey" or "yuv", contrast "local", "ground" or "none", '
-                f"not {self.color!r} and {self.contrast!r}."
-            )
+        for name, rule in _RULES.items():
+            object.__setattr__(self, name, checked(f"{name} of a preprocessing", getattr(self, name), rule))
+        if self.window % 2 == 0:
+            raise UsageError(f"window of a preprocessing is {self.window}; it must be odd, so that it has a center")
         if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
             raise UsageError(
                 f"valid is for local contrast on a canvas of at least the window, {self.window} pixels, "
@@ -89,6 +103,8 @@ class Preprocessing:
         -------
         float32, of `shape`
         """
+        if self.white != 1:
+            image = image / np.float32(self.white)
         image = to_grey(image) if self.color == "grey" else to_yuv(image)
         image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
         content = image[:, top : top + height, left : left + width]
@@ -118,6 +134,37 @@ class Preprocessing:
     def from_state(cls, header: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_state`."""
         return cls(**{**header, "canvas": (header["canvas"][0], header["canvas"][1])})
+
+
+_LOOKED_AT = 60  # images that the range of a collection is taken from
+_OUTLIERS = 0.1  # percent of an image's pixels at either end that are not looked at: dust, dead and hot pixels
+
+
+def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]) -> float:
+    """The difference between the darkest and the brightest pixels of some images.
+
+    Parameters
+    ----------
+    images : sequence of float (channels, height, width)
+        Sixty of them, evenly spread, are looked at; pixels that are one in a thousand of an image do not count.
+
+    Returns
+    -------
+    float
+        0 where all are of one even grey.
+    """
+    places = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).round().astype(int))
+    ends = [np.percentile(images[place], [_OUTLIERS, 100 - _OUTLIERS]) for place in places]
+    low, high = np.transpose(ends)
+    return float(high.max() - low.min())
+
+
+def white_of(found: float) -> float:
+    """What the images of a collection are divided by, from its `contrast_range`; see `Preprocessing`.
+
+    1 where they use the range of 0–1, or half of it at least: the images of a usual collection stay as they are.
+    """
+    return 1.0 if 0.5 <= found <= 2 or found <= 0 else found
 
 
 def _ground(content: NDArray[np.float32]) -> NDArray[np.float32]:

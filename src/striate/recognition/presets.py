@@ -11,6 +11,7 @@ import numpy as np
 from striate.errors import UnreadableImage, UsageError
 from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, SparseCodes
 from striate.images import ImageCollection, Preprocessing
+from striate.images.preprocessing import contrast_range, white_of
 from striate.learning import PSD
 
 # Pictures whose headers are read, and pictures that are decoded, before anything is chosen.
@@ -55,6 +56,9 @@ class Description:
         Whether at least a tenth of them has visible color.
     plain_ground : bool
         Whether most of a typical picture is one flat ground, as for digits, icons and line drawings.
+    white : float
+        The difference between black and white that thresholds are relative to; 1 unless the pictures use less than half
+        of the range of 0–1, as those of a camera of 12 bits in files of 16 do.
     """
 
     n_images: int
@@ -66,6 +70,7 @@ class Description:
     one_size: bool
     colored: bool
     plain_ground: bool
+    white: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,17 +97,16 @@ def describe(images: ImageCollection) -> Description:
             sizes.append(images.size_of(index))
         except UnreadableImage:
             continue
-    colored, plain, decoded = 0, 0, 0
+    looked_at = []
     for index in _spread(len(images), N_DECODED):
         try:
             image = images.read(index, at_least=PHOTOGRAPH)
         except UnreadableImage:
             continue
-        decoded += 1
-        colored += _is_colored(image)
-        plain += _has_plain_ground(image)
-    if not sizes or not decoded:
+        looked_at.append(image)
+    if not sizes or not looked_at:
         raise UsageError("none of the pictures that were tried can be read: see that the folder holds pictures.")
+    white = white_of(contrast_range(looked_at))
     labels = images.labels or []
     return Description(
         n_images=len(images),
@@ -112,8 +116,9 @@ def describe(images: ImageCollection) -> Description:
         width=round(statistics.median(width for _, width, _ in sizes)),
         longest=round(statistics.median(max(height, width) for height, width, _ in sizes)),
         one_size=len({size[:2] for size in sizes}) == 1,
-        colored=colored >= 0.1 * decoded,
-        plain_ground=plain > 0.5 * decoded,
+        colored=sum(_is_colored(image, white) for image in looked_at) >= 0.1 * len(looked_at),
+        plain_ground=sum(_has_plain_ground(image, white) for image in looked_at) > 0.5 * len(looked_at),
+        white=white,
     )
 
 
@@ -201,7 +206,15 @@ def _preprocessing_for_sift(seen: Description, reasons: list[str]) -> Preprocess
     reasons.append(
         f"descriptors normalize themselves: grey pictures as they are ({size}), on a canvas of {side}×{side}"
     )
-    return Preprocessing(canvas=(side, side), contrast="none")
+    _say_white(seen, reasons)
+    return Preprocessing(canvas=(side, side), contrast="none", white=seen.white)
+
+
+def _say_white(seen: Description, reasons: list[str]) -> None:
+    if seen.white != 1:
+        reasons.append(
+            f"pictures use a range of {seen.white:.3g} in the place of 0–1: they are divided by it before all else"
+        )
 
 
 def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessing:
@@ -234,7 +247,8 @@ def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessin
         reasons.append("most of each picture is a plain ground, which is brought to zero; contrast is kept")
     else:
         reasons.append("light varies over the pictures: local contrast normalization")
-    return Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border)
+    _say_white(seen, reasons)
+    return Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border, white=seen.white)
 
 
 def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: list[str]) -> Hierarchy:
@@ -274,13 +288,13 @@ def _spread(n: int, at_most: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(int)).tolist()
 
 
-def _is_colored(image: np.ndarray) -> bool:
+def _is_colored(image: np.ndarray, white: float) -> bool:
     """Whether the channels differ by more than compression does, on average over the picture."""
-    return len(image) == 3 and float(np.abs(image - image.mean(axis=0)).mean()) > 0.01
+    return len(image) == 3 and float(np.abs(image - image.mean(axis=0)).mean()) > 0.01 * white
 
 
-def _has_plain_ground(image: np.ndarray) -> bool:
+def _has_plain_ground(image: np.ndarray, white: float) -> bool:
     """Whether more than half of the pixels are within 2 % of the outline's median."""
     grey = image.mean(axis=0)
     outline = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-    return float((np.abs(grey - np.median(outline)) < 0.02).mean()) > 0.5
+    return float((np.abs(grey - np.median(outline)) < 0.02 * white).mean()) > 0.5
