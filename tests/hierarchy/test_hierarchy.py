@@ -75,7 +75,7 @@ def test_any_combination_is_parsed_and_printed(parts: list[str]) -> None:
     assert format_notation(parse_notation(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "64F9", "PA10x9/5", "64F9x9 Rabs", "X - N", "N4x5", "HP9", "MF2x2", "MF2x3/1"])
+@pytest.mark.parametrize("text", ["64F9", "PA10x9/5", "64F9x9 Rabs", "X - N", "N4x5", "HP9", "MF2x2", "MF2x3/1"])
 def test_what_is_not_notation_is_named(text: str) -> None:
     with pytest.raises(UsageError, match="is not a layer of a hierarchy: write 64F9x9"):
         parse_notation(text)

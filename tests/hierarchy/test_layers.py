@@ -265,7 +265,7 @@ def test_macrofeatures_keep_the_norm_of_descriptors(rng: np.random.Generator) ->
 def test_macrofeatures_say_what_is_wrong() -> None:
     with pytest.raises(UsageError, match="MF3x3/1 needs maps of at least 3 pixels, but gets 2"):
         run(Macrofeatures(3, 1), np.zeros((1, 1, 2, 9), np.float32))
-    with pytest.raises(UsageError, match="a step of at least 1, not 2 and 0"):
+    with pytest.raises(UsageError, match="step is 0; it must be an integer of at least 1"):
         Macrofeatures(2, 0)
 
 

@@ -92,7 +92,7 @@ def test_says_what_is_wrong(dictionary: np.ndarray) -> None:
         SparseCodes(20, 0.1, dictionary).output_shape((5, 4, 4))
     with pytest.raises(UsageError, match="does not fit 21 units"):
         SparseCodes(21, 0.1, dictionary)
-    with pytest.raises(UsageError, match="sparsity above 0"):
+    with pytest.raises(UsageError, match=r"sparsity is 0\.0; it must be a number above 0"):
         SparseCodes(20, 0.0)
     with pytest.raises(UsageError, match=r"PM1\+2\+4 needs maps of at least 4"):
         PyramidPooling().apply(np.zeros((3, 9, 2), np.float32))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Rule, checked
 
 Maps: TypeAlias = NDArray[np.float32]
 """The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``: what all maps have at a pixel lies
@@ -44,6 +45,71 @@ class Layer(Protocol):
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Layer:
         """The inverse of `to_state`."""
         ...
+
+
+MOST_MAPS = 1 << 16
+"""Maps that a layer may have: more is a slip of the pen."""
+
+LARGEST_SIDE = 1 << 12
+"""Pixels of a window, a filter or a step."""
+
+
+def check_layer(layer: Layer, rules: Mapping[str, Rule]) -> None:
+    """Check a layer's parameters, and make Python's numbers of NumPy's; layers are frozen, so once and for all.
+
+    Raises
+    ------
+    UsageError
+        For the first parameter that its rule does not take, with the layer's name.
+    """
+    for name, rule in rules.items():
+        try:
+            object.__setattr__(layer, name, checked(name, getattr(layer, name), rule))
+        except UsageError as error:
+            raise UsageError(f"{type(layer).__name__}: {error}") from None
+
+
+def odd(size: int, what: str) -> None:
+    """UsageError for a window without a center."""
+    if size % 2 == 0:
+        raise UsageError(f"{what}: size is {size}; it must be odd, so that the window has a center")
+
+
+def layer_array(name: str, values: object, shape: tuple[int | None, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """An array of a layer, of a type that kernels take.
+
+    Parameters
+    ----------
+    name : str
+    values : array-like
+        Finite real numbers, or integers where `dtype` is one of integers.
+    shape : tuple of int or None
+        None for a length that does not matter.
+    dtype : type
+        What it becomes.
+
+    Raises
+    ------
+    UsageError
+    """
+    array = np.asarray(values)
+    kinds = "iu" if np.issubdtype(dtype, np.integer) else "fiu"
+    if array.dtype.kind not in kinds:
+        raise UsageError(f"{name} must be {'integers' if kinds == 'iu' else 'real numbers'}, not {array.dtype}")
+    fits = array.ndim == len(shape) and all(
+        wanted is None or wanted == length for wanted, length in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise UsageError(f"{name} of shape {array.shape} do not fit; the shape must be {_words(shape)}")
+    with np.errstate(over="ignore"):  # refused just below
+        array = array.astype(dtype, copy=False)
+    if kinds != "iu" and not np.isfinite(array).all():
+        raise UsageError(f"{name} hold NaN or infinity")
+    return array
+
+
+def _words(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('any' if length is None else str(length) for length in shape)}{',' * (len(shape) == 1)})"
 
 
 def window_positions(length: int, size: int, stride: int, notation: str) -> int:

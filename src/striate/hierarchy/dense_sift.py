@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape, window_positions
+from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
+from striate.parameters import Integer, Real
 
 __all__ = ["DenseSIFT"]
 
@@ -18,6 +19,12 @@ _ORIENTATIONS = 8
 _CELLS = 4  # a side
 _LARGEST = 0.2  # of a normalized descriptor's entries, as Lowe cuts them
 _SMOOTHING = 0.8  # pixels; with what a camera does, about Lowe's 1.6 at the scale of cells of 4 pixels
+
+_RULES = {
+    "size": Integer(low=_CELLS, high=LARGEST_SIDE),
+    "step": Integer(low=1, high=LARGEST_SIDE),
+    "contrast": Real(above=0),
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,9 @@ class DenseSIFT:
     kind: ClassVar[str] = "dense_sift"
 
     def __post_init__(self) -> None:
-        if self.size < _CELLS or self.size % _CELLS or self.step < 1:
-            raise UsageError(
-                f"SIFT needs a size that is a multiple of {_CELLS} and a step of at least 1, "
-                f"not {self.size} and {self.step}"
-            )
+        check_layer(self, _RULES)
+        if self.size % _CELLS:
+            raise UsageError(f"DenseSIFT: size is {self.size}; it must be a multiple of {_CELLS}, such as 16")
 
     @property
     def notation(self) -> str:

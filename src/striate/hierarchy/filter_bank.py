@@ -11,10 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape, window_positions
+from striate.hierarchy._layer import LARGEST_SIDE, MOST_MAPS, Maps, Shape, check_layer, layer_array, window_positions
 from striate.hierarchy._stage import FilterPlan, run_stage
+from striate.parameters import Choice, Integer, IntegerTuple
 
 Nonlinearity = Literal["tanh", "shrink"]
+
+_RULES = {
+    "n_maps": Integer(low=1, high=MOST_MAPS),
+    "size": IntegerTuple(2, low=1, high=LARGEST_SIDE),
+    "fan_in": Integer(low=1, high=MOST_MAPS) | None,
+    "nonlinearity": Choice("tanh", "shrink"),
+}
+_MOST_WEIGHTS = 1 << 28  # of all filters together: 1 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +73,23 @@ class FilterBank:
     kind: ClassVar[str] = "filter_bank"
 
     def __post_init__(self) -> None:
+        check_layer(self, _RULES)
         if self.filters is None:
             return
-        expected = (self.n_maps, self.filters.shape[1], *self.size)
-        if self.filters.shape != expected or (self.table is not None and self.table.shape != expected[:2]):
+        shape, table = np.shape(self.filters), np.shape(self.table) if self.table is not None else None
+        if len(shape) != 4 or shape != (self.n_maps, shape[1], *self.size) or table not in (None, shape[:2]):
             raise UsageError(
-                f"filters of shape {self.filters.shape} do not fit a bank of {self.n_maps} maps of {self.size}: "
+                f"filters of shape {shape} do not fit a bank of {self.n_maps} maps of {self.size}: "
                 f"give (n_maps, fan_in, height, width), and a table of (n_maps, fan_in)."
             )
+        object.__setattr__(self, "filters", layer_array("filters", self.filters, shape, np.float32))
+        for name in ("bias", "gain", "threshold"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, layer_array(name, values, (self.n_maps,), np.float32))
+        if self.table is not None:
+            object.__setattr__(self, "table", layer_array("the table", self.table, shape[:2], np.int64))
+            if self.table.size and self.table.min() < 0:
+                raise UsageError(f"the table names input map {self.table.min()}: maps are numbered from 0")
 
     @cached_property
     def plan(self) -> FilterPlan:
@@ -95,6 +113,13 @@ class FilterBank:
             raise UsageError(f"{self.notation} sees {self.fan_in} maps each, but only {n_inputs} come in.")
         if self.filters is not None and self.table is None and n_inputs != self.filters.shape[1]:
             raise UsageError(f"{self.notation} was made for {self.filters.shape[1]} maps, but {n_inputs} come in.")
+        if self.table is not None and self.table.size and self.table.max() >= n_inputs:
+            raise UsageError(f"{self.notation} sees map {self.table.max()}, but only {n_inputs} come in, from 0.")
+        if self.n_maps * (self.fan_in or n_inputs) * self.size[0] * self.size[1] > _MOST_WEIGHTS:
+            raise UsageError(
+                f"{self.notation} on {n_inputs} maps has more than {_MOST_WEIGHTS:,} weights: "
+                "take fewer or smaller filters, or write how many maps each sees, as in 256F9x9:16."
+            )
         return (
             self.n_maps,
             window_positions(height, self.size[0], 1, self.notation),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
 from striate.hierarchy._layer import Layer
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
-from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.hierarchy import Hierarchy, real_images
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.images.patches import sample_patches
+from striate.images.preprocessing import contrast_range, white_of
 from striate.learning import PSD, GaborFilters, RandomFilters, SparseCoding, TemplateFilters
+from striate.parameters import Integer, Real, checked
 from striate.progress import Progress
+from striate.samples import check_finite
 
 Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
 
@@ -81,7 +86,8 @@ def learn_filters(
         Patches for each stage, fewer where they would take more than 256 MB.
     min_std : float
         Patches with a standard deviation below this are flat and skipped. Of first-stage patches; above, a
-        tenth of it, since pooled features vary less.
+        tenth of it, since pooled features vary less. It is for images that use the whole range of 0–1; where they use
+        less than half of it, it is lowered in proportion.
     random_state : int, optional
         Of patches and filters.
     checkpoint : Checkpoint, optional
@@ -93,13 +99,27 @@ def learn_filters(
     hierarchy : Hierarchy
         With filters.
     stages : list of LearnedStage
+
+    Raises
+    ------
+    UsageError
+        For an architecture that does not fit the images or cannot be learned, for images that are not finite real
+        numbers, and for a parameter out of range.
     """
     progress = progress or Progress()
-    n_banks = len(hierarchy.filter_banks)
-    each = list(learners) if isinstance(learners, Sequence) else [learners] * n_banks
+    n_patches, min_std = (
+        checked("n_patches", n_patches, Integer(low=1)),
+        checked("min_std", min_std, Real(low=0)),
+    )
+    random_state = checked("random_state", random_state, Integer(low=0) | None)
+    if not isinstance(hierarchy, Hierarchy):
+        raise UsageError(f"filters are learned for a Hierarchy, not for {hierarchy!r}")
+    images = _prepared(images)
+    each = _one_each(learners, hierarchy)
+    _check_learnable(hierarchy, images.shape[1:])
+    min_std *= min(1.0, white_of(contrast_range(images)))
     n_learned = sum(isinstance(layer, FilterBank | SparseCodes) for layer in hierarchy)
     seeds = np.random.SeedSequence(random_state).spawn(n_learned)
-    hierarchy.shapes(images.shape[1:])  # an architecture that does not fit fails now, not after minutes
     learned: list[Layer] = []
     stages: list[LearnedStage] = []
     waiting = iter(each)
@@ -125,6 +145,49 @@ def learn_filters(
     return Hierarchy(learned), stages
 
 
+def _prepared(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images as float arrays, at least one of them, with nothing that is not finite."""
+    images = real_images(images)
+    if not len(images):
+        raise UsageError("there are no images to learn filters from")
+    if images.dtype not in (np.float32, np.float64):
+        images = images.astype(np.float32)
+    check_finite(images, "images")
+    return images
+
+
+def _one_each(learners: Learner | Sequence[Learner], hierarchy: Hierarchy) -> list[Learner]:
+    """A learner for each filter bank."""
+    n_banks = len(hierarchy.filter_banks)
+    each = list(learners) if isinstance(learners, Sequence) else [learners] * n_banks
+    for learner in each:
+        if not isinstance(learner, Learner):
+            names = ", ".join(kind.__name__ for kind in Learner.__args__)
+            raise UsageError(f"a learner of filters is {learner!r}; it must be one of {names}")
+    if len(each) != n_banks:
+        raise UsageError(f"there are {len(each)} learners for {n_banks} filter banks: give one for all, or one each")
+    return each
+
+
+def _check_learnable(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> None:
+    """What would fail after minutes of learning fails now."""
+    before = shape
+    for number, (layer, after) in enumerate(zip(hierarchy, hierarchy.shapes(shape), strict=True), 1):
+        where = f"{layer.notation!r}, layer {number} of {len(hierarchy)},"
+        if isinstance(layer, FilterBank) and layer.size[0] != layer.size[1]:
+            side = max(layer.size)
+            raise UsageError(
+                f"{where} cannot be learned, since patches are square: write "
+                f"{replace(layer, size=(side, side), filters=None, table=None).notation}"
+            )
+        if isinstance(layer, SparseCodes) and before[0] == 1:
+            raise UsageError(
+                f"{where} codes what several maps have at a position, but one map comes in: "
+                f"put SIFT16x16/6, MF4x4/2 or a filter bank before it"
+            )
+        before = after
+
+
 @dataclass(frozen=True)
 class _Source:
     """What a stage learns from: the features of the layers below it, for a number of images."""
@@ -142,12 +205,21 @@ class _Source:
         return self.below.output_shape(self.images.shape[1:])[0]
 
     def draw(self, side: int, n_patches: int, min_std: float) -> NDArray[np.float32]:
-        """Patches of the maps, evenly over images, (n, n_maps · side · side) in random order."""
+        """Patches of the maps, evenly over images, (n, n_maps · side · side) in random order.
+
+        Raises
+        ------
+        UsageError
+            Where there is nothing but flat ones.
+        """
         n_patches = max(1, min(n_patches, MAX_PATCH_FLOATS // (self.n_maps * side * side)))
         rng = np.random.default_rng(self.seed)
         images = self.images
         if not len(self.below):
-            return sample_patches(images, n_patches, side, random_state=rng, min_std=min_std)
+            try:
+                return sample_patches(images, n_patches, side, random_state=rng, min_std=min_std)
+            except UsageError:
+                raise self._flat(side) from None
         if len(images) > n_patches:
             images = images[np.sort(rng.choice(len(images), n_patches, replace=False))]
         drawn = []
@@ -155,10 +227,21 @@ class _Source:
             for start in range(0, len(images), BATCH):
                 maps = self.below.transform(images[start : start + BATCH])
                 share = (start + len(maps)) * n_patches // len(images) - start * n_patches // len(images)
-                drawn.append(sample_patches(maps, share, side, random_state=rng, min_std=min_std))
+                if share:
+                    with suppress(UsageError):  # a batch of flat images
+                        drawn.append(sample_patches(maps, share, side, random_state=rng, min_std=min_std))
                 phase.advance(len(maps))
+        if not drawn:
+            raise self._flat(side)
         patches = np.concatenate(drawn)
         return patches[rng.permutation(len(patches))]
+
+    def _flat(self, side: int) -> UsageError:
+        seen = "the images" if not len(self.below) else f"the maps behind {self.below}"
+        return UsageError(
+            f"stage {self.number} has nothing to learn from: {seen} are flat, without a patch of {side}×{side} that "
+            "varies; see that the images show something, or leave out the flat ones"
+        )
 
 
 def _learn_bank(bank: FilterBank, source: _Source, learner: Learner, min_std: float) -> LearnedStage:

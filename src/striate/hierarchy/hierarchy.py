@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +26,8 @@ from striate.hierarchy.rectification import Rectification
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import needs_torch
 from striate.model_file import arrays_of, prefixed
+from striate.parameters import plain
+from striate.samples import check_finite
 from striate.threads import n_threads, run_ranges
 
 LAYERS: dict[str, type[Layer]] = {
@@ -40,6 +44,9 @@ LAYERS: dict[str, type[Layer]] = {
         PyramidPooling,
     )
 }
+
+_NEEDED = ("kind", "notation", "output_shape", "apply")  # of what counts as a layer
+_MOST_NUMBERS = 1 << 28  # in the maps of one image: 1 GB
 
 
 class Hierarchy:
@@ -61,7 +68,19 @@ class Hierarchy:
     """
 
     def __init__(self, layers: Sequence[Layer] | str) -> None:
-        self.layers: tuple[Layer, ...] = tuple(parse_notation(layers) if isinstance(layers, str) else layers)
+        if isinstance(layers, str):
+            self.layers: tuple[Layer, ...] = tuple(parse_notation(layers))
+            return
+        if not isinstance(layers, Iterable):
+            raise UsageError(
+                f"a hierarchy is made of layers, or of notation such as '64F9x9 - Rabs', not of {layers!r}"
+            )
+        self.layers = tuple(layers)
+        for number, layer in enumerate(self.layers, 1):
+            if isinstance(layer, type) or not all(hasattr(layer, name) for name in _NEEDED):
+                raise UsageError(
+                    f"layer {number} of a hierarchy is {layer!r}, which is not a layer such as Pooling(...)"
+                )
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -88,16 +107,34 @@ class Hierarchy:
         return [layer for layer in self.layers if isinstance(layer, FilterBank)]
 
     def shapes(self, shape: Shape) -> list[Shape]:
-        """``(n_maps, height, width)`` after every layer, for images of ``shape`` (channels, height, width)."""
+        """``(n_maps, height, width)`` after every layer, for images of ``shape`` (channels, height, width).
+
+        Raises
+        ------
+        UsageError
+            For another kind of shape, or where a layer cannot take what comes in, or would make more than 1 GB of it.
+        """
+        shape = _image_shape(shape)
         shapes = []
-        for layer in self.layers:
-            shape = layer.output_shape(shape)
+        for number, layer in enumerate(self.layers, 1):
+            try:
+                shape = layer.output_shape(shape)
+            except UsageError as error:
+                if len(self.layers) == 1:
+                    raise
+                message = str(error).removesuffix(".")
+                raise UsageError(f"{message} (layer {number} of {len(self.layers)})") from None
+            if math.prod(shape) > _MOST_NUMBERS:
+                raise UsageError(
+                    f"{layer.notation} (layer {number} of {len(self.layers)}) would make maps of "
+                    f"{4e-9 * math.prod(shape):,.0f} GB of each image: take fewer maps, or pool before it"
+                )
             shapes.append(shape)
         return shapes
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of the features of an image of ``shape`` (channels, height, width)."""
-        return self.shapes(shape)[-1] if self.layers else shape
+        return self.shapes(shape)[-1] if self.layers else _image_shape(shape)
 
     def transform(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Features of a batch of images.
@@ -108,16 +145,19 @@ class Hierarchy:
 
         Parameters
         ----------
-        images : (n_images, channels, height, width), any float type
+        images : (n_images, channels, height, width)
+            Real, finite numbers of any type and layout; they are computed with as float32.
 
         Returns
         -------
         float32 (n_images, n_maps, new_height, new_width)
+
+        Raises
+        ------
+        UsageError
+            For anything else, and where a filter bank has no filters or an image is too small.
         """
-        if images.ndim != 4:
-            raise UsageError(
-                f"images must be (n_images, channels, height, width), not an array of shape {images.shape}."
-            )
+        images = real_images(images)
         shapes = self.shapes(images.shape[1:])
         features = np.empty((len(images), *(shapes[-1] if shapes else images.shape[1:])), dtype=np.float32)
         if not len(images):
@@ -128,7 +168,7 @@ class Hierarchy:
 
         def run(first: int, last: int) -> None:
             for number in range(first, last):
-                maps = np.ascontiguousarray(images[number].transpose(1, 2, 0), dtype=np.float32)
+                maps = _maps_of(images[number], number)
                 for step in steps:
                     maps = step(maps, alone)
                 features[number] = maps.transpose(2, 0, 1)
@@ -152,13 +192,25 @@ class Hierarchy:
         return twin_of(self.layers)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays named ``<layer>.<name>`` and JSON for the model file."""
+        """Arrays named ``<layer>.<name>`` and JSON for the model file.
+
+        Raises
+        ------
+        UsageError
+            For a layer of another kind than this library's, which no file could bring back.
+        """
         arrays: dict[str, NDArray[Any]] = {}
         headers = []
         for number, layer in enumerate(self.layers):
+            if LAYERS.get(layer.kind) is not type(layer):
+                raise UsageError(
+                    f"layer {number + 1}, {layer.notation}, is a {type(layer).__name__}, which a model file cannot "
+                    f"hold: it holds {', '.join(kind.__name__ for kind in LAYERS.values())}"
+                )
             layer_arrays, layer_header = layer.to_state()
             arrays |= prefixed(str(number), layer_arrays)
-            headers.append({"kind": layer.kind, **layer_header})
+            held = {name: plain(f"{layer.kind}.{name}", value) for name, value in layer_header.items()}
+            headers.append({"kind": layer.kind, **held})
         return arrays, {"notation": str(self), "layers": headers}
 
     @classmethod
@@ -169,6 +221,46 @@ class Hierarchy:
             own = arrays_of(str(number), arrays)
             layers.append(LAYERS[layer_header["kind"]].from_state(own, layer_header))
         return cls(layers)
+
+
+def _image_shape(shape: Any) -> Shape:
+    """``(channels, height, width)`` as Python's integers."""
+    try:
+        sides = tuple(operator.index(length) for length in shape)
+    except TypeError:
+        raise UsageError(f"an image's shape is {shape!r}; it must be (channels, height, width), in integers") from None
+    if len(sides) == 2:
+        raise UsageError(
+            f"an image's shape is {sides}, and (channels, height, width) is needed: for grey images write (1, *shape), "
+            "and give images[:, np.newaxis] in the place of images"
+        )
+    if len(sides) != 3 or min(sides) < 1:
+        raise UsageError(f"an image's shape is {sides}; it must be (channels, height, width), each at least 1")
+    return sides
+
+
+def real_images(images: Any) -> NDArray[Any]:
+    """An array of four axes and a type of real numbers, not copied."""
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise UsageError("images must be one array: those of a list need one size") from None
+    if images.ndim != 4:
+        hint = ": give images[:, np.newaxis] where they are grey" if images.ndim == 3 else ""
+        raise UsageError(
+            f"images must be (n_images, channels, height, width), not an array of shape {images.shape}{hint}."
+        )
+    if images.dtype.kind not in "fiub":
+        raise UsageError(f"images must be real numbers, not {images.dtype}")
+    return images
+
+
+def _maps_of(image: NDArray[Any], number: int) -> Maps:
+    """One image as float32 maps."""
+    with np.errstate(over="ignore"):  # refused just below
+        maps = np.require(image.transpose(1, 2, 0), np.float32, ["C", "A", "W"])
+    check_finite(maps[None], "images", first=number)
+    return maps
 
 
 Step = Callable[[Maps, int], Maps]

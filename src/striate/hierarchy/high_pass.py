@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape
+from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
 from striate.hierarchy.normalization import local_mean
+from striate.parameters import Integer
+
+_RULES = {"size": Integer(low=1, high=LARGEST_SIDE)}
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class HighPass:
     kind: ClassVar[str] = "high_pass"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.size % 2 == 0:
-            raise UsageError(f"the window of a high-pass must be odd, not {self.size}.")
+        check_layer(self, _RULES)
+        odd(self.size, "HighPass")
 
     @property
     def notation(self) -> str:

@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape, window_positions
+from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
+from striate.parameters import Integer
 
 __all__ = ["Macrofeatures"]
+
+
+_RULES = {name: Integer(low=1, high=LARGEST_SIDE) for name in ("size", "step")}
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,7 @@ class Macrofeatures:
     kind: ClassVar[str] = "macrofeatures"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.step < 1:
-            raise UsageError(f"macrofeatures need a size and a step of at least 1, not {self.size} and {self.step}")
+        check_layer(self, _RULES)
 
     @property
     def notation(self) -> str:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape
+from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
 from striate.hierarchy._separable import apply_separable, gaussian_matrix
 from striate.images.normalization import gaussian_window
+from striate.parameters import Integer
 
 # The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
 SIGMA_OVER_SIZE = 1.591 / 9
@@ -22,6 +22,9 @@ def local_mean(map_: Maps, size: int) -> Maps:
     """``Σ w·x`` over a Gaussian window, for one map (height, width, 1)."""
     rows, columns = (gaussian_matrix(length, size, size * SIGMA_OVER_SIZE) for length in map_.shape[:2])
     return apply_separable(rows, map_, columns)
+
+
+_RULES = {"size": Integer(low=1, high=LARGEST_SIDE)}
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class LocalContrastNormalization:
     kind: ClassVar[str] = "local_contrast_normalization"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.size % 2 == 0:
-            raise UsageError(f"the window of local contrast normalization must be odd, not {self.size}.")
+        check_layer(self, _RULES)
+        odd(self.size, "LocalContrastNormalization")
 
     @property
     def notation(self) -> str:

@@ -17,13 +17,17 @@ from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
 from striate.hierarchy.sparse_codes import YANG, SparseCodes
 
-_BANK = re.compile(r"(?P<n>\d+)F(?P<height>\d+)x(?P<width>\d+)(?::(?P<fan_in>\d+))?(?P<shrink>S?)")
-_NORMALIZATION = re.compile(r"N(?:(?P<size>\d+)x(?P=size))?")
-_HIGH_PASS = re.compile(r"HP(?:(?P<size>\d+)x(?P=size))?")
-_POOLING = re.compile(r"P(?P<how>[AM])(?P<size>\d+)x(?P=size)/(?P<stride>\d+)")
-_SIFT = re.compile(r"SIFT(?P<size>\d+)x(?P=size)/(?P<step>\d+)")
-_MACROFEATURES = re.compile(r"MF(?P<size>\d+)x(?P=size)/(?P<step>\d+)")
-_CODES = re.compile(r"(?P<n>\d+)SC(?P<sparsity>\d+(?:\.\d+)?)?")
+_BANK = re.compile(r"(?P<n>[0-9]+)F(?P<height>[0-9]+)x(?P<width>[0-9]+)(?::(?P<fan_in>[0-9]+))?(?P<shrink>S?)")
+_NORMALIZATION = re.compile(r"N(?:(?P<size>[0-9]+)x(?P=size))?")
+_HIGH_PASS = re.compile(r"HP(?:(?P<size>[0-9]+)x(?P=size))?")
+_POOLING = re.compile(r"P(?P<how>[AM])(?P<size>[0-9]+)x(?P=size)/(?P<stride>[0-9]+)")
+_SIFT = re.compile(r"SIFT(?P<size>[0-9]+)x(?P=size)/(?P<step>[0-9]+)")
+_MACROFEATURES = re.compile(r"MF(?P<size>[0-9]+)x(?P=size)/(?P<step>[0-9]+)")
+_CODES = re.compile(r"(?P<n>[0-9]+)SC(?P<sparsity>[0-9]+(?:\.[0-9]+)?)?")
+_SEPARATOR = re.compile(r"\s+-\s+|\s*[–—]\s*")
+
+# Longer notation is a slip, and longer numbers are not even tried.
+_LONGEST, _MOST_DIGITS = 1000, 9
 
 GRAMMAR = (
     "64F9x9 (64 filters of 9x9; 256F9x9:16 when each sees 16 maps; S after it for shrinkage), "
@@ -41,9 +45,21 @@ def parse_notation(text: str) -> list[Layer]:
     Raises
     ------
     UsageError
-        Names the part that is not understood, and the grammar.
+        Quotes the layer that is not understood, or that cannot be, with its position and the grammar.
     """
-    return [_parse_layer(part) for part in re.split(r"\s+-\s+|\s*[–—]\s*", text.strip())]
+    if not isinstance(text, str) or not text.strip():
+        raise UsageError(f"an architecture is {text!r}: write {GRAMMAR}.")
+    if len(text) > _LONGEST:
+        raise UsageError(f"an architecture of {len(text):,} characters is too long: write at most {_LONGEST:,}.")
+    parts = _SEPARATOR.split(text.strip())
+    layers = []
+    for number, part in enumerate(parts, 1):
+        try:
+            layers.append(_parse_layer(part))
+        except UsageError as error:
+            where = f", layer {number} of {len(parts)}," if len(parts) > 1 else ""
+            raise UsageError(f"{part!r}{where} {error}") from None
+    return layers
 
 
 def format_notation(layers: Sequence[Layer]) -> str:
@@ -52,6 +68,19 @@ def format_notation(layers: Sequence[Layer]) -> str:
 
 
 def _parse_layer(part: str) -> Layer:
+    """A layer; an error goes on from the part that it is about."""
+    if not part.isprintable() or max(map(len, re.findall("[0-9]+", part)), default=0) > _MOST_DIGITS:
+        raise UsageError(f"is not a layer of a hierarchy: write {GRAMMAR}.")
+    try:
+        layer = _layer(part)
+    except UsageError as error:
+        raise UsageError(f"is not possible: {error}") from None
+    if layer is None:
+        raise UsageError(f"is not a layer of a hierarchy: write {GRAMMAR}.")
+    return layer
+
+
+def _layer(part: str) -> Layer | None:
     if part == "Rabs":
         return Rectification()
     if match := _BANK.fullmatch(part):
@@ -75,4 +104,4 @@ def _parse_layer(part: str) -> Layer:
         return SparseCodes(int(match["n"]), float(match["sparsity"] or YANG))
     if part == PyramidPooling.notation:
         return PyramidPooling()
-    raise UsageError(f"{part!r} is not a layer of a hierarchy: write {GRAMMAR}.")
+    return None

@@ -9,9 +9,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape, window_positions
+from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
 from striate.hierarchy._separable import apply_separable, averaging_matrix
+from striate.parameters import Choice, Integer
+
+_RULES = {
+    "how": Choice("average", "max"),
+    "size": Integer(low=1, high=LARGEST_SIDE),
+    "stride": Integer(low=1, high=LARGEST_SIDE),
+}
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,7 @@ class Pooling:
     kind: ClassVar[str] = "pooling"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.stride < 1:
-            raise UsageError(f"pooling needs a size and a stride of at least 1, not {self.size} and {self.stride}.")
+        check_layer(self, _RULES)
 
     @property
     def notation(self) -> str:

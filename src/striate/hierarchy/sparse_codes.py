@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from striate.coding import PreparedDictionary, infer
 from striate.errors import UsageError
-from striate.hierarchy._layer import Maps, Shape
+from striate.hierarchy._layer import MOST_MAPS, Maps, Shape, check_layer, layer_array
+from striate.parameters import Integer, Real
 
 __all__ = ["YANG", "SparseCodes"]
 
 YANG = 0.15  # the sparsity of Yang et al. 2009, for descriptors of unit norm
+
+_RULES = {"n_components": Integer(low=1, high=MOST_MAPS), "sparsity": Real(above=0)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +45,15 @@ class SparseCodes:
     kind: ClassVar[str] = "sparse_codes"
 
     def __post_init__(self) -> None:
-        if self.n_components < 1 or not self.sparsity > 0:
+        check_layer(self, _RULES)
+        if self.dictionary is None:
+            return
+        shape = np.shape(self.dictionary)
+        if len(shape) != 2 or shape[0] != self.n_components:
             raise UsageError(
-                f"sparse codes need a unit at least and a sparsity above 0, not {self.n_components} and {self.sparsity}"
+                f"a dictionary of shape {shape} does not fit {self.n_components} units: give (n_components, n_maps)"
             )
-        if self.dictionary is not None and (self.dictionary.ndim != 2 or len(self.dictionary) != self.n_components):
-            raise UsageError(
-                f"a dictionary of shape {self.dictionary.shape} does not fit {self.n_components} units: "
-                "give (n_components, n_maps)"
-            )
+        object.__setattr__(self, "dictionary", layer_array("the dictionary", self.dictionary, shape, np.float32))
 
     @cached_property
     def prepared(self) -> PreparedDictionary:
@@ -62,7 +65,9 @@ class SparseCodes:
     @property
     def notation(self) -> str:
         """E.g. ``1024SC``; ``1024SC0.3`` where the sparsity is not 0.15."""
-        return f"{self.n_components}SC" + ("" if self.sparsity == YANG else f"{self.sparsity:g}")
+        return f"{self.n_components}SC" + (
+            "" if self.sparsity == YANG else np.format_float_positional(self.sparsity, trim="-")
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         """A map a unit."""
