@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from striate import model_file, threads
 from striate.errors import UsageError
 from striate.lazy import needs
+from striate.parameters import Choice, Integer, checked
 from striate.retrieval.nearest import Metric, Neighbors, unit_rows
+from striate.samples import as_samples
 
 __all__ = ["NeighborGraph"]
 
@@ -31,7 +33,7 @@ class NeighborGraph:
         More may be added.
     metric : "euclidean" or "cosine"
     n_links : int
-        Of each vector; 16 suits codes of 32 to 128 numbers. Memory: 8 bytes a link, and the vectors.
+        Of each vector; 16 suits codes of 32 to 128 numbers. Memory: 8 bytes per link, and the vectors.
     breadth : int
         Candidates kept while the graph is built: more take longer, and make better links.
 
@@ -51,7 +53,9 @@ class NeighborGraph:
         self, vectors: NDArray[Any], *, metric: Metric = "euclidean", n_links: int = 16, breadth: int = 80
     ) -> None:
         faiss = _faiss()
-        self.metric = metric
+        vectors = as_samples(vectors, name="vectors")
+        n_links, breadth = checked("n_links", n_links, Integer(low=2)), checked("breadth", breadth, Integer(low=1))
+        self.metric = checked("metric", metric, Choice(*get_args(Metric)))
         self._graph = faiss.IndexHNSWFlat(vectors.shape[1], n_links)
         self._graph.hnsw.efConstruction = breadth
         self.add(vectors)
@@ -79,6 +83,8 @@ class NeighborGraph:
         Neighbors
             As `nearest_vectors` has them; float32 distances.
         """
+        n_neighbors = checked("n_neighbors", n_neighbors, Integer())
+        breadth = checked("breadth", breadth, Integer(low=1))
         if not 1 <= n_neighbors <= len(self):
             raise UsageError(f"{n_neighbors} neighbors were asked for, of {len(self)}: ask for 1 to {len(self)}")
         faiss = _faiss()
@@ -106,6 +112,7 @@ class NeighborGraph:
         return graph
 
     def _prepared(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
+        vectors = as_samples(vectors, name="vectors", n_features=int(self._graph.d))
         single = np.ascontiguousarray(vectors, np.float32)
         return unit_rows(single) if self.metric == "cosine" else single
 

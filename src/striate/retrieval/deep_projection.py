@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from striate.learning import DeepAutoencoder
 from striate.progress import Progress
 from striate.randomness import RandomState
-from striate.retrieval.codes import Codes, pack_bits
+from striate.retrieval.codes import Codes, n_words, pack_bits
+from striate.retrieval.projection import check_scale
+from striate.samples import as_samples
 from striate.threads import single_threaded_blas
 
 __all__ = ["DeepProjection", "fit_deep_projection"]
@@ -50,6 +52,7 @@ class DeepProjection:
 
     def project(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
         """Real codes of vectors (n_samples, n_features): float32 (n_samples, n_bits), each of its vector alone."""
+        vectors = as_samples(vectors, name="vectors", n_features=len(self.mean))
         result = np.empty((len(vectors), self.n_bits), np.float32)
         with single_threaded_blas():
             for row, vector in enumerate(vectors):
@@ -98,8 +101,11 @@ def fit_deep_projection(
     ----------
     Salakhutdinov, Hinton, "Semantic hashing", 2007.
     """
+    n_words(n_bits)
+    vectors = as_samples(vectors, name="vectors")
+    check_scale(vectors)
     learner = DeepAutoencoder(
-        (_HIDDEN, n_bits), code="binary", visible="gaussian", activation="relu", n_epochs=_EPOCHS, batch_size=100,
+        (_HIDDEN, int(n_bits)), code="binary", visible="gaussian", activation="relu", n_epochs=_EPOCHS, batch_size=100,
         input_noise=_INPUT_NOISE, random_state=random_state,
     ).fit(vectors.astype(np.float32, copy=False), progress=progress, phase_name="deep autoencoder")  # fmt: skip
     weights = [learner.weights_[0] / np.float32(learner.scale_), learner.weights_[1]]

@@ -41,6 +41,7 @@ def curves_against_exact(found: NDArray[np.int64], exact: NDArray[np.int64]) -> 
     -------
     Curves
     """
+    found, exact = np.asarray(found), np.asarray(exact)
     if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact) or 0 in (*found.shape, *exact.shape):
         raise UsageError(f"found {found.shape} and exact {exact.shape} must have a row a query, and none be empty")
     hits = np.stack([np.isin(row, true) for row, true in zip(found, exact, strict=True)]).cumsum(axis=1)
@@ -56,6 +57,9 @@ def precision_at(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
     relevant : bool (n_queries, n_found)
         Whether each result is.
     """
+    relevant = np.asarray(relevant)
+    if relevant.ndim != 2 or not relevant.shape[1]:
+        raise UsageError(f"relevant has shape {relevant.shape}, and (n_queries, n_found) is needed")
     return np.asarray(relevant.mean(axis=1))
 
 
@@ -76,6 +80,9 @@ def average_precision(distances: NDArray[Any], relevant: NDArray[np.bool_]) -> N
     float64 (n_queries,)
         0 where nothing is relevant.
     """
+    distances, relevant = np.asarray(distances), np.asarray(relevant)
+    if distances.ndim != 2 or distances.shape != relevant.shape:
+        raise UsageError(f"distances {distances.shape} and relevant {relevant.shape} must be two tables of one shape")
     result = np.zeros(len(distances))
     for query, (row, is_relevant) in enumerate(zip(distances, relevant, strict=True)):
         n_relevant = int(is_relevant.sum())

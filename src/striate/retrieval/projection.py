@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Choice, Integer, Seed, checked
 from striate.randomness import RandomState, generator_from
 from striate.retrieval.codes import Codes, n_words, pack_bits
+from striate.samples import as_samples
 from striate.threads import single_threaded_blas
 
 __all__ = ["Method", "Projection", "fit_projection", "iterative_quantization", "principal_components"]
 
 Method = Literal["itq", "pca", "lsh"]
+
+_LARGEST = 1e15  # whose squares, times some million features and samples, are finite in single precision
+_VISIBLE = 1e-3  # of a standard deviation
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Projection:
     Parameters
     ----------
     mean : float32 (n_features,)
+        float64 where the vectors lie so far from the origin that single precision would blur their differences.
     directions : float32 (n_bits, n_features)
     method : str
         Where they come from.
@@ -55,8 +61,7 @@ class Projection:
         float32 (n_samples, n_bits)
             A row depends on its vector alone, to the bit.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != len(self.mean):
-            raise UsageError(f"vectors have the shape {vectors.shape}, where (n, {len(self.mean)}) is needed")
+        vectors = as_samples(vectors, name="vectors", n_features=len(self.mean))
         # One at a time, from the same place: the last bits of a product of matrices depend on a row's place among the
         # others, and a picture must have the same code alone as in a folder. It reads the directions for each vector,
         # some megabytes in a millisecond, where the vector itself took many.
@@ -117,14 +122,14 @@ def fit_projection(
         When the vectors are no matrix of at least two rows, are not finite, or there is no such method.
     """
     n_words(n_bits)
-    if method not in get_args(Method):
-        raise UsageError(f"there is no projection {method!r}: there are {', '.join(get_args(Method))}")
-    if vectors.ndim != 2 or len(vectors) < 2:
+    n_bits, n_iterations = int(n_bits), checked("n_iterations", n_iterations, Integer(low=0))
+    method = checked("method", method, Choice(*get_args(Method)))
+    vectors = as_samples(vectors, name="vectors")
+    if len(vectors) < 2 or not vectors.shape[1]:
         raise UsageError(f"a projection is learned from (n, n_features) with n of at least 2, not {vectors.shape}")
-    rng = generator_from(random_state)
+    rng = generator_from(checked("random_state", random_state, Seed()))
+    check_scale(vectors)
     mean = vectors.mean(axis=0, dtype=np.float64)
-    if not np.isfinite(mean).all():
-        raise UsageError("vectors contain NaN or infinity; remove these samples")
     if method == "lsh":
         directions = rng.standard_normal((n_bits, vectors.shape[1]))
     else:
@@ -134,7 +139,31 @@ def fit_projection(
             projected = (vectors - mean.astype(vectors.dtype)) @ components.T.astype(vectors.dtype)
             turn = turn @ iterative_quantization(projected @ turn, n_iterations=n_iterations, random_state=rng)
         directions = turn.T @ components
-    return Projection(mean.astype(np.float32), np.ascontiguousarray(directions, np.float32), method)
+    return Projection(_as_exact_as_needed(mean, vectors), np.ascontiguousarray(directions, np.float32), method)
+
+
+def check_scale(vectors: NDArray[Any]) -> None:
+    """Refuse numbers whose squares single precision cannot hold.
+
+    Raises
+    ------
+    UsageError
+    """
+    with np.errstate(over="ignore"):
+        spread = float(np.ptp(vectors, axis=0).max())
+    largest = float(np.abs(vectors).max())
+    if largest > _LARGEST or 0 < spread < 1 / _LARGEST:
+        raise UsageError(
+            f"vectors reach to {largest:.3g} and differ by up to {spread:.3g}, beyond single precision: "
+            "divide them by their standard deviation"
+        )
+
+
+def _as_exact_as_needed(mean: NDArray[np.float64], vectors: NDArray[Any]) -> NDArray[Any]:
+    """The mean in single precision, or in double where rounding would move it by a visible part of the spread."""
+    single = mean.astype(np.float32)
+    moved = np.linalg.norm(single - mean)
+    return mean if moved > _VISIBLE * np.sqrt(vectors.var(axis=0, dtype=np.float64).sum()) else single
 
 
 def _turn(n_components: int, n_bits: int, rng: np.random.Generator) -> NDArray[np.float64]:
