@@ -7,10 +7,14 @@ since version 4). Where a file system knows no locks, each one counts as free.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-__all__ = ["try_lock"]
+__all__ = ["hold", "try_lock"]
 
 _HELD = {errno.EACCES, errno.EAGAIN}
 
@@ -33,6 +37,46 @@ def try_lock(handle: int) -> bool:
     except OSError as error:
         return error.errno not in _HELD
     return True
+
+
+@contextmanager
+def hold(path: str | os.PathLike[str]) -> Iterator[bool]:
+    """Keep others that call this from working on the same file, which may be replaced or not exist yet.
+
+    Parameters
+    ----------
+    path : str or path
+        Beside it lies a hidden file, which bears the lock and goes when the work is done.
+
+    Yields
+    ------
+    bool
+        False where another process, or another part of this one, holds the file.
+    """
+    target = Path(os.path.realpath(path))
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    bearer = target.parent / f".striate-{name}.lock"
+    while True:
+        handle = os.open(bearer, os.O_RDWR | os.O_CREAT, 0o600)
+        mine = try_lock(handle)
+        # Who held it before may have removed its name since it was opened.
+        if not mine or _is_still(handle, bearer):
+            break
+        os.close(handle)
+    try:
+        yield mine
+    finally:
+        if mine:
+            with suppress(OSError):
+                bearer.unlink()
+        os.close(handle)
+
+
+def _is_still(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
 
 
 if sys.platform == "win32":

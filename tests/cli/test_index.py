@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from striate import model_file
+from striate.file_lock import hold
 from striate.retrieval import DeepProjection, ImageIndex
 from tests.cli.command import Done, striate
 from tests.cli.test_bad_input import refused
@@ -185,6 +187,101 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(folder: Path, tmp_path
     assert 0 < len(ImageIndex.load(out)) < 30
     assert run(out, -1) == 0
     assert out.read_bytes() == whole.read_bytes()
+
+
+STOPPED = """
+import os, signal, sys
+from striate.retrieval import image_index
+image_index.BATCH = 8
+encode, name, n = image_index.PictureEncoder.encode, sys.argv.pop(1), 0
+def encode_and_stop(self, pictures):
+    global n
+    n += 1
+    if n == 3:
+        os.kill(os.getpid(), getattr(signal, name))
+    return encode(self, pictures)
+image_index.PictureEncoder.encode = encode_and_stop
+from striate.cli.main import run
+run()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_that_is_stopped_keeps_what_it_has(name: str, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "photos.index"
+    command = [sys.executable, "-c", STOPPED, name, "index", str(folder), "--out", str(out), *SMALL]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert "16 pictures are in" in done.stderr
+    index = ImageIndex.load(out)
+    assert (len(index), index.complete) == (16, False)
+    assert not list(tmp_path.glob(".striate-*"))
+
+
+def test_what_was_learned_is_kept_from_the_start(
+    capsys: Capture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    out = tmp_path / "photos.index"
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageIndex, "update", stopped)
+        striate(capsys, "index", folder, "--out", out, *SMALL)
+    index = ImageIndex.load(out)
+    assert (len(index), index.complete, index.encoder.n_images) == (0, False, 30)
+
+
+def test_an_index_that_was_begun_with_few_learns_anew(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "photos.index"
+    small = write_folder(tmp_path / "small", *digits((0,), 3))
+    assert striate(capsys, "index", small, "--out", out, *SMALL).code == 0
+    for path in folder.rglob("*.png"):
+        (small / "0" / f"more {path.name}").write_bytes(path.read_bytes())
+    grown = striate(capsys, "index", small, "--out", out, "--json", "--quiet")
+    assert (grown.json["images"], grown.json["learned_from"], grown.json["outgrown"]) == (33, 3, True)
+    assert grown.err.count("\n") == 1
+    assert "learned from 3 images, and 33 are indexed now" in grown.err
+    assert "--relearn" in grown.err
+    again = striate(capsys, "index", small, "--out", out, "--relearn", "--json", "--quiet")
+    assert again.code == 0, again.err
+    assert (again.json["added"], again.json["learned_from"], again.json["outgrown"]) == (33, 33, False)
+    assert again.json["bits"] == 32
+    assert ImageIndex.load(out).encoder.architecture == SMALL[1]
+    fresh = tmp_path / "fresh.index"
+    assert striate(capsys, "index", small, "--out", fresh, *SMALL).code == 0
+    assert fresh.read_bytes() == out.read_bytes()
+    other = striate(capsys, "index", small, "--out", out, "--relearn", "--bits", "64", "--encoder", "lsh", "--quiet")
+    assert other.code == 0, other.err
+    assert ImageIndex.load(out).encoder.n_bits == 64
+    refused(striate(capsys, "index", small, "--out", out, "--architecture", "auto"), 2, "--architecture", "--relearn")
+
+
+def test_a_folder_that_cannot_be_opened_keeps_its_pictures(
+    capsys: Capture, folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def closed(path: str | Path = ".") -> object:
+        if Path(path).name == "1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    done = striate(capsys, "index", folder, "--out", index, "--json", "--quiet")
+    assert (done.json["images"], done.json["removed"], done.json["out_of_reach"]) == (30, 0, 10)
+    assert done.json["unreadable_folders"] == ["1"]
+    text = striate(capsys, "index", folder, "--out", index, "--quiet").out
+    assert "10 pictures stay in the index" in text
+    assert "Permission denied" in text
+
+
+def test_two_runs_on_one_index(capsys: Capture, folder: Path, index: Path) -> None:
+    with hold(index) as mine:
+        assert mine
+        refused(striate(capsys, "index", folder, "--out", index), 1, "another run", "photos.index")
+    assert striate(capsys, "index", folder, "--out", index, "--quiet").code == 0
+    assert not list(index.parent.glob(".striate-*"))
 
 
 def test_the_commands_run_as_programs(folder: Path, index: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from striate import model_file
 from striate.errors import UnreadableImage, UsageError
 from striate.images import as_images
-from striate.retrieval import ImageIndex, PictureEncoder
+from striate.retrieval import ImageIndex, PictureEncoder, Projection, fit_projection
 from striate.retrieval import image_index as module
 from tests.recognition.digits import digits, write_folder
 from tests.retrieval.small import encoder
@@ -176,3 +178,111 @@ def test_a_query_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"text")
     with pytest.raises(UnreadableImage):
         new_index(folder).search(tmp_path / "no.png", 1)
+
+
+def test_what_lies_in_a_closed_folder_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = new_index(folder)
+    codes = np.array(index.codes)
+    scandir = os.scandir
+
+    def closed(path: Any = ".") -> Any:
+        if Path(path).name == "1":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    (folder / "0" / "0000.png").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", closed)
+        changes = index.update(folder)
+    assert (changes.removed, changes.out_of_reach, changes.unchanged) == (1, 10, 19)
+    assert list(index.items.names()) == sorted(index.items.names())
+    np.testing.assert_array_equal(index.codes, codes[1:])
+    changes = index.update(folder)
+    assert (changes.removed, changes.out_of_reach, changes.unchanged, changes.added) == (0, 0, 29, 0)
+
+
+def test_files_that_cannot_be_looked_at_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = new_index(folder)
+    stat = Path.stat
+
+    def refused(self: Path, **options: Any) -> os.stat_result:
+        if self.parent.name == "7" and self.suffix == ".png":
+            raise OSError(5, "Input/output error", str(self))
+        return stat(self, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", refused)
+        changes = index.update(folder)
+    assert (changes.removed, changes.out_of_reach, changes.unchanged) == (0, 10, 20)
+    assert index.update(folder).unchanged == 30
+
+
+def test_what_lies_behind_a_link_to_nothing_stays(folder: Path, tmp_path: Path) -> None:
+    drive = (folder / "7").rename(tmp_path / "drive")
+    (folder / "7").symlink_to(drive)
+    index = new_index(folder)
+    away = drive.rename(tmp_path / "unplugged")
+    changes = index.update(folder)
+    assert (changes.removed, changes.out_of_reach, changes.unchanged) == (0, 10, 20)
+    away.rename(drive)
+    assert index.update(folder).unchanged == 30
+
+
+def test_absent_folders_and_subsets_are_absent(folder: Path) -> None:
+    index = new_index(folder)
+    for path in (folder / "7").iterdir():
+        path.unlink()
+    assert index.update(folder).removed == 10
+    (folder / "7").rmdir()
+    assert index.update(as_images(folder).subset(range(10))).removed == 10
+    assert index.update(folder).added == 10
+
+
+def test_a_file_with_its_folder_s_encoder_says_from_how_many_it_was_learned(folder: Path, tmp_path: Path) -> None:
+    few = replace(encoder(), n_images=7, architecture="auto")
+    index = ImageIndex(few)
+    index.update(as_images(folder).subset(range(27)))
+    assert index.outgrown() is None
+    index.update(folder)
+    assert "from 7 images, and 30 are indexed now" in str(index.outgrown())
+    index.save(tmp_path / "a.index")
+    again = ImageIndex.load(tmp_path / "a.index")
+    assert (again.encoder.n_images, again.encoder.architecture) == (7, "auto")
+    assert again.outgrown() == index.outgrown()
+    assert ImageIndex(few).outgrown() is None
+
+
+@pytest.mark.parametrize("n_images", [None, 10, 30])
+def test_codes_that_tell_nothing_apart_are_outgrown(n_images: int | None, folder: Path) -> None:
+    def alike(pictures: np.ndarray) -> np.ndarray:
+        return np.ones((len(pictures), 2))
+
+    index = ImageIndex(replace(encoder(), describe=alike, projection=constant_projection(), n_images=n_images))
+    index.update(folder)
+    sentence = index.outgrown()
+    assert (sentence is None) == (n_images == 30)
+    assert sentence is None or "30 images have 1 different code among them" in sentence
+
+
+def constant_projection() -> Projection:
+    return fit_projection(np.random.default_rng(0).standard_normal((9, 2)), 32, random_state=0)
+
+
+def test_an_interrupt_between_two_steps_loses_nothing_but_a_batch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    add = module._Found.add
+    calls = 0
+
+    def interrupted(self: Any, *parts: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        add(self, *parts)
+
+    monkeypatch.setattr(module._Found, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ImageIndex(encoder()).update(folder, save_to=tmp_path / "a.index")
+    assert len(ImageIndex.load(tmp_path / "a.index")) == 10

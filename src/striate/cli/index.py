@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +17,8 @@ from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
 
 if TYPE_CHECKING:
     from striate.images import ImageCollection
-    from striate.retrieval import ImageIndex
+    from striate.progress import Progress
+    from striate.retrieval import Changes, ImageIndex
 
 DEFAULT_BITS = 256
 
@@ -27,8 +33,11 @@ def index(
         typer.Option(min=16, max=512, help="Bits of a picture's code.", show_default=str(DEFAULT_BITS)),
     ] = None,
     architecture: Annotated[
-        str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".', show_default="auto"
+        ),
+    ] = None,
     encoder: Annotated[
         Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
         typer.Option(
@@ -37,6 +46,12 @@ def index(
             show_default="itq",
         ),
     ] = None,
+    relearn: Annotated[
+        bool,
+        typer.Option(
+            "--relearn", help="Learn anew how to describe the pictures, from all that are there; encode each."
+        ),
+    ] = False,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -45,14 +60,14 @@ def index(
     """Make an index of a folder's pictures, or bring it up to date.
 
     The first run learns from the pictures themselves how to describe them. Run again, the command encodes new and
-    changed pictures only, and drops those that are gone; after a kill it goes on where it was.
+    changed pictures only, and drops those that are gone; after an interruption it goes on where it was. An index that
+    has grown to several times its first size says so: --relearn learns from all that is there now.
     """
     from striate.cli._outputs import INDEX, Output, check_files
-    from striate.cli._training import describe_skipped
     from striate.errors import StriateError, UsageError
+    from striate.file_lock import hold
     from striate.images import as_images
     from striate.progress import RichProgress
-    from striate.retrieval import ImageIndex, learn_encoder
 
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
@@ -60,32 +75,22 @@ def index(
         raise UsageError(f"{folder}: there is no such folder: give a folder of pictures.")
     check_files(Output("--out", out, INDEX), inputs=[folder])
     images = as_images(folder)
-    if out.exists():
-        found = ImageIndex.load(out)
-        if bits is not None and bits != found.encoder.n_bits:
-            raise UsageError(
-                f"{out} has codes of {found.encoder.n_bits} bits: leave out --bits, or give another --out."
-            )
-        if encoder is not None and encoder != found.encoder.projection.method:
-            raise UsageError(
-                f"{out} has codes by {found.encoder.projection.method}: leave out --encoder, or give another --out."
-            )
-        _check_same_folder(found, images, folder, out)
-        found.folder = str(folder.resolve())
-    else:
-        learned = learn_encoder(
-            images, n_bits=bits or DEFAULT_BITS, method=encoder or "itq", architecture=architecture, random_state=seed,
+    with hold(out) as mine, _ends_as_interrupt():
+        if not mine:
+            raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
+        found = _opened_or_learned(
+            images, folder, out, bits=bits, method=encoder, architecture=architecture, relearn=relearn, seed=seed,
             progress=progress,
         )  # fmt: skip
-        found = ImageIndex(learned, str(folder.resolve()))
-    try:
-        changes = found.update(images, save_to=out, progress=progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted; {len(found):,} pictures are in {out}: run the command again to go on"
-        ) from None
+        try:
+            changes = found.update(images, save_to=out, progress=progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; {len(found):,} pictures are in {out}: run the command again to go on"
+            ) from None
     if not len(found):
         raise StriateError(f"none of the {len(images):,} pictures in {folder} can be read: see that they are pictures.")
+    outgrown = found.outgrown()
     result = {
         "index": str(out),
         "images": len(found),
@@ -94,15 +99,100 @@ def index(
         "changed": changes.changed,
         "removed": changes.removed,
         "unchanged": changes.unchanged,
+        "out_of_reach": changes.out_of_reach,
+        "learned_from": found.encoder.n_images,
+        "outgrown": outgrown is not None,
         "bytes": out.stat().st_size,
         "seconds": time.perf_counter() - started,
         "skipped": [{"name": one.name, "reason": one.reason} for one in changes.skipped],
+        "unreadable_folders": images.unreadable_folders,
+        "ignored": images.ignored,
+        "notes": images.notes,
     }
-    text = (
+    emit(result, as_json, _summary(found, changes, images, out))
+    if outgrown is not None:
+        sys.stderr.write(f"{out}: {outgrown}; striate index {folder} --out {out} --relearn does it\n")
+
+
+def _opened_or_learned(
+    images: ImageCollection,
+    folder: Path,
+    out: Path,
+    *,
+    bits: int | None,
+    method: Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
+    architecture: str | None,
+    relearn: bool,
+    seed: int,
+    progress: Progress,
+) -> ImageIndex:
+    """The index that is there, or a new one with an encoder that was learned from the folder."""
+    from striate.errors import UsageError
+    from striate.retrieval import ImageIndex, learn_encoder
+
+    if out.exists():
+        found = ImageIndex.load(out)
+        _check_same_folder(found, images, folder, out)
+        old = found.encoder
+        given = (
+            ("--bits", bits, old.n_bits, f"has codes of {old.n_bits} bits"),
+            ("--encoder", method, old.projection.method, f"has codes by {old.projection.method}"),
+            ("--architecture", architecture, old.architecture, f"was made with {old.architecture or 'another one'}"),
+        )
+        if not relearn:
+            for option, wanted, there, what in given:
+                if wanted is not None and wanted != there:
+                    raise UsageError(f"{out} {what}: leave out {option}, or give --relearn or another --out.")
+            found.folder = str(folder.resolve())
+            return found
+        bits, method = bits or old.n_bits, method or old.projection.method  # type: ignore[assignment]
+        architecture = architecture or old.architecture
+    learned = learn_encoder(
+        images, n_bits=bits or DEFAULT_BITS, method=method or "itq", architecture=architecture or "auto",
+        random_state=seed, progress=progress,
+    )  # fmt: skip
+    found = ImageIndex(learned, str(folder.resolve()))
+    if not out.exists():  # so that an interruption loses nothing that was learned
+        found.complete = False
+        found.save(out)
+    return found
+
+
+def _summary(found: ImageIndex, changes: Changes, images: ImageCollection, out: Path) -> str:
+    from striate.cli._training import describe_skipped
+
+    lines = [
         f"{len(found):,} pictures in {out}: {changes.added:,} new, {changes.changed:,} changed, "
-        f"{changes.removed:,} removed, {changes.unchanged:,} as they were\n{describe_skipped(changes.skipped)}"
-    )
-    emit(result, as_json, text)
+        f"{changes.removed:,} removed, {changes.unchanged:,} as they were"
+    ]
+    if changes.out_of_reach:
+        lines.append(
+            f"{changes.out_of_reach:,} pictures stay in the index although they cannot be looked at for now: "
+            "see that their folders can be opened"
+        )
+    return "\n".join([*lines, *images.notes, describe_skipped(changes.skipped)])
+
+
+@contextmanager
+def _ends_as_interrupt() -> Iterator[None]:
+    """Let what ends a process politely interrupt it, so that it keeps what it has."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Under nohup, for one, they are ignored.
+    before = {
+        number: signal.signal(number, interrupt) for number in numbers if signal.getsignal(number) == signal.SIG_DFL
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_same_folder(found: ImageIndex, images: ImageCollection, folder: Path, out: Path) -> None:

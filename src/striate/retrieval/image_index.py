@@ -14,8 +14,9 @@ from striate import __version__, model_file
 from striate.errors import UsageError
 from striate.images import Skipped, as_images, stream
 from striate.model_file import ModelFileError
+from striate.parameters import Real, checked
 from striate.progress import Progress
-from striate.retrieval.items import Items, stamps_of
+from striate.retrieval.items import UNAVAILABLE, Items, out_of_reach, stamps_of
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
 from striate.retrieval.picture_encoder import BATCH, PictureEncoder
 
@@ -26,6 +27,11 @@ KIND = "index"
 INDEX_VERSION = 1
 # Saving what is there takes at most one twentieth of the time.
 _SAVING_SHARE = 20
+# An encoder that was learned from a quarter of the images, or that tells no more than a quarter of them apart, has been
+# outgrown.
+_GROWTH = 4
+_DISTINCT_SAMPLE = 10_000
+_FEWEST = 16  # of which a share says something
 
 
 @dataclass
@@ -35,7 +41,9 @@ class Changes:
     Attributes
     ----------
     added, changed, removed, unchanged : int
-        Pictures that were new, had another size or time, were gone, and were left as they were.
+        Images that were new, had another size or time, were gone, and were left as they were.
+    out_of_reach : int
+        Images that stay in the index, because they lie where nothing can be looked at for now.
     skipped : list of Skipped
         Those that could not be read; they are tried again by the next update.
     """
@@ -44,6 +52,7 @@ class Changes:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    out_of_reach: int = 0
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -118,19 +127,29 @@ class ImageIndex:
         Changes
         """
         images = as_images(images)
+        interval = checked("interval", interval, Real(low=0))
         progress = progress or Progress()
+        if len(set(images.names)) != len(images.names):
+            raise UsageError("two images have the same name: give each a name of its own")
         stamps = stamps_of(images)
         row_of = {name: row for row, name in enumerate(self.items.names())}
-        kept = {
-            index: row
-            for index, (name, stamp) in enumerate(zip(images.names, stamps, strict=True))
-            if (row := row_of.get(name)) is not None and self.items.stamp(row) == stamp
-        }
-        waiting = [index for index in range(len(images)) if index not in kept]
+        found = _Found()
+        kept: dict[str, int] = {}
+        waiting: list[int] = []
+        listed = set(images.names)
+        beyond = out_of_reach(images, [name for name in row_of if name not in listed])
+        for index, (name, stamp) in enumerate(zip(images.names, stamps, strict=True)):
+            row = row_of.get(name)
+            if row is not None and stamp == UNAVAILABLE:
+                beyond.append(name)
+            elif row is not None and self.items.stamp(row) == stamp:
+                kept[name] = row
+            else:
+                waiting.append(index)
+        still = {**kept, **{name: row_of[name] for name in beyond}}
+        found.add(list(still), [self.items.stamp(row) for row in still.values()], self._codes_of(list(still.values())))
         n_changed = sum(images.names[index] in row_of for index in waiting)
-        n_removed = len(row_of) - len(kept) - n_changed
-        found = _Found(images.names, stamps, list(kept), [np.asarray(self.codes)[list(kept.values())]])
-        changes = Changes(removed=n_removed, unchanged=len(kept))
+        changes = Changes(removed=len(row_of) - len(still) - n_changed, unchanged=len(kept), out_of_reach=len(beyond))
         saved, saving = time.monotonic(), 0.0
         preprocessing = self.encoder.preprocessing
         try:
@@ -144,7 +163,9 @@ class ImageIndex:
                     require_half=False,
                     **preprocessing.reading,
                 ):
-                    found.add(indices.tolist(), self.encoder.encode(pictures))
+                    some = indices.tolist()
+                    codes = self.encoder.encode(pictures)
+                    found.add([images.names[index] for index in some], [stamps[index] for index in some], codes)
                     phase.advance(len(indices))
                     now = time.monotonic()
                     if save_to is not None and now - saved >= max(interval, _SAVING_SHARE * saving):
@@ -160,10 +181,29 @@ class ImageIndex:
         self._take(found, complete=True)
         if save_to is not None:
             self.save(save_to)
-        n_encoded = len(found.indices) - len(kept)
-        changes.changed = sum(images.names[index] in row_of for index in found.indices[len(kept) :])
-        changes.added = n_encoded - changes.changed
+        encoded = [name for names, _, _ in found.parts[1:] for name in names]
+        changes.changed = sum(name in row_of for name in encoded)
+        changes.added = len(encoded) - changes.changed
         return changes
+
+    def outgrown(self) -> str | None:
+        """Whether the encoder was learned from too few of the images that are here now: a sentence, or None."""
+        n_learned = self.encoder.n_images
+        if n_learned is not None and len(self) >= _GROWTH * n_learned:
+            return (
+                f"the codes were learned from {n_learned:,} images, and {len(self):,} are indexed now: "
+                "they would be better if they were learned anew"
+            )
+        if not self.encoder.binary or (n_learned is not None and n_learned >= len(self)):
+            return None
+        rows = np.linspace(0, len(self) - 1, min(len(self), _DISTINCT_SAMPLE)).astype(np.int64)
+        n_distinct = len(np.unique(self._codes_of(rows), axis=0))
+        if len(rows) < _FEWEST or _GROWTH * n_distinct > len(rows):
+            return None
+        return (
+            f"{len(rows):,} images have {n_distinct:,} different code{'s' if n_distinct > 1 else ''} among them: "
+            "they would be better if they were learned anew"
+        )
 
     def search(self, images: Any, n_neighbors: int = 12) -> Neighbors:
         """The indexed pictures that are nearest to pictures, by Hamming distance, or Euclidean for real codes.
@@ -227,31 +267,28 @@ class ImageIndex:
         index.codes, index.complete = arrays["codes"], header["complete"]
         return index
 
+    def _codes_of(self, rows: Any) -> NDArray[Any]:
+        return np.asarray(self.codes)[rows] if len(rows) else self.encoder.no_codes()
+
     def _take(self, found: _Found, *, complete: bool) -> None:
         """Hold what was found so far, in the order of the names."""
-        if len(set(found.names)) != len(found.names):
-            raise UsageError("two pictures have the same name: give each a name of its own")
         self.items, self.codes = found.in_order()
         self.complete = complete
 
 
 @dataclass
 class _Found:
-    """Codes of some of a collection's pictures, in the order in which they came."""
+    """Names, stamps and codes of images, in the parts in which they came."""
 
-    names: Any
-    stamps: list[tuple[int, int]]
-    indices: list[int]
-    codes: list[NDArray[Any]]
+    parts: list[tuple[list[str], list[tuple[int, int]], NDArray[Any]]] = field(default_factory=list)
 
-    def add(self, indices: list[int], codes: NDArray[Any]) -> None:
-        self.indices += indices
-        self.codes.append(codes)
+    def add(self, names: list[str], stamps: list[tuple[int, int]], codes: NDArray[Any]) -> None:
+        self.parts.append((names, stamps, codes))  # in one step: an interrupt comes before or after it
 
     def in_order(self) -> tuple[Items, NDArray[Any]]:
-        """By name; what the codes are merged from is let go."""
-        self.codes = [np.concatenate(self.codes)]
-        order = sorted(range(len(self.indices)), key=lambda k: self.names[self.indices[k]])
-        chosen = [self.indices[k] for k in order]
-        items = Items.of([self.names[index] for index in chosen], [self.stamps[index] for index in chosen])
-        return items, self.codes[0][order]
+        """By name."""
+        names = [name for some, _, _ in self.parts for name in some]
+        stamps = [stamp for _, some, _ in self.parts for stamp in some]
+        codes = np.concatenate([some for _, _, some in self.parts])
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return Items.of([names[k] for k in order], [stamps[k] for k in order]), codes[order]

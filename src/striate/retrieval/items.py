@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.images import ImageCollection
+from striate.images import ImageCollection, ImageFolder
 
-__all__ = ["Items", "stamps_of"]
+__all__ = ["UNAVAILABLE", "Items", "out_of_reach", "stamps_of"]
 
 UNKNOWN = (-1, -1)
+UNAVAILABLE = (-2, -2)
 
 
 def stamp_of(path: Path | None) -> tuple[int, int]:
-    """Size in bytes and time of modification in ns; (−1, −1) for what is no file, or cannot be looked at."""
+    """Size in bytes and time of modification in ns; `UNKNOWN` for what is no file, `UNAVAILABLE` without access."""
     if path is None:
         return UNKNOWN
     try:
         status = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return UNKNOWN
+    except OSError:
+        return UNAVAILABLE
     return status.st_size, status.st_mtime_ns
 
 
@@ -86,3 +91,50 @@ class Items:
 def stamps_of(images: ImageCollection) -> list[tuple[int, int]]:
     """The stamps of all pictures of a collection."""
     return [stamp_of(images.path_of(index)) for index in range(len(images))]
+
+
+def out_of_reach(images: ImageCollection, names: Sequence[str]) -> list[str]:
+    """Which images that a collection does not list may be there all the same: unreadable is not absent.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        Only of a folder can anything be out of reach.
+    names : sequence of str
+        Images that it listed before.
+
+    Returns
+    -------
+    list of str
+        Those that lie in folders that cannot be opened, or behind links to folders that are not there.
+    """
+    if not isinstance(images, ImageFolder):
+        return []
+    closed = {f"{folder}/" for folder in images.unreadable_folders}
+
+    @cache
+    def hidden(folder: str) -> bool:
+        """Whether nothing can be said about what lies in a folder, relative to the whole."""
+        if not folder:
+            return False
+        path = images.path / folder
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return hidden(folder.rpartition("/")[0])
+        except OSError:
+            return True
+        return path.is_symlink() and not path.exists()
+
+    def listed_before(name: str) -> bool:
+        if any(name.startswith(folder) for folder in closed) or hidden(name.rpartition("/")[0]):
+            return True
+        try:
+            os.lstat(images.path / name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return False
+
+    return [name for name in names if listed_before(name)]

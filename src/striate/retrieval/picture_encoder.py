@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from striate import __version__
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
-from striate.images import ImageCollection, Preprocessing, stream
+from striate.images import Preprocessing, as_images, stream
 from striate.learning import PSD
 from striate.model_file import ModelFileError, arrays_of, prefixed
+from striate.parameters import Boolean, Choice, Integer, Text, checked
 from striate.progress import Progress
 from striate.recognition import choose, describe
-from striate.retrieval.codes import n_words
+from striate.retrieval.codes import MAX_BITS, n_words
 from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
 from striate.retrieval.nearest import unit_rows
 from striate.retrieval.projection import Method, Projection, fit_projection
@@ -47,12 +48,18 @@ class PictureEncoder:
         Of its vectors, each scaled to unit length, so that a picture's contrast does not count.
     binary : bool
         Whether codes are the signs, packed, or the projections themselves.
+    n_images : int, optional
+        How many images there were when it was learned.
+    architecture : str, optional
+        The one that was asked for then.
     """
 
     preprocessing: Preprocessing
     describe: Describe
     projection: Projection | DeepProjection
     binary: bool = True
+    n_images: int | None = None
+    architecture: str | None = None
 
     @property
     def n_bits(self) -> int:
@@ -99,6 +106,8 @@ class PictureEncoder:
             )
         arrays: dict[str, NDArray[Any]] = {}
         header: dict[str, Any] = {"preprocessing": self.preprocessing.to_state(), "binary": self.binary}
+        if self.n_images is not None:
+            header |= {"n_images": self.n_images, "architecture": self.architecture}
         for name, part in (("describe", self.describe), ("projection", self.projection)):
             own, of_part = part.to_state()  # type: ignore[union-attr]
             arrays |= prefixed(name, own)
@@ -118,6 +127,8 @@ class PictureEncoder:
             _KINDS[kind].from_state(arrays_of("describe", arrays), header["describe"]),
             _projection(header).from_state(arrays_of("projection", arrays), header["projection"]),
             header["binary"],
+            header.get("n_images"),
+            header.get("architecture"),
         )
 
 
@@ -140,7 +151,7 @@ def describe_pictures(describe: Describe, pictures: NDArray[np.float32]) -> NDAr
 
 
 def learn_encoder(
-    images: ImageCollection,
+    images: Any,
     *,
     n_bits: int = 256,
     method: Method | Literal["deep-autoencoder"] = "itq",
@@ -154,7 +165,7 @@ def learn_encoder(
 
     Parameters
     ----------
-    images : ImageCollection
+    images : folder, list or ImageCollection
         1,500 of them, evenly drawn, are looked at.
     n_bits : int
         Of a code.
@@ -175,6 +186,11 @@ def learn_encoder(
         When fewer than two of the pictures can be read.
     """
     progress = progress or Progress()
+    n_bits, binary = checked("n_bits", n_bits, Integer(low=1, high=MAX_BITS)), checked("binary", binary, Boolean())
+    method = checked("method", method, Choice(*get_args(Method), "deep-autoencoder"))
+    architecture = checked("architecture", architecture, Text())
+    random_state = checked("random_state", random_state, Integer(low=0) | None)
+    images = as_images(images)
     given = None if architecture == "auto" else Hierarchy(architecture)
     choice = choose(describe(images), system="hierarchy", preprocessing=preprocessing, hierarchy=given)
     preprocessing = choice.preprocessing
@@ -209,7 +225,7 @@ def learn_encoder(
         projection = fit_deep_projection(features, n_bits, random_state=random_state, progress=progress)
     else:
         projection = fit_projection(features, n_bits, method=method, random_state=random_state)
-    return PictureEncoder(preprocessing, hierarchy, projection, binary)
+    return PictureEncoder(preprocessing, hierarchy, projection, binary, len(images), architecture)
 
 
 def _for_codes(hierarchy: Hierarchy) -> Hierarchy:
