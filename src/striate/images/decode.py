@@ -1,22 +1,45 @@
-"""Read one picture file: float32, channels first, upright, 0–1.
+"""Read one image file: float32, channels first, upright, 0–1.
 
-How a file is opened, and what becomes of everything that can be wrong with it, is in `opening`.
+How a file is opened, and what becomes of everything that can be wrong with it, is in `opening`; PNG, JPEG and TIFF have
+modules of their own, and how stored samples become floats is in `raster`.
 """
 
 from __future__ import annotations
 
 import os
+from typing import BinaryIO, Protocol
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
-from striate.images.color import to_grey, to_rgb
-from striate.images.opening import MAX_PIXELS, Refused, opened
+from striate.images.color import to_rgb
+from striate.images.exif import orientation_in
+from striate.images.jpeg import SIGNATURE as JPEG_SIGNATURE
+from striate.images.jpeg import JpegFile
+from striate.images.memory import BUDGET
+from striate.images.opening import Refused, open_with_pillow, opened, pixel_limit
+from striate.images.png import SIGNATURE as PNG_SIGNATURE
+from striate.images.png import PngFile
+from striate.images.raster import DeepRaster, PillowRaster, Raster, assemble
+from striate.images.tiff import SIGNATURES as TIFF_SIGNATURES
+from striate.images.tiff import TiffFile
+from striate.parameters import Boolean, Integer, checked
 
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "F"}) | _SIXTEEN_BIT_MODES
-# Tags of EXIF and TIFF.
-_TIFF_WIDTH, _TIFF_HEIGHT, _PHOTOMETRIC_INTERPRETATION, _ORIENTATION = 256, 257, 262, 274
+
+
+class _File(Protocol):
+    """An image file whose header has been read; its size is as stored, before it is turned upright."""
+
+    width: int
+    height: int
+    n_channels: int
+    orientation: int
+    upright: bool  # whether `raster` gives it upright already
+
+    def n_pixels(self, at_least: int | None) -> int: ...
+    def n_bytes(self, at_least: int | None) -> float: ...
+    def raster(self, at_least: int | None, *, grey: bool) -> Raster: ...
 
 
 def read_image(
@@ -24,12 +47,12 @@ def read_image(
     *,
     color: bool | None = None,
     at_least: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
 ) -> np.ndarray:
-    """Decode a picture file.
+    """Decode an image file.
 
-    Reads JPEG, PNG, TIFF, BMP, WebP, GIF and PPM; of several frames or pages, the first. The picture is
-    turned upright as its EXIF orientation says.
+    Reads JPEG, PNG, TIFF, BMP, WebP, GIF and PPM, and HEIC and AVIF where Pillow's plug-ins for them are installed; of
+    several frames or pages, the first. The image is turned upright as its EXIF orientation says.
 
     Parameters
     ----------
@@ -39,89 +62,96 @@ def read_image(
         True gives red, green and blue; False gives luma (BT.601); None, the default, gives one channel for a
         file that stores grey and three for any other.
     at_least : int, optional
-        The picture may come reduced by a whole factor, boxes of pixels averaged, as long as its longer side
+        The image may come reduced by a whole factor, boxes of pixels averaged, as long as its longer side
         keeps this many pixels. Big photographs decode several times faster so: a JPEG is then decoded at 1/2,
         1/4 or 1/8. Default: full size.
-    max_pixels : int
-        Files that claim more pixels are refused before anything is decoded.
+    max_pixels : int, optional
+        Files of which more pixels would have to be decoded are refused before anything is. Default: what the
+        environment variable ``STRIATE_MAX_PIXELS`` says, or else `MAX_PIXELS`.
 
     Returns
     -------
     (1 or 3, height, width) float32 array
-        0–1. Integers of 8 bits are divided by 255, grey ones of 16 bits by 65,535; a floating-point TIFF is
-        returned as it is.
+        0–1. Integers are divided by the greatest of their depth, 255 for 8 bits, 4,095 for 12 and 65,535 for 16;
+        signed ones by theirs, and only if none is negative. Integers of 32 bits are divided by 255 when none is
+        greater, else by 65,535 when none is greater, else, when they are unsigned, by 4,294,967,295. Floating-point
+        values of 16, 32 and 64 bits are returned as they are.
 
     Raises
     ------
     UnreadableImage
-        When there is no such file, it cannot be opened, is no picture, is damaged or cut off, is too large,
-        or holds values that are not finite.
+        When there is no such file, it cannot be opened, is no image or one of a kind that is not read, is damaged or
+        cut off, is too large, or holds values that are not finite or beyond ±1e15.
+    UsageError
+        When a parameter is none of these.
 
     Notes
     -----
-    *Transparency* is laid on white, the page that transparent pictures are drawn for: on black, dark line
-    drawings would vanish and dark objects would get a bright rim.
+    *Transparency* is laid on white, the page that transparent images are drawn for. An image that would vanish there,
+    such as a white icon, is laid on black: that is one of whose pixels, counting those at least half opaque, fewer
+    than 1 % have a luma below 0.85.
 
     *Grey from JPEG* is the luma channel that the file stores, which costs half the decoding; it differs from
     the luma of the decoded colors by rounding.
 
-    Color profiles are not applied. Pillow keeps 8 of 16 bits of color pictures.
+    *Metadata* decides nothing but the orientation: color profiles are not applied, and where text, profiles or
+    checksums of metadata are damaged, the pixels are read all the same. So they are of a JPEG that lacks its end marker
+    alone.
+
+    *Memory*: all threads that decode share one budget of half a gigabyte; an image that needs more is decoded alone.
     """
-    with opened(path, max_pixels) as picture:
-        _draft(picture, at_least, grey=color is False)
-        picture.load()
-        if picture.mode in _SIXTEEN_BIT_MODES or picture.mode == "F":
-            pixels = box_reduce(_deep_grey(picture), at_least)
-        else:
-            pixels = _eight_bits(picture, at_least)
-        # A turned picture is a view until here; whatever follows reads it row by row.
-        pixels = np.ascontiguousarray(_upright(pixels, _orientation(picture)))
-    if color is None:
-        return pixels
-    return to_rgb(pixels) if color else to_grey(pixels)
+    color, at_least = checked("color", color, Boolean() | None), checked("at_least", at_least, Integer(low=1) | None)
+    limit = pixel_limit(max_pixels)
+    with opened(path) as file:
+        source = _recognized(file)
+        limit.check(source.width, source.height, source.n_pixels(at_least))
+        with BUDGET.taken(source.n_bytes(at_least)):
+            raster = source.raster(at_least, grey=color is False)
+            factor = _whole_factor(max(raster.height, raster.width), at_least)
+            pixels = assemble(raster, factor, grey=color is False)
+        if not source.upright:
+            # A turned image is a view until here; whatever follows reads it row by row.
+            pixels = np.ascontiguousarray(_upright(pixels, source.orientation))
+    return to_rgb(pixels) if color else pixels
 
 
-def image_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int, int]:
+def image_size(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> tuple[int, int, int]:
     """Height, width and channels that `read_image` will give, from the file's header alone.
 
     Parameters
     ----------
     path : str or path
         The file.
-    max_pixels : int
-        Files that claim more pixels are refused, as by `read_image`.
+    max_pixels : int, optional
+        Files of which more pixels would have to be decoded, however far they may be reduced, are refused.
 
     Returns
     -------
     tuple of int
-        Height and width of the upright picture in pixels; channels, 1 or 3.
+        Height and width of the upright image in pixels; channels, 1 or 3.
 
     Raises
     ------
     UnreadableImage
         When the header cannot be read. A file whose header is good may still fail in `read_image`.
     """
-    with opened(path, max_pixels) as picture:
-        if isinstance(picture, TiffImagePlugin.TiffImageFile):
-            # From the tags: versions of Pillow differ in whether `size` is that of the upright picture.
-            width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
-            orientation = picture.tag_v2.get(_ORIENTATION, 1)
-        else:
-            width, height = picture.size
-            orientation = _orientation(picture) if _has_metadata(picture) else 1
-        if orientation in (5, 6, 7, 8):
-            width, height = height, width
-        n_channels = 1 if picture.mode in _GREY_MODES else 3
+    limit = pixel_limit(max_pixels)
+    with opened(path) as file:
+        source = _recognized(file)
+        height, width, n_channels = source.height, source.width, source.n_channels
+        limit.check(width, height, source.n_pixels(at_least=1))
+        if source.orientation >= 5:
+            height, width = width, height
     return height, width, n_channels
 
 
 def box_reduce(image: np.ndarray, at_least: int | None) -> np.ndarray:
-    """Reduce a decoded picture by the greatest whole factor that leaves its longer side `at_least` pixels.
+    """Reduce a decoded image by the greatest whole factor that leaves its longer side `at_least` pixels.
 
     Parameters
     ----------
     image : (channels, height, width) float32 array
-        A picture.
+        An image.
     at_least : int or None
         Least length of the longer side in pixels; None reduces nothing.
 
@@ -141,79 +171,47 @@ def _whole_factor(longer_side: int, at_least: int | None) -> int:
     return 1 if at_least is None else max(1, longer_side // max(1, at_least))
 
 
-def _draft(picture: Image.Image, at_least: int | None, *, grey: bool) -> None:
-    """Let a JPEG's decoder reduce and skip the colors; the decoders of other formats ignore this."""
-    width, height = picture.size
-    # Below 8 pixels the rounding of Pillow's own choice of scale could fall short of at_least.
-    factor = 1 if at_least is None else min(8, _whole_factor(max(width, height), max(8, at_least)))
-    # Pillow takes the greatest of 8, 4, 2, 1 that exceeds neither width // size[0] nor height // size[1].
-    size = (max(1, width // factor), max(1, height // factor))
-    picture.draft("L" if grey else None, size)  # None: keep the mode
+def _recognized(file: BinaryIO) -> _File:
+    head = file.read(8)
+    file.seek(0)
+    if head == PNG_SIGNATURE:
+        return PngFile(file)
+    if head.startswith(JPEG_SIGNATURE):
+        return JpegFile(file)
+    if head.startswith(TIFF_SIGNATURES):
+        return TiffFile(file)
+    return _PillowFile(file)
 
 
-def _deep_grey(picture: Image.Image) -> np.ndarray:
-    """Grey of 16 bits or floating point, as (1, height, width) float32."""
-    stored = np.asarray(picture)
-    if picture.mode == "F":
-        if not np.isfinite(stored).all():
-            raise Refused("holds values that are not finite (NaN or infinity)")
-        return stored.astype(np.float32)[None]
-    # Pillow's mode I has 32 bits, and is also how some versions hand out 16.
-    if stored.min() < 0 or stored.max() > 65535:
-        raise Refused("holds integers outside 0–65,535: save it with 8 or 16 bits, or as floating point")
-    pixels = stored.astype(np.float32) / np.float32(65535)
-    if _white_is_zero(picture):
-        pixels = 1 - pixels
-    transparent = picture.info.get("transparency")
-    if isinstance(transparent, int):
-        pixels[stored == transparent] = 1.0
-    return pixels[None]
+class _PillowFile:
+    """BMP, WebP, GIF, PPM, AVIF, HEIC: what Pillow makes of them is what they hold."""
 
+    upright = False
 
-def _white_is_zero(picture: Image.Image) -> bool:
-    """Whether a TIFF stores its negative; Pillow inverts that for 8 bits, not for 16."""
-    return isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC_INTERPRETATION) == 0
+    def __init__(self, file: BinaryIO) -> None:
+        self._picture = picture = open_with_pillow(file)
+        self.width, self.height = picture.size
+        self._deep = picture.mode in _SIXTEEN_BIT_MODES or picture.mode == "F"
+        self.n_channels = 1 if self._deep or picture.mode in ("1", "L", "LA", "La") else 3
+        xmp = picture.info.get("xmp")
+        self.orientation = orientation_in(picture.info.get("exif"), xmp if isinstance(xmp, bytes) else None)
 
+    def n_pixels(self, at_least: int | None) -> int:
+        return self.width * self.height
 
-def _eight_bits(picture: Image.Image, at_least: int | None) -> np.ndarray:
-    """Every other mode, on white, as (1 or 3, height, width) float32."""
-    opaque = _on_white(picture)
-    # Averaged before the conversion to float, which takes four times the memory.
-    factor = _whole_factor(max(opaque.size), at_least)
-    stored = np.asarray(opaque.reduce(factor) if factor > 1 else opaque)
-    channels_first = stored[None] if stored.ndim == 2 else stored.transpose(2, 0, 1)
-    pixels = np.empty(channels_first.shape, dtype=np.float32)
-    return np.divide(channels_first, np.float32(255), out=pixels)
+    def n_bytes(self, at_least: int | None) -> float:
+        return 8 * self.n_pixels(at_least)
 
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    """The picture in mode L or RGB, laid on white where it is transparent."""
-    if picture.mode == "LAB":
-        raise Refused("stores Lab colors: save it as RGB")
-    grey = picture.mode in _GREY_MODES
-    transparent = "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    mode = "L" if grey else "RGB"
-    if not transparent:
-        return picture if picture.mode == mode else picture.convert(mode)
-    layered = picture.convert("LA" if grey else "RGBA")
-    page = Image.new(mode, picture.size, "white")
-    page.paste(layered.convert(mode), mask=layered.getchannel("A"))
-    return page
-
-
-def _has_metadata(picture: Image.Image) -> bool:
-    """Whether an orientation may be there; asking Pillow for that of a plain PNG decodes all of it."""
-    return any(key in picture.info for key in ("exif", "xmp", "XML:com.adobe.xmp"))
-
-
-def _orientation(picture: Image.Image) -> int:
-    """EXIF orientation, 1–8; 1, upright, where there is none or the metadata is damaged."""
-    try:
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        # A picture whose pixels are sound is not thrown away for its metadata.
-        return 1
-    return orientation if orientation in range(1, 9) else 1
+    def raster(self, at_least: int | None, *, grey: bool) -> Raster:
+        self._picture.load()
+        if not self._deep:
+            return PillowRaster(self._picture)
+        stored = np.asarray(self._picture)
+        if self._picture.mode == "F":
+            return DeepRaster(stored[..., None], white=None)
+        if stored.min() < 0 or stored.max() > 65535:
+            raise Refused("holds integers outside 0–65,535: save it with 8 or 16 bits, or as floating point")
+        return DeepRaster(stored[..., None], white=65535)  # Pillow scales a PGM of any depth to this
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

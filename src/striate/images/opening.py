@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
+    ImageFile,
     PpmImagePlugin,
-    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
 )
@@ -29,45 +27,72 @@ from PIL import (
 from striate.errors import UnreadableImage
 from striate.images.kinds import advice
 from striate.images.names import printable
+from striate.parameters import Integer, checked
 
-# Pillow knows dozens of formats, some of which start other programs (EPS) or are hardly ever tested. PPM
-# covers the .pgm and .ppm of many data sets. The plugins are imported by name: Pillow would otherwise import
-# all of them to find TIFF, which takes longer than everything else here.
-_FORMATS = (
-    JpegImagePlugin.JpegImageFile.format,
-    PngImagePlugin.PngImageFile.format,
-    TiffImagePlugin.TiffImageFile.format,
-    BmpImagePlugin.BmpImageFile.format,
-    BmpImagePlugin.DibImageFile.format,
-    WebPImagePlugin.WebPImageFile.format,
-    GifImagePlugin.GifImageFile.format,
-    PpmImagePlugin.PpmImageFile.format,
+# Pillow knows dozens of formats, some of which start other programs (EPS) or are hardly ever tested. PPM covers .pgm
+# and .ppm, which many data sets use. JPEG, PNG and TIFF have modules of their own.
+_PLUGINS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
+    ((b"BM",), BmpImagePlugin.BmpImageFile),
+    ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile),
+    ((b"RIFF",), WebPImagePlugin.WebPImageFile),
+    (tuple(b"P" + letter for letter in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")), PpmImagePlugin.PpmImageFile),
+    (tuple(struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)), BmpImagePlugin.DibImageFile),
 )
 
+_LIMIT_VARIABLE = "STRIATE_MAX_PIXELS"
+
 MAX_PIXELS = 100_000_000
-"""Pictures with more are refused before decoding: 100 million is four times a 6000×4000 photograph."""
+"""Images of which more pixels would have to be decoded are refused: 100 million is four times a 6000×4000 photograph.
+
+The environment variable ``STRIATE_MAX_PIXELS`` sets another limit."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-_PILLOW_WARNINGS = r"PIL\.|striate\.images\.(opening|decode)$"
+_PILLOW_WARNINGS = r"PIL\.|striate\.images\.(opening|decode|png|jpeg|tiff|raster)$"
+
+
+class PixelLimit(NamedTuple):
+    """How many pixels may be decoded of one image."""
+
+    n_pixels: int
+    stated: bool  # by the caller
+
+    def check(self, width: int, height: int, n_pixels: int) -> None:
+        """Refuse an image of which `n_pixels` would have to be decoded, if they are too many."""
+        if n_pixels > self.n_pixels:
+            way = "" if self.stated else f"; to read it, set {_LIMIT_VARIABLE} to a higher number"
+            raise Refused(f"has {width}×{height} pixels, more than the limit of {self.n_pixels:,}{way}")
+
+
+def pixel_limit(max_pixels: int | None) -> PixelLimit:
+    """The limit that a caller states, or else the environment, or else `MAX_PIXELS`.
+
+    Raises
+    ------
+    UsageError
+        When it is not an integer of at least 1.
+    """
+    if max_pixels is not None:
+        return PixelLimit(checked("max_pixels", max_pixels, Integer(low=1)), stated=True)
+    stated = os.environ.get(_LIMIT_VARIABLE, "").replace("_", "")
+    limit = int(stated) if stated.isdecimal() else stated
+    return PixelLimit(checked(_LIMIT_VARIABLE, limit, Integer(low=1)) if stated else MAX_PIXELS, stated=False)
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Image]:
-    """A picture file as a Pillow image, its header read, its pixels not decoded.
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """An image file, open for reading.
 
     Whatever fails inside the ``with`` block becomes an `UnreadableImage`.
 
     Parameters
     ----------
     path : str or path
-        The file; its content decides the format, not its ending.
-    max_pixels : int
-        Files that claim more pixels are refused here, before anything is decoded.
+        The file.
 
     Yields
     ------
-    PIL.Image.Image
+    binary file
 
     Raises
     ------
@@ -77,16 +102,10 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Imag
     try:
         _silence_pillow()
         _require_regular_file(path)
-        with open(path, "rb") as file, Image.open(file, formats=_formats(file)) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise Refused(f"has {width}×{height} pixels, more than the limit of {max_pixels:,}")
-            yield picture
+        with open(path, "rb") as file:
+            yield file
     except Refused as refusal:
         raise UnreadableImage(printable(path), str(refusal)) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"claims far more pixels than the limit of {max_pixels:,}"
-        raise UnreadableImage(printable(path), reason) from None
     except UnidentifiedImageError:
         raise UnreadableImage(printable(path), _why_unidentified(path)) from None
     except FileNotFoundError:
@@ -105,29 +124,40 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image.Imag
         raise UnreadableImage(printable(path), _why_damaged(error)) from error
 
 
-def _formats(file: BinaryIO) -> tuple[str, ...]:
-    """What a file may be. Pillow's plug-ins for HEIC and AVIF are loaded for such a file alone, if they are there."""
+def open_with_pillow(file: BinaryIO) -> ImageFile.ImageFile:
+    """A Pillow image of one of the formats that have no module here, its header read, its pixels not decoded.
+
+    Pillow's own limit of pixels, which cannot be set for one call, does not count.
+    """
     head = file.read(32)
     file.seek(0)
-    if head[4:8] != b"ftyp":
-        return _FORMATS
-    brands = {head[8:12], head[16:20], head[20:24], head[24:28], head[28:32]}
+    if head[4:8] == b"ftyp":
+        return _open_in_boxes(file, head)
+    for signatures, plugin in _PLUGINS:
+        if head.startswith(signatures):
+            return plugin(file)
+    raise UnidentifiedImageError
+
+
+def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
+    """HEIC or AVIF. Their plug-ins are loaded for such a file alone, if they are there."""
+    brands = {head[place : place + 4] for place in (8, 16, 20, 24, 28)}
     if brands & {b"avif", b"avis"}:
         try:
             from PIL import AvifImagePlugin
         except ImportError:
             raise Refused(f"is an AVIF image; {advice('.avif')}") from None
-        if AvifImagePlugin.SUPPORTED:
-            return (AvifImagePlugin.AvifImageFile.format,)
-        raise Refused(f"is an AVIF image; {advice('.avif')}")
+        if not AvifImagePlugin.SUPPORTED:
+            raise Refused(f"is an AVIF image; {advice('.avif')}")
+        return AvifImagePlugin.AvifImageFile(file)
     if brands & _HEIF_BRANDS:
         try:
-            from pillow_heif import register_heif_opener
+            from pillow_heif import HeifImageFile
         except ImportError:
             raise Refused(f"is an HEIC image; {advice('.heic')}") from None
-        register_heif_opener()
-        return ("HEIF",)
-    return _FORMATS
+        opened: ImageFile.ImageFile = HeifImageFile(file)
+        return opened
+    raise UnidentifiedImageError
 
 
 class Refused(Exception):

@@ -1,0 +1,47 @@
+"""One budget of memory for all that decodes: big images are decoded one after another, bombs not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_GREATEST_RATIO = 100
+"""Arrays of images rarely compress to less than a twentieth; what expands more than this is bounded by the budget."""
+
+
+class MemoryBudget:
+    """Bytes that threads take for a while and give back.
+
+    Parameters
+    ----------
+    n_bytes : int
+        How many there are. A piece of work that needs more is done when nothing else is.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self._free: float = n_bytes
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, n_bytes: float) -> Iterator[None]:
+        """Wait until so many bytes are free, and hold them inside the block. Blocks must not be nested."""
+        wanted = min(n_bytes, self.n_bytes)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+    def allows(self, n_bytes: int, *, packed: int) -> bool:
+        """Whether `packed` bytes of a file may expand to so many: what the budget has, or as images expand."""
+        return n_bytes <= self.n_bytes or n_bytes <= _GREATEST_RATIO * packed
+
+
+BUDGET = MemoryBudget(2**29)
+"""The budget of this process."""

@@ -1,0 +1,173 @@
+"""PNG files: what their pixels need is taken out of the file and checked, all else is left where it is.
+
+Text, color profiles and times, however large or damaged, decide nothing of the pixels, and Pillow refuses files for
+them. It also keeps 8 of 16 bits; the other 8 are had by decoding once more.
+
+References
+----------
+Portable Network Graphics (PNG) Specification (Third Edition), W3C 2025.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from striate.images.exif import orientation_in
+from striate.images.opening import Refused
+from striate.images.raster import DeepRaster, PillowRaster, Raster
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_N_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
+_CHUNK_LIMIT = 1 << 20  # bytes of Exif or XMP; more is not a camera's
+
+
+class PngFile:
+    """A PNG file whose header has been read.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning.
+
+    Raises
+    ------
+    Refused
+        When a chunk that the pixels depend on is damaged.
+    """
+
+    upright = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(len(SIGNATURE))
+        self._file = file
+        self._pixels: list[tuple[int, int]] = []  # position and length of the data of each IDAT
+        self._chunks: dict[bytes, bytes] = {}
+        self._walk()
+        header = self._chunks.get(b"IHDR", b"")
+        if len(header) != 13:
+            raise Refused("is damaged (it does not begin with a header)")
+        self.width, self.height, self._depth, self._color, _, _, _ = struct.unpack(">IIBBBBB", header)
+        if not self.width or not self.height or self._color not in _N_CHANNELS:
+            raise Refused("is damaged (its header makes no sense)")
+        self.n_channels = 1 if self._color in (_GREY, _GREY_ALPHA) else 3
+        self.orientation = orientation_in(self._chunks.get(b"eXIf"), self._chunks.get(b"iTXt"))
+
+    def n_pixels(self, at_least: int | None) -> int:
+        """How many pixels have to be decoded."""
+        return self.width * self.height
+
+    def n_bytes(self, at_least: int | None) -> int:
+        """About how much memory the decoding takes."""
+        per_pixel = _N_CHANNELS[self._color] * 2 + 8 if self._depth == 16 else 4
+        return self.n_pixels(at_least) * per_pixel + sum(length for _, length in self._pixels)
+
+    def raster(self, at_least: int | None, *, grey: bool) -> Raster:
+        """Decode the pixels."""
+        data = self._needed()
+        if self._depth < 16:
+            return PillowRaster(self._shallow(data))
+        n_channels = _N_CHANNELS[self._color]
+        if self._color == _GREY:
+            samples = self._decoded(data)[..., None]
+        elif self._color == _GREY_ALPHA:  # four bytes a pixel, as RGBA has
+            samples = self._decoded(data, "RGBA", "RGBA").view(">u2")
+        else:
+            mode = "RGB" if self._color == _RGB else "RGBA"
+            samples = np.empty((self.height, self.width, n_channels), np.uint16)
+            for rawmode, shift in ((f"{mode};16B", 8), (f"{mode};16L", 0)):  # the high bytes, then the low ones
+                half = self._decoded(data, mode, rawmode)
+                if shift:
+                    np.left_shift(half, shift, out=samples, dtype=np.uint16)
+                else:
+                    samples |= half
+        return DeepRaster(
+            samples,
+            white=65535,
+            kind="grey" if self.n_channels == 1 else "rgb",
+            alpha="straight" if n_channels in (2, 4) else None,
+            key=self._key() if n_channels in (1, 3) else None,
+        )
+
+    def _walk(self) -> None:
+        """Find the chunks that matter; read and check all of them but the pixels."""
+        while len(head := self._file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            start = self._file.tell()
+            if kind == b"IEND":
+                return
+            if kind == b"IDAT":
+                self._pixels.append((start, length))
+            elif kind in (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"iTXt"):
+                self._take(kind, length)
+            elif kind[:1].isupper():
+                name = kind.decode("latin-1") if kind.isalpha() else "without a name"
+                raise Refused(f"is damaged, or needs a reader of its own (chunk {name})")
+            self._file.seek(start + length + 4)
+
+    def _take(self, kind: bytes, length: int) -> None:
+        critical = kind in (b"IHDR", b"PLTE")
+        if not critical and (length > _CHUNK_LIMIT or kind in self._chunks):
+            return
+        if critical and length > 768:  # a palette of 256 colors
+            raise Refused("is damaged (its header is too long)")
+        data, stored = self._file.read(length), self._file.read(4)
+        if kind == b"iTXt" and not data.startswith(b"XML:com.adobe.xmp\0\0"):
+            return
+        if len(stored) < 4 or zlib.crc32(kind + data) != int.from_bytes(stored, "big"):
+            if critical:
+                raise Refused("is damaged (a checksum in its header is wrong)")
+            return
+        self._chunks[kind] = data
+
+    def _needed(self) -> bytes:
+        """A PNG file of nothing but what the pixels depend on."""
+        parts = [SIGNATURE]
+
+        def add(kind: bytes, data: bytes) -> None:
+            parts.extend([struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(kind + data))])
+
+        for kind in (b"IHDR", b"PLTE", b"tRNS"):
+            if kind in self._chunks and not (kind == b"tRNS" and self._depth == 16):
+                add(kind, self._chunks[kind])
+        for start, length in self._pixels:
+            self._file.seek(start)
+            data, stored = self._file.read(length), self._file.read(4)
+            # A file that is cut off is left to the decoder: all pixels may be there.
+            if len(stored) == 4 and zlib.crc32(b"IDAT" + data) != int.from_bytes(stored, "big"):
+                raise Refused("is damaged (a checksum of its pixels is wrong)")
+            add(b"IDAT", data)
+        add(b"IEND", b"")
+        return b"".join(parts)
+
+    def _shallow(self, data: bytes) -> Image.Image:
+        picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        key = self._key()
+        if self._color == _GREY and key is not None:  # as a value of 8 bits, which Pillow makes of all depths
+            picture.info["transparency"] = key[0] * 255 // (2**self._depth - 1)
+        picture.load()
+        return picture
+
+    def _decoded(self, data: bytes, mode: str = "", rawmode: str = "") -> np.ndarray:
+        picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        if mode:
+            picture._mode = mode
+            picture.tile = [(*picture.tile[0][:3], rawmode)]  # type: ignore[list-item]
+        picture.load()
+        return np.asarray(picture)
+
+    def _key(self) -> tuple[int, ...] | None:
+        """The samples of the transparent color, of a file without a palette."""
+        stored = self._chunks.get(b"tRNS", b"")
+        n_values = {_GREY: 1, _RGB: 3}.get(self._color, 0)
+        if not n_values or len(stored) < 2 * n_values:
+            return None
+        # Only the bits that the depth has count.
+        return tuple(value & (2**self._depth - 1) for value in struct.unpack(f">{n_values}H", stored[: 2 * n_values]))
