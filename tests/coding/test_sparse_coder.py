@@ -1,21 +1,41 @@
 from __future__ import annotations
 
-from typing import Any
+import pickle
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from scipy import sparse
+from scipy.optimize import nnls
+from sklearn.base import clone
 from sklearn.decomposition import SparseCoder as OfScikitLearn
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate import SparseCoder
-from striate.coding import certify
+from striate.coding import PreparedDictionary, certify, infer, infer_until
+from striate.coding._transform import refit
+from striate.coding.infer import Method
 from striate.errors import UsageError
 
 
-@parametrize_with_checks([SparseCoder(), SparseCoder(positive=True, sparsity=0.2)])
+@parametrize_with_checks(
+    [
+        SparseCoder(),
+        SparseCoder(positive=True, sparsity=0.2),
+        SparseCoder(sparse_output=True),
+        SparseCoder(split_sign=True, sparsity=0.1),
+        SparseCoder(split_sign=True, sparse_output=True, positive=True, refit=True),
+        SparseCoder(max_nonzero=2),
+        SparseCoder(max_nonzero=3, refit=True, positive=True),
+        SparseCoder(refit=True, tolerance=1e-8),
+        *(SparseCoder(method=method, sparsity=0.5, tolerance=0.01) for method in get_args(Method)),
+    ]
+)
 def test_scikit_learn_contract(estimator: SparseCoder, check: Any) -> None:
     check(estimator)
 
@@ -71,5 +91,152 @@ def test_what_it_is_given_must_fit(rng: np.random.Generator) -> None:
     signals, dictionary = problem(rng)
     with pytest.raises(ValueError, match="NaN"):
         SparseCoder(dictionary).fit(np.full((3, 16), np.nan))
-    with pytest.raises(UsageError, match="n_samples, 15"):
-        SparseCoder(dictionary[:, :15]).fit(signals).transform(signals)
+    for narrow in (dictionary[:, :15], PreparedDictionary(dictionary[:, :15])):
+        with pytest.raises(UsageError, match="X has 16 features, but the dictionary is for 15"):
+            SparseCoder(narrow).fit(signals)
+        with pytest.raises(UsageError, match="X has 16 features, but the dictionary is for 15"):
+            SparseCoder(narrow).transform(signals)
+    with pytest.raises(ValueError, match="15 features"):
+        SparseCoder(dictionary).fit(signals).transform(signals[:, :15])
+    with pytest.raises(UsageError, match="codes have shape"):
+        SparseCoder(dictionary).fit(signals).inverse_transform(signals)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"sparsity": 0}, "sparsity is 0; it must be a number above 0"),
+        ({"sparsity": "auto"}, "sparsity is 'auto'"),
+        ({"sparsity": np.ones(3)}, "sparsity"),
+        ({"sparsity": -np.ones(30)}, "sparsity must be"),
+        ({"method": "omp"}, "method is 'omp'"),
+        ({"positive": 1}, "positive is 1; it must be True or False"),
+        ({"max_nonzero": 2.5}, "max_nonzero is 2.5"),
+        ({"max_nonzero": 0}, "max_nonzero is 0"),
+        ({"refit": "yes"}, "refit is 'yes'"),
+        ({"split_sign": None}, "split_sign is None"),
+        ({"tolerance": 0}, "tolerance is 0"),
+        ({"max_iterations": 1.5}, "max_iterations is 1.5"),
+        ({"sparse_output": "no"}, "sparse_output is 'no'"),
+        ({"dictionary": "haar"}, "dictionary"),
+    ],
+)
+def test_wrong_parameters_are_named(rng: np.random.Generator, parameters: dict[str, Any], message: str) -> None:
+    signals, dictionary = problem(rng)
+    with pytest.raises(UsageError, match=message):
+        SparseCoder(**({"dictionary": dictionary} | parameters)).fit(signals).transform(signals)
+    with pytest.raises(UsageError, match=message):
+        SparseCoder(**({"dictionary": dictionary} | parameters)).transform(signals)
+
+
+def test_a_dictionary_that_is_given_needs_no_fit(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    expected = SparseCoder(dictionary).fit(signals).transform(signals)
+    for given in (dictionary, PreparedDictionary(dictionary), dictionary.tolist()):
+        coder = SparseCoder(given)
+        np.testing.assert_array_equal(coder.transform(signals), expected)
+        assert not hasattr(coder, "n_features_in_")
+        assert coder.n_components_ == 30
+        assert coder.components_.shape == (30, 16)
+        assert len(coder.get_feature_names_out()) == 30
+        np.testing.assert_allclose(coder.inverse_transform(expected), expected @ dictionary)
+        np.testing.assert_array_equal(clone(coder).transform(signals), expected)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(coder.fit(signals))).transform(signals), expected)
+        assert make_pipeline(SparseCoder(given), StandardScaler(with_mean=False)).fit_transform(signals).shape == (
+            40,
+            30,
+        )
+    half = coder.set_params(dictionary=dictionary[:10])
+    np.testing.assert_array_equal(half.transform(signals), SparseCoder(dictionary[:10]).transform(signals))
+    with pytest.raises(NotFittedError):
+        SparseCoder().transform(signals)
+    assert not hasattr(SparseCoder(), "components_")
+
+
+def test_a_number_of_active_units_may_be_wanted_in_place_of_a_sparsity(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    for positive in (False, True):
+        codes = SparseCoder(dictionary, max_nonzero=3, positive=positive).transform(signals)
+        np.testing.assert_array_equal(codes, infer_until(signals, dictionary, max_nonzero=3, positive=positive))
+        assert ((codes != 0).sum(axis=1) <= 3).all()
+    weights = rng.uniform(0.5, 2, 30)
+    number: Any = np.int32(3)
+    np.testing.assert_array_equal(
+        SparseCoder(dictionary, sparsity=weights, max_nonzero=number).transform(signals),
+        infer_until(signals, dictionary, max_nonzero=3, weights=weights),
+    )
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_are_fitted_again_are_those_of_least_squares(
+    rng: np.random.Generator, positive: bool, dtype: Any
+) -> None:
+    signals, dictionary = problem(rng)
+    dictionary[-3:] = dictionary[:3]  # twins, of which a code may hold both
+    signals = signals.astype(dtype)
+    plain = SparseCoder(dictionary, sparsity=0.5, positive=positive).transform(signals)
+    codes = SparseCoder(dictionary, sparsity=0.5, positive=positive, refit=True).transform(signals)
+    assert codes.dtype == dtype
+    assert not codes[plain == 0].any()
+    for signal, before, after in zip(signals, plain, codes, strict=True):
+        active = before != 0
+        solve = (lambda d, y: nnls(d, y)[0]) if positive else (lambda d, y: np.linalg.lstsq(d, y, rcond=None)[0])
+        best = solve(dictionary[active].T, signal.astype(float)) @ dictionary[active]
+        np.testing.assert_allclose(after @ dictionary, best, atol=2e-5 if dtype == np.float32 else 1e-9)
+    assert not positive or (codes >= 0).all()
+    # More active units than features, and units that are all the same.
+    np.testing.assert_allclose(refit(np.ones((1, 2)), np.ones((1, 4)), np.ones((4, 2))) @ np.ones((4, 2)), [[1, 1]])
+
+
+def test_signs_may_stand_apart(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    plain = SparseCoder(dictionary, sparsity=0.5).transform(signals)
+    for sparse_output in (False, True):
+        coder = SparseCoder(dictionary, sparsity=0.5, split_sign=True, sparse_output=sparse_output).fit(signals)
+        codes = coder.transform(signals)
+        dense = codes.toarray() if sparse_output else codes
+        assert (dense >= 0).all()
+        np.testing.assert_array_equal(dense[:, :30] - dense[:, 30:], plain)
+        np.testing.assert_allclose(coder.inverse_transform(codes), plain @ dictionary)
+        assert len(coder.get_feature_names_out()) == dense.shape[1] == 60
+
+
+def test_sparse_signals_have_the_codes_of_dense_ones(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    signals = np.tile(signals * (rng.random(signals.shape) < 0.3), (130, 1))  # more rows than are taken at a time
+    for form in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
+        for options in ({}, {"sparse_output": True}, {"max_nonzero": 2}, {"positive": True, "refit": True}):
+            coder = SparseCoder(dictionary, sparsity=0.3, **options)
+            codes, expected = coder.fit(form(signals)).transform(form(signals)), coder.transform(signals)
+            if "sparse_output" in options:
+                codes, expected = codes.toarray(), expected.toarray()
+            np.testing.assert_allclose(codes, expected, atol=1e-12)
+    np.testing.assert_allclose(
+        SparseCoder(sparsity=0.3).fit(sparse.csr_array(signals[:20])).components_,
+        SparseCoder(sparsity=0.3).fit(signals[:20]).components_,
+    )
+
+
+def test_byte_orders_and_half_precision_are_single_precision(rng: np.random.Generator) -> None:
+    signals, dictionary = (part.astype(np.float32) for part in problem(rng))
+    coder = SparseCoder(dictionary).fit(signals)
+    expected = coder.transform(signals)
+    np.testing.assert_array_equal(coder.transform(signals.astype(">f4")), expected)
+    assert coder.transform(signals.astype(">f4")).dtype == np.float32
+    assert coder.transform(signals.astype(np.float16)).dtype == np.float32
+    assert coder.transform(signals.astype(">f8")).dtype == np.float64
+    assert coder.transform(signals.astype(int)).dtype == np.float64
+
+
+def test_a_sparsity_may_be_numpys_and_a_weight_for_each_unit(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    for number in (np.int64(1), np.float32(1), np.array(1.0), np.uint8(1)):
+        given: Any = number
+        np.testing.assert_array_equal(
+            SparseCoder(dictionary, sparsity=given).transform(signals), SparseCoder(dictionary).transform(signals)
+        )
+    weights = rng.uniform(0.5, 2, 30)
+    np.testing.assert_array_equal(
+        SparseCoder(dictionary, sparsity=weights).transform(signals), infer(signals, dictionary, weights)
+    )

@@ -8,9 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["CodeEstimator"]
+from striate.errors import UsageError
+from striate.samples import float_type
+
+__all__ = ["CodeEstimator", "validated"]
+
+
+def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = True, accept_sparse: Any = False) -> Any:
+    """Samples as scikit-learn checks them, float32 or float64: float32 in any byte order and float16 become float32."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+        X = X.astype(float_type(X.dtype), copy=False)
+    return validate_data(
+        estimator, X, dtype=[np.float64, np.float32], reset=reset, ensure_all_finite=finite, accept_sparse=accept_sparse
+    )
 
 
 class CodeEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -19,15 +31,27 @@ class CodeEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     components_: NDArray[Any]
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """The signals that codes stand for, ``zD``, (n_samples, n_features); codes may be sparse."""
+        """The signals that codes stand for, ``zD``, (n_samples, n_features); codes may be sparse, or have signs apart.
+
+        Raises
+        ------
+        UsageError
+            For codes of another number of columns than `transform` gives.
+        """
         check_is_fitted(self)
         codes = X if hasattr(X, "toarray") else np.asarray(X)
+        units, n_columns = self.components_, self._n_features_out
+        if codes.ndim != 2 or codes.shape[1] != n_columns:
+            raise UsageError(f"codes have shape {codes.shape}, and (n_samples, {n_columns}) is needed")
         dtype = codes.dtype if codes.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-        return np.asarray(codes.astype(dtype, copy=False) @ self.components_.astype(dtype, copy=False))
+        codes = codes.astype(dtype, copy=False)
+        if n_columns == 2 * len(units):
+            codes = codes[:, : len(units)] - codes[:, len(units) :]
+        return np.asarray(codes @ units.astype(dtype, copy=False))
 
     @property
     def _n_features_out(self) -> int:
-        return len(self.components_)
+        return len(self.components_) * (2 if getattr(self, "split_sign", False) else 1)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

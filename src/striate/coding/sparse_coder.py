@@ -6,11 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
-from striate.coding._estimator import CodeEstimator
-from striate.coding.infer import Method, infer
+from striate.coding._estimator import CodeEstimator, validated
+from striate.coding._transform import CODE_RULES, transform
+from striate.coding.infer import METHODS, Method
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.errors import UsageError
+from striate.parameters import Anything, Choice, Integer, Real, Rule, check_parameters
+from striate.samples import is_sparse
 
 __all__ = ["SparseCoder"]
 
@@ -18,17 +23,27 @@ __all__ = ["SparseCoder"]
 class SparseCoder(CodeEstimator):
     """Codes of signals in a given dictionary; takes the place of `sklearn.decomposition.SparseCoder`.
 
+    With a dictionary it is stateless: `transform` needs no `fit`, which then only checks the signals' width.
+
     Parameters
     ----------
-    dictionary : float (n_components, n_features), optional
-        A unit a row, of any norm. Without one, `fit` takes the samples themselves, at unit norm: signals are then
-        written as combinations of examples (Wright et al., PAMI 2009).
+    dictionary : float (n_components, n_features) or PreparedDictionary, optional
+        A unit a row, of any norm. An array is prepared once by `fit`, but in every call of `transform` without it; a
+        `PreparedDictionary` never again. Without one, `fit` takes the samples themselves, at unit norm: signals are
+        then written as combinations of examples (Wright et al., PAMI 2009).
     sparsity : float or (n_components,), default 1.0
         Weight of the L1 term beside ½‖y − zD‖²; scikit-learn's `transform_alpha`.
     method : str, default "active_set"
         A solver of `infer`; all find the same codes.
     positive : bool, default False
         Codes must not be negative; scikit-learn's `positive_code`.
+    max_nonzero : int, optional
+        In place of `sparsity`: each signal gets the optimal code of the sparsity at which this many units are active
+        (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units.
+    refit : bool, default False
+        Replace the values of the active units by those of least squares, which the L1 term does not shrink.
+    split_sign : bool, default False
+        Give the positive parts of all units, then the negative parts: twice as many columns, none negative.
     tolerance : float, optional
         Of the duality gap, relative to ½‖y‖²; 1e-4 for float32 and 1e-6 for float64 by default.
     max_iterations : int, optional
@@ -51,11 +66,14 @@ class SparseCoder(CodeEstimator):
 
     def __init__(
         self,
-        dictionary: ArrayLike | None = None,
+        dictionary: ArrayLike | PreparedDictionary | None = None,
         *,
         sparsity: float | NDArray[Any] = 1.0,
         method: Method = "active_set",
         positive: bool = False,
+        max_nonzero: int | None = None,
+        refit: bool = False,
+        split_sign: bool = False,
         tolerance: float | None = None,
         max_iterations: int | None = None,
         sparse_output: bool = False,
@@ -64,40 +82,117 @@ class SparseCoder(CodeEstimator):
         self.sparsity = sparsity
         self.method = method
         self.positive = positive
+        self.max_nonzero = max_nonzero
+        self.refit = refit
+        self.split_sign = split_sign
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.sparse_output = sparse_output
 
-    def fit(self, X: NDArray[Any], y: object = None) -> Self:
-        """Prepare the dictionary.
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Check the signals, and prepare the dictionary.
 
         Parameters
         ----------
         X : float (n_samples, n_features)
-            Signals; they are learned from only when no dictionary was given.
+            Signals, as an array or a SciPy sparse matrix; they are learned from only when no dictionary was given.
         y : ignored
+
+        Raises
+        ------
+        UsageError
+            For signals of another width than the dictionary's, and for parameters that are out of range.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        self._check_parameters()
+        X = validated(self, X, reset=True, accept_sparse="csr")
+        self._prepared_of = self.dictionary
         if self.dictionary is None:
-            norms = np.linalg.norm(X, axis=1, keepdims=True)
-            self._prepared = PreparedDictionary(X / np.where(norms > 0, norms, 1))
+            examples = X.toarray() if is_sparse(X) else X
+            norms = np.linalg.norm(examples, axis=1, keepdims=True)
+            self._prepared = PreparedDictionary(examples / np.where(norms > 0, norms, 1))
         else:
-            self._prepared = PreparedDictionary(self.dictionary)
-        self.components_ = self._prepared.components
-        self.n_components_ = len(self.components_)
+            self._prepared = self._given()
+            self._check_width(X, self._prepared)
         return self
 
-    def transform(self, X: NDArray[Any], y: object = None) -> Any:
-        """Optimal codes, (n_samples, n_components): float32 for float32 signals, else float64."""
+    def transform(self, X: Any, y: object = None) -> Any:
+        """Optimal codes, (n_samples, n_components): float32 for float32 signals, else float64.
+
+        Parameters
+        ----------
+        X : float (n_samples, n_features)
+            An array, or a SciPy sparse matrix.
+        y : ignored
+        """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
-        return infer(
+        self._check_parameters()
+        prepared = self._units()
+        is_fitted = hasattr(self, "n_features_in_")
+        X = validated(self, X, reset=False, finite=False, accept_sparse="csr") if is_fitted else _unfitted(X)
+        self._check_width(X, prepared)
+        return transform(
             X,
-            self._prepared,
+            prepared,
             self.sparsity,
             method=self.method,
             positive=self.positive,
+            max_nonzero=self.max_nonzero,
+            refit=self.refit,
+            split_sign=self.split_sign,
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
             sparse_output=self.sparse_output,
         )
+
+    @property
+    def components_(self) -> NDArray[Any]:  # type: ignore[override]
+        """The dictionary, (n_components, n_features)."""
+        return self._units().components
+
+    @property
+    def n_components_(self) -> int:
+        """Units."""
+        return self._units().n_components
+
+    def _units(self) -> PreparedDictionary:
+        """What `fit` prepared, or the dictionary that was given."""
+        if "_prepared" in self.__dict__ and self._prepared_of is self.dictionary:
+            return self._prepared
+        if self.dictionary is None:
+            raise AttributeError("a SparseCoder without a dictionary has units once it is fitted")
+        return self._given()
+
+    def _given(self) -> PreparedDictionary:
+        given = self.dictionary
+        return given if isinstance(given, PreparedDictionary) else PreparedDictionary(given)  # type: ignore[arg-type]
+
+    def _check_width(self, X: Any, prepared: PreparedDictionary) -> None:
+        if X.shape[1] != prepared.n_features:
+            raise UsageError(f"X has {X.shape[1]} features, but the dictionary is for {prepared.n_features}")
+
+    def _check_parameters(self) -> None:
+        check_parameters(self, _RULES)
+        if np.ndim(self.sparsity) == 0:  # an array is checked where the number of units is known
+            check_parameters(self, {"sparsity": Real(above=0)})
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.dictionary is not None or "_prepared" in self.__dict__
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = self.dictionary is None
+        tags.input_tags.sparse = True
+        return tags
+
+
+_RULES: dict[str, Rule] = CODE_RULES | {
+    "sparsity": Anything(),
+    "method": Choice(*METHODS),
+    "tolerance": Real(above=0) | None,
+    "max_iterations": Integer(low=1) | None,
+}
+
+
+def _unfitted(X: Any) -> Any:
+    """Signals for a coder that was not fitted, and must not become so."""
+    return validated(SparseCoder(), X, reset=True, finite=False, accept_sparse="csr")
