@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate.cli._left_out import LeftOut
 from striate.cli._pictures import patches_of_folder
 from striate.progress import Progress
 from tests.cli.command import striate
@@ -47,7 +48,7 @@ def test_each_learner_writes_its_filters(
 
 def test_filters_of_photographs_see_normalized_contrast(tmp_path: Path, rng: np.random.Generator) -> None:
     Image.fromarray(rng.integers(0, 256, (130, 180), np.uint8)).save(tmp_path / "photograph.png")
-    patches, preprocessing = patches_of_folder(tmp_path, 50, 6, 0, Progress())
+    patches, preprocessing = patches_of_folder(tmp_path, 50, 6, 0, Progress(), LeftOut())
     assert preprocessing.contrast == "local"
     assert patches.min() < 0
 

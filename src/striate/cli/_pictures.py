@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import StriateError, UsageError
-from striate.images import Preprocessing, Skipped, as_images, sample_patches, stream
+from striate.cli._left_out import LeftOut
+from striate.errors import UnreadableImage, UsageError
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images, sample_patches, stream
 from striate.progress import Progress
 
 
 def each_picture(
-    paths: Sequence[Path], preprocessing: Preprocessing, skipped: list[Skipped]
+    paths: Sequence[Path], preprocessing: Preprocessing, left_out: LeftOut
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Names and prepared pictures (n, channels, height, width), a batch at a time; unreadable ones are appended."""
+    """Names and prepared pictures (n, channels, height, width), a batch at a time; what is not read is noted."""
     files: list[str] = []
     for path in paths:
         if path.is_dir():
-            files += [str(file) for file in as_images(path).paths or ()]
+            files += [str(file) for file in left_out.of(as_images(path)).paths or ()]
         elif path.exists():
             files.append(str(path))
         else:
             raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
     if files:
         for found, prepared in stream(
-            as_images(files), preprocessing, batch_size=64, skipped=skipped, require_half=False, **preprocessing.reading
+            as_images(files),
+            preprocessing,
+            batch_size=64,
+            skipped=left_out.skipped,
+            require_half=False,
+            **preprocessing.reading,
         ):
             yield [files[index] for index in found], prepared
 
 
-def fail_if_skipped(skipped: Sequence[Skipped], n_all: int) -> None:
-    """Tell about unreadable pictures on standard error; StriateError (exit 1) when that is more than half of them."""
-    from striate.cli._training import describe_skipped
+class _Watched(ImageCollection):
+    """A collection that notes which of its images cannot be read, for those who pass over them in silence."""
 
-    if not skipped:
-        return
-    sys.stderr.write(describe_skipped(skipped) + "\n")
-    if 2 * len(skipped) > n_all:
-        raise StriateError(f"{len(skipped)} of {n_all} pictures could not be read: see the list above.")
+    def __init__(self, images: ImageCollection, skipped: list[Skipped]) -> None:
+        self._images = images
+        self._skipped = skipped
+        self.names, self.labels = images.names, images.labels
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        """See `ImageCollection.read`."""
+        try:
+            return self._images.read(index, color=color, at_least=at_least)
+        except UnreadableImage as error:
+            one = Skipped(self.names[index], error.reason)
+            if one not in self._skipped:
+                self._skipped.append(one)
+            raise
+
+    def size_of(self, index: int) -> tuple[int, int, int]:
+        """See `ImageCollection.size_of`."""
+        return self._images.size_of(index)
 
 
 def patches_of_folder(
-    folder: Path, n: int, size: int, seed: int, progress: Progress
+    folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut
 ) -> tuple[NDArray[np.float32], Preprocessing]:
     """Patches of at most 2,000 of a folder's pictures, and their preprocessing, as the preset has it for filters."""
     from striate.recognition import choose, describe
 
-    images = as_images(folder)
+    images = _Watched(left_out.of(as_images(folder)), left_out.skipped)
     preprocessing = choose(describe(images), system="hierarchy").preprocessing
     rng = np.random.default_rng(seed)
     chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))

@@ -5,21 +5,25 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate.cli._left_out import LeftOut, describe_skipped
 from striate.cli._outputs import MODEL, PAGE, Output, beside, check_files
 from striate.progress import Progress, RichProgress, peak_memory_bytes
+
+__all__ = ["Run", "describe_skipped", "foreign_note"]
 
 if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint
     from striate.images import ImageCollection
-    from striate.recognition import ImageClassifier, Split, TrainingResult
+    from striate.recognition import Evaluation, ImageClassifier, Split, TrainingResult
 
 
 class Run:
-    """One training run of the command line: where it writes, since when it runs, what it shows."""
+    """One training run of the command line: where it writes, since when it runs, what it shows and leaves out."""
 
     def __init__(self, out: Path, report: Path | None, *, quiet: bool, inputs: Sequence[Path | None] = ()) -> None:
         self.out = out
@@ -32,6 +36,7 @@ class Run:
         )
         check_files(*self.outputs, inputs=inputs)
         self.progress: Progress = RichProgress(quiet=quiet)
+        self.left_out = LeftOut()
         self.started = time.perf_counter()
 
     def train(
@@ -49,6 +54,8 @@ class Run:
         from striate.report import write_training_report
 
         result = train_and_evaluate(classifier, images, split, checkpoint=checkpoint, progress=self.progress, **options)
+        self.left_out.skipped += result.skipped
+        self.left_out.notes += foreign_note(result.test)
         classifier.save(self.out)
         with self.progress.phase("report", total=1, unit="files") as phase:
             write_training_report(
@@ -59,6 +66,7 @@ class Run:
                 model=self.out,
                 progress=self.progress,
                 seconds=self.seconds,
+                notes=self.left_out.notes,
             )
             phase.advance()
         return result
@@ -85,21 +93,21 @@ class Run:
             "ablations": [
                 {"what": one.what, "accuracy": one.accuracy, "n_features": one.n_features} for one in result.ablations
             ],
-            "skipped": [{"name": one.name, "reason": one.reason} for one in result.skipped],
+            **self.left_out.for_json(),
         }
 
 
-def describe_skipped(skipped: Sequence[Any], *, at_most: int = 10) -> str:
-    """The pictures that could not be read, a line each; empty when there are none."""
+def foreign_note(evaluation: Evaluation) -> list[str]:
+    """A sentence on classes of test images that the model does not know, if there are any."""
+    if not evaluation.foreign_classes:
+        return []
+    counts = Counter(label for label in evaluation.images.labels or () if label in evaluation.foreign_classes)
     from striate.images import printable
 
-    if not skipped:
-        return ""
-    lines = [f"skipped {len(skipped)} picture{'s' if len(skipped) > 1 else ''} that could not be read:"]
-    lines += [f"  {printable(one.name)}: {one.reason}" for one in skipped[:at_most]]
-    if len(skipped) > at_most:
-        lines.append(f"  … and {len(skipped) - at_most} more, listed in the report")
-    return "\n".join(lines)
+    names = ", ".join(f"{printable(name)} ({count:,})" for name, count in counts.most_common(10))
+    more = f" and {len(counts) - 10} more" if len(counts) > 10 else ""
+    n = counts.total()
+    return [f"classes that are not in the model, so that their {n:,} images are always wrong: {names}{more}"]
 
 
 def this_command() -> str:

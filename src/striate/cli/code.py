@@ -70,11 +70,13 @@ def code(
     import numpy as np
     from scipy import sparse
 
+    from striate.cli._left_out import LeftOut
     from striate.cli._outputs import Output, beside, check_files, same_file
     from striate.cli._pictures import patches_of_folder
     from striate.coding import PreparedDictionary, certify, infer
     from striate.encoders import ENCODERS
     from striate.errors import UsageError
+    from striate.images import printable
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
 
@@ -93,8 +95,9 @@ def code(
     check_files(*outputs, inputs=[signals, dictionary])
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
+    left_out = LeftOut()
     if signals.is_dir():
-        rows, _ = patches_of_folder(signals, patches, size, seed, progress)
+        rows, _ = patches_of_folder(signals, patches, size, seed, progress, left_out)
         rows = rows - rows.mean(axis=1, keepdims=True)
     else:
         rows = _array(signals, key, "signals", np)
@@ -161,12 +164,14 @@ def code(
         "encoder": encoder,
         "batches": learner.n_batches_ if dictionary is None else 0,
         "seconds": time.perf_counter() - started,
+        **left_out.for_json(),
     }
     text = (
         f"{len(rows):,} codes of {len(units)} units, {fraction:.1%} active at sparsity {weight:.3g}, "
-        f"{'exact' if encoder is None else 'predicted'} to {totals['gap']:.0e}: {out}, {units_file}"
+        f"{'exact' if encoder is None else 'predicted'} to {totals['gap']:.0e}: "
+        f"{printable(out)}, {printable(units_file)}"
     )
-    emit(result, as_json, text)
+    emit(result, as_json, f"{text}\n{left_out.text()}")
 
 
 def _array(path: Path, key: str | None, what: str, np: Any) -> Any:

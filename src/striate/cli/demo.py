@@ -26,7 +26,7 @@ def demo(
     4,000 labels, and tested on 1,000 other digits, beside the same classifier on raw pixels.
     """
     from striate.cli._training import Run
-    from striate.images import as_images, load_digits
+    from striate.images import as_images, load_digits, printable
     from striate.recognition import ImageClassifier, split_images
 
     out.mkdir(parents=True, exist_ok=True)
@@ -43,5 +43,7 @@ def demo(
     summary = run.summary(result) | {"accuracy": accuracy, "pixel_accuracy": pixels, "standard_error": errors}
     lines = ["labels   learned features   raw pixels"]
     lines += [f"{n:>6}   {accuracy[n]:>16.1%}   {pixels[n]:>10.1%}" for n in accuracy]
-    text = "\n".join([*lines, f"in {run.seconds:.0f} s", f"model:  {run.out}", f"report: {run.report}"])
+    text = "\n".join(
+        [*lines, f"in {run.seconds:.0f} s", f"model:  {printable(run.out)}", f"report: {printable(run.report)}"]
+    )
     emit(summary, as_json, text)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from striate.images import Skipped
 
 _FORMATS = ("npy", "csv", "json")
 
@@ -43,10 +42,12 @@ def features(
     """Write a model's features of images: float32, one row per image."""
     import numpy as np
 
+    from striate.cli._left_out import LeftOut
     from striate.cli._outputs import Output, beside, check_files, format_of
-    from striate.cli._pictures import each_picture, fail_if_skipped
+    from striate.cli._pictures import each_picture
     from striate.errors import StriateError, UsageError
     from striate.hierarchy import FeatureCache
+    from striate.images import printable
     from striate.recognition import ImageClassifier
 
     to_stdout = out == Path("-")
@@ -69,11 +70,11 @@ def features(
     transform = FeatureCache(classifier.hierarchy_)
     names: list[str] = []
     rows = []
-    skipped: list[Skipped] = []
-    for found, batch in each_picture(images, classifier.preprocessing_, skipped):
+    left_out = LeftOut()
+    for found, batch in each_picture(images, classifier.preprocessing_, left_out):
         names += found
         rows.append(transform(batch).reshape(len(batch), -1))
-    fail_if_skipped(skipped, len(names) + len(skipped))
+    left_out.tell(len(names))
     if not names:
         raise StriateError("there are no images to compute features of.")
     values = np.concatenate(rows)
@@ -86,10 +87,10 @@ def features(
         "format": written_as,
         "names": None if names_file is None else str(names_file),
         "shape": list(values.shape),
-        "skipped": [{"name": one.name, "reason": one.reason} for one in skipped],
+        **left_out.for_json(),
     }
-    text = f"{values.shape[0]} × {values.shape[1]} features: {out}"
-    emit(result, as_json, text if names_file is None else f"{text}\nnames of the images: {names_file}")
+    text = f"{values.shape[0]} × {values.shape[1]} features: {printable(out)}"
+    emit(result, as_json, text if names_file is None else f"{text}\nnames of the images: {printable(names_file)}")
 
 
 def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str) -> bytes:

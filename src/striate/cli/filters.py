@@ -32,10 +32,12 @@ def filters(
     import numpy as np
     from PIL import Image
 
+    from striate.cli._left_out import LeftOut
     from striate.cli._outputs import ARRAYS, PICTURE, Output, beside, check_files
     from striate.cli._pictures import patches_of_folder
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
+    from striate.images import printable
     from striate.learning import PSD, RandomFilters, SparseCoding
     from striate.progress import RichProgress
     from striate.whole_file import whole_file
@@ -47,7 +49,8 @@ def filters(
     arrays_file = beside(out, ".npz", PICTURE)
     check_files(Output("--out", out, PICTURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
     progress = RichProgress(quiet=quiet)
-    rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress)
+    left_out = LeftOut()
+    rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out)
     shape = (n, preprocessing.shape[0], size, size)
     found: PSD | SparseCoding | RandomFilters
     if learner == "psd":
@@ -82,7 +85,8 @@ def filters(
         "batches": 0 if isinstance(found, RandomFilters) else found.n_batches_,
         "active_fraction": active,
         "seconds": seconds,
+        **left_out.for_json(),
     }
     how = "" if active is None else f", {active:.0%} active"
-    text = f"{n} filters of {size}×{size} in {seconds:.0f} s{how}: {out}, {arrays_file}"
-    emit(result, as_json, text)
+    text = f"{n} filters of {size}×{size} in {seconds:.0f} s{how}: {printable(out)}, {printable(arrays_file)}"
+    emit(result, as_json, f"{text}\n{left_out.text()}")

@@ -12,7 +12,6 @@ import typer
 from striate.cli._options import AsJson, Threads, emit
 
 if TYPE_CHECKING:
-    from striate.images import Skipped
     from striate.recognition import Prediction
 
 
@@ -26,15 +25,19 @@ def predict(
 ) -> None:
     """Name what is on pictures.
 
-    Pictures that cannot be read are listed with the reason; the others are named all the same.
+    Images that cannot be read are listed with the reason, on standard error and with --json; the others are named all
+    the same. In text and CSV, what a terminal cannot show of a name is escaped; --json has it exactly.
     """
-    from striate.cli._pictures import each_picture, fail_if_skipped
+    from striate.cli._left_out import LeftOut
+    from striate.cli._outputs import check_files
+    from striate.cli._pictures import each_picture
     from striate.recognition import ImageClassifier
 
+    check_files(inputs=[model, *images])
     classifier = ImageClassifier.load(model)
     predictions: list[Prediction] = []
-    skipped: list[Skipped] = []
-    for names, batch in each_picture(images, classifier.preprocessing_, skipped):
+    left_out = LeftOut()
+    for names, batch in each_picture(images, classifier.preprocessing_, left_out):
         features = classifier.hierarchy_.transform(batch).reshape(len(batch), -1)
         predictions += classifier.classify_features(features, names, n_top=top)
     result = [
@@ -44,28 +47,35 @@ def predict(
             "probability": one.probability,
             "top": [{"label": label, "probability": probability} for label, probability in one.top],
             "unknown": one.unknown,
+            "skipped": None,
         }
         for one in predictions
+    ] + [
+        {"path": one.name, "label": None, "probability": None, "top": [], "unknown": False, "skipped": one.reason}
+        for one in left_out.skipped
     ]
     emit(result, as_json, _table(predictions) if as_csv else _lines(predictions))
-    fail_if_skipped(skipped, len(predictions) + len(skipped))
+    left_out.tell(len(predictions))
 
 
 def _lines(predictions: list[Prediction]) -> str:
+    from striate.images import printable
+
     lines = []
     for one in predictions:
-        label = f"unknown (nearest: {one.label}" if one.unknown else one.label
-        lines.append(
-            f"{one.name}: {label}{',' if one.unknown else ''} {one.probability:.1%}{')' if one.unknown else ''}"
-        )
+        label = printable(one.label)
+        said = f"unknown (nearest: {label}, {one.probability:.1%})" if one.unknown else f"{label} {one.probability:.1%}"
+        lines.append(f"{printable(one.name)}: {said}")
     return "\n".join(lines)
 
 
 def _table(predictions: list[Prediction]) -> str:
+    from striate.images import printable
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "probability", "unknown"])
     for one in predictions:
         label = "unknown" if one.unknown else one.label
-        writer.writerow([one.name, label, f"{one.probability:.6f}", str(one.unknown).lower()])
+        writer.writerow([printable(one.name), printable(label), f"{one.probability:.6f}", str(one.unknown).lower()])
     return text.getvalue()

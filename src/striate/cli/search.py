@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from striate.cli._options import AsJson, Threads, emit
-
-if TYPE_CHECKING:
-    from striate.images import Skipped
 
 
 def search(
@@ -29,8 +26,9 @@ def search(
     They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
     nothing in common.
     """
+    from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
-    from striate.cli._pictures import each_picture, fail_if_skipped
+    from striate.cli._pictures import each_picture
     from striate.errors import StriateError
     from striate.report import SheetPicture, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
@@ -44,8 +42,8 @@ def search(
         sys.stderr.write(f"{index} is not complete: striate index {found.folder} --out {index} goes on\n")
     folder = Path(found.folder)
     result: list[dict[str, Any]] = []
-    skipped: list[Skipped] = []
-    for names, batch in each_picture(images, found.encoder.preprocessing, skipped):
+    left_out = LeftOut()
+    for names, batch in each_picture(images, found.encoder.preprocessing, left_out):
         neighbors = found.search_codes(found.encoder.encode(batch), min(top, len(found)))
         for name, rows, distances in zip(names, neighbors.rows, neighbors.distances, strict=True):
             near = [
@@ -53,7 +51,7 @@ def search(
                 for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
             ]
             result.append({"path": name, "neighbors": near})
-    fail_if_skipped(skipped, len(result) + len(skipped))
+    left_out.tell(len(result))
     if html is not None:
         sheet = [
             SheetRow(

@@ -78,14 +78,14 @@ def train(
     was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
     """
     from striate.cli._outputs import check_files
-    from striate.cli._training import Run, describe_skipped
-    from striate.images import as_images
+    from striate.cli._training import Run
+    from striate.images import as_images, printable
     from striate.recognition import ImageClassifier, split_images
 
     # The whole name: what follows a dot in shots.2024 is not an ending.
     model = out if out is not None else Path(f"{folder.resolve().name or 'images'}.safetensors")
     run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
-    images = as_images(folder)
+    images = run.left_out.of(as_images(folder))
     if not folder.is_dir() and any(output.path.exists() for output in run.outputs):
         check_files(*run.outputs, inputs=images.paths or ())  # a list may name files of any ending
     split = split_images(
@@ -105,9 +105,9 @@ def train(
     )
     sources = {"images": images}
     if test is not None:
-        sources["test"] = as_images(test)
+        sources["test"] = run.left_out.of(as_images(test))
     if unlabeled is not None:
-        sources["unlabeled"] = as_images(unlabeled)
+        sources["unlabeled"] = run.left_out.of(as_images(unlabeled))
     options = {
         **classifier.get_params(),
         "preprocessing": "auto",
@@ -136,7 +136,7 @@ def train(
         f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out pictures right "
         f"({result.test.mean_class_accuracy:.1%} mean of {summary['classes']} classes)\n"
         f"{_describe_ablations(result.ablations)}"
-        f"model:  {run.out}\nreport: {run.report}\n{describe_skipped(result.skipped)}"
+        f"model:  {printable(run.out)}\nreport: {printable(run.report)}\n{run.left_out.text('listed in the report')}"
     )
     emit(summary, as_json, text)
 

@@ -138,6 +138,8 @@ class ReportData:
     skipped : list of (name, reason)
     per_class : dict of str to float
         The accuracy in each class.
+    left_out : list of str
+        What was left out besides skipped pictures, a sentence each.
     notes : list of str
         Anything else, a sentence each.
     color : "rgb" or "yuv", default="rgb"
@@ -175,5 +177,6 @@ class ReportData:
     threads: int | None = None
     skipped: Sequence[tuple[str, str]] = ()
     per_class: Mapping[str, float] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
     notes: Sequence[str] = ()
     color: ColorSpace = "rgb"

@@ -50,6 +50,7 @@ def write_training_report(
     model: Path,
     progress: Progress,
     seconds: float,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the report of a training run as one HTML file.
 
@@ -67,14 +68,24 @@ def write_training_report(
         Whose records are the phases of the run.
     seconds : float
         Since the run began.
+    notes : sequence of str
+        What was left out of the sources, a sentence each.
     """
-    write_report(
-        path, training_report(result, title=title, command=command, model=model, progress=progress, seconds=seconds)
+    data = training_report(
+        result, title=title, command=command, model=model, progress=progress, seconds=seconds, notes=notes
     )
+    write_report(path, data)
 
 
 def training_report(
-    result: TrainingResult, *, title: str, command: str, model: Path, progress: Progress, seconds: float
+    result: TrainingResult,
+    *,
+    title: str,
+    command: str,
+    model: Path,
+    progress: Progress,
+    seconds: float,
+    notes: Sequence[str] = (),
 ) -> ReportData:
     """What `write_training_report` shows, as data."""
     classifier, test = result.classifier, result.test
@@ -108,7 +119,9 @@ def training_report(
         seed=classifier.random_state,
         threads=n_threads(),
         skipped=[(one.name, one.reason) for one in result.skipped],
-        per_class=test.per_class,
+        left_out=notes,
+        # A class that the model does not know is always wrong, and told of among what was left out.
+        per_class={name: value for name, value in test.per_class.items() if name not in test.foreign_classes},
         color="yuv" if classifier.preprocessing_.color == "yuv" else "rgb",
     )
 

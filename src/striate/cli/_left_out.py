@@ -1,0 +1,94 @@
+"""What a command was given and did not use: files, folders and classes that were left out, and why."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import StriateError, one_line
+
+if TYPE_CHECKING:
+    from striate.images import ImageCollection, Skipped
+
+__all__ = ["LeftOut"]
+
+_MOST_LISTED = 10
+_JSON = "--json lists all"
+
+
+class LeftOut:
+    """Collects what is left out of the sources of a command, and says it in text, JSON and report.
+
+    Attributes
+    ----------
+    notes : list of str
+        What a person should know of the sources, one sentence each.
+    ignored : Counter of str
+        Files that are not read, by their ending.
+    unreadable_folders : list of str
+    skipped : list of Skipped
+        Images that could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.ignored: Counter[str] = Counter()
+        self.unreadable_folders: list[str] = []
+        self.skipped: list[Skipped] = []
+
+    def of(self, images: ImageCollection) -> ImageCollection:
+        """Take note of what a collection leaves out, and return it."""
+        self.notes += [note for note in images.notes if note not in self.notes]
+        self.ignored.update(images.ignored)
+        self.unreadable_folders += images.unreadable_folders
+        return images
+
+    def for_json(self) -> dict[str, Any]:
+        """The fields of a JSON result."""
+        return {
+            "notes": self.notes,
+            "ignored": dict(self.ignored),
+            "unreadable_folders": self.unreadable_folders,
+            "skipped": [{"name": one.name, "reason": one.reason} for one in self.skipped],
+        }
+
+    def text(self, where: str = _JSON) -> str:
+        """One line per note, then the skipped images; empty when nothing was left out.
+
+        Parameters
+        ----------
+        where : str
+            Where all skipped images are listed, if they are many.
+        """
+        lines = [f"note: {one_line(note)}" for note in self.notes]
+        if self.skipped:
+            n = len(self.skipped)
+            lines.append(f"skipped {n} image{'s' if n > 1 else ''} that could not be read:")
+            lines += [f"  {one_line(one.name)}: {one_line(one.reason)}" for one in self.skipped[:_MOST_LISTED]]
+        if len(self.skipped) > _MOST_LISTED:
+            lines.append(f"  … and {len(self.skipped) - _MOST_LISTED} more: {where}")
+        return "\n".join(lines)
+
+    def tell(self, n_read: int) -> None:
+        """Say it on standard error, for a command whose standard output is data.
+
+        Raises
+        ------
+        StriateError
+            When more images were skipped than the `n_read` that were used: exit 1.
+        """
+        text = self.text()
+        if text:
+            sys.stderr.write(text + "\n")
+        if len(self.skipped) > n_read:
+            n_all = len(self.skipped) + n_read
+            raise StriateError(f"{len(self.skipped)} of {n_all} images could not be read: see the list above.")
+
+
+def describe_skipped(skipped: Sequence[Skipped]) -> str:
+    """The images that could not be read, a line each; empty when there are none."""
+    left_out = LeftOut()
+    left_out.skipped += skipped
+    return left_out.text()
