@@ -1,91 +1,238 @@
-"""A CSV file of `path,label`: the way to label pictures without moving them."""
+"""A CSV file of `path,label`: the way to label images without moving them.
+
+Programs write it in many ways, and which one it is shows in the files that are there: the delimiter, the column of
+paths and the header are those with which the paths lead to files.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import io
+import os
+import re
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from striate.errors import UsageError
 from striate.images.collection import as_class
+from striate.images.kinds import EXTENSIONS
 from striate.images.names import printable
 
-# What the first cell of a header may say; anything else is the path of a picture already.
-_PATH_TITLES = frozenset({"path", "file", "filename", "file_name", "filepath", "image", "image_path", "name"})
-
+# What the titles of columns may say, in lower case, letters and digits alone.
+_PATH_TITLES = frozenset(
+    {"path", "paths", "file", "files", "filename", "filenames", "filepath", "filepaths", "name", "image", "images"}
+    | {"imagepath", "imagename", "imagefile", "imageid", "img", "imgname", "imgpath", "imgid", "idcode", "url", "src"}
+    | {"picture", "photo", "photopath"}
+)
+_LABEL_TITLES = frozenset(
+    {"label", "labels", "class", "classes", "classname", "category", "categories", "cat", "cats", "target", "targets"}
+    | {"diagnosis", "species", "kind", "tag", "y"}
+)
+_DELIMITERS = ",;\t|"
+_LOOKED_AT = 50  # rows, to find out how a file is written
 _QUOTE = "and put a path that holds a comma in double quotes"
 
 
-def read_csv(path: Path) -> tuple[list[str], list[str] | None]:
+class _Row(NamedTuple):
+    line: int
+    cells: list[str]
+
+
+def read_csv(path: Path, *, missing: list[tuple[str, int]] | None = None) -> tuple[list[str], list[str] | None]:
     """Paths and labels from a CSV file.
 
     Parameters
     ----------
     path : Path
-        UTF-8, with or without a byte-order mark; comma-separated; one row a picture, `path,label` or `path`
-        alone. A first row whose first cell is ``path`` (or ``file``, ``image``, …) is a header. Rows without
-        anything in them are skipped.
+        One row per image, `path,label` or `path` alone; UTF-8 or UTF-16, or, where its paths lead to files,
+        Windows-1252. Rows without anything in them are skipped. The delimiter may be a comma, a semicolon, a tab or
+        a bar; a first row of titles is a header; the label may come first, and a column of row numbers does not
+        matter. A path may have backslashes or lack its ending, where there is one such file.
+    missing : list of (str, int), optional
+        Paths that lead to no file, and their lines, are appended here.
 
     Returns
     -------
     names : list of str
-        The paths as they are written; relative ones are meant from the CSV's own folder. Whether the files
-        exist is not looked at.
+        The paths; relative ones are meant from the CSV's own folder.
     labels : list of str, or None
-        ``""`` where the label is blank; None when no picture has one.
+        ``""`` where the label is blank; None when no image has one.
 
     Raises
     ------
     UsageError
         When the file cannot be read or is malformed; the message names the line.
     """
+    shown = printable(path)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return _parse(file, printable(path))
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise UsageError(f"{printable(path)}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{printable(path)}: is not UTF-8 text; save the CSV as UTF-8") from None
+        raise UsageError(f"{shown}: there is no such file") from None
     except OSError as error:
-        raise UsageError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+        raise UsageError(f"{shown}: cannot be read ({error.strerror})") from None
+    files = _Files(path.parent)
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = _as_windows_text(content, shown, files)
+    return _listed(_best_table(text, shown, files), shown, files, [] if missing is None else missing)
 
 
-def _parse(file: Iterable[str], shown_path: str) -> tuple[list[str], list[str] | None]:
+def _as_windows_text(content: bytes, shown: str, files: _Files) -> str:
+    """Text of a file that is not UTF-8, if the paths in it show that it is meant so."""
+    try:
+        text = content.decode("cp1252")
+        if _best_table(text, shown, files).n_found:
+            return text
+    except (UnicodeDecodeError, UsageError):
+        pass
+    raise UsageError(f"{shown}: is not UTF-8 text; save the CSV as UTF-8") from None
+
+
+class _Files:
+    """What a written path leads to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stems: dict[str, defaultdict[str, list[str]]] = {}
+
+    def find(self, written: str) -> str | None:
+        """The path of the file that is meant, relative if it was written so; None if there is none, or several."""
+        ways = dict.fromkeys(way for plain in (written, written.strip()) for way in (plain, plain.replace("\\", "/")))
+        return next((way for way in ways if self._is_file(way)), None) or next(
+            filter(None, map(self._named, ways)), None
+        )
+
+    def _is_file(self, name: str) -> bool:
+        return bool(name) and os.path.isfile(self._folder / name)
+
+    def _named(self, name: str) -> str | None:
+        """With the ending that it lacks."""
+        parent, stem = os.path.split(name)
+        if not stem:
+            return None
+        if parent not in self._stems:
+            stems = self._stems[parent] = defaultdict(list)
+            try:
+                for file in os.listdir(self._folder / parent):
+                    root, ending = os.path.splitext(file)
+                    if ending.lower() in EXTENSIONS:
+                        stems[root].append(ending)
+            except (OSError, ValueError):
+                pass
+        endings = self._stems[parent].get(stem, [])
+        return name + endings[0] if len(endings) == 1 else None
+
+
+class _Table(NamedTuple):
+    """Rows, and what is in which column."""
+
+    rows: list[_Row]
+    path_column: int
+    label_column: int | None
+    n_found: int  # of the first rows, how many lead to a file
+
+
+def _best_table(text: str, shown: str, files: _Files) -> _Table:
+    """The file read with the delimiter that shows the most paths of files."""
+    if re.search("\r(?!\n)", text):  # as old programs of the Macintosh end lines
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    stated = re.match(r"sep=(.)\r?\n", text)  # a spreadsheet's own way to say it
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    candidates = stated[1] if stated else [one for one in _DELIMITERS if one == "," or one in first]
+    tables: list[_Table] = []
+    problem: UsageError | None = None
+    for delimiter in candidates:
+        try:
+            rows = _rows(text, delimiter, shown)
+            if stated:
+                del rows[0]
+            tables.append(_understood(rows, shown, files))
+        except UsageError as error:
+            problem = problem or error
+    # The comma, which comes first, unless another delimiter shows more paths, or more than one column at all.
+    best = max(tables, key=lambda table: (table.n_found, table.label_column is not None), default=None)
+    if best is None or (problem and not best.n_found and best.label_column is None):
+        raise problem or UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
+    return best
+
+
+def _rows(text: str, delimiter: str, shown: str) -> list[_Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[_Row] = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if rows and len(cells) != len(rows[0].cells) and not re.match("sep=", rows[0].cells[0]):
+                raise UsageError(
+                    f"{shown}, line {reader.line_num}: has {len(cells)} columns, the first row has "
+                    f"{len(rows[0].cells)}; give path,label in every row, {_QUOTE}"
+                )
+            rows.append(_Row(reader.line_num, cells))
+    except csv.Error as error:
+        raise UsageError(f"{shown}, line {reader.line_num}: is malformed ({error}); give path,label") from None
+    return rows
+
+
+def _understood(rows: list[_Row], shown: str, files: _Files) -> _Table:
+    """Find the columns and the header, by the files that are there, and where there are none, by the titles."""
+    if not rows:
+        raise UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
+    titles = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0].cells]
+    found = [
+        sum(files.find(row.cells[column]) is not None for row in rows[:_LOOKED_AT]) for column in range(len(titles))
+    ]
+    path_column = found.index(max(found))
+    n_found = found[path_column]
+    if not n_found:
+        path_column = 0
+    if titles[path_column] in _PATH_TITLES or (n_found and _is_title(rows[0].cells[path_column], files)):
+        header, rows = titles, rows[1:]
+    else:
+        header = [""] * len(titles)
+    others = [column for column in range(len(titles)) if column != path_column]
+    if len(others) > 1 or (n_found and header[path_column]):
+        others = [column for column in others if header[column] or not _are_numbers(rows, column)]
+    if len(others) > 1 and n_found:
+        others = [column for column in others if header[column] in _LABEL_TITLES] or others
+    if len(others) > 1:
+        line = rows[0].line if rows else 1
+        raise UsageError(f"{shown}, line {line}: has {len(titles)} columns; give path,label, {_QUOTE}")
+    return _Table(rows, path_column, others[0] if others else None, n_found)
+
+
+def _is_title(cell: str, files: _Files) -> bool:
+    return files.find(cell) is None and os.path.splitext(cell.strip())[1].lower() not in EXTENSIONS
+
+
+def _are_numbers(rows: list[_Row], column: int) -> bool:
+    """Whether a column numbers the rows, from 0 or 1."""
+    numbers = [row.cells[column].strip() for row in rows]
+    return any(numbers == [str(number) for number in range(first, len(rows) + first)] for first in (0, 1))
+
+
+def _listed(
+    table: _Table, shown: str, files: _Files, missing: list[tuple[str, int]]
+) -> tuple[list[str], list[str] | None]:
     line_of: dict[str, int] = {}
     labels: list[str] = []
-    n_columns = 0
-    rows = csv.reader(file, strict=True)
-    try:
-        for row in rows:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            where = f"{shown_path}, line {rows.line_num}"
-            if n_columns == 0:
-                n_columns = len(cells)
-                if n_columns > 2:
-                    raise UsageError(f"{where}: has {n_columns} columns; give path,label, {_QUOTE}")
-                if cells[0].lower() in _PATH_TITLES:
-                    continue
-            if len(cells) != n_columns:
-                raise UsageError(
-                    f"{where}: has {len(cells)} columns, the first row has {n_columns}; "
-                    f"give path,label in every row, {_QUOTE}"
-                )
-            # A file name may begin or end with spaces, so that the path is taken as it is written.
-            name = row[0]
-            if not cells[0]:
-                raise UsageError(f"{where}: the path is blank; give path,label")
-            if "\0" in name:
-                raise UsageError(f"{where}: holds a zero byte; save the CSV as plain UTF-8 text")
-            if name in line_of:
-                first = line_of[name]
-                raise UsageError(f"{where}: {printable(name)} is already on line {first}; name it once")
-            line_of[name] = rows.line_num
-            labels.append(as_class(cells[1]) if n_columns == 2 else "")
-    except csv.Error as error:
-        where = f"{shown_path}, line {rows.line_num}"
-        raise UsageError(f"{where}: is malformed ({error}); give path,label") from None
+    for line, cells in table.rows:
+        written, where = cells[table.path_column], f"{shown}, line {line}"
+        if not written.strip():
+            raise UsageError(f"{where}: the path is blank; give path,label")
+        if "\0" in written:
+            raise UsageError(f"{where}: holds a zero byte; save the CSV as plain UTF-8 text")
+        # A file name may begin or end with spaces, so that a path is taken as it is written if it leads to no file.
+        name = files.find(written)
+        if name is None:
+            missing.append((written, line))
+            name = written
+        if name in line_of:
+            raise UsageError(f"{where}: {printable(name)} is already on line {line_of[name]}; name it once")
+        line_of[name] = line
+        labels.append("" if table.label_column is None else as_class(cells[table.label_column].strip()))
     if not line_of:
-        raise UsageError(f"{shown_path}: names no pictures; give path,label, one row a picture")
+        raise UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
     return list(line_of), labels if any(labels) else None

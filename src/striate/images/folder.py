@@ -58,7 +58,8 @@ class ImageFolder(ImageFiles):
     - *sub-folders*: every sub-folder that holds pictures, at any depth, is a class, and its name the label.
       Pictures that lie beside the sub-folders have no label;
     - *flat*: pictures and no sub-folders with pictures: nothing has a label;
-    - *CSV*: rows `path,label`, header optional, relative paths from the CSV's folder, a blank label for none.
+    - *CSV*: rows `path,label`, header optional, relative paths from the CSV's folder, a blank label for none; as
+      spreadsheets and pandas write it, see `csv_list.read_csv`.
 
     Hidden files and what systems leave behind (``Thumbs.db``, ``__MACOSX``) are skipped, other files that are
     no pictures are ignored and counted. Links are followed, but into no folder twice within a class, so that
@@ -97,12 +98,28 @@ class ImageFolder(ImageFiles):
             self.notes = scan.notes
             self.unreadable_folders = scan.unreadable
         elif self.path.suffix.lower() == ".csv":
-            self.names, self.labels = read_csv(self.path)
-            self.path = self.path.parent
+            self._read_csv()
         elif self.path.exists():
             raise UsageError(f"{printable(path)}: is neither a folder nor a .csv file of path,label")
         else:
             raise UsageError(f"{printable(path)}: there is no such folder")
+
+    def _read_csv(self) -> None:
+        shown = printable(self.path)
+        missing: list[tuple[str, int]] = []
+        self.names, self.labels = read_csv(self.path, missing=missing)
+        self.path = self.path.parent
+        if missing:
+            first, line = missing[0]
+            if len(missing) == len(self.names):
+                raise UsageError(
+                    f"{shown}, line {line}: {printable(first)} does not exist, nor does any other file that is named; "
+                    "give path,label, with paths from the CSV's own folder"
+                )
+            self.notes.append(
+                f"{shown}: {len(missing)} of {len(self.names)} files that are named do not exist, the first is "
+                f"{printable(first)} on line {line}"
+            )
 
     @property
     def n_ignored(self) -> int:
