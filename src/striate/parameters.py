@@ -37,6 +37,7 @@ __all__ = [
     "Text",
     "check_parameters",
     "checked",
+    "parameter",
     "plain",
     "plain_parameters",
 ]
@@ -307,6 +308,23 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
             checked(name, getattr(estimator, name), rule)
         except UsageError as error:
             raise UsageError(f"{type(estimator).__name__}: {error}") from None
+
+
+def parameter(estimator: Any, name: str) -> Any:
+    """One of an estimator's parameters as its rule, in `_rules`, takes it: to compute with.
+
+    A NumPy number would take part in NumPy's rules of promotion, and give other bits than Python's.
+
+    Raises
+    ------
+    UsageError
+        If the rule does not take it.
+    """
+    try:
+        return estimator._rules[name]._take(getattr(estimator, name))
+    except (ValueError, TypeError):
+        check_parameters(estimator, {name: estimator._rules[name]})
+        raise
 
 
 def plain(name: str, value: object) -> Any:

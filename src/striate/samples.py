@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,17 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 
-__all__ = ["as_samples", "check_finite", "float_type", "is_sparse", "kernel_array"]
+__all__ = [
+    "as_samples",
+    "as_table",
+    "check_finite",
+    "dense_rows",
+    "estimator_samples",
+    "float_type",
+    "is_sparse",
+    "kernel_array",
+    "writable",
+]
 
 
 def is_sparse(value: object) -> bool:
@@ -55,6 +66,25 @@ def as_samples(
     UsageError
         For anything that is not a table of finite real numbers with that many columns.
     """
+    array = as_table(values, name=name, n_features=n_features)
+    array = kernel_array(array, float_type(array.dtype))
+    if finite:
+        check_finite(array, name)
+    return array
+
+
+def as_table(values: Any, *, name: str = "signals", n_features: int | None = None) -> NDArray[Any]:
+    """Samples as rows of real numbers, of whatever type and layout they are: only lists and objects are converted.
+
+    Parameters
+    ----------
+    values, name, n_features : as in `as_samples`
+
+    Raises
+    ------
+    UsageError
+        For anything that is not a table of real numbers with that many columns.
+    """
     if is_sparse(values):
         raise UsageError(f"{name} are a sparse matrix, and a dense array is needed: give {name}.toarray()")
     if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
@@ -70,14 +100,91 @@ def as_samples(
     if array.ndim != 2 or (n_features is not None and array.shape[1] != n_features):
         wanted = "n_features" if n_features is None else str(n_features)
         raise UsageError(f"{name} have shape {array.shape}, and (n_samples, {wanted}) is needed")
-    array = kernel_array(array, float_type(array.dtype))
-    if finite:
-        check_finite(array, name)
     return array
 
 
-def check_finite(array: NDArray[Any], name: str = "signals", *, first: int = 0) -> None:
-    """Refuse NaN and infinity, with the number of the first sample that holds one; `first` is the first row's number.
+def estimator_samples(
+    estimator: Any, X: Any, *, reset: bool, finite: bool = True, sparse: bool = False, default: Any = np.float64
+) -> Any:
+    """What an estimator's method was given, as `as_samples` makes it, checked as scikit-learn wants it.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Its `n_features_in_` and `feature_names_in_` are set, or compared.
+    X : array-like (n_samples, n_features)
+    reset : bool
+        Whether this is the first data that the estimator sees.
+    finite : bool, default True
+        As in `as_samples`: False for a memory map, of which nothing is read; each batch is then checked by its caller.
+    sparse : bool, default False
+        Take SciPy's sparse matrices too, and return them as CSR; `dense_rows` gives their batches.
+    default : dtype, default float64
+        What integers and truth values become.
+
+    Raises
+    ------
+    UsageError
+        For anything else than a table of finite real numbers with as many columns as the estimator has seen.
+    """
+    from sklearn.utils.validation import validate_data
+
+    name = type(estimator).__name__
+    if is_sparse(X) and not sparse:
+        raise UsageError(f"{name}: the samples are a sparse matrix, and a dense array is needed: give X.toarray()")
+    if np.ma.isMaskedArray(X) and np.ma.is_masked(X):
+        raise UsageError(f"{name}: the samples have masked values; fill them in, with .filled(...), or remove them")
+    wanted: Any = [default, np.float32, np.float64]
+    if isinstance(getattr(X, "dtype", None), np.dtype) and not hasattr(X, "columns"):
+        if X.dtype.kind not in "fiubcO":
+            raise UsageError(f"{name}: the samples are real numbers, not {X.dtype}")
+        if X.dtype.kind == "f":
+            wanted = float_type(X.dtype)
+    try:
+        found = validate_data(
+            estimator, X, reset=reset, dtype=wanted, accept_sparse="csr" if sparse else False, ensure_all_finite=False
+        )
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
+    if is_sparse(found):
+        if not np.isfinite(found.data).all():
+            raise UsageError(f"{name}: the samples hold NaN or infinity; remove or mend them")
+    elif finite:
+        found = kernel_array(found)
+        check_finite(found, f"{name}: the samples")
+    return found
+
+
+def dense_rows(samples: Any, rows: Any, *, unread: str | None = None) -> NDArray[Any]:
+    """Some rows of what `estimator_samples` gave, in the form that kernels take; of a sparse matrix these alone.
+
+    Parameters
+    ----------
+    samples : array (n_samples, n_features)
+    rows : slice or integers
+    unread : str, optional
+        What messages call the samples, where NaN and infinity have yet to be refused.
+    """
+    part = samples[rows]
+    part = kernel_array(part.toarray() if is_sparse(part) else part)
+    if unread is not None:
+        numbers = range(samples.shape[0])[rows] if isinstance(rows, slice) else rows
+        check_finite(part, unread, numbers=numbers)
+    return part
+
+
+def writable(array: Any) -> NDArray[Any]:
+    """The array, or a copy where it cannot be changed in place: one that was loaded as a memory map, for example."""
+    own = kernel_array(array)
+    return own if own.flags.writeable and not isinstance(array, np.memmap) else own.copy()
+
+
+def check_finite(
+    array: NDArray[Any], name: str = "signals", *, first: int = 0, numbers: Sequence[int] | None = None
+) -> None:
+    """Refuse NaN and infinity, with the number of the first sample that holds one.
+
+    Rows are numbered from `first`, or have the `numbers` that are given.
 
     Raises
     ------
@@ -89,5 +196,6 @@ def check_finite(array: NDArray[Any], name: str = "signals", *, first: int = 0) 
             return
     wrong = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if wrong.any():
-        where = first + int(wrong.argmax())
+        where = int(wrong.argmax())
+        where = first + where if numbers is None else int(numbers[where])
         raise UsageError(f"{name} hold NaN or infinity, first in sample {where}; remove or mend it")

@@ -213,7 +213,7 @@ def test_what_training_refuses(problem: Problem) -> None:
         encoder.fit(signals, loss="energy")
     with pytest.raises(UsageError, match="components have shape"):
         encoder.fit(signals, loss="energy", components=problem.components[:5], sparsity=1.0)
-    with pytest.raises(UsageError, match="no loss 'speed'"):
+    with pytest.raises(UsageError, match="loss is 'speed'"):
         encoder.fit(signals, codes, loss="speed")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="batch_size"):
         encoder.fit(signals, codes, batch_size=0)

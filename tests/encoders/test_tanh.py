@@ -140,5 +140,5 @@ def test_the_kernel_reads_any_layout_and_gives_the_same_bits_in_threads(
     # Filters change in place while they are learned.
     encoder.filters *= 2
     assert np.abs(encoder.encode(patches) - codes).max() > 0.1
-    with pytest.raises(ValueError, match="matmul"):
+    with pytest.raises(UsageError, match="patches have shape"):
         encoder.encode(patches[:, :5])

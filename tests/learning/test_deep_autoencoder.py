@@ -166,11 +166,11 @@ def test_words_become_probabilities_and_an_empty_text_is_taken(rng: np.random.Ge
 @pytest.mark.parametrize(
     ("options", "rows", "message"),
     [
-        ({"layers": ()}, np.ones((10, 4)), "needs layers of at least 1 unit"),
-        ({"layers": (3, 0)}, np.ones((10, 4)), "needs layers of at least 1 unit"),
-        ({"code": "sparse"}, np.ones((10, 4)), "no code 'sparse'"),
-        ({"pretraining": "pca"}, np.ones((10, 4)), "no pretraining 'pca'"),
-        ({"n_epochs": 0}, np.ones((10, 4)), "n_epochs >= 1"),
+        ({"layers": ()}, np.ones((10, 4)), "layers is .* one or more integers, each at least 1"),
+        ({"layers": (3, 0)}, np.ones((10, 4)), "layers is .* one or more integers, each at least 1"),
+        ({"code": "sparse"}, np.ones((10, 4)), "code is 'sparse'"),
+        ({"pretraining": "pca"}, np.ones((10, 4)), "pretraining is 'pca'"),
+        ({"n_epochs": 0}, np.ones((10, 4)), "n_epochs is 0"),
         ({"visible": "binary"}, 2 * np.ones((10, 4)), r"data in \[0, 1\]"),
         ({"visible": "softmax"}, -np.ones((10, 4)), "counts"),
     ],

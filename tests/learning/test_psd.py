@@ -287,5 +287,5 @@ def test_inference_without_the_prediction_is_sparse_coding(rng: np.random.Genera
 
 
 def test_an_unknown_encoder_is_refused() -> None:
-    with pytest.raises(UsageError, match="no encoder 'sigmoid'"):
+    with pytest.raises(UsageError, match="encoder is 'sigmoid'"):
         PSD(encoder="sigmoid").fit(np.ones((10, 4)))

@@ -251,13 +251,14 @@ def test_a_memory_map_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.Mon
     options: dict[str, Any] = {"batch_size": 70, "n_epochs": 2, "random_state": 0}
     whole = RBM(6, **options).fit(rows)
     seen: list[int] = []
-    checked = RBM._checked
+    rows_of = RBM._rows
 
-    def watched(machine: RBM, part: np.ndarray, unread: bool) -> np.ndarray:
+    def watched(machine: RBM, data: np.ndarray, numbers: Any, unread: bool) -> np.ndarray:
+        part = rows_of(machine, data, numbers, unread)
         seen.append(len(part))
-        return checked(machine, part, unread)
+        return part
 
-    monkeypatch.setattr(RBM, "_checked", watched)
+    monkeypatch.setattr(RBM, "_rows", watched)
     machine = RBM(6, **options).fit(mapped)
     assert max(seen) == 70
     assert _same(machine, whole)
@@ -302,11 +303,11 @@ def test_dtype_in_is_dtype_out(dtype, hidden):
     [
         ({}, np.full((10, 3), -0.5), "values in"),
         ({}, np.full((10, 3), 2.0), "values in"),
-        ({}, np.full((10, 3), np.nan), "contains NaN"),
+        ({}, np.full((10, 3), np.nan), "hold NaN"),
         ({}, np.zeros((0, 3)), "0 sample"),
         ({"visible": "real"}, _data(), "visible is 'real'"),
         ({"hidden": "real"}, _data(), "hidden is 'real'"),
-        ({"n_steps": 0}, _data(), "n_steps >= 1"),
+        ({"n_steps": 0}, _data(), "n_steps is 0; it must be an integer of at least 1"),
         ({"momentum": 1.0}, _data(), "momentum is 1.0"),
     ],
 )
@@ -316,7 +317,7 @@ def test_wrong_use_is_told(options, rows, message):
 
 
 def test_sampling_needs_chains():
-    with pytest.raises(UsageError, match="n_samples >= 1"):
+    with pytest.raises(UsageError, match="n_samples is 0"):
         _tiny().sample(0)
 
 
@@ -324,12 +325,19 @@ def test_scikit_learn_accepts_it():
     check_estimator(RBM(4, visible="gaussian", n_epochs=1, random_state=0), on_skip=None)
 
 
-class AnyValues(RBM):
-    """The checks' data are not in [0, 1], which binary units refuse."""
+class Squashing(RBM):
+    """The checks' data are not negative, as the tag asks, but above 1, which binary units refuse."""
 
-    def _check_range(self, rows: np.ndarray) -> None:
-        pass
+    def _check_range(self, values: np.ndarray, *, all_of_them: bool = False) -> None:
+        if values.min(initial=0) < 0:
+            super()._check_range(values)
 
 
-def test_scikit_learn_accepts_binary_units():
-    check_estimator(AnyValues(4, n_epochs=1, random_state=0), on_skip=None)
+@pytest.mark.parametrize("options", [{}, {"hidden": "linear"}, {"persistent": True, "n_steps": 2}])
+def test_scikit_learn_accepts_binary_units(options: dict[str, Any]) -> None:
+    check_estimator(Squashing(4, n_epochs=1, random_state=0, **options), on_skip=None)
+
+
+@pytest.mark.parametrize("options", [{"hidden": "linear"}, {"persistent": True}])
+def test_scikit_learn_accepts_gaussian_units(options: dict[str, Any]) -> None:
+    check_estimator(RBM(4, visible="gaussian", n_epochs=1, random_state=0, **options), on_skip=None)

@@ -11,9 +11,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
-from striate.samples import float_type
+from striate.samples import as_samples, float_type, is_sparse
 
-__all__ = ["CodeEstimator", "validated"]
+__all__ = ["CodeEstimator", "as_codes", "validated"]
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = True, accept_sparse: Any = False) -> Any:
@@ -23,6 +23,18 @@ def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = T
     return validate_data(
         estimator, X, dtype=[np.float64, np.float32], reset=reset, ensure_all_finite=finite, accept_sparse=accept_sparse
     )
+
+
+def as_codes(values: Any, n_components: int) -> Any:
+    """Codes as `inverse_transform` takes them: finite, of so many units, float32 or float64, dense or sparse."""
+    if not is_sparse(values):
+        return as_samples(values, name="codes", n_features=n_components)
+    if values.ndim != 2 or values.shape[1] != n_components:
+        raise UsageError(f"codes have shape {values.shape}, and (n_samples, {n_components}) is needed")
+    codes = values.tocsr().astype(float_type(values.dtype), copy=False)
+    if not np.isfinite(codes.data).all():
+        raise UsageError("codes hold NaN or infinity; remove or mend them")
+    return codes
 
 
 class CodeEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -39,15 +51,11 @@ class CodeEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             For codes of another number of columns than `transform` gives.
         """
         check_is_fitted(self)
-        codes = X if hasattr(X, "toarray") else np.asarray(X)
         units, n_columns = self.components_, self._n_features_out
-        if codes.ndim != 2 or codes.shape[1] != n_columns:
-            raise UsageError(f"codes have shape {codes.shape}, and (n_samples, {n_columns}) is needed")
-        dtype = codes.dtype if codes.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-        codes = codes.astype(dtype, copy=False)
+        codes = as_codes(X, n_columns)
         if n_columns == 2 * len(units):
             codes = codes[:, : len(units)] - codes[:, len(units) :]
-        return np.asarray(codes @ units.astype(dtype, copy=False))
+        return np.asarray(codes @ units.astype(codes.dtype, copy=False))
 
     @property
     def _n_features_out(self) -> int:

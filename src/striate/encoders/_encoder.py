@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 from striate.lazy import needs_torch
+from striate.parameters import Boolean, Choice, Integer, Real, Seed, Text, checked
 from striate.progress import Progress
 from striate.randomness import RandomState
+from striate.samples import as_table, float_type, is_sparse, kernel_array
 from striate.threads import n_threads, run_ranges, single_threaded_blas
 
 __all__ = ["Encoder", "TrainableEncoder", "as_parameters", "as_prepared", "as_weights"]
@@ -78,20 +80,13 @@ class Encoder:
         UsageError
             If the shape does not fit.
         """
-        array = np.asarray(signals)
-        if array.ndim == 1:
-            return self.encode(array[np.newaxis])[0]
-        if array.ndim != 2 or array.shape[1] != self.n_features:
-            raise UsageError(
-                f"signals have shape {array.shape}, but the encoder is for (n_samples, {self.n_features}): "
-                f"give it signals like those that it was made for"
-            )
-        if array.dtype.kind not in "fiub":
-            raise UsageError(f"signals are real numbers, not {array.dtype}")
+        if not is_sparse(signals) and np.ndim(signals) == 1:
+            return self.encode(np.asarray(signals)[np.newaxis])[0]
+        array = as_table(signals, n_features=self.n_features)
         codes = np.empty((len(array), self.n_components), self.dtype)
 
         def run(first: int, last: int) -> None:
-            block = np.ascontiguousarray(array[first:last], self.dtype)
+            block = kernel_array(array[first:last], self.dtype)
             self._encode_block(block, codes[first:last])
 
         _in_blocks(run, len(array), self.rows, self.products)
@@ -204,6 +199,14 @@ class TrainableEncoder(Encoder):
         method for stochastic optimization", ICLR 2015. Loshchilov, Hutter, "SGDR: stochastic gradient descent with
         warm restarts", ICLR 2017, equation 5 without restarts.
         """
+        batch_size = checked("batch_size", batch_size, Integer(low=1))
+        n_batches = checked("n_batches", n_batches, Integer(low=0))
+        learning_rate = checked("learning_rate", learning_rate, Real(above=0))
+        held_out_fraction = checked("held_out_fraction", held_out_fraction, Real(low=0, below=1))
+        keep_zeros = checked("keep_zeros", keep_zeros, Boolean())
+        loss = checked("loss", loss, Choice("codes", "energy"))
+        random_state = checked("random_state", random_state, Seed())
+        device = checked("device", device, Text())
         with needs_torch(f"training {type(self).__name__} needs torch"):
             from striate.encoders._torch import train_encoder
         return train_encoder(
@@ -225,16 +228,18 @@ def _in_blocks(function: Callable[[int, int], None], n: int, rows: int, products
 
 def as_parameters(**arrays: ArrayLike) -> list[NDArray[Any]]:
     """Arrays of one dtype, C-contiguous and finite: float32 if all are, float64 otherwise; copied only if needed."""
+    for name, array in arrays.items():
+        if is_sparse(array):
+            raise UsageError(f"{name} is a sparse matrix, and a dense array is needed: give {name}.toarray()")
     found = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in found.items():
         if array.dtype.kind not in "fiub":
             raise UsageError(f"{name} must hold real numbers, not {array.dtype}")
-    single = all(array.dtype in (np.float16, np.float32) for array in found.values())
-    dtype = np.dtype(np.float32 if single else np.float64)
+    dtype = max(float_type(array.dtype) for array in found.values())
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise UsageError(f"{name} must not hold NaN or infinity: start from a dictionary that does not")
-    return [np.ascontiguousarray(array, dtype) for array in found.values()]
+    return [kernel_array(array, dtype) for array in found.values()]
 
 
 def as_prepared(components: ArrayLike | PreparedDictionary) -> PreparedDictionary:
@@ -244,10 +249,13 @@ def as_prepared(components: ArrayLike | PreparedDictionary) -> PreparedDictionar
 
 def as_weights(sparsity: float | ArrayLike, n_components: int) -> NDArray[np.float64]:
     """The sparsity of each unit, (n_components,), above 0."""
-    weights = np.asarray(sparsity, np.float64)
+    try:
+        weights = np.asarray(sparsity, np.float64)
+    except (ValueError, TypeError):
+        raise UsageError(f"sparsity is a number above 0, or one per unit, not {sparsity!r}") from None
     if weights.shape not in ((), (n_components,)):
         raise UsageError(
-            f"sparsity is a number or ({n_components},), one a unit; give it no array of shape {weights.shape}"
+            f"sparsity is a number or ({n_components},), one per unit; give it no array of shape {weights.shape}"
         )
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise UsageError("sparsity must be above 0, and finite, everywhere")

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from striate.coding._simd import add_scaled, largest, select_above
 from striate.encoders._shrink import shrunk
@@ -24,8 +25,10 @@ __all__ = ["compile_learned_descent"]
 @lru_cache(maxsize=2)
 def compile_learned_descent(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_descend` for float32 or float64."""
-    real = dtype.name
-    return compiled(_descend, f"void({real}[:, ::1], {real}[:, ::1], {real}[::1], int64, boolean, {real})")
+    real = getattr(types, dtype.name)
+    # A model that was loaded as a memory map is read-only.
+    row, rows = (types.Array(real, axes, "C", readonly=True) for axes in (1, 2))
+    return compiled(_descend, types.void(real[:, ::1], rows, row, types.int64, types.boolean, real))
 
 
 def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all: bool, almost: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 
 from striate.kernels import FAST_MATH, compiled
 
@@ -30,15 +31,16 @@ def shrunk(value: Any, threshold: Any) -> Any:
 @lru_cache(maxsize=2)
 def compile_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_shrink` for float32 or float64."""
-    real = dtype.name
-    return compiled(_shrink, f"void({real}[:, ::1], {real}[::1])")
+    real = getattr(types, dtype.name)
+    return compiled(_shrink, types.void(real[:, ::1], types.Array(real, 1, "C", readonly=True)))
 
 
 @lru_cache(maxsize=2)
 def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_add_and_shrink` for float32 or float64."""
-    real = dtype.name
-    return compiled(_add_and_shrink, f"void({real}[:, ::1], {real}[:, ::1], {real}[::1], {real}[:, ::1])")
+    real = getattr(types, dtype.name)
+    row, rows = (types.Array(real, axes, "C", readonly=True) for axes in (1, 2))
+    return compiled(_add_and_shrink, types.void(rows, rows, row, real[:, ::1]))
 
 
 def _shrink(values: Any, thresholds: Any) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from striate.coding._simd import combine
@@ -40,7 +41,6 @@ class SparseInhibition:
         self.columns = columns.astype(np.int32)
         self.values = np.ascontiguousarray(matrix[units, columns])
         self.starts = np.searchsorted(units, np.arange(len(matrix) + 1)).astype(np.int64)
-        self._kernel = _compile_step(matrix.dtype)
 
     def step(self, linear: NDArray[Any], codes: NDArray[Any], thresholds: NDArray[Any], result: NDArray[Any]) -> None:
         """Result = shrink(linear + matrix · codes, thresholds), for a block of signals.
@@ -51,16 +51,16 @@ class SparseInhibition:
             A unit a row; the width is a multiple of 16. `result` must be another array than `codes`.
         thresholds : ndarray (n_components,)
         """
-        self._kernel(linear, codes, self.starts, self.columns, self.values, thresholds, result)
+        _compile_step(self.values.dtype)(linear, codes, self.starts, self.columns, self.values, thresholds, result)
 
 
 @lru_cache(maxsize=2)
 def _compile_step(dtype: np.dtype[Any]) -> Callable[..., None]:
-    real = dtype.name
-    return compiled(
-        _step,
-        f"void({real}[:, ::1], {real}[:, ::1], int64[::1], int32[::1], {real}[::1], {real}[::1], {real}[:, ::1])",
-    )
+    real = getattr(types, dtype.name)
+    # A model that was loaded as a memory map is read-only.
+    row, starts, columns = (types.Array(of, 1, "C", readonly=True) for of in (real, types.int64, types.int32))
+    layer = real[:, ::1]
+    return compiled(_step, types.void(layer, layer, starts, columns, row, row, layer))
 
 
 def _step(linear: Any, codes: Any, starts: Any, columns: Any, values: Any, thresholds: Any, result: Any) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from striate.coding._products import BLOCK, as_panels, multiply_block
 from striate.kernels import FAST_MATH, compiled
+from striate.samples import kernel_array
 from striate.threads import in_threads
 
 __all__ = ["encode_single", "tangent"]
@@ -49,7 +50,7 @@ def encode_single(
     float32 (n_samples, n_components)
         The same bits whatever the number of threads.
     """
-    rows, bias, gain = (np.require(np.asarray(array), requirements=("C", "A")) for array in (signals, bias, gain))
+    rows, bias, gain = map(kernel_array, (signals, bias, gain))
     panels = as_panels(filters)
     codes = np.empty((len(rows), len(filters)), _SINGLE)
     kernel = _compile_encode()

@@ -20,6 +20,7 @@ from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
+from striate.samples import as_table, is_sparse, kernel_array
 from striate.threads import threads_for_batch
 
 __all__ = ["Twin", "relative_scale", "train_encoder"]
@@ -152,11 +153,6 @@ def train_encoder(
     progress: Progress | None,
 ) -> Trained:
     """What `TrainableEncoder.fit` calls, and describes; the defaults are there."""
-    if batch_size < 1 or n_batches < 0 or not 0 < learning_rate < np.inf or not 0 <= held_out_fraction < 1:
-        raise UsageError(
-            f"a training needs batch_size from 1, n_batches from 0, learning_rate above 0 and held_out_fraction from "
-            f"0 to below 1; got {batch_size}, {n_batches}, {learning_rate} and {held_out_fraction}"
-        )
     twin = Twin(encoder, device)
     data = _Data(encoder, signals, codes if loss == "codes" else None, device)
     measure = _loss(encoder, loss, codes, components, sparsity, device)
@@ -186,6 +182,10 @@ def train_encoder(
     threads = threads_for_batch(batch_size, encoder.n_features, encoder.n_components)
     with _torch_threads(threads), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
         best, best_arrays = held_out_loss(), None
+        if not np.isfinite(best):
+            raise UsageError(
+                "the loss of the encoder that training starts from is not finite: bring the signals to scale 1"
+            )
         for batch, rows in enumerate(_batches(train, batch_size, n_batches, generator), start=1):
             given, wanted = data.batch(rows)
             optimizer.zero_grad()
@@ -208,16 +208,13 @@ class _Data:
     """Signals, and codes where they are wanted, by batches on the device."""
 
     def __init__(self, encoder: TrainableEncoder, signals: Any, codes: Any, device: str) -> None:
-        self.signals = np.asarray(signals)
-        if self.signals.ndim != 2 or self.signals.shape[1] != encoder.n_features or len(self.signals) == 0:
-            raise UsageError(
-                f"signals have shape {self.signals.shape}, but the encoder is trained on "
-                f"(n_samples, {encoder.n_features}), at least one"
-            )
+        self.signals = as_table(signals, n_features=encoder.n_features)
+        if len(self.signals) == 0:
+            raise UsageError("signals have no samples, and an encoder learns from one or more")
         self.n_samples = len(self.signals)
         self.codes = None
         if codes is not None:
-            self.codes = codes.tocsr() if hasattr(codes, "tocsr") else np.asarray(codes)
+            self.codes = codes.tocsr() if is_sparse(codes) else as_table(codes, name="codes")
             if self.codes.shape != (self.n_samples, encoder.n_components):
                 raise UsageError(
                     f"codes have shape {self.codes.shape}, but these signals and this encoder need "
@@ -232,7 +229,7 @@ class _Data:
 
     def _tensor(self, source: Any, rows: NDArray[np.int64]) -> torch.Tensor:
         found = source[rows]
-        array = np.ascontiguousarray(found.toarray() if hasattr(found, "toarray") else found, self.dtype)
+        array = kernel_array(found.toarray() if is_sparse(found) else found, self.dtype)
         if not np.isfinite(array).all():
             raise UsageError("signals or codes hold NaN or infinity: remove or mend those samples before training")
         return torch.from_numpy(array).to(self.device)
@@ -251,8 +248,6 @@ def _loss(
         if codes is None:
             raise UsageError('an encoder learns from codes: give them, or loss="energy" with components and sparsity')
         return lambda given, wanted, predicted: (predicted - wanted).square().sum(dim=1) / 2
-    if loss != "energy":
-        raise UsageError(f'there is no loss {loss!r}: say "codes" or "energy"')
     if components is None or sparsity is None:
         raise UsageError('loss="energy" needs the dictionary and its weight: give components and sparsity')
     units = as_prepared(components).components

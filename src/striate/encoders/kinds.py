@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import Encoder, TrainableEncoder, as_prepared
-from striate.errors import UsageError
+from striate.parameters import Choice, Integer, Real, checked
 from striate.progress import Progress
 from striate.randomness import RandomState
 
@@ -40,6 +40,8 @@ def encoder_from_dictionary(
     from striate.encoders.lista import LISTA
     from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
 
+    kind = checked("kind", kind, Choice(*ENCODERS[1:]))
+    sparsity, steps = checked("sparsity", sparsity, Real(low=0)), checked("steps", steps, Integer(low=1))
     prepared, weight = as_prepared(components), max(sparsity, _LEAST_SPARSITY)
     if kind == "linear":
         units = prepared.components
@@ -50,9 +52,7 @@ def encoder_from_dictionary(
         return encoder
     if kind == "lista":
         return LISTA.from_dictionary(prepared, weight, steps)
-    if kind == "lcod":
-        return LCoD.from_dictionary(prepared, weight, steps)
-    raise UsageError(f"a dictionary starts no encoder {kind!r}; there are {', '.join(ENCODERS[1:])}")
+    return LCoD.from_dictionary(prepared, weight, steps)
 
 
 def train_predictor(

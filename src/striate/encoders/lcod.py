@@ -13,6 +13,7 @@ from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
 from striate.encoders._learned_descent import compile_learned_descent
 from striate.errors import UsageError
+from striate.parameters import Boolean, Integer, checked
 
 __all__ = ["LCoD"]
 
@@ -87,10 +88,8 @@ class LCoD(TrainableEncoder):
             )
         if not (self.thresholds > 0).all():
             raise UsageError("thresholds must be above 0: start from those of from_dictionary")
-        if steps < 1 or int(steps) != steps:
-            raise UsageError(f"steps must be a whole number, at least 1, not {steps}")
-        self.steps = int(steps)
-        self.final_shrinkage = bool(final_shrinkage)
+        self.steps = checked("steps", steps, Integer(low=1))
+        self.final_shrinkage = checked("final_shrinkage", final_shrinkage, Boolean())
 
     @classmethod
     def from_dictionary(

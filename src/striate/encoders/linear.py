@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.encoders._encoder import Encoder, as_parameters
 from striate.errors import UsageError
+from striate.parameters import Real, checked
+from striate.samples import as_table, float_type, is_sparse
 
 __all__ = ["LinearEncoder"]
 
@@ -85,17 +87,14 @@ class LinearEncoder(Encoder):
         Hoerl, Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics 1970,
         equation 2.1; with centered variables, so that the bias is free.
         """
-        signals = np.asarray(signals)
-        codes = codes if hasattr(codes, "tocsr") else np.asarray(codes)
-        if signals.ndim != 2 or codes.ndim != 2 or len(signals) != codes.shape[0] or 0 in signals.shape:
+        signals = as_table(signals)
+        codes = codes.tocsr() if is_sparse(codes) else as_table(codes, name="codes")
+        if len(signals) != codes.shape[0] or 0 in signals.shape:
             raise UsageError(
                 f"fit needs signals (n_samples, n_features) and codes (n_samples, n_components), at least one; "
                 f"got the shapes {signals.shape} and {codes.shape}"
             )
-        if not 0 <= ridge < np.inf:
-            raise UsageError(f"ridge must be 0 or above, as 1e-4, not {ridge}")
-        if hasattr(codes, "tocsr"):
-            codes = codes.tocsr()
+        ridge = checked("ridge", ridge, Real(low=0))
         n_samples, n_features = signals.shape
         blocks = [slice(first, first + _BLOCK) for first in range(0, n_samples, _BLOCK)]
         mean_signal, mean_code = np.zeros(n_features), np.zeros(codes.shape[1])
@@ -118,9 +117,9 @@ class LinearEncoder(Encoder):
             filters = np.linalg.solve(covariance, cross).T
         except np.linalg.LinAlgError:
             raise UsageError("the signals' covariance is singular: set ridge above 0, as 1e-4") from None
-        dtype = np.float32 if signals.dtype in (np.float16, np.float32) else np.float64
+        dtype = float_type(signals.dtype)
         return cls(filters.astype(dtype), (mean_code - filters @ mean_signal).astype(dtype))
 
 
 def _dense(rows: Any) -> NDArray[np.float64]:
-    return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, np.float64)
+    return np.asarray(rows.toarray() if is_sparse(rows) else rows, np.float64)

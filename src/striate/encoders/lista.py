@@ -15,6 +15,7 @@ from striate.encoders._shrink import compile_add_and_shrink, compile_shrink
 from striate.encoders._sparse_inhibition import SIGNALS, SparseInhibition
 from striate.encoders.shrinkage import first_step
 from striate.errors import UsageError
+from striate.parameters import Boolean, Integer, Real, checked
 
 __all__ = ["LISTA"]
 
@@ -80,9 +81,7 @@ class LISTA(TrainableEncoder):
         self.filters, self.inhibition, self.thresholds = as_parameters(
             filters=filters, inhibition=inhibition, thresholds=thresholds
         )
-        if steps < 1 or int(steps) != steps:
-            raise UsageError(f"steps must be a whole number, at least 1, not {steps}")
-        self.steps = int(steps)
+        self.steps = checked("steps", steps, Integer(low=1))
         tied = self.filters.ndim == 2
         n = self.filters.shape[-2] if self.filters.ndim >= 2 else 0
         axes = ((), (), ()) if tied else ((self.steps,), (self.steps - 1,), (self.steps,))
@@ -126,7 +125,7 @@ class LISTA(TrainableEncoder):
         units = prepared.components.astype(np.float64)
         inhibition = (np.eye(len(units)) - units @ units.T / curvature).astype(filters.dtype)
         encoder = cls(filters, inhibition, thresholds, steps)
-        return encoder.untie() if untied else encoder
+        return encoder.untie() if checked("untied", untied, Boolean()) else encoder
 
     @property
     def untied(self) -> bool:
@@ -161,8 +160,7 @@ class LISTA(TrainableEncoder):
         ----------
         Gregor, LeCun, "Learning fast approximations of sparse coding", ICML 2010, on partial mutual inhibition.
         """
-        if not 0 < fraction <= 1:
-            raise UsageError(f"fraction must be above 0 and at most 1, as 0.2, not {fraction}")
+        fraction = checked("fraction", fraction, Real(above=0, high=1))
         n_removed = self.inhibition.size - round(fraction * self.inhibition.size)
         pruned = self.inhibition.copy()
         if n_removed:

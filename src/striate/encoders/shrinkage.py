@@ -11,6 +11,7 @@ from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
 from striate.encoders._shrink import compile_shrink
 from striate.errors import UsageError
+from striate.parameters import Real, checked
 
 __all__ = ["ShrinkageEncoder", "SmoothShrinkageEncoder", "first_step"]
 
@@ -23,6 +24,8 @@ def first_step(
     """Filters D/L and thresholds sparsity/L of an ISTA step, in the dictionary's dtype, and the curvature L."""
     prepared = as_prepared(components)
     curvature = _MARGIN * prepared.largest_eigenvalue
+    if not curvature < np.inf:
+        raise UsageError("the dictionary's numbers are too large to be squared: scale them")
     if not curvature > 0:
         raise UsageError("the dictionary holds zeros alone: learn it, or draw it at random, before an encoder is made")
     weights = as_weights(sparsity, prepared.n_components)
@@ -144,8 +147,7 @@ class SmoothShrinkageEncoder(TrainableEncoder):
         sharpness : float, default 5
             β·b of every unit. With 5 the slope at rest is exp(−5) = 0.7 %, enough for a gradient, and far from a code.
         """
-        if not 0 < sharpness < np.inf:
-            raise UsageError(f"sharpness must be above 0, as 5, not {sharpness}")
+        sharpness = checked("sharpness", sharpness, Real(above=0))
         filters, thresholds, _ = first_step(components, sparsity)
         return cls(filters, (sharpness / thresholds).astype(filters.dtype), thresholds)
 

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from striate.encoders._encoder import as_parameters
 from striate.errors import UsageError
+from striate.samples import as_table, float_type, is_sparse, kernel_array
 
 __all__ = ["TanhEncoder", "TanhGradients"]
 
@@ -30,14 +33,15 @@ class TanhEncoder:
 
     Parameters
     ----------
-    filters : ndarray (n_components, n_features), float32 or float64
-    bias : ndarray (n_components,), same dtype
-    gain : ndarray (n_components,), same dtype
+    filters : float (n_components, n_features)
+    bias : float (n_components,)
+    gain : float (n_components,)
+        All arrays are float32 if all three are, float64 otherwise; they are kept where they are so already.
 
     Raises
     ------
     UsageError
-        If the shapes do not fit each other.
+        If the shapes do not fit each other, or an array holds NaN or infinity.
 
     References
     ----------
@@ -47,29 +51,37 @@ class TanhEncoder:
 
     kind = "tanh"
 
-    def __init__(self, filters: np.ndarray, bias: np.ndarray, gain: np.ndarray) -> None:
+    def __init__(self, filters: ArrayLike, bias: ArrayLike, gain: ArrayLike) -> None:
+        self.filters, self.bias, self.gain = filters, bias, gain = as_parameters(filters=filters, bias=bias, gain=gain)
         if filters.ndim != 2 or bias.shape != (len(filters),) or gain.shape != (len(filters),):
             raise UsageError(
                 f"an encoder needs filters (n_components, n_features) with one bias and one gain each; "
                 f"got the shapes {filters.shape}, {bias.shape} and {gain.shape}"
             )
-        self.filters = filters
-        self.bias = bias
-        self.gain = gain
 
-    def encode(self, patches: np.ndarray) -> np.ndarray:
+    def encode(self, patches: ArrayLike) -> np.ndarray:
         """The predicted codes.
 
         Many float32 patches are coded by a kernel whose tangent is within 5e-7.
 
         Parameters
         ----------
-        patches : ndarray (n_samples, n_features), float
+        patches : float (n_samples, n_features), or (n_features,) for one
 
         Returns
         -------
         ndarray (n_samples, n_components), dtype of `patches` if the filters have it too
+
+        Raises
+        ------
+        UsageError
+            If these are not real numbers of that shape.
         """
+        if not is_sparse(patches) and np.ndim(patches) == 1:
+            return self.encode(np.asarray(patches)[np.newaxis])[0]
+        patches = as_table(patches, name="patches", n_features=self.filters.shape[1])
+        if patches.dtype.kind == "f":
+            patches = kernel_array(patches, float_type(patches.dtype))
         if self._suits_kernel(patches):
             from striate.encoders._tanh_kernel import encode_single
 
@@ -86,12 +98,7 @@ class TanhEncoder:
 
     def _suits_kernel(self, patches: np.ndarray) -> bool:
         arrays = (patches, self.filters, self.bias, self.gain)
-        return (
-            all(array.dtype == np.float32 for array in arrays)
-            and patches.ndim == 2
-            and patches.shape[1] == self.filters.shape[1]
-            and len(patches) >= _MANY
-        )
+        return all(array.dtype == np.float32 for array in arrays) and len(patches) >= _MANY
 
     def gradients(self, patches: np.ndarray, activations: np.ndarray, codes: np.ndarray) -> TanhGradients:
         """How the mean of ½‖codes − encode(patches)‖² over the batch changes with the parameters.

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from striate.checkpoint import Checkpoint
-from striate.errors import UsageError
 from striate.learning._patch_learner import PatchLearner
+from striate.parameters import check_parameters, parameter
 from striate.progress import Progress
-from striate.randomness import RandomState
 
 __all__ = ["FixedFilters"]
 
@@ -27,9 +25,6 @@ class FixedFilters(PatchLearner):
     RESPONSE: ClassVar[float] = 0.25
 
     _ENOUGH: ClassVar[int] = 10_000  # patches for a mean
-
-    n_components: int
-    random_state: RandomState
 
     def fit(
         self,
@@ -55,19 +50,21 @@ class FixedFilters(PatchLearner):
         Self
             Itself.
         """
-        if self.n_components < 1:
-            raise UsageError(f"{type(self).__name__} needs n_components >= 1; got {self.n_components}")
-        X = validate_data(self, X, dtype=[np.float32, np.float64])
+        check_parameters(self, self._rules)
+        X = self._samples(X, reset=True)
+        n_components = parameter(self, "n_components")
         self._set_scale(X)
-        filters = self._choose(X)
+        filters = self._choose(X, n_components)
+        # By a power of two, which changes no digit, so that no square overflows or vanishes.
+        filters = np.ldexp(filters, -np.frexp(np.abs(filters).max(axis=1, keepdims=True))[1])
         if X.shape[1] > 1:  # of one feature, nothing is left without the mean
             filters -= filters.mean(axis=1, keepdims=True)
         norms = np.linalg.norm(filters, axis=1, keepdims=True)
         filters /= np.where(norms > 0, norms, 1)
         self.components_ = filters.astype(X.dtype)
         self.encoder_ = self.components_ * X.dtype.type(self.RESPONSE / self._mean_response(X))
-        self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
-        self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+        self.encoder_bias_ = np.zeros(n_components, dtype=X.dtype)
+        self.gain_ = np.ones(n_components, dtype=X.dtype)
         return self
 
     def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
@@ -94,6 +91,6 @@ class FixedFilters(PatchLearner):
         mean = float(np.sqrt(np.square(some @ self.components_.T).mean(dtype=np.float64)))
         return mean if mean > 0 else 1.0
 
-    def _choose(self, patches: np.ndarray) -> np.ndarray:
+    def _choose(self, patches: np.ndarray, n_components: int) -> np.ndarray:
         """Filters (n_components, n_features), float64, a new array; their mean and norm are of no account."""
         raise NotImplementedError

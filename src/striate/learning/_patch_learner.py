@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from striate.coding import infer
 from striate.coding._estimator import CodeEstimator
 from striate.encoders import TanhEncoder
+from striate.errors import UsageError
+from striate.learning._scale import at_scale, centered, deviation_of
+from striate.parameters import Boolean, Integer, Real, Rule, Seed, check_parameters, parameter, plain_parameters
+from striate.samples import estimator_samples
 
-__all__ = ["ConvolutionFilters", "PatchLearner", "chunks", "is_plain"]
+__all__ = ["ConvolutionFilters", "PatchLearner", "chunks"]
 
 NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
 _CHUNK = 4096  # rows
@@ -29,8 +33,13 @@ class ConvolutionFilters(NamedTuple):
 class PatchLearner(CodeEstimator):
     """A learner with filters in `encoder_` and a dictionary in `components_`; subclasses fit them."""
 
-    remove_mean: bool
-    sparsity: float
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        "n_components": Integer(low=1),
+        "sparsity": Real(low=0),
+        "remove_mean": Boolean(),
+        "random_state": Seed(),
+    }
+
     scale_: float
     encoder_: np.ndarray
     encoder_bias_: np.ndarray
@@ -89,11 +98,7 @@ class PatchLearner(CodeEstimator):
         ndarray (n_samples, n_features), dtype of `patches`
             A new array.
         """
-        if self.remove_mean:
-            scaled = patches - patches.mean(axis=1, keepdims=True)
-            scaled *= 1 / self.scale_
-            return scaled
-        return patches * patches.dtype.type(1 / self.scale_)
+        return at_scale(patches, self.scale_, centered if parameter(self, "remove_mean") else None)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """The patches that codes stand for, ``zD``, in the scale of the raw patches.
@@ -108,10 +113,7 @@ class PatchLearner(CodeEstimator):
         ndarray (n_samples, n_features), dtype of `X`
             A patch without its mean, which the code does not know, if `remove_mean`.
         """
-        check_is_fitted(self)
-        codes = np.asarray(X)
-        dtype = codes.dtype if codes.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-        return self.scale_ * (codes.astype(dtype, copy=False) @ self.components_.astype(dtype, copy=False))
+        return self.scale_ * super().inverse_transform(X)
 
     def convolution_filters(self) -> ConvolutionFilters:
         """The encoder for raw patches, as a convolution needs it.
@@ -127,7 +129,7 @@ class PatchLearner(CodeEstimator):
         """
         check_is_fitted(self)
         filters = self.encoder_
-        if self.remove_mean:
+        if parameter(self, "remove_mean"):
             filters = filters - filters.mean(axis=1, keepdims=True)
         return ConvolutionFilters(filters / self.scale_, self.encoder_bias_.copy(), self.gain_.copy())
 
@@ -135,8 +137,7 @@ class PatchLearner(CodeEstimator):
         """Arrays and a JSON header: all that `transform`, `infer` and a further `partial_fit` need."""
         check_is_fitted(self)
         arrays = {"components": self.components_, **self._encoder_arrays()}
-        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
-        return arrays, {"parameters": parameters, "scale": self.scale_}
+        return arrays, {"parameters": plain_parameters(self), "scale": self.scale_}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
@@ -161,26 +162,33 @@ class PatchLearner(CodeEstimator):
         self.gain_ = np.array(arrays["gain"])
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
-        codes: np.ndarray = infer(patches, self.components_, self.sparsity or NO_SPARSITY, tolerance=tolerance)
+        codes: np.ndarray = infer(
+            patches, self.components_, parameter(self, "sparsity") or NO_SPARSITY, tolerance=tolerance
+        )
         return codes
 
     def _encoder(self, dtype: np.dtype | None = None) -> Any:
         arrays = (self.encoder_, self.encoder_bias_, self.gain_)
         return TanhEncoder(*(array if dtype is None else array.astype(dtype, copy=False) for array in arrays))
 
-    def _checked(self, X: np.ndarray) -> np.ndarray:
+    def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        checked: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        return checked
+        check_parameters(self, self._rules)
+        return self._samples(X, reset=False)
+
+    def _samples(self, X: Any, *, reset: bool) -> np.ndarray:
+        samples: np.ndarray = estimator_samples(self, X, reset=reset, default=np.float32)
+        if reset and samples.shape[1] == 1 and parameter(self, "remove_mean"):
+            raise UsageError(
+                f"{type(self).__name__}: n_features = 1, and nothing is left of one value without its mean: give "
+                "patches of more values, or set remove_mean=False"
+            )
+        return samples
 
     def _set_scale(self, patches: np.ndarray) -> None:
         """Take the one scale from the data: their standard deviation, after mean removal."""
-        self.scale_ = 1.0
-        squares = 0.0
-        for rows in chunks(len(patches)):
-            squares += float(np.square(self.scaled(patches[rows])).sum(dtype=np.float64))
-        deviation = float(np.sqrt(squares / patches.size))
-        self.scale_ = deviation if deviation > 0 else 1.0
+        center = centered if parameter(self, "remove_mean") else None
+        self.scale_ = deviation_of(lambda: (patches[rows] for rows in chunks(len(patches))), center)
 
 
 def chunks(n_samples: int) -> list[slice]:

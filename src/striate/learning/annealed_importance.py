@@ -12,7 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from striate.errors import UsageError
 from striate.learning._contrastive_step import draw_states, pass_key
 from striate.learning.rbm import RBM, log_sum_over_states
+from striate.parameters import Integer, Seed, checked
 from striate.randomness import RandomState, generator_from
+from striate.samples import as_samples
 
 __all__ = ["LogPartition", "annealed_log_partition", "exact_log_partition"]
 
@@ -66,10 +68,13 @@ def annealed_log_partition(
     -------
     LogPartition
     """
+    n_runs = checked("n_runs", n_runs, Integer(low=1))
+    n_temperatures = checked("n_temperatures", n_temperatures, Integer(low=1))
     _, hidden_bias, visible_bias = _float64(machine)
+    X = as_samples(X, name="the samples", n_features=len(visible_bias))
     weights = machine.components_  # products in its own precision; rounding is far below the error of the estimate
     dtype = weights.dtype
-    key = int(generator_from(random_state).integers(2**62))
+    key = int(generator_from(checked("random_state", random_state, Seed())).integers(2**62))
     binary = machine.visible == "binary"
     means = np.mean(X, axis=0, dtype=np.float64)
     base = logit((means * len(X) + 1) / (len(X) + 2)) if binary else means  # one success and one failure more

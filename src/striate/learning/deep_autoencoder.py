@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
+from striate.coding._estimator import as_codes
 from striate.errors import UsageError
 from striate.learning._adam import Adam
-from striate.learning._patch_learner import chunks, is_plain
+from striate.learning._patch_learner import chunks
 from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm
+from striate.learning._scale import at_scale, deviation_of
 from striate.learning._schedule import Schedule
 from striate.learning._unrolled import ACTIVATIONS, forward, gradients
+from striate.parameters import (
+    Choice,
+    Integer,
+    IntegerTuple,
+    Real,
+    Rule,
+    Seed,
+    check_parameters,
+    parameter,
+    plain_parameters,
+)
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
+from striate.samples import dense_rows, estimator_samples, writable
 
 __all__ = ["DeepAutoencoder"]
 
 _MOST_PRETRAINED = 20_000  # samples: a layer's beginning needs no more
 _WARM_UP = 100  # batches in which the rate rises: Adam's first moments are noise
 _OF_PRETRAINING = {None: "elu", "rbm": "logistic", "psd": "tanh"}
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "pretraining": (None, "rbm", "psd"),
-    "code": ("linear", "logistic", "binary"),
-    "visible": ("auto", "binary", "gaussian", "softmax"),
-    "loss": ("cross-entropy", "squared"),
-    "activation": ("auto", *ACTIVATIONS),
-}
+
+_SAMPLES = "DeepAutoencoder: the samples"
 
 
 class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -104,6 +113,24 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     (100, 3)
     """
 
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        "layers": IntegerTuple(low=1),
+        "pretraining": Choice("rbm", "psd") | None,
+        "code": Choice("linear", "logistic", "binary"),
+        "visible": Choice("auto", "binary", "gaussian", "softmax"),
+        "loss": Choice("cross-entropy", "squared"),
+        "activation": Choice("auto", *ACTIVATIONS),
+        "n_epochs": Integer(low=1),
+        "batch_size": Integer(low=1),
+        "learning_rate": Real(low=0),
+        "weight_decay": Real(low=0),
+        "input_noise": Real(low=0, below=1),
+        "code_noise": Real(low=0),
+        "validation_fraction": Real(low=0, below=1),
+        "patience": Integer(low=1) | None,
+        "random_state": Seed(),
+    }
+
     weights_: list[NDArray[Any]]
     biases_: list[NDArray[Any]]
     history_: list[float]
@@ -158,7 +185,8 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which a batch at a time is read, in random order.
+            An array or a memory map, of which a batch at a time is read, in random order; or a sparse matrix of
+            SciPy's, of which a batch at a time is made dense.
         y : ignored
         checkpoint : Checkpoint, optional
             Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
@@ -170,20 +198,22 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         UsageError
-            For parameters that make no network, or data that do not suit `visible`.
+            For parameters that make no network, data that do not suit `visible`, or weights that grow without bound.
         """
-        # Finite or not is seen batch by batch: of a memory map nothing but batches is read.
-        X = self._validated(X, reset=True, finite=not isinstance(X, np.memmap))
+        X = self._validated(X, reset=True)
         saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
         if saved is None:
             self._begin(X, progress)
-            if checkpoint is not None and self.pretraining is not None:  # minutes of work, whenever the next is due
+            if (
+                checkpoint is not None and parameter(self, "pretraining") is not None
+            ):  # minutes of work, whenever the next is due
                 checkpoint.save(checkpoint_name, *self.to_state(training=True))
         else:
             self._restore(*saved)
-        schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
+        held_out_fraction, batch_size = parameter(self, "validation_fraction"), parameter(self, "batch_size")
+        schedule = Schedule(X.shape[0], batch_size, held_out_fraction=held_out_fraction, seed=self._seed)
         per_epoch = schedule.batches_per_epoch
-        budget = self.n_epochs * per_epoch
+        budget = parameter(self, "n_epochs") * per_epoch
         with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
             phase.advance(self.n_batches_)
             for rows in schedule.batches(self.n_batches_, budget):
@@ -191,13 +221,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                     break
                 done = self.n_batches_ / budget
                 rate = min(1.0, (self.n_batches_ + 1) / min(_WARM_UP, per_epoch)) * 0.5 * (1 + np.cos(np.pi * done))
-                self._learn(np.asarray(X[np.sort(rows)]), rate, noise=done)
+                self._learn(dense_rows(X, np.sort(rows), unread=_SAMPLES), rate, noise=done)
                 if self.n_batches_ % per_epoch == 0 and schedule.held_out.size:
-                    self.history_.append(-self.score(np.asarray(X[np.sort(schedule.held_out)])))
+                    self.history_.append(self._mean_error(dense_rows(X, np.sort(schedule.held_out), unread=_SAMPLES)))
                     phase.note(f"held-out error {self.history_[-1]:.4g}")
                 phase.advance()
                 if checkpoint is not None and checkpoint.due():
                     checkpoint.save(checkpoint_name, *self.to_state(training=True))
+        self._check_learned()
         if checkpoint is not None:
             checkpoint.save(checkpoint_name, *self.to_state(training=True))
         return self
@@ -213,34 +244,41 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         started = hasattr(self, "weights_")
         X = self._validated(X, reset=not started)
-        if not started:
+        if started:
+            self._own_arrays()
+        else:
             self._begin(X, None)
-        for start in range(0, len(X), self.batch_size):
-            self._learn(X[start : start + self.batch_size], 1.0, noise=1.0)
+        batch_size = parameter(self, "batch_size")
+        for start in range(0, X.shape[0], batch_size):
+            self._learn(dense_rows(X, slice(start, start + batch_size), unread=_SAMPLES), 1.0, noise=1.0)
+        self._check_learned()
         return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[Any]:
         """The codes, (n_samples, n_components), dtype of `X`; binary ones are 0.0 or 1.0."""
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        n_encoding = len(self.weights_) // 2
-        codes = np.empty((len(X), len(self.biases_[n_encoding - 1])), X.dtype)
-        for rows in chunks(len(X)):
-            inputs, _ = self._inputs(X[rows])
-            values = self._pass(inputs, 0, n_encoding)
-            if self.code == "binary":
-                values = (values > 0).astype(X.dtype)
-            codes[rows] = expit(values) if self.code == "logistic" else values
+        codes = np.empty((X.shape[0], self._n_features_out), X.dtype)
+        for rows in chunks(X.shape[0]):
+            codes[rows] = self._codes(dense_rows(X, rows, unread=_SAMPLES))
         return codes
+
+    def _codes(self, rows: NDArray[Any]) -> NDArray[Any]:
+        inputs, _ = self._inputs(rows)
+        values = self._pass(inputs, 0, len(self.weights_) // 2)
+        code = parameter(self, "code")
+        if code == "binary":
+            return (values > 0).astype(rows.dtype)
+        given: NDArray[Any] = expit(values) if code == "logistic" else values
+        return given
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """What codes stand for, (n_samples, n_features), in the units of the data; of words, their probabilities."""
         check_is_fitted(self)
-        codes = np.asarray(X)
-        codes = codes.astype(codes.dtype if codes.dtype in (np.float32, np.float64) else np.float64, copy=False)
-        outputs = np.empty((len(codes), self.n_features_in_), codes.dtype)
-        for rows in chunks(len(codes)):
-            values = self._pass(codes[rows], len(self.weights_) // 2, len(self.weights_))
+        codes = as_codes(X, self._n_features_out)
+        outputs = np.empty((codes.shape[0], self.n_features_in_), codes.dtype)
+        for rows in chunks(codes.shape[0]):
+            values = self._pass(dense_rows(codes, rows), len(self.weights_) // 2, len(self.weights_))
             if self.visible_ == "binary":
                 values = expit(values)
             elif self.visible_ == "softmax":
@@ -252,32 +290,35 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """Minus the mean of what is reported: the squared error a sample; of words, the cross-entropy in nats."""
-        X = self._validated(X, reset=False)
+        check_is_fitted(self)
+        return -self._mean_error(self._validated(X, reset=False))
+
+    def _mean_error(self, X: Any) -> float:
         errors = 0.0
-        for rows in chunks(len(X)):
-            samples = X[rows]
-            outputs = self.inverse_transform(self.transform(samples)).astype(np.float64)
+        for rows in chunks(X.shape[0]):
+            samples = dense_rows(X, rows, unread=_SAMPLES)
+            outputs = self.inverse_transform(self._codes(samples)).astype(np.float64)
             if self.visible_ == "softmax":
                 errors -= float((self._inputs(samples)[1] * np.log(np.maximum(outputs, 1e-30))).sum())
             else:
-                errors += float(np.square(outputs - samples).sum())
-        return -errors / len(X)
+                with np.errstate(over="ignore"):
+                    errors += float(np.square(outputs - samples).sum())
+        return errors / X.shape[0]
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header; with `training` also Adam's moments, which triple the size."""
         check_is_fitted(self)
         arrays = {**self._parameters(), "mean": self.mean_}
         if training:
-            arrays |= self._moments.to_arrays()
-        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
+            arrays |= self._learning.to_arrays()
         header = {
-            "parameters": parameters | {"layers": [int(units) for units in self.layers]},
+            "parameters": plain_parameters(self, apart=["layers"]) | {"layers": list(parameter(self, "layers"))},
             "scale": self.scale_,
             "visible": self.visible_,
             "activation": self.activation_,
             "seed": self._seed,
             "n_batches": self.n_batches_,
-            "n_steps": self._moments.n_steps if training else 0,
+            "n_steps": self._learning.n_steps if training else 0,
             "history": list(self.history_),
         }
         return arrays, header
@@ -292,7 +333,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
         # Copies: what was read from a file may not be writable, and learning goes on in place.
-        numbers = range(2 * len(self.layers))
+        numbers = range(2 * len(parameter(self, "layers")))
         self._set([(np.array(arrays[f"weights.{n}"]), np.array(arrays[f"biases.{n}"])) for n in numbers])
         self.mean_, self.scale_ = np.array(arrays["mean"]), float(header["scale"])
         self.visible_, self.activation_ = str(header["visible"]), str(header["activation"])
@@ -300,17 +341,19 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.history_ = [float(value) for value in header["history"]]
         self.n_features_in_ = self.weights_[0].shape[1]
         if "first.weights.0" in arrays:
-            self._moments.restore(arrays, int(header["n_steps"]))
+            self._learning.restore(arrays, int(header["n_steps"]))
 
     def _begin(self, X: NDArray[Any], progress: Progress | None) -> None:
-        rng = generator_from(self.random_state)
+        rng = generator_from(parameter(self, "random_state"))
+        layers, pretraining = parameter(self, "layers"), parameter(self, "pretraining")
         self._seed = int(rng.integers(2**62))
         self._set_scale(X)
-        self.activation_ = _OF_PRETRAINING[self.pretraining] if self.activation == "auto" else self.activation
+        activation = parameter(self, "activation")
+        self.activation_ = _OF_PRETRAINING[pretraining] if activation == "auto" else activation
         self.n_batches_ = 0
         self.history_ = []
-        if self.pretraining is None:
-            sizes = (X.shape[1], *self.layers)
+        if pretraining is None:
+            sizes = (X.shape[1], *layers)
             # The scale that keeps the variance from layer to layer, forward and back (Glorot; He for rectified units;
             # a logistic unit passes a quarter of the slope). What comes in passed no unit.
             gains = {"logistic": 4.0, "tanh": 1.0, "relu": float(np.sqrt(2.0)), "elu": 1.2}
@@ -322,20 +365,20 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             # Unrolled: the way back begins as the transpose, and is then free.
             self._set(half + [(weights.T.copy(), np.zeros(weights.shape[1], X.dtype)) for weights, _ in half[::-1]])
         else:
-            rows = np.sort(rng.permutation(len(X))[:_MOST_PRETRAINED])
-            inputs, _ = self._inputs(np.asarray(X[rows]))
-            given = (inputs, tuple(self.layers), self._seed, progress or Progress())
-            if self.pretraining == "psd":
+            rows = np.sort(rng.permutation(X.shape[0])[:_MOST_PRETRAINED])
+            inputs, _ = self._inputs(dense_rows(X, rows, unread=_SAMPLES))
+            given = (inputs, layers, self._seed, progress or Progress())
+            if pretraining == "psd":
                 self._set(pretrain_by_psd(*given))
             else:
-                binary_data, linear_code = self.visible_ == "binary", self.code == "linear"
+                binary_data, linear_code = self.visible_ == "binary", parameter(self, "code") == "linear"
                 self._set(pretrain_by_rbm(*given, binary_data=binary_data, linear_code=linear_code))
 
     def _set(self, layers: Sequence[Layer]) -> None:
         self.weights_ = [weights for weights, _ in layers]
         self.biases_ = [biases for _, biases in layers]
         parameters = self._parameters()
-        self._moments = Adam(parameters, dict.fromkeys(parameters, 1.0))
+        self._learning = Adam(parameters, dict.fromkeys(parameters, 1.0))
 
     def _parameters(self) -> dict[str, NDArray[Any]]:
         named: dict[str, NDArray[Any]] = {}
@@ -347,30 +390,45 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """One step of Adam against the loss of a batch."""
         dtype = self.weights_[0].dtype
         rows = rows.astype(dtype, copy=False)
-        if not np.isfinite(rows).all():
-            raise UsageError("the data have NaN or infinite values; remove or replace them")
+        code, learning_rate, weight_decay = (
+            parameter(self, name) for name in ("code", "learning_rate", "weight_decay")
+        )
+        input_noise, code_deviation = parameter(self, "input_noise"), parameter(self, "code_noise")
         rng = np.random.default_rng([self._seed, self.n_batches_])
         inputs, targets = self._inputs(rows)
-        if self.input_noise:
-            inputs = inputs * (rng.random(inputs.shape, dtype=np.float32) >= self.input_noise).astype(dtype)
+        if input_noise:
+            inputs = inputs * (rng.random(inputs.shape, dtype=np.float32) >= input_noise).astype(dtype)
         code_noise = None
-        if self.code == "binary" and self.code_noise:
-            shape = (len(rows), int(self.layers[-1]))
-            code_noise = (noise * self.code_noise * rng.standard_normal(shape)).astype(dtype)
-        parameters = self._moments.parameters
-        unit: dict[str, Any] = {"activation": self.activation_, "code": self.code}
-        given = forward(parameters, inputs, code_noise=code_noise, **unit)
-        found = gradients(parameters, given, targets, visible=self.visible_, loss=self.loss, **unit)
-        if self.weight_decay:
-            for weights in self.weights_:
-                weights *= dtype.type(1 - share * self.learning_rate * self.weight_decay)
-        self._moments.step(found, share * self.learning_rate)
-        self.n_batches_ += 1
+        if code == "binary" and code_deviation:
+            shape = (len(rows), self._n_features_out)
+            code_noise = (noise * code_deviation * rng.standard_normal(shape)).astype(dtype)
+        parameters = self._learning.parameters
+        unit: dict[str, Any] = {"activation": self.activation_, "code": code}
+        with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
+            given = forward(parameters, inputs, code_noise=code_noise, **unit)
+            found = gradients(parameters, given, targets, visible=self.visible_, loss=parameter(self, "loss"), **unit)
+            if weight_decay:
+                for weights in self.weights_:
+                    weights *= dtype.type(1 - share * learning_rate * weight_decay)
+            self._learning.step(found, share * learning_rate)
+            self.n_batches_ += 1
+            # The data are finite, and so are their errors where the weights are.
+            self._check_learned(given[-1])
+
+    def _check_learned(self, *arrays: NDArray[Any]) -> None:
+        """Refuse to go on with, or to end with, weights that have grown without bound."""
+        if not all(np.isfinite(array.sum()) for array in arrays or self._parameters().values()):
+            decay = parameter(self, "weight_decay")
+            raise UsageError(
+                f"DeepAutoencoder: learning has diverged after {self.n_batches_} batches, and the weights are no "
+                f"longer finite: lower learning_rate (now {parameter(self, 'learning_rate'):g})"
+                + (f" or weight_decay (now {decay:g})" if decay else "")
+            )
 
     def _has_converged(self) -> bool:
         """From the history alone, so that a resumed fit agrees."""
-        kept = self.history_
-        return self.patience is not None and len(kept) > self.patience and min(kept[-self.patience :]) > min(kept)
+        kept, patience = self.history_, parameter(self, "patience")
+        return patience is not None and len(kept) > patience and min(kept[-patience:]) > min(kept)
 
     def _pass(self, values: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         """Through layers `start` to `stop − 1`; the last one's linear part alone."""
@@ -387,45 +445,56 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if self.visible_ == "binary":
             return rows, rows
         if self.visible_ == "softmax":
-            sums = rows.sum(axis=1, keepdims=True)
+            with np.errstate(over="ignore"):
+                sums = rows.sum(axis=1, keepdims=True)
+            if not np.isfinite(sums).all():
+                raise UsageError("DeepAutoencoder: the counts of a sample are too large to be added up: scale them")
             probabilities = rows / np.where(sums > 0, sums, dtype(1))  # a text without a known word
             return probabilities * dtype(1 / self.scale_), probabilities
-        scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * dtype(1 / self.scale_)
+        scaled = at_scale(rows, self.scale_, self._centered)
         return scaled, scaled
 
-    def _set_scale(self, X: NDArray[Any]) -> None:
-        parts = chunks(len(X))
-        low, high = (float(limit_of([limit_of(X[rows]) for rows in parts])) for limit_of in (np.min, np.max))
-        self.visible_ = self.visible
-        if self.visible == "auto":
+    def _centered(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return rows - self.mean_.astype(rows.dtype, copy=False)
+
+    def _set_scale(self, X: Any) -> None:
+        def parts() -> Iterator[NDArray[Any]]:
+            return (dense_rows(X, rows, unread=_SAMPLES) for rows in chunks(X.shape[0]))
+
+        low, high = (float(limit_of([limit_of(part) for part in parts()])) for limit_of in (np.min, np.max))
+        self.visible_ = parameter(self, "visible")
+        if self.visible_ == "auto":
             self.visible_ = "binary" if low >= 0 and high <= 1 else "gaussian"
         if self.visible_ == "binary" and not (low >= 0 and high <= 1):
-            raise UsageError(f'visible="binary" takes data in [0, 1]; these go from {low:g} to {high:g}')
+            raise UsageError(
+                f'DeepAutoencoder: visible="binary" takes data in [0, 1], and these go from {low:g} to {high:g}'
+            )
         if self.visible_ == "softmax" and low < 0:
-            raise UsageError(f'visible="softmax" takes counts, which are not negative; the least is {low:g}')
+            raise UsageError(
+                f'DeepAutoencoder: Negative values in data: visible="softmax" takes counts, and the least is {low:g}'
+            )
         self.mean_, self.scale_ = np.zeros(X.shape[1], X.dtype), 1.0
         if self.visible_ == "gaussian":
-            sums = sum(np.asarray(X[rows]).sum(axis=0, dtype=np.float64) for rows in parts)
-            self.mean_ = (sums / len(X)).astype(X.dtype)
-        if self.visible_ != "binary":
-            squares = sum(float(np.square(self._inputs(np.asarray(X[rows]))[0]).sum(dtype=float)) for rows in parts)
-            self.scale_ = float(np.sqrt(squares / (len(X) * X.shape[1]))) or 1.0
+            sums = sum(part.sum(axis=0, dtype=np.float64) for part in parts())
+            self.mean_ = (sums / X.shape[0]).astype(X.dtype)
+            self.scale_ = deviation_of(parts, self._centered)
+        elif self.visible_ == "softmax":
+            self.scale_ = deviation_of(lambda: (self._inputs(part)[0] for part in parts()), None)
 
-    def _validated(self, X: NDArray[Any], *, reset: bool, finite: bool = True) -> NDArray[Any]:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise UsageError(
-                    f"DeepAutoencoder has no {name} {getattr(self, name)!r}; there are {', '.join(map(str, choices))}"
-                )
-        if not len(self.layers) or min(self.layers) < 1:
-            raise UsageError(f"DeepAutoencoder needs layers of at least 1 unit each; got {tuple(self.layers)}")
-        for name in ("n_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"DeepAutoencoder needs {name} >= 1; got {getattr(self, name)}")
-        validated: NDArray[Any] = validate_data(
-            self, X, dtype=[np.float32, np.float64], reset=reset, ensure_all_finite=finite
-        )
-        return validated
+    def _validated(self, X: Any, *, reset: bool) -> Any:
+        """The data; whether they are finite is seen where rows of them are read."""
+        check_parameters(self, self._rules)
+        return estimator_samples(self, X, reset=reset, finite=False, sparse=True)
+
+    def _own_arrays(self) -> None:
+        """Make what learning changes in place writable: a model may have been loaded as a memory map."""
+        learned = self._learning.parameters
+        if all(learned[name] is array and array is writable(array) for name, array in self._parameters().items()):
+            return
+        moments, n_steps = self._learning.to_arrays(), self._learning.n_steps
+        weights, biases = map(writable, self.weights_), map(writable, self.biases_)
+        self._set(list(zip(weights, biases, strict=True)))
+        self._learning.restore(moments, n_steps)
 
     @property
     def _n_features_out(self) -> int:
@@ -433,5 +502,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self.visible == "softmax"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

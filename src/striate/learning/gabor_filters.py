@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isqrt, sqrt
+from typing import ClassVar
 
 import numpy as np
 
 from striate.errors import UsageError
 from striate.learning._fixed_filters import FixedFilters
+from striate.parameters import Integer, Rule, parameter
 from striate.randomness import RandomState
 
 __all__ = ["GaborFilters", "gabor_family", "gabor_pair"]
@@ -64,6 +67,8 @@ class GaborFilters(FixedFilters):
     (60, 64)
     """
 
+    _rules: ClassVar[Mapping[str, Rule]] = {**FixedFilters._rules, "n_orientations": Integer(low=1)}
+
     def __init__(
         self,
         n_components: int = 64,
@@ -79,20 +84,21 @@ class GaborFilters(FixedFilters):
         self.remove_mean = remove_mean
         self.random_state = random_state
 
-    def _choose(self, patches: np.ndarray) -> np.ndarray:
+    def _choose(self, patches: np.ndarray, n_components: int) -> np.ndarray:
         side = isqrt(patches.shape[1])
         if side * side != patches.shape[1]:
             raise UsageError(
                 f"Gabor filters are for square patches of one channel, not of {patches.shape[1]} values: "
-                f"make the pictures grey"
+                f"make the images gray"
             )
-        n_wavelengths, rest = divmod(self.n_components, 2 * self.n_orientations)
+        n_orientations = parameter(self, "n_orientations")
+        n_wavelengths, rest = divmod(n_components, 2 * n_orientations)
         if rest or n_wavelengths < 1:
             raise UsageError(
-                f"{self.n_components} filters are no family of {self.n_orientations} orientations in two phases: "
-                f"n_components must be a multiple of {2 * self.n_orientations}"
+                f"{n_components} filters are no family of {n_orientations} orientations in two phases: "
+                f"n_components must be a multiple of {2 * n_orientations}"
             )
-        return gabor_family(side, self.n_orientations, n_wavelengths).reshape(self.n_components, -1)
+        return gabor_family(side, n_orientations, n_wavelengths).reshape(n_components, -1)
 
 
 def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarray:

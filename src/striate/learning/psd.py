@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
 from striate.coding import TrackedEigenvalue, fista_from_gram, infer
@@ -18,8 +18,10 @@ from striate.learning._diagnosis import diagnose_psd
 from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters, PatchLearner
 from striate.learning._prediction import Prediction, TanhPrediction, prediction_of
 from striate.learning._schedule import Schedule
+from striate.parameters import Boolean, Choice, Integer, Real, Rule, check_parameters, parameter
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
+from striate.samples import writable
 from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
@@ -28,6 +30,9 @@ _MEMORY = 0.99  # of the running means over batches: the last hundred or so
 _CHECK_EVERY = 100  # batches between two looks at the held-out patches
 _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
+# Numbers that overflow are noticed where they matter, and said in one sentence.
+_SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+_OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # what names of a prediction's arrays begin with
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
@@ -130,8 +135,27 @@ class PSD(PatchLearner):
     (60, 16)
     """
 
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        **PatchLearner._rules,
+        "prediction": Real(low=0),
+        "encoder": Choice(*ENCODERS),
+        "encoder_steps": Integer(low=1),
+        "predict_in_inference": Boolean(),
+        "batch_size": Integer(low=1),
+        "max_batches": Integer(low=1),
+        "max_epochs": Integer(low=1),
+        "n_inference_steps": Integer(low=1),
+        "decoder_rate": Real(low=0),
+        "encoder_rate": Real(low=0),
+        "validation_fraction": Real(low=0, below=1),
+        "tolerance": Real(low=0),
+    }
+
     history_: list[HeldOut]
+    _kind: str  # of the encoder that was fitted
     _learning_lazily: Prediction | None
+    # What a prediction that is yet to be made goes on from, and after how many steps.
+    _moments: tuple[dict[str, np.ndarray], int] | None
 
     def __init__(
         self,
@@ -201,18 +225,25 @@ class PSD(PatchLearner):
         PSD
             Itself.
         """
-        X = self._validated(X, reset=True)
+        check_parameters(self, self._rules)
+        X = self._samples(X, reset=True)
         saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
         if saved is None:
             self._begin(X)
         else:
             self._restore(*saved)
-        schedule = Schedule(len(X), self.batch_size, held_out_fraction=self.validation_fraction, seed=self._seed)
-        budget = min(self.max_batches, self.max_epochs * schedule.batches_per_epoch)
+        batch_size = parameter(self, "batch_size")
+        held_out_fraction = parameter(self, "validation_fraction")
+        schedule = Schedule(len(X), batch_size, held_out_fraction=held_out_fraction, seed=self._seed)
+        budget = min(parameter(self, "max_batches"), parameter(self, "max_epochs") * schedule.batches_per_epoch)
 
-        alone = threads_for_batch(self.batch_size, X.shape[1], self.n_components) == 1
+        alone = threads_for_batch(batch_size, X.shape[1], len(self.components_)) == 1
         blas = single_threaded_blas() if alone else nullcontext()
-        with blas, (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
+        with (
+            blas,
+            np.errstate(**_SILENT),
+            (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase,
+        ):
             phase.advance(self.n_batches_)
             for rows in schedule.batches(self.n_batches_, budget):
                 if self._has_converged():
@@ -250,15 +281,20 @@ class PSD(PatchLearner):
             Itself.
         """
         started = hasattr(self, "components_")
-        X = self._validated(X, reset=not started)
-        if not started:
+        check_parameters(self, self._rules)
+        X = self._samples(X, reset=not started)
+        if started:
+            self._own_arrays()
+        else:
             self._begin(X)
         X = X.astype(self.components_.dtype, copy=False)
-        for start in range(0, len(X), self.batch_size):
-            patches = self.scaled(X[start : start + self.batch_size])
-            self._learn(patches)
-            if self.n_batches_ % _CHECK_EVERY == 0:
-                self._replace_dead_units(patches)
+        batch_size = parameter(self, "batch_size")
+        with np.errstate(**_SILENT):
+            for start in range(0, len(X), batch_size):
+                patches = self.scaled(X[start : start + batch_size])
+                self._learn(patches)
+                if self.n_batches_ % _CHECK_EVERY == 0:
+                    self._replace_dead_units(patches)
         self._publish()
         return self
 
@@ -271,8 +307,8 @@ class PSD(PatchLearner):
             For another encoder: a hierarchy's stage convolves with filters, and squashes.
         """
         check_is_fitted(self)
-        if self.encoder != "tanh":
-            raise UsageError(f'a stage convolves with a tanh encoder, not with {self.encoder}: PSD(encoder="tanh")')
+        if self._kind != "tanh":
+            raise UsageError(f'a stage convolves with a tanh encoder, not with {self._kind}: PSD(encoder="tanh")')
         return super().convolution_filters()
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -285,17 +321,17 @@ class PSD(PatchLearner):
             running means. They double the size.
         """
         arrays, header = super().to_state()
+        arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
+        if training:
+            arrays |= self._learning.to_arrays()
         header |= {
             "seed": self._seed,
             "n_batches": self.n_batches_,
             "n_encoder_steps": 0 if self._learning_lazily is None else self._learning_lazily.adam.n_steps,
             "history": [list(look) for look in self.history_],
         }
-        arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
-        if training:
-            arrays |= self._learning.to_arrays()
-            if self._eigenvalue.vector is not None:
-                arrays["eigenvector"] = self._eigenvalue.vector
+        if training and self._eigenvalue.vector is not None:
+            arrays["eigenvector"] = self._eigenvalue.vector
         return arrays, header
 
     def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
@@ -307,8 +343,8 @@ class PSD(PatchLearner):
         self._code_energy = np.array(arrays["code_energy"])
         self._learning_lazily = None
         self._eigenvalue = TrackedEigenvalue()
-        if "first.filters" in arrays:
-            self._learning.restore(arrays, int(header["n_encoder_steps"]))
+        kept = {name: array for name, array in arrays.items() if name.startswith(_OF_LEARNING)}
+        self._moments = (kept, int(header["n_encoder_steps"])) if kept else None
         if "eigenvector" in arrays:
             self._eigenvalue.vector = np.array(arrays["eigenvector"])
 
@@ -338,18 +374,28 @@ class PSD(PatchLearner):
             self.history_,
             self.usage_,
             energy_of_nothing=0.5 * min(self.n_features_in_, _LONGEST),
-            sparsity=self.sparsity,
-            prediction=self.prediction,
+            sparsity=parameter(self, "sparsity"),
+            prediction=parameter(self, "prediction"),
             n_batches=self.n_batches_,
         )
 
     def _learn(self, patches: np.ndarray) -> None:
         """The four steps of the talk, for one batch of scaled patches."""
         predicted = self._learning.predict(patches)
+        self._check_learned(predicted, self.components_)
         codes = self._minimize_energy(patches, predicted)
         self._update_decoder(patches, codes)
         self._learning.step(patches, codes, self._slowing())
         self.n_batches_ += 1
+
+    def _check_learned(self, *arrays: np.ndarray) -> None:
+        """Refuse to go on with numbers that have left the range of their type."""
+        if not all(np.isfinite(array.sum()) for array in arrays):
+            rates = ", ".join(f"{name} (now {parameter(self, name):g})" for name in ("encoder_rate", "decoder_rate"))
+            raise UsageError(
+                f"PSD: learning has diverged after {self.n_batches_} batches, and the weights are no longer finite: "
+                f"lower {rates}, or prediction (now {parameter(self, 'prediction'):g})"
+            )
 
     def _slowing(self) -> float:
         """The share of the first step: once the filters are there, steps fall as 1/t."""
@@ -361,10 +407,10 @@ class PSD(PatchLearner):
         codes, _ = fista_from_gram(
             patches @ self.components_.T,
             gram,
-            self.sparsity,
-            steps=self.n_inference_steps,
+            parameter(self, "sparsity"),
+            steps=parameter(self, "n_inference_steps"),
             start=predicted,
-            prediction=self.prediction if self.predict_in_inference else 0.0,
+            prediction=parameter(self, "prediction") if parameter(self, "predict_in_inference") else 0.0,
             target=predicted,
             eigenvalue=self._eigenvalue.update(gram),
             correct=self._eigenvalue.correct,
@@ -380,7 +426,7 @@ class PSD(PatchLearner):
         curvature = self._code_energy + self._code_energy.mean()
         residual = patches - codes @ self.components_
         step = codes.T @ residual
-        rate = self.decoder_rate * self._slowing()
+        rate = parameter(self, "decoder_rate") * self._slowing()
         step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
         self.components_ += step
         _normalize_rows(self.components_)
@@ -413,7 +459,7 @@ class PSD(PatchLearner):
         gap = 0.5 * float(np.square(codes - predicted).sum()) / len(patches)
         return HeldOut(
             batch=self.n_batches_,
-            energy=error(codes) + self.sparsity * l1 + self.prediction * gap,
+            energy=error(codes) + parameter(self, "sparsity") * l1 + parameter(self, "prediction") * gap,
             active=float((codes != 0).mean()),
             error=error(codes),
             predicted_error=error(predicted),
@@ -422,50 +468,66 @@ class PSD(PatchLearner):
     def _has_converged(self) -> bool:
         """The last ten looks brought nothing; from the history alone, so that a resumed fit agrees."""
         energies = [look.energy for look in self.history_]
-        return len(energies) > 10 and min(energies[-10:]) > (1 - self.tolerance) * min(energies[:-10])
+        return len(energies) > 10 and min(energies[-10:]) > (1 - parameter(self, "tolerance")) * min(energies[:-10])
 
     def _begin(self, X: np.ndarray) -> None:
-        rng = generator_from(self.random_state)
+        rng = generator_from(parameter(self, "random_state"))
         self._seed = int(rng.integers(2**62))
         self._set_scale(X)
         self.scale_ *= float(np.sqrt(max(1.0, X.shape[1] / _LONGEST)))
-        shape = (self.n_components, X.shape[1])
-        self.components_ = rng.standard_normal(shape).astype(X.dtype)
-        if self.remove_mean:
+        n_components = parameter(self, "n_components")
+        self.components_ = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
+        if parameter(self, "remove_mean"):
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
         _normalize_rows(self.components_)
-        if self.encoder == "tanh":
+        self._kind = parameter(self, "encoder")
+        if self._kind == "tanh":
             self.encoder_ = X.dtype.type(SMALL) * self.components_
-            self.encoder_bias_ = np.zeros(self.n_components, dtype=X.dtype)
-            self.gain_ = np.ones(self.n_components, dtype=X.dtype)
+            self.encoder_bias_ = np.zeros(n_components, dtype=X.dtype)
+            self.gain_ = np.ones(n_components, dtype=X.dtype)
         else:
-            self._set_predictor(
-                encoder_from_dictionary(self.encoder, self.components_, self.sparsity, self.encoder_steps)
-            )
+            self._set_predictor(self._start_of_encoder())
         self.n_batches_ = 0
         self.history_ = []
-        self.usage_ = np.zeros(self.n_components)
-        self._code_energy = np.zeros(self.n_components, dtype=X.dtype)
-        self._learning_lazily = None
+        self.usage_ = np.zeros(n_components)
+        self._code_energy = np.zeros(n_components, dtype=X.dtype)
+        self._learning_lazily = self._moments = None
         self._eigenvalue = TrackedEigenvalue()
 
+    def _start_of_encoder(self) -> Any:
+        """An encoder, of another kind than tanh, as the dictionary starts it."""
+        steps = parameter(self, "encoder_steps")
+        return encoder_from_dictionary(self._kind, self.components_, parameter(self, "sparsity"), steps)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without torch's part of the learning: a copy predicts, and begins anew where it learns on."""
+        """With arrays in place of what learns, which shares memory with the encoder and may be torch's."""
         state: dict[str, Any] = dict(super().__getstate__())
-        if self.encoder != "tanh" and "_learning_lazily" in state:
-            state["_learning_lazily"] = None
+        learning = state.get("_learning_lazily")
+        if learning is not None:
+            state |= {"_learning_lazily": None, "_moments": (learning.to_arrays(), learning.adam.n_steps)}
         return state
+
+    def _own_arrays(self) -> None:
+        """Make what learning changes in place writable: a model may have been loaded as a memory map."""
+        self.components_, self.usage_ = writable(self.components_), writable(self.usage_)
+        self._code_energy = writable(self._code_energy)
+        if self._kind == "tanh":
+            self.encoder_, self.encoder_bias_ = writable(self.encoder_), writable(self.encoder_bias_)
+            self.gain_ = writable(self.gain_)
 
     @property
     def _learning(self) -> Prediction:
         """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
         if self._learning_lazily is None:
-            if self.encoder == "tanh":
-                self._learning_lazily = TanhPrediction(self.encoder_, self.encoder_bias_, self.gain_, self.encoder_rate)
+            rate = parameter(self, "encoder_rate")
+            if self._kind == "tanh":
+                self._learning_lazily = TanhPrediction(self.encoder_, self.encoder_bias_, self.gain_, rate)
             else:
-                self._learning_lazily = prediction_of(
-                    self._predictor, self.encoder, 10 * self.encoder_rate, self.sparsity, self.encoder_steps
-                )
+                sparsity, steps = parameter(self, "sparsity"), parameter(self, "encoder_steps")
+                self._learning_lazily = prediction_of(self._predictor, self._kind, 10 * rate, sparsity, steps)
+            if self._moments is not None:
+                self._learning_lazily.restore(*self._moments)
+                self._moments = None
         return self._learning_lazily
 
     @property
@@ -476,7 +538,10 @@ class PSD(PatchLearner):
 
     def _publish(self) -> None:
         """Take the encoder over from what has trained it."""
-        if self.encoder != "tanh":
+        if self._kind == "tanh":
+            self._check_learned(self.components_, self.encoder_, self.encoder_bias_, self.gain_)
+        else:
+            self._check_learned(self.components_, *self._learning.to_arrays().values())
             self._set_predictor(self._learning.encoder())
 
     def _set_predictor(self, encoder: Any) -> None:
@@ -484,7 +549,7 @@ class PSD(PatchLearner):
         self.encoder_ = encoder.filters
 
     def _encoder(self, dtype: np.dtype | None = None) -> Any:
-        if self.encoder == "tanh":
+        if self._kind == "tanh":
             return super()._encoder(dtype)
         if dtype is None or dtype == self._predictor.dtype:
             return self._predictor
@@ -493,41 +558,31 @@ class PSD(PatchLearner):
         )
 
     def _encoder_arrays(self) -> dict[str, np.ndarray]:
-        if self.encoder == "tanh":
+        if self._kind == "tanh":
             return super()._encoder_arrays()
         return {f"encoder.{name}": array for name, array in self._predictor.parameters().items()}
 
     def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
-        if self.encoder == "tanh":
+        self._kind = parameter(self, "encoder")
+        if self._kind == "tanh":
             super()._restore_encoder(arrays)
             return
-        form = encoder_from_dictionary(self.encoder, self.components_, self.sparsity, self.encoder_steps)
+        form = self._start_of_encoder()
         self._set_predictor(
             form.with_parameters({name: np.array(arrays[f"encoder.{name}"]) for name in form.parameters()})
         )
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
-        if not (self.prediction and self.predict_in_inference):
+        prediction = parameter(self, "prediction")
+        if not (prediction and parameter(self, "predict_in_inference")):
             return super()._infer_scaled(patches, tolerance)
         # ½·prediction·‖z − target‖² is a reconstruction error as well: of the target, by units that are one number.
-        weight = patches.dtype.type(np.sqrt(self.prediction))
+        weight = patches.dtype.type(np.sqrt(prediction))
         signals = np.hstack([patches, weight * self._encoder(patches.dtype).encode(patches)])
         own = weight * np.eye(len(self.components_), dtype=patches.dtype)
         units = np.hstack([self.components_.astype(patches.dtype), own])
-        codes: np.ndarray = infer(signals, units, self.sparsity or NO_SPARSITY, tolerance=tolerance)
+        codes: np.ndarray = infer(signals, units, parameter(self, "sparsity") or NO_SPARSITY, tolerance=tolerance)
         return codes
-
-    def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
-        for name in ("n_components", "batch_size", "max_batches", "max_epochs", "n_inference_steps", "encoder_steps"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"PSD needs {name} >= 1; got {getattr(self, name)}")
-        for name in ("sparsity", "prediction"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"PSD needs {name} >= 0; got {getattr(self, name)}")
-        if self.encoder not in ENCODERS:
-            raise UsageError(f"PSD has no encoder {self.encoder!r}; there are {', '.join(ENCODERS)}")
-        validated: np.ndarray = validate_data(self, X, dtype=[np.float32, np.float64], reset=reset)
-        return validated
 
 
 def _normalize_rows(dictionary: np.ndarray) -> None:

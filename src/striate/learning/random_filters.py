@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.learning._fixed_filters import FixedFilters
+from striate.parameters import parameter
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["RandomFilters"]
@@ -63,5 +64,5 @@ class RandomFilters(FixedFilters):
         self.remove_mean = remove_mean
         self.random_state = random_state
 
-    def _choose(self, patches: np.ndarray) -> np.ndarray:
-        return generator_from(self.random_state).standard_normal((self.n_components, patches.shape[1]))
+    def _choose(self, patches: np.ndarray, n_components: int) -> np.ndarray:
+        return generator_from(parameter(self, "random_state")).standard_normal((n_components, patches.shape[1]))

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
 from striate.coding._estimator import CodeEstimator
 from striate.errors import UsageError
 from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
-from striate.learning._patch_learner import chunks, is_plain
+from striate.learning._patch_learner import chunks
 from striate.learning._schedule import Schedule
+from striate.parameters import (
+    Boolean,
+    Choice,
+    Integer,
+    Real,
+    Rule,
+    Seed,
+    check_parameters,
+    checked,
+    parameter,
+    plain_parameters,
+)
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
+from striate.samples import dense_rows, estimator_samples, is_sparse, writable
 from striate.threads import single_threaded_blas
 
 __all__ = ["RBM", "log_sum_over_states"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
 _NAMES = ("components", "hidden_bias", "visible_bias")
-_CHOICES = {"visible": ("binary", "gaussian"), "hidden": ("binary", "linear")}
+# Largest numbers of data that are not of about unit variance by any reading: no machine learns from them.
+_LEAST, _MOST = 1e-6, 1e6
 
 
 def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
@@ -104,7 +119,23 @@ class RBM(CodeEstimator):
     (100, 8)
     """
 
+    _rules: ClassVar[Mapping[str, Rule]] = {
+        "n_components": Integer(low=1),
+        "visible": Choice("binary", "gaussian"),
+        "hidden": Choice("binary", "linear"),
+        "n_steps": Integer(low=1),
+        "persistent": Boolean(),
+        "learning_rate": Real(low=0) | None,
+        "falling_rate": Boolean() | None,
+        "momentum": Real(low=0, below=1) | None,
+        "weight_decay": Real(low=0),
+        "batch_size": Integer(low=1),
+        "n_epochs": Integer(low=1),
+        "random_state": Seed(),
+    }
+
     _chains: NDArray[Any] | None
+    _velocities: list[NDArray[Any]]
 
     def __init__(
         self,
@@ -150,7 +181,8 @@ class RBM(CodeEstimator):
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which a batch at a time is read. float32 is the fast path.
+            An array or a memory map, of which a batch at a time is read, or a sparse matrix of SciPy's, of which a
+            batch at a time is made dense. float32 is the fast path.
         y : ignored
         checkpoint : Checkpoint, optional
             Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
@@ -162,7 +194,7 @@ class RBM(CodeEstimator):
         Raises
         ------
         UsageError
-            For parameters that make no machine, or data that do not suit `visible`.
+            For parameters that make no machine, data that do not suit `visible`, or weights that grow without bound.
         """
         X, unread = self._validated(X, reset=True)
         saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
@@ -170,10 +202,12 @@ class RBM(CodeEstimator):
             self._begin(X)
         else:
             self._restore(*saved)
-        schedule = Schedule(len(X), self.batch_size, held_out_fraction=0.0, seed=self._seed)
+        schedule = Schedule(X.shape[0], parameter(self, "batch_size"), held_out_fraction=0.0, seed=self._seed)
         per_epoch = schedule.batches_per_epoch
-        budget = self.n_epochs * per_epoch
-        falls = self.persistent if self.falling_rate is None else self.falling_rate
+        n_epochs = parameter(self, "n_epochs")
+        budget = n_epochs * per_epoch
+        falls = parameter(self, "falling_rate")
+        falls = parameter(self, "persistent") if falls is None else falls
         shown = (progress or Progress()).phase(phase_name, total=budget, unit="batches")
         with single_threaded_blas(), shown as phase:
             phase.advance(self.n_batches_)
@@ -181,11 +215,12 @@ class RBM(CodeEstimator):
             for rows in schedule.batches(self.n_batches_, budget):
                 self.n_epochs_ = self.n_batches_ // per_epoch
                 share = 1 - self.n_batches_ / budget if falls else 1.0
-                self._learn(step, self._checked(X[np.sort(rows)], unread), share)
+                self._learn(step, self._rows(X, np.sort(rows), unread), share)
                 phase.advance()
                 if checkpoint is not None and checkpoint.due():
                     checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        self.n_epochs_ = self.n_epochs
+        self._check_learned()
+        self.n_epochs_ = n_epochs
         if checkpoint is not None:
             checkpoint.save(checkpoint_name, *self.to_state(training=True))
         return self
@@ -200,10 +235,16 @@ class RBM(CodeEstimator):
         X, unread = self._validated(X, reset=first)
         if first:
             self._begin(X)
+        else:
+            self.components_, self.hidden_bias_, self.visible_bias_ = map(writable, self._parameters)
+            self._velocities = list(map(writable, self._velocities))
+            self._chains = None if self._chains is None else writable(self._chains)
+        batch_size = parameter(self, "batch_size")
         with single_threaded_blas():
             step = self._step()
-            for start in range(0, len(X), self.batch_size):
-                self._learn(step, self._checked(X[start : start + self.batch_size], unread), 1.0)
+            for start in range(0, X.shape[0], batch_size):
+                self._learn(step, self._rows(X, slice(start, start + batch_size), unread), 1.0)
+        self._check_learned()
         self.n_epochs_ += 1
         return self
 
@@ -211,16 +252,18 @@ class RBM(CodeEstimator):
         """Probabilities of the hidden units (their means, if linear): (n_samples, n_components), dtype of `X`."""
         check_is_fitted(self)
         X, unread = self._validated(X, reset=False)
-        codes = np.empty((len(X), len(self.components_)), X.dtype)
-        for rows in chunks(len(X)):
-            np.dot(self._checked(X[rows], unread), self.components_.T.astype(X.dtype, copy=False), out=codes[rows])
-            to_means(codes[rows], self.hidden_bias_.astype(X.dtype, copy=False), self.hidden)
+        codes = np.empty((X.shape[0], len(self.components_)), X.dtype)
+        weights, bias = (a.astype(X.dtype, copy=False) for a in (self.components_.T, self.hidden_bias_))
+        hidden = parameter(self, "hidden")
+        for rows in chunks(X.shape[0]):
+            np.dot(self._rows(X, rows, unread), weights, out=codes[rows])
+            to_means(codes[rows], bias, hidden)
         return codes
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Probabilities or means of the visible units, given hidden ones: (n_samples, n_features), dtype of `X`."""
         means = super().inverse_transform(X)
-        to_means(means, self.visible_bias_.astype(means.dtype, copy=False), self.visible)
+        to_means(means, self.visible_bias_.astype(means.dtype, copy=False), parameter(self, "visible"))
         return means
 
     def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -256,27 +299,30 @@ class RBM(CodeEstimator):
         ndarray (n_samples, n_features), dtype of `components_`
         """
         check_is_fitted(self)
-        if n_samples < 1 or n_steps < 0:
-            raise UsageError(f"sampling needs n_samples >= 1 and n_steps >= 0, not {n_samples} and {n_steps}")
-        generator = generator_from(random_state)
+        check_parameters(self, self._rules)
+        n_samples = checked("n_samples", n_samples, Integer(low=1))
+        n_steps = checked("n_steps", n_steps, Integer(low=0))
+        means = checked("means", means, Boolean())
+        of_visible, of_hidden = parameter(self, "visible"), parameter(self, "hidden")
+        generator = generator_from(checked("random_state", random_state, Seed()))
         key, dtype = int(generator.integers(2**62)), self.components_.dtype
         if start is None:
             shape = n_samples, self.components_.shape[1]
             visible = np.zeros(shape, dtype)
-            of_noise = np.zeros(shape[1], dtype) if self.visible == "binary" else self.visible_bias_
-            draw_states(visible, of_noise, self.visible, pass_key(key, 0, 0))
+            of_noise = np.zeros(shape[1], dtype) if of_visible == "binary" else self.visible_bias_
+            draw_states(visible, of_noise, of_visible, pass_key(key, 0, 0))
         else:
             start, unread = self._validated(start, reset=False)
-            visible = self._checked(start[np.arange(n_samples) % len(start)], unread).astype(dtype)
+            visible = self._rows(start, np.arange(n_samples) % start.shape[0], unread).astype(dtype)
         hidden = np.empty((n_samples, len(self.components_)), dtype)
         for step in range(1, n_steps + 1):
             np.dot(visible, self.components_.T, out=hidden)
-            draw_states(hidden, self.hidden_bias_, self.hidden, pass_key(key, step, 0))
+            draw_states(hidden, self.hidden_bias_, of_hidden, pass_key(key, step, 0))
             np.dot(hidden, self.components_, out=visible)
             if means and step == n_steps:
-                to_means(visible, self.visible_bias_, self.visible)
+                to_means(visible, self.visible_bias_, of_visible)
             else:
-                draw_states(visible, self.visible_bias_, self.visible, pass_key(key, step, 1))
+                draw_states(visible, self.visible_bias_, of_visible, pass_key(key, step, 1))
         return visible
 
     def free_energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
@@ -286,17 +332,18 @@ class RBM(CodeEstimator):
         weights, visible_bias, hidden_bias = (
             a.astype(np.float64) for a in (self.components_, self.visible_bias_, self.hidden_bias_)
         )
-        energies = np.empty(len(X))
-        for rows in chunks(len(X)):
-            v = np.asarray(self._checked(X[rows], unread), np.float64)
-            hidden = log_sum_over_states(v @ weights.T, hidden_bias, self.hidden)
-            visible = -v @ visible_bias if self.visible == "binary" else ((v - visible_bias) ** 2).sum(axis=1) / 2
+        energies = np.empty(X.shape[0])
+        of_visible, of_hidden = parameter(self, "visible"), parameter(self, "hidden")
+        for rows in chunks(X.shape[0]):
+            v = self._rows(X, rows, unread).astype(np.float64)
+            hidden = log_sum_over_states(v @ weights.T, hidden_bias, of_hidden)
+            visible = -v @ visible_bias if of_visible == "binary" else ((v - visible_bias) ** 2).sum(axis=1) / 2
             energies[rows] = visible - hidden
         return energies
 
     def log_likelihood(self, X: NDArray[Any], *, log_partition: float) -> NDArray[np.float64]:
         """Log p(v) of every row in nats, given log Z (see `exact_log_partition` and `annealed_log_partition`)."""
-        return -self.free_energy(X) - log_partition
+        return -self.free_energy(X) - checked("log_partition", log_partition, Real())
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies.
@@ -309,9 +356,8 @@ class RBM(CodeEstimator):
             arrays |= {f"velocity.{name}": velocity for name, velocity in zip(_NAMES, self._velocities, strict=True)}
             if self._chains is not None:
                 arrays["chains"] = self._chains
-        parameters = {name: value for name, value in self.get_params().items() if is_plain(value)}
         header = {
-            "parameters": parameters,
+            "parameters": plain_parameters(self),
             "seed": self._seed,
             "n_batches": self.n_batches_,
             "n_epochs": self.n_epochs_,
@@ -339,9 +385,9 @@ class RBM(CodeEstimator):
         self._chains = np.array(arrays["chains"]) if "chains" in arrays else None
 
     def _begin(self, X: NDArray[Any]) -> None:
-        generator = generator_from(self.random_state)
+        generator = generator_from(parameter(self, "random_state"))
         self._seed = int(generator.integers(2**62))
-        shape = self.n_components, X.shape[1]
+        shape = parameter(self, "n_components"), X.shape[1]
         self.components_ = (0.1 * generator.standard_normal(shape)).astype(X.dtype)
         self.hidden_bias_ = np.zeros(shape[0], X.dtype)
         self.visible_bias_ = np.zeros(shape[1], X.dtype)
@@ -356,58 +402,83 @@ class RBM(CodeEstimator):
     def _step(self) -> ContrastiveStep:
         weights, of_hidden, of_visible = self._velocities
         return ContrastiveStep(
-            self._parameters, (weights, of_hidden, of_visible), visible=self.visible, hidden=self.hidden,
-            batch_size=self.batch_size, n_steps=self.n_steps, seed=self._seed,
+            self._parameters, (weights, of_hidden, of_visible),
+            visible=parameter(self, "visible"), hidden=parameter(self, "hidden"),
+            batch_size=parameter(self, "batch_size"), n_steps=parameter(self, "n_steps"), seed=self._seed,
         )  # fmt: skip
 
     def _learn(self, step: ContrastiveStep, rows: NDArray[Any], share: float) -> None:
-        binary = self.visible == "binary" and self.hidden == "binary"
-        rate = self.learning_rate if self.learning_rate is not None else 0.1 if binary else 0.001
-        momentum = self.momentum
+        momentum, persistent = parameter(self, "momentum"), parameter(self, "persistent")
         if momentum is None:
-            momentum = 0.0 if self.persistent else _EARLY if self.n_epochs_ < _EARLY_EPOCHS else _LATE
-        if self.persistent and self._chains is None:
-            chains = np.dot(rows.astype(self.components_.dtype, copy=False), self.components_.T)
-            draw_states(chains, self.hidden_bias_, self.hidden, pass_key(self._seed, 0, 0))
-            self._chains = chains
-        step.update(
-            rows, self._chains if self.persistent else None, self.n_batches_,
-            momentum=momentum, rate=share * rate, decay=self.weight_decay,
-        )  # fmt: skip
-        self.n_batches_ += 1
+            momentum = 0.0 if persistent else _EARLY if self.n_epochs_ < _EARLY_EPOCHS else _LATE
+        with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
+            if persistent and self._chains is None:
+                chains = np.dot(rows.astype(self.components_.dtype, copy=False), self.components_.T)
+                draw_states(chains, self.hidden_bias_, parameter(self, "hidden"), pass_key(self._seed, 0, 0))
+                self._chains = chains
+            step.update(
+                rows, self._chains if persistent else None, self.n_batches_,
+                momentum=momentum, rate=share * self._rate, decay=parameter(self, "weight_decay"),
+            )  # fmt: skip
+            self.n_batches_ += 1
+            # Weights that are no longer finite make the biases so a batch later, which are quickly looked at.
+            self._check_learned(self.hidden_bias_, self.visible_bias_)
 
-    def _checked(self, rows: NDArray[Any], unread: bool) -> NDArray[Any]:
-        """The same rows; of a memory map they are seen here for the first time."""
-        if unread:
-            if not np.isfinite(rows).all():
-                raise UsageError("the data have NaN or infinite values; remove or replace them")
-            self._check_range(rows)
-        return rows
+    @property
+    def _rate(self) -> float:
+        rate = parameter(self, "learning_rate")
+        binary = parameter(self, "visible") == "binary" and parameter(self, "hidden") == "binary"
+        return float(rate) if rate is not None else 0.1 if binary else 0.001
 
-    def _check_range(self, rows: NDArray[Any]) -> None:
-        if self.visible == "binary":
-            lowest, highest = float(rows.min()), float(rows.max())
-            if lowest < 0 or highest > 1:
-                raise UsageError(
-                    f"Binary visible units need values in [0, 1], not {lowest:g} to {highest:g}; "
-                    'scale the data, or set visible="gaussian".'
-                )
-
-    def _validated(self, X: NDArray[Any], *, reset: bool) -> tuple[NDArray[Any], bool]:
-        """The data, and whether they are a memory map that is yet to be read."""
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                either = " or ".join(f'"{choice}"' for choice in choices)
-                raise UsageError(f"{name} is {getattr(self, name)!r}; it must be {either}.")
-        for name in ("n_components", "n_steps", "batch_size", "n_epochs"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"RBM needs {name} >= 1; got {getattr(self, name)}.")
-        if self.momentum is not None and not 0 <= self.momentum < 1:
-            raise UsageError(f"momentum is {self.momentum}; it must be at least 0 and below 1.")
-        unread = isinstance(X, np.memmap)
-        validated: NDArray[Any] = validate_data(
-            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=not unread
+    def _check_learned(self, *arrays: NDArray[Any]) -> None:
+        """Refuse to go on with, or to end with, weights that have grown without bound."""
+        if all(np.isfinite(array.sum()) for array in arrays or self._parameters):
+            return
+        scale = ""
+        if parameter(self, "visible") == "gaussian":
+            scale = ", or bring every feature to unit variance, as StandardScaler does"
+        raise UsageError(
+            f"RBM: learning has diverged after {self.n_batches_} batches, and the weights are no longer finite: lower "
+            f"learning_rate (now {self._rate:g}){scale}"
         )
+
+    def _rows(self, X: Any, rows: Any, unread: bool) -> NDArray[Any]:
+        """Some rows; of a memory map they are seen here for the first time."""
+        part = dense_rows(X, rows, unread="RBM: the samples" if unread else None)
+        if unread:
+            self._check_range(part)
+        return part
+
+    def _check_range(self, values: NDArray[Any], *, all_of_them: bool = False) -> None:
+        if not values.size:
+            return
+        lowest, highest = float(values.min()), float(values.max())
+        if parameter(self, "visible") == "binary":
+            if lowest < 0 or highest > 1:
+                wrong = "Negative values in data" if lowest < 0 else "values above 1"
+                raise UsageError(
+                    f"RBM: {wrong}: binary visible units need values in [0, 1], not {lowest:g} to {highest:g}; "
+                    'scale the data, or set visible="gaussian"'
+                )
+            return
+        largest = max(-lowest, highest)
+        if largest > _MOST or (all_of_them and 0 < largest < _LEAST):
+            raise UsageError(
+                f"RBM: Gaussian visible units need features of about unit variance, and the largest number here is "
+                f"{largest:.3g}: scale the data, as StandardScaler does"
+            )
+
+    def _validated(self, X: Any, *, reset: bool) -> tuple[Any, bool]:
+        """The data, and whether they are a memory map that is yet to be read."""
+        check_parameters(self, self._rules)
+        unread = isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64)
+        samples = estimator_samples(self, X, reset=reset, finite=not unread, sparse=True)
         if not unread:
-            self._check_range(validated)
-        return validated, unread
+            self._check_range(samples.data if is_sparse(samples) else samples, all_of_them=reset)
+        return samples, unread
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self.visible == "binary"
+        return tags

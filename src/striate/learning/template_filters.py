@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.learning._fixed_filters import FixedFilters
+from striate.parameters import parameter
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["TemplateFilters"]
@@ -60,6 +61,6 @@ class TemplateFilters(FixedFilters):
         self.remove_mean = remove_mean
         self.random_state = random_state
 
-    def _choose(self, patches: np.ndarray) -> np.ndarray:
-        order = generator_from(self.random_state).permutation(len(patches))
-        return patches[np.resize(order, self.n_components)].astype(np.float64)
+    def _choose(self, patches: np.ndarray, n_components: int) -> np.ndarray:
+        order = generator_from(parameter(self, "random_state")).permutation(len(patches))
+        return patches[np.resize(order, n_components)].astype(np.float64)
