@@ -22,8 +22,22 @@ from striate.errors import UsageError
 from striate.learning import SparseCoding
 from striate.learning._dictionary_update import update_dictionary
 
+SMALL: dict[str, Any] = {"n_components": 8, "max_epochs": 5, "batch_size": 10, "active_fraction": 0.2}
 
-@parametrize_with_checks([SparseCoding(n_components=8, max_epochs=5, batch_size=10, active_fraction=0.2)])
+
+@parametrize_with_checks(
+    [
+        SparseCoding(**SMALL),
+        SparseCoding(**SMALL, positive=True, positive_components=True),
+        SparseCoding(**SMALL, sparse_output=True, split_sign=True),
+        SparseCoding(**SMALL, max_nonzero=2, refit=True),
+        SparseCoding(**SMALL, max_nonzero=1, positive=True, split_sign=True),
+        SparseCoding(**SMALL, sparsity=0.1, shuffle=False, forgetting=0),
+        SparseCoding(**SMALL | {"n_components": 1}),
+        *(SparseCoding(**SMALL, method=method) for method in ("coordinate_descent", "feature_sign", "homotopy")),
+        *(SparseCoding(**SMALL, method=method) for method in ("greedy_descent", "fista")),
+    ]
+)
 def test_scikit_learn_contract(estimator: SparseCoding, check: Any) -> None:
     check(estimator)
 
@@ -304,14 +318,35 @@ def test_works_in_a_pipeline_under_grid_search(rng: np.random.Generator) -> None
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_components": 0}, "n_components >= 1"),
-        ({"sparsity": 0}, "above 0"),
-        ({"sparsity": "some"}, "auto"),
-        ({"active_fraction": 1.5}, "between 0 and 1"),
+        ({"n_components": 0}, "n_components is 0; it must be an integer of at least 1"),
+        ({"n_components": 1.5}, "n_components is 1.5"),
+        ({"sparsity": 0}, "sparsity is 0; it must be a number above 0"),
+        ({"sparsity": "some"}, 'or "auto"'),
+        ({"sparsity": np.nan}, "sparsity is nan"),
+        ({"active_fraction": 1.5}, "active_fraction is 1.5; it must be a number above 0 and below 1"),
+        ({"positive": "yes"}, "positive is 'yes'"),
+        ({"positive_components": 1}, "positive_components is 1"),
+        ({"max_nonzero": 0}, "max_nonzero is 0"),
+        ({"refit": 2}, "refit is 2"),
+        ({"split_sign": "no"}, "split_sign is 'no'"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"max_batches": "many"}, "max_batches is 'many'"),
+        ({"max_epochs": -1}, "max_epochs is -1"),
+        ({"forgetting": -1}, "forgetting is -1; it must be a number of at least 0"),
+        ({"shuffle": "first"}, "shuffle is 'first'"),
+        ({"method": "omp"}, "method is 'omp'"),
+        ({"validation_fraction": 1}, "validation_fraction is 1"),
+        ({"tolerance": -1e-3}, "tolerance is -0.001"),
+        ({"sparse_output": None}, "sparse_output is None"),
+        ({"random_state": "seed"}, "random_state is 'seed'"),
         ({"start": np.ones((3, 16))}, "24 units of 16"),
+        ({"start": "random"}, "24 units of 16"),
+        ({"start": np.full((24, 16), np.nan)}, "24 units of 16"),
     ],
 )
 def test_wrong_parameters_are_refused(rng: np.random.Generator, parameters: dict[str, Any], message: str) -> None:
     signals, _ = sparse_sources(rng, 100)
     with pytest.raises(UsageError, match=message):
         SparseCoding(**({"n_components": 24} | parameters)).fit(signals)
+    with pytest.raises(UsageError, match=message):
+        SparseCoding(**({"n_components": 24} | parameters)).partial_fit(signals)

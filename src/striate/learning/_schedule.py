@@ -21,6 +21,8 @@ class Schedule:
     held_out_fraction : float
         Share of the samples that `held_out` has, at most 1,000.
     seed : int
+    shuffle : bool
+        Or every epoch in the samples' own order; those held out are drawn all the same.
 
     Attributes
     ----------
@@ -28,10 +30,15 @@ class Schedule:
         Disjoint row numbers, together all.
     """
 
-    def __init__(self, n_samples: int, batch_size: int, *, held_out_fraction: float, seed: int) -> None:
+    def __init__(
+        self, n_samples: int, batch_size: int, *, held_out_fraction: float, seed: int, shuffle: bool = True
+    ) -> None:
         n_held_out = min(_MOST_HELD_OUT, int(held_out_fraction * n_samples)) if n_samples >= _FEWEST else 0
         order = np.random.default_rng(seed).permutation(n_samples)
         self.held_out, self.train = order[:n_held_out], order[n_held_out:]
+        self.shuffle = shuffle
+        if not shuffle:
+            self.train = np.sort(self.train)
         self.batch_size = batch_size
         self.seed = seed
 
@@ -45,7 +52,7 @@ class Schedule:
         order, epoch_of_order = self.train, -1
         for batch in range(start, stop):
             epoch, position = divmod(batch, self.batches_per_epoch)
-            if epoch != epoch_of_order:
+            if self.shuffle and epoch != epoch_of_order:
                 order = np.random.default_rng([self.seed, epoch]).permutation(self.train)
                 epoch_of_order = epoch
             yield order[position * self.batch_size : (position + 1) * self.batch_size]
