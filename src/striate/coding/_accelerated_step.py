@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,20 @@ def accelerated_step(dtype: np.dtype) -> Callable[..., None]:
 
 
 @lru_cache(maxsize=2)
-def _compile(real: str) -> Callable[..., None]:
-    arguments = [f"{real}[:, ::1]"] * 5 + ["float64[::1]"] + [f"{real}[::1]"] * 2 + [real] * 4 + ["float64"]
-    return compiled(_step, f"void({', '.join(arguments)})")
+def _compile(name: str) -> Callable[..., None]:
+    from numba import types
+
+    real = getattr(types, name)
+
+    def array(n_dimensions: int, *, constant: bool = False) -> Any:
+        return types.Array(real, n_dimensions, "C", readonly=constant)
+
+    signature = types.void(
+        array(2), array(2, constant=True), array(2, constant=True), array(2), array(2),
+        types.Array(types.float64, 1, "C"), array(1, constant=True), array(1, constant=True), real, real, real, real,
+        types.float64,
+    )  # fmt: skip
+    return compiled(_step, signature)
 
 
 def _step(

@@ -30,10 +30,12 @@ from striate.coding._products import BLOCK, multiply_block
 from striate.coding._simd import LANES, add_scaled, combine, dot, largest, padded, select_above
 from striate.kernels import FAST_MATH, compiled
 
-__all__ = ["NOT_FINITE", "OUT_OF_ROUNDS", "compile_active_set"]
+__all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_active_set"]
 
-# How the code of a signal ended; anything but the first is for another solver to finish.
-_GAP, OUT_OF_ROUNDS, _STALLED, NOT_FINITE = range(4)
+# How the code of a signal ended; anything but the first is for others to judge or to finish. A gap is doubtful where
+# rounding may hide that it is above the tolerance; out of range are signals whose squares a type cannot sum.
+_GAP, OUT_OF_ROUNDS, _STALLED, OUT_OF_RANGE, DOUBTFUL = range(5)
+ENERGIES = {np.dtype(np.float32): (1e-24, 1e24), np.dtype(np.float64): (1e-100, 1e100)}  # of signals, to compute with
 
 # Arrays are handed over by their parts, some two hundred numbers a call: inlined, they are not handed over at all.
 _inner = numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
@@ -110,9 +112,9 @@ def _join(
 @_inner
 def _infer_one(
     c: Any, q: Any, gram: Any, flat_gram: Any, weights: Any, per_weight: Any, sparsity: Any, energy: Any,
-    tolerance: Any, slack: Any, least: Any, positive: Any, eagerness: Any, max_rounds: Any, n_start: Any,
-    inverse: Any, flat_inverse: Any, support: Any, inverse_rows: Any, code: Any, signs: Any, products: Any,
-    change: Any, pull: Any, zeros: Any, candidates: Any, place: Any,
+    tolerance: Any, rounding: Any, reach: Any, slack: Any, least: Any, positive: Any, eagerness: Any, max_rounds: Any,
+    n_start: Any, inverse: Any, flat_inverse: Any, support: Any, inverse_rows: Any, code: Any, signs: Any,
+    products: Any, change: Any, pull: Any, zeros: Any, candidates: Any, place: Any,
 ) -> Any:  # fmt: skip
     """One signal; the number of active units, rounds and how it ended. `code` and `support` hold the result.
 
@@ -204,6 +206,10 @@ def _infer_one(
             shrink = sparsity / highest
         gap = 0.5 * residual + sparsity * norm - shrink * aligned + 0.5 * shrink * shrink * residual
         if gap <= tolerance * 0.5 * energy:
+            # How wrong correlations may be: rounding · (‖y‖ + ‖z‖₁ ‖d‖) ‖d‖; it enters the gap times ‖z‖₁.
+            size = norm * reach
+            if gap + rounding * (np.sqrt(energy) + size) * size > tolerance * 0.5 * energy:
+                return n, rounds, DOUBTFUL
             return n, rounds, _GAP
         if rounds >= max_rounds:
             return n, rounds, OUT_OF_ROUNDS
@@ -311,16 +317,16 @@ def _infer_one(
 
 def _infer_range(
     first: Any, last: Any, signals: Any, panels: Any, gram: Any, weights: Any,
-    per_weight: Any, sparsities: Any, tolerance: Any, slack: Any, least: Any, positive: Any, eagerness: Any,
-    max_rounds: Any, warm: Any, codes: Any, units: Any, values: Any, counts: Any, starts: Any, rounds: Any, ended: Any,
+    per_weight: Any, sparsities: Any, tolerance: Any, rounding: Any, reach: Any, slack: Any, least: Any, positive: Any,
+    eagerness: Any, max_rounds: Any, capacity: Any, low: Any, high: Any, warm: Any,
+    codes: Any, units: Any, values: Any, counts: Any, starts: Any, rounds: Any, ended: Any,
 ) -> None:  # fmt: skip
     """Codes of the signals `first` … `last` − 1, dense into `codes`, or where that has no rows packed one
     after another into `units` and `values`, from `starts` on, `counts` of them. With `warm` the dense codes are where
-    it starts.
+    it starts. `capacity` is how many units may be active; `low` and `high` bound the energies that are computed with.
     """
     n_features = signals.shape[1]
     n_padded = gram.shape[1]
-    capacity = min(n_features, gram.shape[0])
     stride = _padded(capacity) + LANES
     dtype = gram.dtype
     inverse = np.zeros((capacity, stride), dtype)
@@ -343,8 +349,17 @@ def _infer_range(
             energy = 0.0
             for feature in range(n_features):
                 energy += float(signals[s, feature]) * float(signals[s, feature])
-            if not np.isfinite(energy):
-                ended[s] = NOT_FINITE
+            if not (low <= energy <= high):
+                ended[s] = _GAP
+                for feature in range(n_features):
+                    if signals[s, feature] != 0:
+                        ended[s] = OUT_OF_RANGE
+                rounds[s] = 0
+                if dense:
+                    codes[s, :] = 0
+                else:
+                    counts[s] = 0
+                    starts[s] = packed
                 continue
             n = 0
             if warm:
@@ -355,8 +370,8 @@ def _infer_range(
                         n += 1
             n, n_rounds, how = _infer_one(
                 block[s - start], q, gram, flat_gram, weights, per_weight, sparsities[s],
-                energy, tolerance, slack, least, positive, eagerness, max_rounds, n, inverse, flat_inverse, support,
-                inverse_rows, code, signs, products, change, pull, zeros, candidates, place,
+                energy, tolerance, rounding, reach, slack, least, positive, eagerness, max_rounds, n, inverse,
+                flat_inverse, support, inverse_rows, code, signs, products, change, pull, zeros, candidates, place,
             )  # fmt: skip
             rounds[s] = n_rounds
             ended[s] = how
@@ -392,10 +407,10 @@ def compile_active_set(dtype: np.dtype) -> Callable[..., None]:
         return types.Array(element, n_dimensions, "C", readonly=constant)
 
     signature = types.void(
-        types.int64, types.int64, array(real, 2, constant=True), array(real, 3), array(real, 2), array(real, 1),
-        array(real, 1), array(types.float64, 1),
-        types.float64, types.float64, types.float64, types.boolean, types.float64, types.int64, types.boolean,
-        array(real, 2), array(types.int32, 1), array(real, 1), array(types.int64, 1), array(types.int64, 1),
-        array(types.int64, 1), array(types.int8, 1),
+        types.int64, types.int64, array(real, 2, constant=True), array(real, 3, constant=True),
+        array(real, 2, constant=True), array(real, 1, constant=True), array(real, 1, constant=True),
+        array(types.float64, 1, constant=True), *[types.float64] * 5, types.boolean, types.float64, types.int64,
+        types.int64, types.float64, types.float64, types.boolean, array(real, 2), array(types.int32, 1),
+        array(real, 1), array(types.int64, 1), array(types.int64, 1), array(types.int64, 1), array(types.int8, 1),
     )  # fmt: skip
     return compiled(_infer_range, signature)

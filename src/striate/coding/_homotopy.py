@@ -20,13 +20,15 @@ from striate.coding._solver_kernel import compile_solver, duality_gap, inner, sl
 
 __all__ = ["compile_homotopy"]
 
-_REFINEMENTS = 3  # of the code at the end; where units are nearly dependent, one is not enough
+_REFINEMENTS = 8  # of the code at the end; where units are nearly dependent, one is not enough
 
 
 @lru_cache(maxsize=2)
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
-    return compile_solver(_follow, dtype, extra="int64, float64, ")
+    from numba import types
+
+    return compile_solver(_follow, dtype, extra=(types.int64, types.float64))
 
 
 @inner
@@ -226,7 +228,8 @@ def _follow(
     """
     n_units = gram.shape[0]
     workspace = _workspace(n_units)
-    code, slope = workspace[0], workspace[1]
+    code, slope, units = workspace[0], workspace[1], workspace[5]
+    refined = np.empty(n_units, gram.dtype)
     for s in range(first, last):
         c, target = correlations[s], sparsities[s]
         n_steps, level, m, square, reached = _walk(
@@ -238,11 +241,23 @@ def _follow(
         if residual > 0:
             converged[s] = reached or square <= residual * residual
             continue
+        best = np.inf
         for attempt in range(_REFINEMENTS + 1):
             slopes(c, gram, codes[s], slope)
             gap, _ = duality_gap(c, slope, codes[s], weights, target, energies[s], positive)
+            if attempt == 0 or gap < best:
+                best = gap
+                for a in range(m):
+                    refined[a] = codes[s, units[a]]
             converged[s] = gap <= tolerance * 0.5 * energies[s]
-            if converged[s] or level > target or attempt == _REFINEMENTS or not _refine(m, weights, target, workspace):
+            if converged[s] or level > target or attempt == _REFINEMENTS:
+                break
+            for a in range(m):  # as it was rounded, which is what the slopes are of
+                code[units[a]] = codes[s, units[a]]
+            if not _refine(m, weights, target, workspace):
                 break
             for j in range(n_units):
                 codes[s, j] = code[j]
+        if not converged[s]:  # rounding decides which attempt is the best
+            for a in range(m):
+                codes[s, units[a]] = refined[a]

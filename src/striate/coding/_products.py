@@ -33,8 +33,11 @@ def as_panels(units: NDArray[Any]) -> NDArray[Any]:
 @lru_cache(maxsize=2)
 def compile_products(dtype: np.dtype) -> Callable[..., None]:
     """The compiled `_multiply` for float32 or float64."""
-    real = dtype.name
-    return compiled(_multiply, f"void(int64, int64, {real}[:, ::1], {real}[:, :, ::1], {real}[:, ::1])")
+    from numba import types
+
+    real = types.float32 if dtype == np.float32 else types.float64
+    rows, panels = (types.Array(real, n_dimensions, "C", readonly=True) for n_dimensions in (2, 3))
+    return compiled(_multiply, types.void(types.int64, types.int64, rows, panels, types.Array(real, 2, "C")))
 
 
 @numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)

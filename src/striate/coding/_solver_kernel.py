@@ -15,20 +15,29 @@ from striate.kernels import FAST_MATH, compiled
 
 __all__ = ["compile_solver", "duality_gap", "inner", "slopes"]
 
-# first, last, correlations, energies, gram, norms, weights, sparsities, tolerance, positive, max_iterations; a solver's
-# own; codes, iterations, converged
-_SIGNATURE = (
-    "void(int64, int64, {real}[:, ::1], float64[::1], {real}[:, ::1], {real}[::1], {real}[::1], float64[::1], float64, "
-    "boolean, int64, {extra}{real}[:, ::1], int64[::1], boolean[::1])"
-)
-
 # For functions that kernels call.
 inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
 
-def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: str = "") -> Callable[..., None]:
-    """A solver's kernel for float32 or float64; `extra` are the types of what it takes before the codes."""
-    return compiled(kernel, _SIGNATURE.format(real=dtype.name, extra=extra))
+def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: tuple[Any, ...] = ()) -> Callable[..., None]:
+    """A solver's kernel for float32 or float64; `extra` are the types of what it takes before the codes.
+
+    All take first, last, correlations, energies, gram, norms, weights, sparsities, tolerance, positive, max_iterations;
+    a solver's own; codes, iterations, converged. What is only read may be read-only.
+    """
+    from numba import types
+
+    real = types.float32 if dtype == np.float32 else types.float64
+
+    def given(element: Any, n_dimensions: int) -> Any:
+        return types.Array(element, n_dimensions, "C", readonly=True)
+
+    signature = types.void(
+        types.int64, types.int64, given(real, 2), given(types.float64, 1), given(real, 2), given(real, 1),
+        given(real, 1), given(types.float64, 1), types.float64, types.boolean, types.int64, *extra,
+        types.Array(real, 2, "C"), types.Array(types.int64, 1, "C"), types.Array(types.boolean, 1, "C"),
+    )  # fmt: skip
+    return compiled(kernel, signature)
 
 
 @inner

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from striate.coding.infer import METHODS, Inference, warn_of_gap
+from striate.coding.inference import METHODS, Inference, warn_of_gap
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 
@@ -18,7 +18,7 @@ _BETWEEN_LOOKS = 10
 
 @torch.no_grad()
 def infer_tensor(
-    signals: torch.Tensor,
+    signals: Any,
     dictionary: Any,
     sparsity: Any,
     positive: bool,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from striate.coding._ranges import exponents
+from striate.errors import UsageError
+from striate.parameters import Boolean, Real, checked
+from striate.samples import check_finite, is_sparse
 
 __all__ = ["Certificate", "certify"]
 
@@ -17,9 +22,9 @@ class Certificate(NamedTuple):
 
     Attributes
     ----------
-    objective : ½‖y − zD‖² + Σ sparsity·|z|.
+    objective : ½‖y − zD‖² + Σ sparsity·|z| + ½·l2·‖z‖².
     gap : its distance to the minimum, at most.
-    relative_gap : `gap` in units of ½‖y‖², the objective of an empty code; 0 for a signal that is 0.
+    relative_gap : `gap` in units of ½‖y‖², the objective of an empty code; 0 for a signal that is 0, if its code is 0.
     """
 
     objective: NDArray[np.float64]
@@ -28,55 +33,176 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    signals: NDArray[Any],
+    signals: Any,
     codes: Any,
-    dictionary: NDArray[Any],
-    sparsity: float | NDArray[Any],
+    dictionary: Any,
+    sparsity: float | ArrayLike,
     *,
     positive: bool = False,
+    l2: float = 0.0,
+    mask: ArrayLike | None = None,
 ) -> Certificate:
-    """Objective and duality gap of any codes, whoever found them.
+    """The objective of codes, and an upper bound on its distance to the minimum.
 
-    With residual r = y − zD, the point s·r, where s ≤ 1 is the largest factor for which no unit's correlation exceeds
-    its sparsity, is feasible for the dual problem max ½‖y‖² − ½‖y − θ‖², and bounds the minimum from below.
+    The residual, scaled until no unit's correlation with it exceeds that unit's sparsity, is feasible for the dual
+    problem max ½‖y‖² − ½‖y − θ‖², and bounds the minimum from below.
 
     Parameters
     ----------
-    signals : (n_samples, n_features)
-    codes : (n_samples, n_components), an array or a SciPy sparse array
-    dictionary : (n_components, n_features)
-    sparsity : float, (n_components,) or (n_samples, 1)
+    signals : (n_samples, n_features), an array or a SciPy sparse matrix
+    codes : (n_samples, n_components), an array or a SciPy sparse matrix
+    dictionary : (n_components, n_features) or PreparedDictionary
+    sparsity : float, (n_components,), (n_samples, 1) or (n_samples, n_components)
+        At least 0. A code of a unit whose sparsity is infinite has an infinite objective, unless it is 0.
     positive : bool
         Codes must not be negative; those that are have an infinite objective.
+    l2 : float
+        The weight of ½‖z‖², as in `infer`.
+    mask : bool (n_samples, n_features) or (n_features,), optional
+        True where a signal was observed; what was not takes no part.
+
+    Notes
+    -----
+    With a unit that is not penalised, a dual point must be orthogonal to it: the residual is projected onto what is
+    (for positive codes: onto what has no positive product with it) before it is scaled. An `l2` above 0 is what more
+    features would be, in which the signals are 0 and unit j is √l2 in the j-th.
 
     References
     ----------
     Kim, Koh, Lustig, Boyd, Gorinevsky, "An interior-point method for large-scale l1-regularized least squares", IEEE
     Journal of Selected Topics in Signal Processing 2007, section III.
     """
-    units = dictionary.astype(np.float64, copy=False)
-    n_samples, n_components = len(signals), len(units)
-    of_all = np.broadcast_to(np.asarray(sparsity, np.float64), np.broadcast_shapes(np.shape(sparsity), (1, 1)))
-    objective, gap, half_energy = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
+    units = np.asarray(getattr(dictionary, "components", dictionary))
+    signals, codes = (value.tocsr() if is_sparse(value) else np.asarray(value) for value in (signals, codes))
+    if signals.ndim != 2 or units.ndim != 2 or codes.shape != (signals.shape[0], len(units)):
+        raise UsageError(f"codes of shape {codes.shape} do not fit signals {signals.shape} and units {units.shape}")
+    if signals.shape[1] != units.shape[1]:
+        raise UsageError(f"signals have {signals.shape[1]} features, but the units have {units.shape[1]}")
+    positive = checked("positive", positive, Boolean())
+    l2 = checked("l2", l2, Real(low=0))
+    n_samples, n_components = codes.shape
+    thresholds = np.asarray(sparsity, np.float64)
+    if np.isnan(thresholds).any() or (thresholds < 0).any():
+        raise UsageError("sparsity must not be negative or NaN")
+    thresholds = np.atleast_2d(thresholds)
+    observed = None if mask is None else np.broadcast_to(np.asarray(mask, bool), signals.shape)
+    units = units.astype(np.float64, copy=False)
+    check_finite(units, "units of the dictionary")
+    of_units = int(exponents(np.abs(units).max(initial=0)))
+    scaled = np.ldexp(units, -of_units) if of_units else units
+    results = np.empty((3, n_samples))
     size = max(1, _BLOCK_NUMBERS // max(n_components, units.shape[1]))
     for start in range(0, n_samples, size):
         rows = slice(start, start + size)
-        y = np.asarray(signals[rows], np.float64)
-        part = codes[rows]
-        z = np.asarray(part.toarray() if hasattr(part, "toarray") else part, np.float64)
-        weight = of_all[rows] if len(of_all) > 1 else of_all
+        y, z = (np.asarray(dense_rows(array, rows), np.float64) for array in (signals, codes))
+        seen = None if observed is None else observed[rows]
+        if seen is not None:
+            y = np.where(seen, y, 0)
+        check_finite(y, first=start)
+        of_all = thresholds[rows] if len(thresholds) > 1 else thresholds
+        results[:, rows] = _certify_block(y, z, scaled, of_all, positive, l2, seen, of_units)
+    return Certificate(*results)
+
+
+def dense_rows(array: Any, rows: Any) -> NDArray[Any]:
+    """Some rows of an array or of a SciPy matrix, dense."""
+    part = array[rows]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part)
+
+
+def _certify_block(
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    units: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    positive: bool,
+    l2: float,
+    observed: NDArray[np.bool_] | None,
+    of_units: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Objective, gap and relative gap; `of_units` is the power of two that the units were divided by."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        # Signals, too, are scaled by powers of two, where their squares would leave the range of numbers.
+        of_signals = exponents(np.abs(y).max(axis=1, initial=0))[:, np.newaxis]
+        if of_units or of_signals.any():
+            y = np.ldexp(y, -of_signals)
+            z = np.ldexp(z, of_units - of_signals)
+            thresholds = np.ldexp(thresholds, -of_units - of_signals)
+            l2 = float(np.ldexp(l2, -2 * of_units))
         residual = y - z @ units
-        correlation = residual @ units.T
-        ratio = (correlation if positive else np.abs(correlation)) / weight
-        highest = np.maximum(ratio.max(axis=1), 0)
-        factor = 1 / np.maximum(highest, 1)
-        half_energy[rows] = 0.5 * np.einsum("ij,ij->i", y, y)
-        objective[rows] = 0.5 * np.einsum("ij,ij->i", residual, residual) + (np.abs(z) * weight).sum(axis=1)
-        if positive:
-            objective[rows][(z < 0).any(axis=1)] = np.inf
-        # ½‖y‖² − ½‖y − s r‖², written so that nothing cancels for a short signal.
-        dual = factor * np.einsum("ij,ij->i", y, residual) - 0.5 * factor**2 * np.einsum("ij,ij->i", residual, residual)
-        gap[rows] = np.maximum(objective[rows] - dual, 0)
-    relative = np.divide(gap, half_energy, out=np.zeros(n_samples), where=half_energy > 0)
-    relative[(half_energy == 0) & (gap > 0)] = np.inf
-    return Certificate(objective, gap, relative)
+        if observed is not None:
+            residual = np.where(observed, residual, 0)
+        square = np.einsum("ij,ij->i", residual, residual)
+        norm = np.where(z != 0, np.abs(z) * thresholds, 0).sum(axis=1)
+        objective = 0.5 * square + norm
+        if l2:
+            objective += 0.5 * l2 * np.einsum("ij,ij->i", z, z)
+        objective[~np.isfinite(objective) | (positive & (z < 0).any(axis=1))] = np.inf
+        dual = _dual(y, z, residual, units, thresholds, positive, l2, observed)
+        gap = np.maximum(objective - dual, 0)
+        gap[np.isnan(gap)] = np.inf
+        half_energy = 0.5 * np.einsum("ij,ij->i", y, y)
+        relative = np.divide(gap, half_energy, out=np.zeros(len(y)), where=half_energy > 0)
+        relative[(half_energy == 0) & (gap > 0)] = np.inf
+        back = 2 * of_signals[:, 0]
+        return np.ldexp(objective, back), np.ldexp(gap, back), relative
+
+
+def _dual(
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    units: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    positive: bool,
+    l2: float,
+    observed: NDArray[np.bool_] | None,
+) -> NDArray[np.float64]:
+    """A lower bound on the minimum: ½‖y‖² − ½‖y − θ‖² for a multiple θ of the residual, made feasible."""
+    free = thresholds == 0
+    if free.any():
+        return np.array([
+            _dual_beside_free_units(
+                y[i], z[i], residual[i], units if observed is None else units * observed[i],
+                np.broadcast_to(thresholds[i % len(thresholds)], len(units)), positive, l2,
+            )
+            for i in range(len(y))
+        ])  # fmt: skip
+    correlation = residual @ units.T
+    square = np.einsum("ij,ij->i", residual, residual)
+    if l2:
+        correlation -= l2 * z
+        square = square + l2 * np.einsum("ij,ij->i", z, z)
+    ratio = (correlation if positive else np.abs(correlation)) / thresholds
+    factor = 1 / np.maximum(ratio.max(axis=1), 1)
+    # ½‖y‖² − ½‖y − s r‖², written so that nothing cancels for a short signal.
+    return np.asarray(factor * np.einsum("ij,ij->i", y, residual) - 0.5 * factor**2 * square)
+
+
+def _dual_beside_free_units(
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    units: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    positive: bool,
+    l2: float,
+) -> float:
+    """The same for one signal, with units whose sparsity is 0."""
+    if l2:
+        units = np.hstack([units, np.sqrt(l2) * np.eye(len(units))])
+        y = np.append(y, np.zeros(len(z)))
+        residual = np.append(residual, -np.sqrt(l2) * z)
+    free = thresholds == 0
+    if positive:
+        from scipy.optimize import nnls
+
+        point = residual - nnls(units[free].T, residual)[0] @ units[free]
+    else:
+        basis = np.linalg.svd(units[free].T, full_matrices=False)
+        left = basis.U[:, 1e-13 * basis.S.max(initial=0) < basis.S]
+        point = residual - left @ (left.T @ residual)
+    correlation = units[~free] @ point
+    ratio = (correlation if positive else np.abs(correlation)) / thresholds[~free]
+    factor = 1 / max(float(ratio.max(initial=0)), 1.0)
+    return float(factor * (y @ point) - 0.5 * factor**2 * (point @ point))

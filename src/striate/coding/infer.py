@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.certificate import certify
-from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding._engine import Engine, Task, rounded
+from striate.coding._special import needs_care, solve_carefully, solve_masked, threshold_codes
+from striate.coding.certificate import certify, dense_rows
+from striate.coding.inference import METHODS, Inference, Method, warn_of_gap
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.errors import UsageError
-from striate.threads import in_threads
+from striate.parameters import Boolean, Integer, Real, checked
+from striate.samples import check_finite, float_type, is_sparse
 
-__all__ = ["METHODS", "Inference", "Method", "infer", "run_active_set", "warn_of_gap"]
-
-Method = Literal["active_set", "coordinate_descent", "feature_sign", "homotopy", "greedy_descent", "fista", "ista"]
-
-# Iterations at the most. What one is differs: a look at all units, a sweep, a step; a closed-form solve, a breakpoint.
-METHODS: dict[str, int] = {
-    "active_set": 1_000,
-    "coordinate_descent": 10_000,
-    "feature_sign": 10_000,
-    "homotopy": 10_000,
-    "greedy_descent": 1_000_000,
-    "fista": 20_000,
-    "ista": 100_000,
-}
-_BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, at a time
-# From here on a gap in single precision is rounding; the work is then done in double precision.
-_SINGLE_PRECISION = 2e-5
-_SINGLE_RANGE = (1e-12, 1e12)  # of magnitudes whose squares single precision can sum
-_LAST_SWEEPS = 2_000  # of coordinate descent, where all else has failed
-_EAGERNESS = 0.9  # of the strongest violation: what else joins at the same look
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Codes and the proof of how good they are.
-
-    Attributes
-    ----------
-    codes : ndarray or scipy.sparse.csr_array (n_samples, n_components)
-    objective : float64 (n_samples,)
-        ½‖y − zD‖² + sparsity·‖z‖₁.
-    gap : float64 (n_samples,)
-        The duality gap in double precision, from `codes` as they are: no code has an objective that is lower by more.
-    relative_gap : float64 (n_samples,)
-        In units of ½‖y‖².
-    iterations : int64 (n_samples,)
-        Of the method asked for.
-    converged : bool (n_samples,)
-        Whether the solver reached the tolerance.
-    """
-
-    codes: Any
-    objective: NDArray[np.float64]
-    gap: NDArray[np.float64]
-    relative_gap: NDArray[np.float64]
-    iterations: NDArray[np.int64]
-    converged: NDArray[np.bool_]
+__all__ = ["METHODS", "Inference", "Method", "infer", "warn_of_gap"]
 
 
 @overload
@@ -72,6 +28,8 @@ def infer(
     *,
     method: Method = ...,
     positive: bool = ...,
+    l2: float = ...,
+    mask: ArrayLike | None = ...,
     start: ArrayLike | None = ...,
     tolerance: float | None = ...,
     max_iterations: int | None = ...,
@@ -86,6 +44,8 @@ def infer(
     *,
     method: Method = ...,
     positive: bool = ...,
+    l2: float = ...,
+    mask: ArrayLike | None = ...,
     start: ArrayLike | None = ...,
     tolerance: float | None = ...,
     max_iterations: int | None = ...,
@@ -99,37 +59,50 @@ def infer(
     *,
     method: Method = "active_set",
     positive: bool = False,
+    l2: float = 0.0,
+    mask: ArrayLike | None = None,
     start: ArrayLike | None = None,
     tolerance: float | None = None,
     max_iterations: int | None = None,
     sparse_output: bool = False,
     info: bool = False,
 ) -> Any:
-    """Codes that minimize ½‖y − zD‖² + sparsity·‖z‖₁ for each signal y, to a certified gap.
+    """Codes that minimize ½‖y − zD‖² + sparsity·‖z‖₁ + ½·l2·‖z‖² for each signal y, to a certified gap.
 
     Parameters
     ----------
     signals : float (n_samples, n_features), or (n_features,) for one
         float32 is computed with and returned as float32, the fast path; float64 as float64, whatever the dictionary's
-        type and the number of threads. Integers become float64, float16 float32. A memory map is read in blocks.
-        A torch tensor is coded by FISTA on the device where it is, and gives a tensor.
+        type and the number of threads. Integers become float64, float16 float32. A memory map is read in blocks, and
+        so is a SciPy sparse matrix. A torch tensor is coded by FISTA on the device where it is, and gives a tensor.
     dictionary : float (n_components, n_features) or PreparedDictionary
-        A unit a row, of any norm. Prepare it when it is used for more than one call.
-    sparsity : float, (n_components,) for one a unit, or (n_samples, 1) for one a signal
-        Above 0. (Half of the talk's, which writes the square without ½.)
+        A unit a row, of any norm. Prepare it when it is used for more than one call. Where its Gram matrix would take
+        more than 1 GiB, all methods work on the units that matter, and it is never formed as a whole.
+    sparsity : float, (n_components,) per unit, (n_samples, 1) per signal, or (n_samples, n_components)
+        Above 0. (Half of the talk's, which writes the square without ½.) Per unit it may be 0, for a unit that is not
+        penalised, or infinite, for one that is excluded.
     method : str
         All find the same optimum. "active_set" is the fastest on every workload that was measured
         (`benchmarks/coding.py`); "coordinate_descent" (working sets, screening), "feature_sign" (Lee et al. 2006),
         "homotopy" (LARS), "greedy_descent" (CoD of Gregor & LeCun 2010), "fista" and "ista" are there to compare with.
+        "threshold" does not find the optimum: it shrinks the correlations with the units by the sparsity, as
+        scikit-learn's method of that name does. That is cheap, and optimal only where units are orthonormal.
     positive : bool
         Codes must not be negative.
+    l2 : float, default 0
+        The weight of ½‖z‖², at least 0: with it, the elastic net. Units that resemble each other then share a code.
+    mask : bool (n_samples, n_features), or (n_features,) for all signals, optional
+        True where a signal was observed; only there must the code explain it, and elsewhere the signal may be NaN.
+        Signals that share a mask are coded together; each mask takes a Gram matrix of its own.
     start : (n_samples, n_components), optional
-        Codes to start from, as from the frame before or an encoder; "homotopy" has no use for them.
+        Codes to start from, as from the frame before or an encoder; dense or sparse. "homotopy" and "threshold" have
+        no use for them.
     tolerance : float, optional
         Of the duality gap, relative to ½‖y‖²: by default 1e-4 for float32, where it costs nothing to be visibly
         exact, and 1e-6 for float64.
     max_iterations : int, optional
-        By default so many that only degenerate problems reach it (`METHODS`).
+        By default so many that only degenerate problems reach it (`METHODS`); what then is unfinished, another solver
+        finishes. Where fewer are asked for, codes are left as they are.
     sparse_output : bool
         Return a `scipy.sparse.csr_array`; memory then grows with the number of active units.
     info : bool
@@ -142,7 +115,8 @@ def infer(
     Raises
     ------
     UsageError
-        For NaN or infinity, shapes that do not fit, an unknown method, a sparsity that is not above 0.
+        For NaN or infinity, shapes that do not fit, an unknown method, a sparsity that is not above 0, codes that
+        are too large or too small for their type.
 
     Warns
     -----
@@ -151,14 +125,17 @@ def infer(
 
     Notes
     -----
-    What "active_set" leaves unfinished, as where units are twins or nearly combinations of others, is finished by
-    coordinate descent in double precision.
+    Whether a signal converged is judged from its code as it is returned, in double precision, wherever rounding could
+    hide that the gap is above the tolerance. What a method leaves unfinished, as where units are twins or nearly
+    combinations of others, is finished in double precision by other solvers and rounded; signals, units and
+    sparsities that are so large or small that their squares overflow or vanish are rescaled by powers of two for that.
 
     References
     ----------
     Lee, Battle, Raina, Ng, "Efficient sparse coding algorithms", NIPS 2006. Gregor, LeCun, "Learning fast
     approximations of sparse coding", ICML 2010. Beck, Teboulle, SIAM J. Imaging Sciences 2009. Efron, Hastie,
-    Johnstone, Tibshirani, "Least angle regression", Annals of Statistics 2004.
+    Johnstone, Tibshirani, "Least angle regression", Annals of Statistics 2004. Zou, Hastie, "Regularization and
+    variable selection via the elastic net", J. Royal Statistical Society B 2005.
 
     Examples
     --------
@@ -170,365 +147,153 @@ def infer(
     >>> found.codes.shape, bool(found.relative_gap.max() < 1e-6)
     ((1000, 256), True)
     """
-    if method not in METHODS:
-        raise UsageError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
-    prepared = dictionary if isinstance(dictionary, PreparedDictionary) else None
+    if method != "threshold" and method not in METHODS:
+        raise UsageError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}, threshold")
+    positive, info = checked("positive", positive, Boolean()), checked("info", info, Boolean())
+    sparse_output = checked("sparse_output", sparse_output, Boolean())
+    tolerance = checked("tolerance", tolerance, Real(above=0) | None)
+    max_iterations = checked("max_iterations", max_iterations, Integer(low=1) | None)
+    l2 = checked("l2", l2, Real(low=0))
     if type(signals).__module__.partition(".")[0] == "torch":
         from striate.coding._torch import infer_tensor
 
-        if method not in ("active_set", "fista") or sparse_output:
-            raise UsageError("torch tensors are coded by FISTA, into a dense tensor")
-        return infer_tensor(signals, dictionary, sparsity, positive, start, tolerance, max_iterations, info)  # type: ignore[arg-type]
-    if prepared is None:
-        prepared = PreparedDictionary(dictionary)  # type: ignore[arg-type]
-    array = np.asarray(signals)
+        if method not in ("active_set", "fista") or sparse_output or l2 or mask is not None:
+            raise UsageError("torch tensors are coded by FISTA, into a dense tensor, without l2 and mask")
+        return infer_tensor(signals, dictionary, sparsity, positive, start, tolerance, max_iterations, info)
+    prepared = as_prepared(dictionary)
+    array = _as_array(signals)
     if array.ndim == 1:
         if info or sparse_output:
             raise UsageError("info and sparse_output are for several signals: give an array (n_samples, n_features)")
         many = infer(
-            array[np.newaxis], prepared, sparsity, method=method, positive=positive, tolerance=tolerance,
-            start=None if start is None else np.asarray(start)[np.newaxis], max_iterations=max_iterations,
+            array[np.newaxis], prepared, sparsity, method=method, positive=positive, l2=l2, mask=mask,
+            start=None if start is None else np.asarray(start)[np.newaxis], tolerance=tolerance,
+            max_iterations=max_iterations,
         )  # fmt: skip
         return many[0]
-    problem = _Problem(array, prepared, sparsity, method, positive, tolerance, max_iterations)
-    codes = problem.solve(None if start is None else np.asarray(start), sparse_output)
-    warn_of_gap(problem.converged, problem.tolerance, method, problem.max_iterations, stacklevel=2)
-    if not info:
-        return codes
-    proof = certify(array, codes, prepared.components, problem.certified_sparsity, positive=positive)
-    return Inference(codes, *proof, problem.iterations, problem.converged)
+    if array.ndim != 2 or array.shape[1] != prepared.n_features:
+        raise UsageError(
+            f"signals have shape {array.shape}, but the dictionary is for (n_samples, {prepared.n_features})"
+        )
+    n = array.shape[0]
+    dtype = float_type(array.dtype)
+    task = Task(
+        array, prepared, _thresholds(sparsity, n, prepared.n_components), dtype, method, positive, l2,
+        tolerance=tolerance or (1e-4 if dtype == np.float32 else 1e-6),
+        max_iterations=max_iterations or METHODS.get(method, 1), start=_start(start, n, prepared.n_components),
+    )  # fmt: skip
+    observed = None if mask is None else _mask(mask, array)
+    if method == "threshold" or observed is not None or needs_care(task):
+        return _special(task, observed, sparse_output, info)
+    engine = Engine(task)
+    codes = engine.solve(sparse_output)
+    proof = None
+    if info:
+        proof = certify(array, codes, prepared, task.thresholds, positive=positive, l2=l2)
+        engine.converged = proof.relative_gap <= task.tolerance
+    warn_of_gap(
+        engine.converged, task.tolerance, method, task.max_iterations, stacklevel=2, single=dtype == np.float32
+    )  # fmt: skip
+    return codes if proof is None else Inference(codes, *proof, engine.iterations, engine.converged)
 
 
-class _Problem:
-    """What was asked, checked and in the solvers' form."""
-
-    def __init__(
-        self,
-        signals: NDArray[Any],
-        prepared: PreparedDictionary,
-        sparsity: float | ArrayLike,
-        method: str,
-        positive: bool,
-        tolerance: float | None,
-        max_iterations: int | None,
-    ) -> None:
-        if signals.ndim != 2 or signals.shape[1] != prepared.n_features:
-            raise UsageError(
-                f"signals have shape {signals.shape}, but the dictionary is for (n_samples, {prepared.n_features})"
-            )
-        if signals.dtype.kind not in "fiub":
-            raise UsageError(f"signals are real numbers, not {signals.dtype}")
-        self.signals, self.prepared, self.method, self.positive = signals, prepared, method, bool(positive)
-        self.dtype = _FLOAT32 if signals.dtype in (_FLOAT32, np.float16) else _FLOAT64
-        if tolerance is None:
-            tolerance = 1e-4 if self.dtype == _FLOAT32 else 1e-6
-        elif not 0 < tolerance < np.inf:
-            raise UsageError(f"tolerance must be above 0, as 1e-4, not {tolerance}")
-        self.tolerance = float(tolerance)
-        if max_iterations is not None and max_iterations < 1:
-            raise UsageError(f"max_iterations must be at least 1, not {max_iterations}")
-        self.max_iterations = METHODS[method] if max_iterations is None else int(max_iterations)
-        self.n_samples = len(signals)
-        self._split(sparsity)
-        self.iterations = np.zeros(self.n_samples, np.int64)
-        self.converged = np.ones(self.n_samples, bool)
-
-    def _split(self, sparsity: float | ArrayLike) -> None:
-        """The sparsity as weights of the units, times a number a signal."""
-        n_components = self.prepared.n_components
-        if isinstance(sparsity, (int, float)):
-            if not 0 < sparsity < np.inf:
-                raise UsageError(f"sparsity must be above 0, not {sparsity}")
-            self.weights = np.ones(n_components)
-            self.sparsities = np.full(self.n_samples, float(sparsity))
-            self.certified_sparsity: Any = float(sparsity)
-            return
-        array = np.asarray(sparsity, np.float64)
-        if not (np.isfinite(array).all() and (array > 0).all()):
-            raise UsageError("sparsity must be above 0, and finite, everywhere")
-        if array.ndim == 0:
-            self._split(float(array))
-            return
-        if array.shape in ((n_components,), (1, n_components)):
-            level = float(array.max())
-            self.weights, self.sparsities = array.reshape(-1) / level, np.full(self.n_samples, level)
-        elif array.shape == (self.n_samples, 1):
-            self.weights, self.sparsities = np.ones(n_components), array[:, 0].copy()
-        else:
-            raise UsageError(
-                f"sparsity is a number, ({n_components},) for one a unit or ({self.n_samples}, 1) for one a signal, "
-                f"not an array of shape {array.shape}"
-            )
-        self.certified_sparsity = array
-
-    def solve(self, start: NDArray[Any] | None, sparse_output: bool) -> Any:
-        shape = (self.n_samples, self.prepared.n_components)
-        if start is not None:
-            if start.shape != shape:
-                raise UsageError(f"start has shape {start.shape}, but the codes have {shape}")
-            if not np.isfinite(start).all():
-                raise UsageError("start holds NaN or infinity")
-        compact = sparse_output and start is None and self.method == "active_set"
-        if sparse_output:
-            from scipy import sparse
-        codes = None if sparse_output else np.empty(shape, self.dtype)
-        blocks = []
-        for rows in self._blocks(compact):
-            block = np.ascontiguousarray(self.signals[rows], self.dtype)
-            begin = None if start is None else start[rows]
-            if compact and (packed := self._compact(block, rows)) is not None:
-                blocks.append(packed)
-                continue
-            into = np.empty((len(block), shape[1]), self.dtype) if codes is None else codes[rows]
-            self._dense(block, rows, begin, into)
-            if sparse_output:
-                blocks.append(sparse.csr_array(into))
-        if not sparse_output:
-            return codes
-        return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_array(shape, dtype=self.dtype)
-
-    def _blocks(self, compact: bool) -> Any:
-        n_features, n_components = self.prepared.n_features, self.prepared.n_components
-        needs = min(n_features, n_components) if compact else n_components
-        size = max(256, _BLOCK_BYTES // (8 * max(needs, n_features)))
-        if self.method == "active_set" and not compact and _in_memory(self.signals, self.dtype):
-            size = max(self.n_samples, 1)  # nothing but the result is allocated
-        for first in range(0, self.n_samples, size):
-            yield slice(first, min(first + size, self.n_samples))
-
-    def _dense(self, block: NDArray[Any], rows: slice, start: NDArray[Any] | None, codes: NDArray[Any]) -> None:
-        if start is not None:
-            codes[:] = np.maximum(start, 0) if self.positive else start
-        precision = self._precision(block)
-        if precision != self.dtype:
-            double = codes.astype(precision) if start is not None else np.empty(codes.shape, precision)
-            self._solve_block(block.astype(precision), rows, start is not None, double)
-            codes[:] = double
-        else:
-            self._solve_block(block, rows, start is not None, codes)
-
-    def _solve_block(self, block: NDArray[Any], rows: slice, warm: bool, codes: NDArray[Any]) -> None:
-        if self.method == "active_set":
-            self._active_set(block, rows, codes, warm)
-            return
-        if not warm:
-            codes[:] = 0
-        energies = self._energies(block, rows)
-        if self.method in ("fista", "ista"):
-            from striate.coding.gradient import descend_to_gap
-
-            arrays = self.prepared.arrays(block.dtype)
-            codes[:], self.iterations[rows], self.converged[rows] = descend_to_gap(
-                block @ arrays.components.T, energies, arrays.gram, self.prepared.largest_eigenvalue,
-                self.weights.astype(block.dtype), self.sparsities[rows], tolerance=self.tolerance,
-                positive=self.positive, max_iterations=self.max_iterations, start=codes,
-                accelerated=self.method == "fista",
-            )  # fmt: skip
-            return
-        self._classical(self.method, block, energies, self.sparsities[rows], codes, self.max_iterations, rows)
-
-    def _classical(
-        self,
-        method: str,
-        block: NDArray[Any],
-        energies: NDArray[np.float64],
-        sparsities: NDArray[np.float64],
-        codes: NDArray[Any],
-        max_iterations: int,
-        rows: Any,
-    ) -> None:
-        """A kernel that works from correlations; in place, from `codes`."""
-        arrays = self.prepared.arrays(block.dtype)
-        correlations = arrays.correlations(block)
-        iterations, converged = np.zeros(len(block), np.int64), np.zeros(len(block), bool)
-        kernel = _classical_kernel(method, block.dtype)
-        stops = (arrays.gram.shape[0] + 1, 0.0) if method == "homotopy" else ()
-        weights = self.weights.astype(block.dtype)
-
-        def run(first: int, last: int) -> None:
-            kernel(
-                first, last, correlations, energies, arrays.gram, arrays.squared_norms, weights, sparsities,
-                self.tolerance, self.positive, max_iterations, *stops, codes, iterations, converged,
-            )  # fmt: skip
-
-        in_threads(run, len(block), self.prepared.n_components * self.prepared.n_features)
-        self.iterations[rows], self.converged[rows] = iterations, converged
-
-    def _active_set(self, block: NDArray[Any], rows: slice, codes: NDArray[Any], warm: bool) -> None:
-        iterations, sparsities = self.iterations[rows], self.sparsities[rows]
-        ended = run_active_set(
-            block, self.prepared.arrays(block.dtype), self.weights, sparsities, tolerance=self.tolerance,
-            positive=self.positive, max_iterations=self.max_iterations, warm=warm, codes=codes, iterations=iterations,
+def _special(task: Task, observed: NDArray[np.bool_] | None, sparse_output: bool, info: bool) -> Any:
+    """A task that the engine does not solve as it is; its codes are judged as a whole."""
+    if observed is not None:
+        dense = dense_rows(task.signals, slice(None))
+        task = replace(task, signals=np.where(observed, dense, 0).astype(dense.dtype, copy=False))
+    check_finite(task.signals.data if is_sparse(task.signals) else task.signals)
+    iterations = np.zeros(task.n_samples, np.int64)
+    codes: Any
+    if task.method == "threshold":
+        codes = threshold_codes(task)
+    else:
+        solved = solve_carefully(task) if observed is None else solve_masked(task, observed)
+        codes, iterations = rounded(solved.codes, task.dtype, np.arange(task.n_samples)), solved.iterations
+    proof = None
+    if info or task.method != "threshold":
+        proof = certify(
+            task.signals, codes, task.prepared, task.thresholds, positive=task.positive, l2=task.l2, mask=observed
         )  # fmt: skip
-        if not ended.any():
-            return
-        from striate.coding._active_set import NOT_FINITE, OUT_OF_ROUNDS
-
-        if (ended == NOT_FINITE).any():
-            raise _non_finite(rows.start, block)
-        # Rare: in double precision, then by a solver that nothing disturbs, unless the rounds were limited.
-        left = np.flatnonzero(ended)
-        self.converged[left + rows.start] = False
-        if self.max_iterations != METHODS["active_set"]:
-            left = left[ended[left] != OUT_OF_ROUNDS]
-        double = codes[left].astype(np.float64)
-        signals, where = block[left].astype(np.float64), left + rows.start
-        if block.dtype != _FLOAT64 and len(left):
-            ended_again = run_active_set(
-                signals, self.prepared.arrays(_FLOAT64), self.weights, self.sparsities[where],
-                tolerance=self.tolerance, positive=self.positive, max_iterations=self.max_iterations,
-                warm=warm, codes=double, iterations=self.iterations[where],
-            )  # fmt: skip
-            self.converged[where] = ended_again == 0
-            still = np.flatnonzero(ended_again)
-        else:
-            still = np.arange(len(left))
-        rounds, rest = self.iterations[where[still]], double[still]
-        energies = np.einsum("ij,ij->i", signals[still], signals[still])
-        self._classical(
-            "coordinate_descent", signals[still], energies, self.sparsities[where[still]], rest,
-            _LAST_SWEEPS, where[still],
-        )  # fmt: skip
-        double[still], self.iterations[where[still]] = rest, rounds
-        codes[left] = double
-
-    def _compact(self, block: NDArray[Any], rows: slice) -> Any:
-        """Codes of a block as a CSR array, which the kernel packs range by range; None where some were left."""
+    if sparse_output:
         from scipy import sparse
 
-        precision = self._precision(block)
-        n, n_components = len(block), self.prepared.n_components
-        capacity = min(self.prepared.n_features, n_components)
-        # Only what is written to is ever taken from the system.
-        compact = (
-            np.empty(n * capacity, np.int32),
-            np.empty(n * capacity, precision),
-            np.zeros(n, np.int64),
-            np.zeros(n, np.int64),
+        codes = sparse.csr_array(codes)
+    if proof is None:
+        return codes
+    converged = proof.relative_gap <= task.tolerance
+    if task.method != "threshold":
+        warn_of_gap(
+            converged, task.tolerance, task.method, task.max_iterations, stacklevel=3, single=task.dtype == np.float32
+        )  # fmt: skip
+    return Inference(codes, *proof, iterations, converged) if info else codes
+
+
+def _as_array(signals: Any) -> Any:
+    """An array of real numbers, or a CSR matrix of them."""
+    if is_sparse(signals):
+        array = signals.tocsr()
+    elif np.ma.isMaskedArray(signals) and np.ma.is_masked(signals):
+        raise UsageError("signals have masked values; give signals.filled(0), and mask=~signals.mask")
+    else:
+        try:
+            array = np.asarray(signals)
+            if array.dtype.kind == "O":
+                array = array.astype(np.float64)
+        except (ValueError, TypeError):
+            raise UsageError(
+                "signals are no table of numbers: rows of one length, numbers only, are needed"
+            ) from None  # fmt: skip
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"signals are real numbers, not {array.dtype}")
+    return array
+
+
+def _thresholds(sparsity: Any, n_samples: int, n_components: int) -> NDArray[np.float64]:
+    """The sparsity, (1 or n_samples, 1 or n_components)."""
+    try:
+        array = np.asarray(sparsity)
+        if array.dtype.kind not in "fiu":
+            raise ValueError
+        array = array.astype(np.float64)
+    except (ValueError, TypeError):
+        raise UsageError("sparsity is a number above 0, or an array of them") from None
+    if array.ndim == 0:
+        return np.array([[checked("sparsity", float(array), Real(above=0))]])
+    shapes = ((n_components,), (1, n_components), (n_samples, 1), (n_samples, n_components))
+    if array.shape not in shapes:
+        raise UsageError(
+            f"sparsity is a number, ({n_components},) for one a unit, ({n_samples}, 1) for one a signal or "
+            f"({n_samples}, {n_components}) for both, not an array of shape {array.shape}"
         )
-        ended = run_active_set(
-            block.astype(precision, copy=False), self.prepared.arrays(precision), self.weights, self.sparsities[rows],
-            tolerance=self.tolerance, positive=self.positive, max_iterations=self.max_iterations, warm=False,
-            codes=np.empty((0, n_components), precision), compact=compact, iterations=self.iterations[rows],
-        )  # fmt: skip
-        if ended.any():
-            return None
-        units, values, counts, starts = compact
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        columns, data = np.empty(ends[-1], np.int32), np.empty(ends[-1], self.dtype)
-        # Each thread packs the codes of a range one after another; between ranges there are gaps.
-        firsts = np.flatnonzero(np.append(True, starts[1:] != starts[:-1] + counts[:-1]))
-        for first, last in zip(firsts, np.append(firsts[1:], n), strict=True):
-            packed = slice(starts[first], starts[first] + ends[last] - ends[first])
-            columns[ends[first] : ends[last]] = units[packed]
-            data[ends[first] : ends[last]] = values[packed]
-        return sparse.csr_array((data, columns, ends), (n, n_components))
-
-    def _precision(self, block: NDArray[Any]) -> np.dtype:
-        """float64 where float32 cannot do what is asked."""
-        if self.dtype == _FLOAT64 or self.tolerance < _SINGLE_PRECISION:
-            return _FLOAT64
-        low, high = _SINGLE_RANGE
-        largest = max(float(np.abs(block[:1]).max(initial=0)), 0.0)
-        sparsity = float(self.sparsities[0]) if len(self.sparsities) else 1.0
-        tame = all(low < value < high or value == 0 for value in (largest, self.prepared.magnitude, sparsity))
-        return _FLOAT32 if tame else _FLOAT64
-
-    def _energies(self, block: NDArray[Any], rows: slice) -> NDArray[np.float64]:
-        energies = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-        if not np.isfinite(energies).all():
-            raise _non_finite(rows.start, block)
-        return energies
+    array = np.atleast_2d(array)
+    if array.shape[1] == 1 and n_components > 1:
+        if not (np.isfinite(array).all() and (array > 0).all()):
+            raise UsageError("sparsity must be above 0, and finite, for every signal")
+    elif not (array >= 0).all():
+        raise UsageError("sparsity must be above 0, or 0 for a unit that is not penalised; NaN is none")
+    return array
 
 
-def run_active_set(
-    signals: NDArray[Any],
-    arrays: Any,
-    weights: NDArray[Any],
-    sparsities: NDArray[np.float64],
-    *,
-    tolerance: float,
-    positive: bool,
-    max_iterations: int,
-    warm: bool,
-    codes: NDArray[Any],
-    iterations: NDArray[np.int64],
-    compact: tuple[NDArray[Any], ...] | None = None,
-) -> NDArray[np.int8]:
-    """The kernel over all signals; how each ended, 0 where it reached the tolerance.
-
-    `codes` are dense results, and with `warm` also where it starts; with `compact`, `codes` has no rows.
-    """
-    from striate.coding._active_set import compile_active_set
-
-    gram = arrays.padded_gram
-    dtype = gram.dtype
-    n, (n_units, n_padded) = len(sparsities), gram.shape
-    padded, inverse = np.ones(n_padded, dtype), np.ones(n_padded, dtype)
-    padded[:n_units] = weights
-    inverse[:n_units] = 1 / weights
-    units, values, counts, starts = compact or _NOWHERE[dtype]
-    ended = np.zeros(n, np.int8)
-    slack, least = (1e-6, 1e-5) if dtype == _FLOAT32 else (1e-12, 1e-10)
-    kernel = compile_active_set(dtype)
-
-    def run(first: int, last: int) -> None:
-        kernel(
-            first, last, signals, arrays.panels, gram, padded, inverse, sparsities, tolerance, slack,
-            least, positive, _EAGERNESS, max_iterations, warm, codes, units, values, counts, starts, iterations, ended,
-        )  # fmt: skip
-
-    in_threads(run, n, n_units * signals.shape[1])
-    return ended
+def _start(start: Any, n_samples: int, n_components: int) -> Any:
+    """Codes to start from, as an array or a CSR matrix."""
+    if start is None:
+        return None
+    array = start.tocsr() if is_sparse(start) else np.asarray(start)
+    if array.shape != (n_samples, n_components):
+        raise UsageError(f"start has shape {array.shape}, but the codes have {(n_samples, n_components)}")
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"start holds real numbers, not {array.dtype}")
+    if not np.isfinite(array.data if is_sparse(array) else array).all():
+        raise UsageError("start holds NaN or infinity")
+    return array
 
 
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_NOWHERE = {
-    dtype: (np.empty(0, np.int32), np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.int64))
-    for dtype in (_FLOAT32, _FLOAT64)
-}
-
-
-def _in_memory(signals: NDArray[Any], dtype: np.dtype) -> bool:
-    return signals.dtype == dtype and signals.flags.c_contiguous and not isinstance(signals, np.memmap)
-
-
-def _classical_kernel(method: str, dtype: np.dtype) -> Callable[..., None]:
-    if method == "coordinate_descent":
-        from striate.coding._coordinate_descent import compile_coordinate_descent
-
-        return compile_coordinate_descent(dtype)
-    if method == "feature_sign":
-        from striate.coding._feature_sign import compile_feature_sign
-
-        return compile_feature_sign(dtype)
-    if method == "homotopy":
-        from striate.coding._homotopy import compile_homotopy
-
-        return compile_homotopy(dtype)
-    from striate.coding._greedy_descent import compile_greedy_descent
-
-    return compile_greedy_descent(dtype)
-
-
-def _non_finite(first: int, block: NDArray[Any]) -> UsageError:
-    bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-    if len(bad) == 0:
-        return UsageError("signals are so large that their energy is infinity; scale them down")
-    return UsageError(f"signals hold NaN or infinity, first in sample {first + bad[0]}; remove or mend it")
-
-
-def warn_of_gap(
-    converged: NDArray[np.bool_], tolerance: float, method: str, max_iterations: int, *, stacklevel: int
-) -> None:
-    """Say how many signals did not reach the tolerance, where some did not, and what to change."""
-    if converged.all():
-        return
-    from sklearn.exceptions import ConvergenceWarning
-
-    warnings.warn(
-        f"{int((~converged).sum())} of {len(converged)} signals did not reach a relative gap of {tolerance:g} by "
-        f"{method}; raise max_iterations (now {max_iterations}), tolerance or sparsity",
-        ConvergenceWarning,
-        stacklevel=stacklevel + 1,
-    )
+def _mask(mask: Any, signals: Any) -> NDArray[np.bool_]:
+    array = np.asarray(mask)
+    if array.dtype != bool or array.shape not in (signals.shape, signals.shape[1:]):
+        raise UsageError(
+            f"mask is an array of True and False of shape {tuple(signals.shape)} or {tuple(signals.shape[1:])}, "
+            f"not of {array.dtype} and shape {array.shape}"
+        )
+    return np.broadcast_to(array, signals.shape)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding._exact_path import Limits, exact_path
 from striate.coding._path_certificate import optimality, tolerance_of
-from striate.coding.infer import METHODS
+from striate.coding.inference import METHODS
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, checked

@@ -10,9 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.eigenvalue import largest_eigenvalue
 from striate.errors import UsageError
+from striate.samples import float_type, is_sparse, kernel_array
 from striate.threads import in_threads
 
-__all__ = ["PreparedDictionary"]
+__all__ = ["Arrays", "PreparedDictionary", "as_prepared"]
+
+
+def as_prepared(dictionary: ArrayLike | PreparedDictionary) -> PreparedDictionary:
+    """The dictionary, prepared if it is not yet."""
+    return dictionary if isinstance(dictionary, PreparedDictionary) else PreparedDictionary(dictionary)
 
 
 class PreparedDictionary:
@@ -46,20 +52,26 @@ class PreparedDictionary:
     """
 
     def __init__(self, components: ArrayLike) -> None:
-        array = np.asarray(components)
+        if is_sparse(components):
+            raise UsageError(
+                "the dictionary is a sparse matrix, and a dense array is needed: give dictionary.toarray()"
+            )
+        try:
+            array = np.asarray(components)
+        except ValueError:
+            raise UsageError("the dictionary is no table of numbers: rows of one length are needed") from None
         if array.ndim != 2 or 0 in array.shape:
             raise UsageError(f"a dictionary is an array (n_components, n_features), not one of shape {array.shape}")
         if array.dtype.kind not in "fiub":
             raise UsageError(f"a dictionary holds real numbers, not {array.dtype}")
-        dtype = np.dtype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
-        array = np.array(array, dtype=dtype, order="C")
+        array = np.array(array, dtype=float_type(array.dtype), order="C", subok=False)
         if not np.isfinite(array).all():
             unit = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
             raise UsageError(f"the dictionary holds NaN or infinity, first in unit {unit}")
         array.flags.writeable = False
         self.components: NDArray[Any] = array
         self.n_components, self.n_features = array.shape
-        self._of_dtype: dict[np.dtype, _Arrays] = {}
+        self._arrays: dict[tuple[np.dtype, float], Arrays] = {}
 
     @property
     def dtype(self) -> np.dtype:
@@ -72,9 +84,15 @@ class PreparedDictionary:
         return np.einsum("ij,ij->i", self.components, self.components, dtype=np.float64)
 
     @cached_property
-    def magnitude(self) -> float:
-        """Of the largest number in it."""
-        return float(np.abs(self.components).max())
+    def magnitudes(self) -> NDArray[np.float64]:
+        """Of the largest number in each unit, (n_components,)."""
+        return np.asarray(np.abs(self.components).max(axis=1), np.float64)
+
+    @cached_property
+    def extent(self) -> tuple[float, float]:
+        """The smallest, of those that are not 0, and the largest of the units' magnitudes; 1 and 1 where all are 0."""
+        some = self.magnitudes[self.magnitudes > 0]
+        return (float(some.min()), float(some.max())) if len(some) else (1.0, 1.0)
 
     @property
     def gram(self) -> NDArray[Any]:
@@ -90,23 +108,30 @@ class PreparedDictionary:
             return largest_eigenvalue(wide.T @ wide)
         return largest_eigenvalue(self.gram)
 
-    def arrays(self, dtype: np.dtype) -> _Arrays:
-        """What the solvers compute with, in float32 or float64."""
-        found = self._of_dtype.get(dtype)
+    def arrays(self, dtype: np.dtype, l2: float = 0.0) -> Arrays:
+        """What the solvers compute with, in float32 or float64; `l2` is on the diagonal of the Gram matrix."""
+        found = self._arrays.get((dtype, l2))
         if found is None:
-            found = self._of_dtype[dtype] = _Arrays(self.components.astype(dtype, copy=False))
+            found = self._arrays[dtype, l2] = Arrays(self.components.astype(dtype, copy=False), l2)
         return found
 
     def __repr__(self) -> str:
         return f"PreparedDictionary({self.n_components} units of {self.n_features} features, {self.dtype})"
 
 
-class _Arrays:
-    """A dictionary's arrays in one dtype."""
+class Arrays:
+    """A dictionary's arrays in one dtype, with a number, or one for each unit, on the diagonal of the Gram matrix."""
 
-    def __init__(self, components: NDArray[Any]) -> None:
-        self.components = components
+    def __init__(self, components: NDArray[Any], l2: float | NDArray[np.float64] = 0.0) -> None:
+        self.components = kernel_array(components)
         self.dtype = components.dtype
+        self.l2 = l2
+
+    @property
+    def capacity(self) -> int:
+        """How many units can be active together: no more than are independent."""
+        n_units, n_features = self.components.shape
+        return min(n_units, n_features) if np.max(self.l2) == 0 else n_units
 
     @cached_property
     def gram(self) -> NDArray[Any]:
@@ -118,7 +143,11 @@ class _Arrays:
         """The Gram matrix with zeros to whole vectors, (n_components, multiple of 16)."""
         from striate.coding._simd import padded
 
-        return np.ascontiguousarray(self._products(self.components)[:, : padded(len(self.components))])
+        n_units = len(self.components)
+        gram = np.ascontiguousarray(self._products(self.components)[:, : padded(n_units)])
+        if np.max(self.l2) > 0:
+            gram.reshape(-1)[:: gram.shape[1] + 1] += np.broadcast_to(self.l2, n_units).astype(self.dtype)
+        return gram
 
     def correlations(self, signals: NDArray[Any]) -> NDArray[Any]:
         """Signals (n, n_features) times all units, (n, n_components): the same bits with any number of threads."""
@@ -132,14 +161,13 @@ class _Arrays:
         n_panels, _, width = self.panels.shape
         products = np.empty((n, n_panels * width), self.dtype)
         multiply = compile_products(self.dtype)
-        rows = np.array(rows)  # the kernel is compiled for contiguous arrays that may be written to
-        in_threads(
-            lambda first, last: multiply(first, last, rows, self.panels, products), n, n_panels * width * n_features
-        )
+        rows, panels = kernel_array(rows), kernel_array(self.panels)
+        in_threads(lambda first, last: multiply(first, last, rows, panels, products), n, n_panels * width * n_features)
         return products
 
     @cached_property
     def squared_norms(self) -> NDArray[Any]:
+        """The diagonal of the Gram matrix, (n_components,)."""
         return np.array(self.padded_gram.diagonal())
 
     @cached_property
