@@ -32,7 +32,7 @@ from striate.errors import UsageError
         SparseCoder(split_sign=True, sparse_output=True, positive=True, refit=True),
         SparseCoder(max_nonzero=2),
         SparseCoder(max_nonzero=3, refit=True, positive=True),
-        SparseCoder(refit=True, tolerance=1e-8),
+        SparseCoder(refit=True, tolerance=1e-5),
         *(SparseCoder(method=method, sparsity=0.5, tolerance=0.01) for method in get_args(Method)),
     ]
 )

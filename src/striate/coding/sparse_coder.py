@@ -187,7 +187,7 @@ class SparseCoder(CodeEstimator):
 
 _RULES: dict[str, Rule] = CODE_RULES | {
     "sparsity": Anything(),
-    "method": Choice(*METHODS),
+    "method": Choice(*METHODS, "threshold"),
     "tolerance": Real(above=0) | None,
     "max_iterations": Integer(low=1) | None,
 }
