@@ -166,6 +166,33 @@ def test_wrong_use_is_one_sentence(capsys: Capture, folder: Path, index: Path, t
     refused(run("index", broken, "--out", tmp_path / "b.index", "--quiet"), 2, "can be read")
 
 
+def test_neighbors_that_are_gone_are_said(capsys: Capture, folder: Path, index: Path, tmp_path: Path) -> None:
+    query = shutil.copy(folder / "1" / "0013.png", tmp_path / "query\n.png")
+    (tmp_path / "broken.png").write_bytes(b"text")
+
+    def search() -> tuple[str, str, list[dict[str, object]]]:
+        done = striate(capsys, "search", index, query, tmp_path / "broken.png", "--top", "100")
+        found, broken = striate(capsys, "search", index, query, tmp_path / "broken.png", "--top", "100", "--json").json
+        assert (broken["neighbors"], found["skipped"]) == ([], None)
+        assert "image" in broken["skipped"] or "picture" in broken["skipped"]
+        return done.out, done.err, found["neighbors"]
+
+    out, err, near = search()
+    assert out.startswith(f"{tmp_path}/query\\n.png\n")
+    assert "(gone)" not in out
+    assert "are gone" not in err
+    assert all(one["exists"] for one in near)
+    for number in range(10, 14):
+        (folder / "1" / f"{number:04}.png").unlink()
+    out, err, near = search()
+    assert "4 of the 30 neighbors are gone" in err
+    assert sum(not one["exists"] for one in near) == out.count("(gone)") == 4
+    folder.rename(tmp_path / "moved")
+    out, err, near = search()
+    assert "is gone, where the images of" in err
+    assert not any(one["exists"] for one in near)
+
+
 def test_a_folder_that_moved_is_still_the_same(capsys: Capture, folder: Path, index: Path) -> None:
     moved = folder.rename(folder.parent / "moved")
     done = striate(capsys, "index", moved, "--out", index, "--json", "--quiet")

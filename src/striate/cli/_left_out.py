@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import StriateError, one_line
@@ -85,10 +84,3 @@ class LeftOut:
         if len(self.skipped) > n_read:
             n_all = len(self.skipped) + n_read
             raise StriateError(f"{len(self.skipped)} of {n_all} images could not be read: see the list above.")
-
-
-def describe_skipped(skipped: Sequence[Skipped]) -> str:
-    """The images that could not be read, a line each; empty when there are none."""
-    left_out = LeftOut()
-    left_out.skipped += skipped
-    return left_out.text()

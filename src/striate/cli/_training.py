@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.cli._left_out import LeftOut, describe_skipped
+from striate.cli._left_out import LeftOut
 from striate.cli._outputs import MODEL, PAGE, Output, beside, check_files
 from striate.progress import Progress, RichProgress, peak_memory_bytes
 
-__all__ = ["Run", "describe_skipped", "foreign_note"]
+__all__ = ["Run", "foreign_note"]
 
 if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint

@@ -33,6 +33,7 @@ def duplicates(
     """
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import UsageError
+    from striate.images import printable
     from striate.progress import RichProgress
     from striate.report import SheetPicture, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex, near_copies
@@ -70,7 +71,7 @@ def duplicates(
         write_contact_sheet(html, sheet, title=f"Near-duplicates in {index.name}", note=note)
     lines = [f"{len(groups):,} groups of near-duplicates, {n_images:,} of {len(found):,} pictures"]
     for group in groups[:MOST_PRINTED]:
-        lines += ["", *(f"{one['bytes']:>12,}  {one['name']}" for one in group)]
+        lines += ["", *(f"{one['bytes']:>12,}  {printable(one['name'])}" for one in group)]
     if len(groups) > MOST_PRINTED:
         lines += ["", f"… and {len(groups) - MOST_PRINTED:,} more groups: --json or --html shows all"]
     result = {"index": str(index), "images": len(found), "groups": groups}

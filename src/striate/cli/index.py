@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from striate.cli._left_out import LeftOut
 from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+from striate.errors import one_line
 
 if TYPE_CHECKING:
     from striate.images import ImageCollection
@@ -74,7 +76,8 @@ def index(
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder: give a folder of pictures.")
     check_files(Output("--out", out, INDEX), inputs=[folder])
-    images = as_images(folder)
+    left_out = LeftOut()
+    images = left_out.of(as_images(folder))
     with hold(out) as mine, _ends_as_interrupt():
         if not mine:
             raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
@@ -90,6 +93,7 @@ def index(
             ) from None
     if not len(found):
         raise StriateError(f"none of the {len(images):,} pictures in {folder} can be read: see that they are pictures.")
+    left_out.skipped += changes.skipped
     outgrown = found.outgrown()
     result = {
         "index": str(out),
@@ -104,14 +108,11 @@ def index(
         "outgrown": outgrown is not None,
         "bytes": out.stat().st_size,
         "seconds": time.perf_counter() - started,
-        "skipped": [{"name": one.name, "reason": one.reason} for one in changes.skipped],
-        "unreadable_folders": images.unreadable_folders,
-        "ignored": images.ignored,
-        "notes": images.notes,
+        **left_out.for_json(),
     }
-    emit(result, as_json, _summary(found, changes, images, out))
+    emit(result, as_json, _summary(found, changes, left_out, out))
     if outgrown is not None:
-        sys.stderr.write(f"{out}: {outgrown}; striate index {folder} --out {out} --relearn does it\n")
+        sys.stderr.write(one_line(f"{out}: {outgrown}; striate index {folder} --out {out} --relearn does it") + "\n")
 
 
 def _opened_or_learned(
@@ -158,11 +159,11 @@ def _opened_or_learned(
     return found
 
 
-def _summary(found: ImageIndex, changes: Changes, images: ImageCollection, out: Path) -> str:
-    from striate.cli._training import describe_skipped
+def _summary(found: ImageIndex, changes: Changes, left_out: LeftOut, out: Path) -> str:
+    from striate.images import printable
 
     lines = [
-        f"{len(found):,} pictures in {out}: {changes.added:,} new, {changes.changed:,} changed, "
+        f"{len(found):,} pictures in {printable(out)}: {changes.added:,} new, {changes.changed:,} changed, "
         f"{changes.removed:,} removed, {changes.unchanged:,} as they were"
     ]
     if changes.out_of_reach:
@@ -170,7 +171,7 @@ def _summary(found: ImageIndex, changes: Changes, images: ImageCollection, out: 
             f"{changes.out_of_reach:,} pictures stay in the index although they cannot be looked at for now: "
             "see that their folders can be opened"
         )
-    return "\n".join([*lines, *images.notes, describe_skipped(changes.skipped)])
+    return "\n".join([*lines, left_out.text()])
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from striate.cli._options import AsJson, Threads, emit
+from striate.errors import one_line
 
 
 def search(
@@ -30,6 +34,7 @@ def search(
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.cli._pictures import each_picture
     from striate.errors import StriateError
+    from striate.images import printable
     from striate.report import SheetPicture, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
 
@@ -39,18 +44,27 @@ def search(
     if not len(found):
         raise StriateError(f"{index} holds no pictures: run striate index on a folder that does.")
     if not found.complete:
-        sys.stderr.write(f"{index} is not complete: striate index {found.folder} --out {index} goes on\n")
+        sys.stderr.write(
+            one_line(f"{index} is not complete: striate index {found.folder} --out {index} goes on") + "\n"
+        )
     folder = Path(found.folder)
+    exists = cache(_exists)  # images have neighbors in common
     result: list[dict[str, Any]] = []
     left_out = LeftOut()
     for names, batch in each_picture(images, found.encoder.preprocessing, left_out):
         neighbors = found.search_codes(found.encoder.encode(batch), min(top, len(found)))
         for name, rows, distances in zip(names, neighbors.rows, neighbors.distances, strict=True):
             near = [
-                {"path": str(folder / found.items.name(row)), "name": found.items.name(row), "distance": distance}
+                {
+                    "path": str(folder / found.items.name(row)),
+                    "name": found.items.name(row),
+                    "distance": distance,
+                    "exists": exists(folder / found.items.name(row)),
+                }
                 for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
             ]
-            result.append({"path": name, "neighbors": near})
+            result.append({"path": name, "neighbors": near, "skipped": None})
+    _tell_of_gone(index, folder, [one for row in result for one in row["neighbors"]])
     left_out.tell(len(result))
     if html is not None:
         sheet = [
@@ -66,6 +80,35 @@ def search(
         write_contact_sheet(html, sheet, title=f"Neighbors in {index.name}", note=note)
     lines = []
     for row in result:
-        lines.append(row["path"])
-        lines += [f"  {one['distance']:>4g}  {one['name']}" for one in row["neighbors"]]
+        lines.append(printable(row["path"]))
+        lines += [
+            f"  {one['distance']:>4g}  {printable(one['name'])}{'' if one['exists'] else '  (gone)'}"
+            for one in row["neighbors"]
+        ]
+    result += [{"path": one.name, "neighbors": [], "skipped": one.reason} for one in left_out.skipped]
     emit(result, as_json, "\n".join(lines))
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there; what may not be looked at for now is not gone."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _tell_of_gone(index: Path, folder: Path, neighbors: Sequence[Mapping[str, Any]]) -> None:
+    """A line on standard error where images that were found are no longer in their place."""
+    n_gone = sum(not one["exists"] for one in neighbors)
+    if not n_gone:
+        return
+    if _exists(folder):
+        said = f"{n_gone:,} of the {len(neighbors):,} neighbors are gone from {folder}"
+        advice = f"striate index {shlex.quote(str(folder))} --out {shlex.quote(str(index))} brings the index up to date"
+    else:
+        said = f"{folder} is gone, where the images of {index} were, so that the paths of all neighbors lead nowhere"
+        advice = f"if it was moved, run striate index on its new place, with --out {shlex.quote(str(index))}"
+    sys.stderr.write(one_line(f"note: {said}; {advice}") + "\n")
