@@ -70,7 +70,10 @@ def test_foreign_classes_are_wrong_and_not_confused() -> None:
     found = evaluate_features(one_hot_classifier(), features_of([0, 1, 1, 0, 2]), pictures(labels))
     assert found.foreign_classes == ["ape", "zebra"]
     assert found.accuracy == 2 / 5
-    assert found.per_class == {"ant": 1.0, "ape": 0.0, "bee": 1.0, "zebra": 0.0}
+    assert found.per_class == {"ant": 1.0, "bee": 1.0}
+    assert found.n_foreign == 3
+    assert found.accuracy_of_known == 1.0
+    assert found.mean_class_accuracy == 0.5
     assert found.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
     assert found.n_test == 5
 
@@ -78,6 +81,8 @@ def test_foreign_classes_are_wrong_and_not_confused() -> None:
 def test_nothing_but_foreign_pictures() -> None:
     found = evaluate_features(one_hot_classifier(), features_of([0, 1]), pictures(["x", "y"]))
     assert (found.accuracy, found.confusion.sum()) == (0, 0)
+    assert (found.per_class, found.n_foreign) == ({}, 2)
+    assert np.isnan(found.accuracy_of_known)
 
 
 def test_the_rate_of_unknown() -> None:

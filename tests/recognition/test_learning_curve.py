@@ -115,7 +115,7 @@ def test_impossible_requests_are_refused_in_one_sentence(problem: Problem) -> No
     for n in (0, 1):
         with pytest.raises(UsageError, match=f"500 test samples and {n} labels"):
             learning_curve(train, train_labels, test, test_labels[:n])
-    with pytest.raises(UsageError, match="n_draws must be at least 1, not 0"):
+    with pytest.raises(UsageError, match="n_draws is 0; it must be an integer of at least 1"):
         learning_curve(*problem, n_draws=0)
     with pytest.raises(UsageError, match="features have 39 columns, but those of training had 40"):
         learning_curve(train, train_labels, test[:, :-1], test_labels)

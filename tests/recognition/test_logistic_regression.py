@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.special import softmax as softmax_of_scipy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as OfScikitLearn
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate import model_file
+from striate.coding import SparseCoder
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.recognition import LogisticRegression, feature_space, logistic_regression
@@ -25,7 +27,14 @@ from striate.recognition.softmax import cross_entropy
 EXACT: dict[str, Any] = {"calibrate": False, "tolerance": 1e-11, "max_iterations": 3000}
 
 
-@parametrize_with_checks([LogisticRegression(random_state=0)])
+@parametrize_with_checks(
+    [
+        LogisticRegression(random_state=0),
+        LogisticRegression(split=True, calibrate=False, weight_decay=0.1),
+        LogisticRegression(standardize="together", n_folds=2, random_state=np.random.RandomState(0)),
+        LogisticRegression(standardize=False, weight_decays=[1, 1e-3], max_iterations=200),
+    ]
+)
 def test_scikit_learn_contract(estimator: LogisticRegression, check: Any) -> None:
     check(estimator)
 
@@ -267,12 +276,12 @@ def test_what_is_not_finite_is_refused_when_fitting_and_predicting(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"weight_decay": 0.0}, "weight_decay must be above 0"),
-        ({"weight_decay": "best"}, "weight_decay must be above 0"),
-        ({"weight_decays": (1.0, -1.0)}, "weight_decays must be above 0"),
-        ({"weight_decays": ()}, "weight_decays must be above 0"),
-        ({"n_folds": 1}, "n_folds must be an integer of at least 2"),
-        ({"n_folds": 2.5}, "n_folds must be an integer of at least 2"),
+        ({"weight_decay": 0.0}, 'LogisticRegression: weight_decay is 0.0; it must be a number above 0 or "auto"'),
+        ({"weight_decay": "best"}, "LogisticRegression: weight_decay is 'best'; it must be a number above 0"),
+        ({"weight_decays": (1.0, -1.0)}, "one of weight_decays is -1.0; it must be a number above 0"),
+        ({"weight_decays": ()}, r"LogisticRegression: weight_decays is \(\); it must be numbers"),
+        ({"n_folds": 1}, 'LogisticRegression: n_folds is 1; it must be an integer of at least 2 or "auto"'),
+        ({"n_folds": 2.5}, 'LogisticRegression: n_folds is 2.5; it must be an integer of at least 2 or "auto"'),
     ],
 )
 def test_impossible_options_are_refused_by_name(rng: np.random.Generator, option: dict[str, Any], message: str) -> None:
@@ -282,7 +291,7 @@ def test_impossible_options_are_refused_by_name(rng: np.random.Generator, option
 
 def test_one_class_is_refused_and_too_few_iterations_are_reported(rng: np.random.Generator) -> None:
     features, labels = problem(rng)
-    with pytest.raises(UsageError, match=r"^all 150 samples are of one class, 'oak'; a classifier needs .* two$"):
+    with pytest.raises(UsageError, match=r"^all 150 samples are of one class, 'oak'; a classifier .* two: shuffle"):
         LogisticRegression().fit(features, np.full(150, "oak"))
     with pytest.warns(ConvergenceWarning, match=r"stopped after 2 iterations.*increase max_iterations or weight_decay"):
         LogisticRegression(weight_decay=1e-6, calibrate=False, max_iterations=2).fit(features, labels)
@@ -293,3 +302,67 @@ def test_one_label_of_each_class_is_no_reason_to_warn(rng: np.random.Generator) 
         warnings.simplefilter("error", UserWarning)
         model = LogisticRegression(weight_decay=1e-3, calibrate=False).fit(rng.standard_normal((30, 8)), np.arange(30))
     assert len(model.classes_) == 30
+
+
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
+@pytest.mark.parametrize("shape", [(150, 20), (40, 100)])  # FeatureSpace, SampleSpace
+@pytest.mark.parametrize("options", [{}, {"split": True}, {"standardize": "together"}, {"weight_decay": 0.1}])
+def test_sparse_features_are_dense_ones(
+    rng: np.random.Generator, make: Any, shape: tuple[int, int], options: dict[str, Any]
+) -> None:
+    features, labels = problem(rng, *shape)
+    features = np.where(features > 1, features, 0).astype(np.float32)
+    dense = LogisticRegression(random_state=0, **options).fit(features, labels)
+    thin = LogisticRegression(random_state=0, **options).fit(make(features), labels)
+    np.testing.assert_array_equal(thin.coef_, dense.coef_)
+    np.testing.assert_array_equal(thin.intercept_, dense.intercept_)
+    np.testing.assert_array_equal(thin.predict_proba(make(features)), dense.predict_proba(features))
+    np.testing.assert_array_equal(dense.predict(make(features)), dense.predict(features))
+
+
+def test_codes_that_are_sparse_are_classified(rng: np.random.Generator) -> None:
+    features, labels = problem(rng)
+    coder = SparseCoder(rng.standard_normal((12, 20)), sparsity=2.0, sparse_output=True).fit(features)
+    thin = make_pipeline(coder, LogisticRegression(random_state=0)).fit(features, labels)
+    dense = LogisticRegression(random_state=0).fit(coder.transform(features).toarray(), labels)
+    np.testing.assert_array_equal(
+        thin.predict_proba(features), dense.predict_proba(coder.transform(features).toarray())
+    )
+
+
+def test_sparse_features_that_are_not_finite_are_refused(rng: np.random.Generator) -> None:
+    features, labels = problem(rng)
+    features[31, 4] = np.nan
+    with pytest.raises(UsageError, match=r"contain NaN \(sample 31, feature 4\)"):
+        LogisticRegression().fit(sparse.csr_array(features), labels)
+
+
+def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
+    features, labels = problem(rng)
+    given: dict[str, Any] = {
+        "weight_decay": np.float32(0.25), "weight_decays": (np.float64(1), 0.5), "n_folds": np.int64(3),
+        "standardize": np.bool_(True), "split": np.True_, "calibrate": False, "max_iterations": np.int32(50),
+        "tolerance": np.float32(0.125), "random_state": np.int64(3),
+    }  # fmt: skip
+    classifier = LogisticRegression(**given).fit(features, labels)
+    arrays, header = classifier.to_state()
+    again = LogisticRegression.from_state(arrays, json.loads(json.dumps(header)))
+    assert again.get_params() == given
+    np.testing.assert_array_equal(again.predict_proba(features), classifier.predict_proba(features))
+    np.testing.assert_array_equal(again.fit(features, labels).coef_, classifier.coef_)
+    with pytest.raises(UsageError, match="which a model file cannot hold"):
+        classifier.set_params(tolerance=object()).to_state()
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "n_folds", "standardize", "split", "calibrate", "max_iterations",
+                                  "tolerance", "random_state"])  # fmt: skip
+@pytest.mark.parametrize("wrong", ["many", -1, 1.5j, np.nan, [], {}, object(), -np.inf])
+def test_wrong_parameters_are_named(rng: np.random.Generator, name: str, wrong: object) -> None:
+    with pytest.raises(UsageError, match=f"LogisticRegression: {name} is "):
+        LogisticRegression(**{name: wrong}).fit(*problem(rng))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["many", 3, None, [], [0.0], ["a"], [None], [np.nan]])
+def test_wrong_candidates_are_named(rng: np.random.Generator, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="weight_decays is "):
+        LogisticRegression(weight_decays=wrong).fit(*problem(rng))

@@ -156,10 +156,10 @@ def test_impossible_requests_are_refused_in_one_sentence() -> None:
         with pytest.raises(UsageError, match=r"at least 1 a class, not 0"):
             train_test_split_per_class(labels, n, n_test_per_class=n_test)
     for fraction in (0.0, 1.1, float("nan")):
-        with pytest.raises(UsageError, match=f"not {fraction}"):
+        with pytest.raises(UsageError, match=f"a fraction is {fraction}; it must be a number above 0 and at most 1"):
             draw_fraction(labels, fraction)
     for fraction in (1.0, -0.5):
-        with pytest.raises(UsageError, match=f"held out.*not {fraction}"):
+        with pytest.raises(UsageError, match=f"held out is {fraction}; it must be a number of at least 0 and below 1"):
             hold_out_fraction(labels, fraction)
     with pytest.raises(UsageError, match="at least 2 folds, not 1"):
         stratified_folds(labels, 1)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.errors import UsageError
 from striate.images import ImageCollection, Skipped
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, Prediction, labels_of
+from striate.recognition.labels import class_names, name_of
 from striate.recognition.metrics import accuracy, confusion_matrix, mean_class_accuracy
 
 
@@ -24,14 +26,20 @@ class Evaluation:
     predictions : list of Prediction
         In their order.
     accuracy, mean_class_accuracy : float
-        Of all pictures; mean over classes of the accuracy in each.
+        Of all pictures; mean over classes of the accuracy in each. Pictures of a class that the classifier does not
+        know count as wrong.
     per_class : dict of str to float
+        Accuracy in each class that the classifier knows.
     confusion : int64 (n_classes, n_classes)
         Over the classifier's classes, true ones in rows.
     unknown_rate : float or None
         Share called unknown; None for a classifier that does not say so.
     foreign_classes : list of str
-        Classes of the pictures that the classifier does not know: always wrong, and not in `confusion`.
+        Classes of the pictures that the classifier does not know: always wrong, and not in `per_class` or `confusion`.
+    n_foreign : int
+        Pictures of these classes.
+    accuracy_of_known : float
+        Of the pictures of classes that it knows; NaN where there is none.
     skipped : list of Skipped
     """
 
@@ -44,6 +52,8 @@ class Evaluation:
     unknown_rate: float | None = None
     foreign_classes: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    n_foreign: int = 0
+    accuracy_of_known: float = float("nan")
 
     @property
     def n_test(self) -> int:
@@ -67,18 +77,25 @@ def evaluate_features(
     classifier: ImageClassifier, features: NDArray[np.float32], images: ImageCollection
 ) -> Evaluation:
     """`evaluate_classifier` for features (n_images, n_features) that are already there."""
+    labels = np.array([name_of(label) for label in labels_of(images)])
+    if not len(features) == len(images) == len(labels):
+        raise UsageError(
+            f"there are {len(features)} features, {len(images)} images and {len(labels)} labels; give one of each"
+        )
     predictions = classifier.classify_features(features, list(images.names))
-    labels = np.asarray(images.labels)
     predicted = np.array([prediction.label for prediction in predictions])
-    known = np.isin(labels, classifier.classes_)
+    classes = class_names(classifier.classes_)
+    known = np.isin(labels, classes)
     rejects = classifier.rejection_ is not None
     return Evaluation(
         images=images,
         predictions=predictions,
         accuracy=accuracy(labels, predicted),
         mean_class_accuracy=mean_class_accuracy(labels, predicted),
-        per_class={str(name): float(np.mean(predicted[labels == name] == name)) for name in np.unique(labels)},
-        confusion=confusion_matrix(labels[known], predicted[known], classifier.classes_),
+        per_class={str(name): float(np.mean(predicted[labels == name] == name)) for name in np.unique(labels[known])},
+        confusion=confusion_matrix(labels[known], predicted[known], classes),
         unknown_rate=float(np.mean([prediction.unknown for prediction in predictions])) if rejects else None,
         foreign_classes=sorted(set(labels[~known].tolist())),
+        n_foreign=int(np.sum(~known)),
+        accuracy_of_known=accuracy(labels[known], predicted[known]) if known.any() else float("nan"),
     )

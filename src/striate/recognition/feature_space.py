@@ -4,18 +4,65 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.samples import is_sparse
 
-__all__ = ["Standardization", "FeatureSpace"]
+__all__ = ["DenseBlocks", "FeatureSpace", "Standardization"]
 
 _BLOCK_BYTES = 32 * 2**20  # of standardized features that exist at a time: bounded memory, and still long products
 _RESIDENT_BYTES = 256 * 2**20  # features up to this size are standardized once and kept
 _LARGEST_GRAM = 10_000  # columns; beyond, 400 MB for the Gram matrix and as much for its factor are too many
+
+
+class DenseBlocks:
+    """A sparse matrix from which rows or columns are taken as dense arrays, like a memory map of the whole.
+
+    Parameters
+    ----------
+    matrix : SciPy sparse matrix or array (n_rows, n_columns)
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        self._rows = matrix.tocsr()
+        self._columns: Any = None
+        self.shape: tuple[int, int] = matrix.shape
+        self.dtype: np.dtype = matrix.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray:
+        """The dense array that the same index takes from a dense matrix: rows, or all rows and some columns."""
+        if isinstance(index, tuple):
+            if self._columns is None:
+                self._columns = self._rows.tocsc()
+            return np.ascontiguousarray(self._columns[:, index[1]].toarray())
+        return np.ascontiguousarray(self._rows[index].toarray())
+
+
+def as_features(features: Any, name: str) -> Any:
+    """Features as `Standardization` takes them: an array or memory map of float16, float32 or float64, or DenseBlocks.
+
+    Raises
+    ------
+    UsageError
+        For anything that is not a table of real numbers.
+    """
+    if isinstance(features, DenseBlocks):
+        return features
+    array = features if is_sparse(features) else np.asarray(features)
+    if len(array.shape) != 2 or array.dtype.kind not in "fiub":
+        raise UsageError(
+            f"{name} are {array.dtype} of shape {array.shape}, and real numbers (n_samples, n_features) are needed"
+        )
+    if array.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
+        array = array.astype(np.float64)
+    return DenseBlocks(array) if is_sparse(array) else array
 
 
 class Standardization:
@@ -133,7 +180,7 @@ class FeatureSpace:
         self._features = features
         self._resident: NDArray | None = None
         if self.n_samples * self.n_columns * self.dtype.itemsize <= _RESIDENT_BYTES:
-            self._resident = standardization.apply(features)
+            self._resident = standardization.apply(features[:])
         self._gram: NDArray | None = None
         self._gram_lock = threading.Lock()  # folds run in threads
 

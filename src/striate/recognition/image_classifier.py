@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from striate import __version__, model_file
@@ -18,13 +18,28 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
+from striate.parameters import (
+    Boolean,
+    Choice,
+    Instance,
+    Integer,
+    Real,
+    Text,
+    check_parameters,
+    checked,
+    plain_parameters,
+)
 from striate.progress import Progress
+from striate.recognition.labels import AsGiven, class_names, label_array, name_of
 from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.rejection import ConformalRejection
 from striate.recognition.splits import draw_fraction
 
 if TYPE_CHECKING:
-    from striate.recognition.presets import Choice, System
+    from sklearn.utils import Tags
+
+    from striate.recognition.presets import Choice as Chosen
+    from striate.recognition.presets import System
 
 KIND = "image_classifier"
 # Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
@@ -32,6 +47,17 @@ MAX_SAMPLE_FLOATS = 1 << 26
 MAX_SAMPLE_IMAGES = 5000
 # Of the labeled pictures, set aside for the "unknown" threshold.
 HELD_OUT_FRACTION = 0.2
+
+_RULES = {
+    "system": Choice("auto", "hierarchy", "scspm"),
+    "architecture": Text(),
+    "preprocessing": Choice("auto") | Instance(Preprocessing, words="a Preprocessing"),
+    "learner": Choice("psd", "random"),
+    "unknown": Real(above=0, below=1) | None,
+    "weight_decay": Real(above=0) | Choice("auto"),
+    "random_state": Integer(low=0) | None,
+    "feature_cache": Boolean(),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,7 @@ class TrainingRecord:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):
+class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Learns filters from pictures without labels, and a classifier from those that have one.
 
     `fit` is three steps, which can be taken one by one: `learn_features` (preset, filters), `extract`
@@ -113,7 +139,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of str (n_classes,)
+    classes_ : ndarray (n_classes,)
+        Of the type of the labels that were given: integers stay integers. Text where images bring their labels along.
     preprocessing_ : Preprocessing
     hierarchy_ : Hierarchy
     classifier_ : LogisticRegression
@@ -161,23 +188,28 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         ----------
         images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
             Pictures; see `striate.as_images`. Those without a label help to learn filters.
-        labels : sequence of str or int (n,), optional
-            Where the pictures do not bring them along, as a folder with one sub-folder a class does.
+        labels : sequence of str, int or bool (n,), optional
+            Where the pictures do not bring them along, as a folder with one sub-folder a class does. None, NaN and ""
+            stand for no label.
         unlabeled : like images, optional
             More pictures for the filters.
         checkpoint : Checkpoint, optional
             A run that was killed goes on from it, to the same bits.
         progress : Progress, optional
         """
+        self._check_parameters()
         images = as_images(images, labels)
-        check_classes(labels_of(images))  # before minutes of learning
+        as_given = AsGiven(labels, images.labels or [])
+        named = [name_of(name) for name in labels_of(images)]
+        check_classes(np.asarray(named))  # before minutes of learning
+        self._check_names(named)
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
         features = self.extract(labeled, name="features of training images", checkpoint=checkpoint, progress=progress)
         self.record_.skipped += [one for one in features.skipped if one not in self.record_.skipped]
         kept = labeled.subset(features.positions)
         check_readable(labeled, kept)
-        return self.fit_classifier(features.rows, kept.labels or [], progress=progress)
+        return self.fit_classifier(features.rows, as_given(kept.labels or []), progress=progress)
 
     def learn_features(
         self,
@@ -234,17 +266,20 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def fit_classifier(
-        self, features: NDArray[np.float32], labels: Sequence[Any], *, progress: Progress | None = None
+        self, features: NDArray[np.float32], labels: Sequence[Any] | NDArray[Any], *, progress: Progress | None = None
     ) -> Self:
         """Fit the logistic regression, and the "unknown" threshold if one is asked for.
 
         Parameters
         ----------
         features : float32 (n, n_features)
-        labels : sequence of str (n,)
+        labels : sequence of str, int or bool (n,)
         """
-        classes = np.asarray(labels)
+        check_is_fitted(self, "hierarchy_")
+        self._check_parameters()
+        classes = label_array(labels, n_samples=len(features), samples="images")
         check_classes(classes, at_least=1)
+        self._check_names(class_names(np.unique(classes)))
         rows = np.arange(len(classes))
         held_out = rows[:0]
         if self.unknown is not None:
@@ -276,9 +311,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         return self._features(as_images(images))
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
-        """Logits, float32 (n_images, n_classes)."""
+        """Logits, float32 (n_images, n_classes); for two classes, as in scikit-learn, their difference, (n_images,)."""
         check_is_fitted(self, "classifier_")
-        return self.classifier_.logits(self.transform(images))
+        return self.classifier_.decision_function(self.transform(images))
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
@@ -303,10 +338,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classifier_")
         if self.rejection_ is None:
             raise UsageError('this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).')
-        return self.rejection_.is_unknown(self.decision_function(images))
+        return self.rejection_.is_unknown(self.classifier_.logits(self.transform(images)))
 
     def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
         """Everything there is to say of each picture: class, probability, the runners-up, whether it is unknown."""
+        check_is_fitted(self, "classifier_")
         images = as_images(images)
         features = self._features(images)
         return self.classify_features(features, list(images.names), n_top=n_top)
@@ -316,16 +352,22 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     ) -> list[Prediction]:
         """`classify` for features that are already there."""
         check_is_fitted(self, "classifier_")
+        n_top = checked("n_top", n_top, Integer(low=1))
+        if len(names) != len(features):
+            raise UsageError(f"there are {len(features)} features and {len(names)} names; give one name for each")
+        if not len(features):
+            return []
         logits = self.classifier_.logits(features)
         probabilities = self.classifier_.predict_proba(features)
         unknown = np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :n_top]
+        text = class_names(self.classes_)
         return [
             Prediction(
                 name=name,
-                label=str(self.classes_[best[0]]),
+                label=text[best[0]],
                 probability=float(row[best[0]]),
-                top=tuple((str(self.classes_[k]), float(row[k])) for k in best),
+                top=tuple((text[k], float(row[k])) for k in best),
                 unknown=bool(is_unknown),
             )
             for name, row, best, is_unknown in zip(names, probabilities, order, unknown, strict=True)
@@ -333,9 +375,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
         """Accuracy on those pictures that have a label."""
+        check_is_fitted(self, "classifier_")
         images = as_images(images, labels)
         images = images.subset(images.labeled)
-        return float(np.mean(labels_of(images) == self.predict(images)))
+        named = np.array([name_of(name) for name in labels_of(images)])
+        found = self.classifier_.logits(self.transform(images)).argmax(axis=1)
+        names = np.array(class_names(self.classes_))
+        return float(np.mean(names[found] == named))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file: preprocessing, filters, classifier and how they came about, without any pickle."""
@@ -377,29 +423,35 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """UsageError now for what would otherwise fail after minutes of learning."""
-        from striate.recognition.presets import SYSTEMS
-
-        if self.system not in SYSTEMS:
-            raise UsageError(f"system must be one of {', '.join(SYSTEMS)}, not {self.system!r}")
+        check_parameters(self, _RULES)
         if self.system == "scspm" and self.learner == "random":
             raise UsageError('filters at random are for a hierarchy: leave out learner="random", or system="scspm"')
-        if self.learner not in ("psd", "random"):
-            raise UsageError(f'learner must be "psd" or "random", not {self.learner!r}')
-        decay = self.weight_decay
-        if decay != "auto" and not (isinstance(decay, (int, float)) and 0 < decay < np.inf):
-            raise UsageError(f'weight_decay must be above 0 (1e-3, for example) or "auto", not {decay!r}')
-        if self.unknown is not None:
-            ConformalRejection(error_rate=self.unknown)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        """UsageError where "unknown" would be both a class and what resembles none."""
+        same = next((name for name in names if name.casefold() == "unknown"), None)
+        if self.unknown is not None and same is not None:
+            raise UsageError(
+                f"a class is named {same!r}, and unknown={self.unknown:g} (--unknown) says so of images that resemble "
+                "no class: rename the class, or leave out unknown"
+            )
 
     def _parameters(self) -> dict[str, Any]:
-        """Of the constructor, as JSON: NumPy's numbers become Python's."""
-        parameters: dict[str, Any] = self.get_params(deep=False)
-        del parameters["feature_cache"]  # whether this machine keeps features is no part of the model
-        if isinstance(self.preprocessing, Preprocessing):
-            parameters["preprocessing"] = self.preprocessing.to_state()
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+        """Of the constructor, as JSON."""
+        apart = {"preprocessing", "feature_cache"}  # whether this machine keeps features is no part of the model
+        is_given = isinstance(self.preprocessing, Preprocessing)
+        given = self.preprocessing.to_state() if is_given else self.preprocessing  # type: ignore[union-attr]
+        return {**plain_parameters(self, apart=apart), "preprocessing": given}
 
-    def _choose(self, images: ImageCollection) -> Choice:
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator: images have three axes or more, and features are float32."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _choose(self, images: ImageCollection) -> Chosen:
         from striate.recognition.presets import choose, describe
 
         return choose(
@@ -441,7 +493,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _features(self, images: ImageCollection) -> NDArray[np.float32]:
         """Features of every picture; the first one that cannot be read ends it."""
         check_is_fitted(self, "hierarchy_")
-        rows = []
+        rows = [np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)]
         for start in range(0, len(images), 64):
             batch = [
                 self.preprocessing_(images.read(index, **self.preprocessing_.reading))
@@ -474,8 +526,9 @@ def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise UsageError(
-            f"all labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
-            "a classifier needs at least two classes, one sub-folder each."
+            f"all {len(labels)} labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
+            "a classifier needs at least two, one sub-folder each; where data are sorted by class, as those of "
+            "load_digits() are, shuffle them or take every tenth rather than the first."
         )
     if counts.min() < at_least:
         lonely = classes[counts.argmin()]

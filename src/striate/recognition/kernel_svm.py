@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
+from striate.parameters import Real, check_parameters
 from striate.progress import Progress
+from striate.recognition.labels import check_targets, label_array
 from striate.threads import map_ordered
 
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
 __all__ = ["KernelSVM"]
+
+
+_RULES = {"C": Real(above=0)}
 
 
 class KernelSVM(ClassifierMixin, BaseEstimator):
@@ -39,12 +47,26 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         self.C = C
 
     def fit(self, kernel: NDArray, y: ArrayLike, *, progress: Progress | None = None) -> Self:
-        """Fit on inner products of the training samples (n_train, n_train) and their classes (n_train,)."""
+        """Fit on inner products of the training samples (n_train, n_train) and their classes (n_train,).
+
+        Raises
+        ------
+        UsageError
+            For fewer than two classes, labels that are missing or not one for each sample, a kernel that is not square
+            or holds NaN, and a parameter out of range.
+        """
         from sklearn.svm import SVC
 
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        check_parameters(self, _RULES)
+        kernel = checked_features(self, kernel, reset=True)
+        y = label_array(y, n_samples=len(kernel))
+        check_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise UsageError("a classifier needs samples of at least two classes")
+            raise UsageError(
+                f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}: a classifier needs samples of at "
+                "least two classes"
+            )
         if kernel.shape != (len(codes), len(codes)):
             raise UsageError(f"the kernel of {len(codes)} samples is square, not of shape {kernel.shape}")
         self.scale_ = float(np.trace(kernel)) / len(codes) or 1.0
@@ -66,10 +88,39 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, kernel: NDArray) -> NDArray[np.float64]:
-        """How far on each class's side, (n, n_classes), from inner products with the training samples (n, n_train)."""
-        check_is_fitted(self)
-        return kernel / self.scale_ @ self.shares_ + self.intercept_
+        """How far on each class's side, from inner products with the training samples (n, n_train).
+
+        Returns
+        -------
+        float64 (n, n_classes)
+            For two classes, as scikit-learn has it, how far on the second one's side, (n,).
+        """
+        scores = self._scores(kernel)
+        return scores[:, 1] if scores.shape[1] == 2 else scores
 
     def predict(self, kernel: NDArray) -> NDArray:
         """The most likely class of each, (n,)."""
-        return self.classes_[self.decision_function(kernel).argmax(axis=1)]
+        scores = self._scores(kernel)  # first, since it refuses what is not fitted
+        return self.classes_[scores.argmax(axis=1)]
+
+    def _scores(self, kernel: NDArray) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        kernel = checked_features(self, kernel, reset=False)
+        return np.asarray(kernel / self.scale_ @ self.shares_ + self.intercept_)
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator: a subset of samples is one of rows and of columns."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = True
+        return tags
+
+
+def checked_features(estimator: Any, X: Any, *, reset: bool) -> NDArray:
+    """A table of finite real numbers as float, whose width is remembered where `reset`, and compared otherwise."""
+    try:
+        X = validate_data(
+            estimator, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2 if reset else 1
+        )
+    except ValueError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    return np.asarray(X)

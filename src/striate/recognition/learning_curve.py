@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Boolean, Choice, Integer, checked
 from striate.progress import Progress
-from striate.recognition.feature_space import Standardization, non_finite
+from striate.randomness import RandomState, generator_from
+from striate.recognition.feature_space import Standardization, as_features, non_finite
+from striate.recognition.labels import label_array
 from striate.recognition.logistic_regression import LogisticRegression, fit_rows
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.sample_space import SampleSpace
@@ -55,7 +58,7 @@ def learning_curve(
     *,
     n_labels: Sequence[int] | None = None,
     n_draws: int = 5,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomState = None,
     progress: Progress | None = None,
     phase_name: str = "learning curve",
     standardize: bool | Literal["together"] = True,
@@ -92,7 +95,11 @@ def learning_curve(
         For a number that is below that of the classes or above that of the training samples, for labels that are
         not one for each sample, and for NaN or infinity.
     """
-    train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
+    train_features = as_features(train_features, "training features")
+    test_features = as_features(test_features, "test features")
+    standardize = checked("standardize", standardize, Boolean() | Choice("together"))
+    split = checked("split", split, Boolean())
+    train_labels, test_labels = label_array(train_labels), label_array(test_labels)
     for kind, features, labels in (
         ("training", train_features, train_labels),
         ("test", test_features, test_labels),
@@ -102,8 +109,7 @@ def learning_curve(
                 f"there are {len(features)} {kind} samples and {len(labels)} labels of them; "
                 "give one label for each sample, and at least one"
             )
-    if n_draws < 1:
-        raise UsageError(f"n_draws must be at least 1, not {n_draws}")
+    n_draws = checked("n_draws", n_draws, Integer(low=1))
     if len(train_labels) > _LARGEST_CURVE:
         raise UsageError(
             f"a learning curve is for at most {_LARGEST_CURVE} training samples, not {len(train_labels)}; "
@@ -112,8 +118,12 @@ def learning_curve(
     classes, codes = np.unique(train_labels, return_inverse=True)
     if len(classes) < 2:
         raise UsageError("a learning curve needs training samples of at least two classes")
-    counts = default_label_counts(train_labels) if n_labels is None else list(n_labels)
-    generator = np.random.default_rng(random_state)
+    counts = (
+        default_label_counts(train_labels)
+        if n_labels is None
+        else [checked("one of n_labels", count, Integer(low=1)) for count in n_labels]
+    )
+    generator = generator_from(random_state)
     # Drawn before anything is computed: a number that is impossible is refused at once.
     draws = [
         stratified_draws(codes, count, n_draws if count < len(codes) else 1, random_state=generator) for count in counts

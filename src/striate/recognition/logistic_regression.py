@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,37 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
+from striate.parameters import (
+    Boolean,
+    Choice,
+    Integer,
+    Real,
+    Rule,
+    Seed,
+    check_parameters,
+    checked,
+    plain,
+    plain_parameters,
+)
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.recognition.feature_space import FeatureSpace, Standardization, non_finite, row_blocks, split_signs
+from striate.recognition.feature_space import (
+    DenseBlocks,
+    FeatureSpace,
+    Standardization,
+    non_finite,
+    row_blocks,
+    split_signs,
+)
+from striate.recognition.labels import check_targets, label_array
 from striate.recognition.sample_space import SampleSpace
 from striate.recognition.softmax import softmax
 from striate.recognition.splits import stratified_folds
 from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
+from striate.samples import is_sparse
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 __all__ = ["DEFAULT_WEIGHT_DECAYS", "LogisticRegression"]
 
@@ -27,6 +51,18 @@ DEFAULT_WEIGHT_DECAYS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _FALLBACK = 1e-3
 _LARGEST_KERNEL = 10_000  # samples; beyond, an n × n matrix of 400 MB is too large
 _FIVE_FOLDS_BELOW, _THREE_FOLDS_BELOW = 2_000, 10_000
+
+_DECAY = Real(above=0)
+_RULES: dict[str, Rule] = {
+    "weight_decay": _DECAY | Choice("auto"),
+    "n_folds": Integer(low=2) | Choice("auto"),
+    "standardize": Boolean() | Choice("together"),
+    "split": Boolean(),
+    "calibrate": Boolean(),
+    "max_iterations": Integer(low=1),
+    "tolerance": Real(above=0),
+    "random_state": Seed(),
+}
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):
@@ -137,30 +173,27 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : float16, float32 or float64 (n_samples, n_features)
-            An array or a memory map. float16 is computed with as float32.
+            An array, a memory map or a SciPy sparse matrix, which is made dense in blocks. float16 is computed with as
+            float32.
         y : (n_samples,)
-            Classes: strings or integers.
+            Classes: strings, integers or truth values, which `classes_` and `predict` give back as they are.
         progress : Progress, optional
 
         Raises
         ------
         UsageError
-            For fewer than two classes, NaN or infinity, or an option out of range.
+            For fewer than two classes, labels that are missing or not one for each sample, NaN or infinity, or a
+            parameter out of range.
         """
-        from sklearn.utils.multiclass import check_classification_targets
-
-        X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False, ensure_min_samples=2
-        )
-        with warnings.catch_warnings():  # one label of each class is a classification problem, and often ours
-            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
         self._check_options()
+        X = self._features(X, reset=True)
+        y = label_array(y, n_samples=X.shape[0])
+        check_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise UsageError(
                 f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}; "
-                "a classifier needs samples of at least two"
+                "a classifier needs samples of at least two: shuffle data that are sorted by class"
             )
         standardization = Standardization(X, scale=self.standardize, split=self.split)
         space: SampleSpace | FeatureSpace
@@ -195,12 +228,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         logits : (n_samples, n_classes), float64 for float64 features, else float32
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+        X = self._features(X, reset=False)
         dtype = np.float64 if X.dtype == np.float64 else np.float32
         weights, intercept = self.coef_.T.astype(dtype, copy=False), self.intercept_.astype(dtype, copy=False)
-        result = np.empty((len(X), len(self.classes_)), dtype)
+        result = np.empty((X.shape[0], len(self.classes_)), dtype)
         for rows in row_blocks(*X.shape):
-            block = X[rows].astype(dtype, copy=False)
+            block = np.asarray(X[rows]).astype(dtype, copy=False)
             with np.errstate(invalid="ignore", over="ignore"):  # refused just below
                 columns = block if self.knots_ is None else split_signs(block - self.knots_.astype(dtype, copy=False))
                 np.matmul(columns, weights, out=result[rows])
@@ -229,6 +262,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         header = {
             "classes": self.classes_.tolist(),
             "class_dtype": self.classes_.dtype.str,
+            "parameters": {
+                **plain_parameters(self, apart={"weight_decays"}),
+                "weight_decays": plain("weight_decays", list(self.weight_decays)),
+            },
             "weight_decay": self.weight_decay_,
             "temperature": self.temperature_,
             "cross_validation": self.cross_validation_,
@@ -241,8 +278,15 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
-        """The classifier that `to_state` described; a new fit of it would use the same weight decay."""
-        classifier = cls(weight_decay=header["weight_decay"], split="knots" in arrays)
+        """The classifier that `to_state` described; a new fit of it would do the same.
+
+        Earlier files hold no parameters; a new fit would then use the same weight decay.
+        """
+        earlier = {"weight_decay": header["weight_decay"], "split": "knots" in arrays}
+        given = dict(header.get("parameters", earlier))
+        if "weight_decays" in given:
+            given["weight_decays"] = tuple(given["weight_decays"])
+        classifier = cls(**given)
         classifier.classes_ = np.array(header["classes"], dtype=np.dtype(header["class_dtype"]))
         classifier.coef_ = arrays["coefficients"]
         classifier.intercept_ = arrays["intercept"]
@@ -251,19 +295,40 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         classifier.temperature_ = header["temperature"]
         classifier.cross_validation_ = [dict(result) for result in header["cross_validation"]]
         classifier.n_iter_ = header["n_iterations"]
-        classifier.n_features_in_ = classifier.coef_.shape[1] // (2 if classifier.split else 1)
+        classifier.n_features_in_ = classifier.coef_.shape[1] // (1 if classifier.knots_ is None else 2)
         return classifier
 
     def _check_options(self) -> None:
-        candidates = list(self.weight_decays) if self.weight_decay == "auto" else [self.weight_decay]
-        number = (int, float, np.floating, np.integer)
-        if not candidates or not all(isinstance(decay, number) and 0 < decay < np.inf for decay in candidates):
-            name = "weight_decays" if self.weight_decay == "auto" else "weight_decay"
-            raise UsageError(f'{name} must be above 0 (1e-3, for example) or "auto" for weight_decay, not {candidates}')
-        if not isinstance(self.standardize, (bool, np.bool_)) and self.standardize != "together":
-            raise UsageError(f'standardize must be True, False or "together", not {self.standardize!r}')
-        if self.n_folds != "auto" and not (isinstance(self.n_folds, (int, np.integer)) and self.n_folds >= 2):
-            raise UsageError(f'n_folds must be an integer of at least 2 or "auto", not {self.n_folds!r}')
+        check_parameters(self, _RULES)
+        if self.weight_decay != "auto":
+            return
+        candidates: Any = self.weight_decays
+        if isinstance(candidates, str) or not isinstance(candidates, Iterable) or not (given := list(candidates)):
+            raise UsageError(f"LogisticRegression: weight_decays is {candidates!r}; it must be numbers, at least one")
+        for decay in given:
+            checked("one of weight_decays", decay, _DECAY)
+
+    def _features(self, X: Any, *, reset: bool) -> Any:
+        """Features as they are, float16 included, or sparse ones as what gives dense blocks of them."""
+        try:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32, np.float16],
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+            )
+        except ValueError as error:
+            raise UsageError(" ".join(str(error).split())) from error
+        return DenseBlocks(X) if is_sparse(X) else X
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
 
 class Fit:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Integer, checked
+from striate.recognition.labels import label_array
+from striate.samples import as_samples
 
 __all__ = [
     "accuracy",
@@ -63,7 +66,7 @@ def confusion_matrix(labels: Labels, predicted: Labels, classes: Labels | None =
     UsageError
         For a label that is not among `classes`.
     """
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    labels, predicted = (label_array(each) if len(each) else np.asarray(each) for each in (labels, predicted))
     if len(labels) != len(predicted):
         raise UsageError(f"there are {len(labels)} labels but {len(predicted)} predictions; give one for each")
     names = np.unique(np.concatenate([labels, predicted])) if classes is None else np.asarray(classes)
@@ -100,6 +103,8 @@ def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.intege
     ----------
     C. Guo, G. Pleiss, Y. Sun, K. Weinberger, On calibration of modern neural networks, ICML 2017, equation 3.
     """
+    n_bins = checked("n_bins", n_bins, Integer(low=1))
+    probabilities = as_samples(probabilities, name="probabilities")
     predicted = probabilities.argmax(axis=1)
     labels, predicted = _same_length(labels, predicted)
     confidence = probabilities.max(axis=1).astype(np.float64)
@@ -120,7 +125,9 @@ def area_under_roc(positive: NDArray, negative: NDArray) -> float:
     -----
     The statistic of Mann and Whitney, from ranks, in n log n.
     """
-    positive, negative = np.asarray(positive), np.asarray(negative)
+    positive, negative = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
+    if positive.ndim != 1 or negative.ndim != 1 or np.isnan(positive).any() or np.isnan(negative).any():
+        raise UsageError("scores must be numbers (n_samples,), without NaN")
     if not len(positive) or not len(negative):
         raise UsageError("the area under a ROC curve needs at least one positive and one negative score")
     ordered = np.sort(negative)
@@ -154,10 +161,19 @@ def standard_error_of_accuracy(fraction: float, n_samples: int) -> float:
 
 
 def _same_length(labels: Labels, predicted: Labels) -> tuple[NDArray, NDArray]:
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    labels, predicted = (label_array(each) if len(each) else np.asarray(each) for each in (labels, predicted))
     if labels.shape != predicted.shape or not len(labels):
         raise UsageError(
             f"there are {len(labels)} labels and {len(predicted)} predictions; "
             "give one prediction for each label, and at least one"
         )
+    if _is_text(labels) != _is_text(predicted):
+        raise UsageError(
+            f"labels such as {labels.tolist()[0]!r} are compared with predictions such as {predicted.tolist()[0]!r}: "
+            "give both as text, or both as numbers"
+        )
     return labels, predicted
+
+
+def _is_text(labels: NDArray) -> bool:
+    return labels.dtype.kind in "UO"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,7 +35,6 @@ MAX_FEATURE_FLOATS = 1 << 28
 
 
 System = Literal["auto", "hierarchy", "scspm"]
-SYSTEMS: tuple[System, ...] = get_args(System)
 """What may be chosen by name: stages of learned filters; sparse codes of SIFT over a spatial pyramid."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from striate.errors import UsageError
 from striate.hierarchy.greedy import Learner
 from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.parameters import Text, checked
 
 __all__ = ["protocol"]
 
@@ -33,6 +34,7 @@ def protocol(letters: str) -> list[Learner]:
     >>> [type(learner).__name__ for learner in protocol("GT")]
     ['GaborFilters', 'TemplateFilters']
     """
+    letters = checked("protocol", letters, Text()) if letters != "" else ""
     learners: list[Learner] = []
     for letter in letters:
         # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.

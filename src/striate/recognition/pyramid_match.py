@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,16 +10,25 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
+from striate.hierarchy.hierarchy import real_images
 from striate.hierarchy.pyramid_pooling import PYRAMID, cell_of
+from striate.parameters import Integer, Real, Seed, check_parameters, checked
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition._intersection_kernel import sums_of_minima
-from striate.recognition.kernel_svm import KernelSVM
+from striate.recognition.kernel_svm import KernelSVM, checked_features
+from striate.recognition.labels import label_array
+from striate.samples import as_samples, check_finite, kernel_array
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 __all__ = ["ENOUGH_FOR_WORDS", "PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
 
 ENOUGH_FOR_WORDS = 100_000  # descriptors that K-means sees
 _WORDS_AT_ONCE = 1 << 16  # descriptors whose distances to the words are in memory
+
+_WORDS = {"n_words": Integer(low=1), "random_state": Seed()}
 
 
 class VisualWords(BaseEstimator):
@@ -45,6 +54,8 @@ class VisualWords(BaseEstimator):
         """Find the words of descriptors (n, n_features); a hundred thousand are enough."""
         from sklearn.cluster import MiniBatchKMeans
 
+        check_parameters(self, _WORDS)
+        X = checked_features(self, X, reset=True)
         if len(X) < self.n_words:
             raise UsageError(
                 f"{len(X)} descriptors are too few for {self.n_words} words: give more images or fewer words"
@@ -57,6 +68,7 @@ class VisualWords(BaseEstimator):
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.int64]:
         """The word of each descriptor, (n,)."""
         check_is_fitted(self)
+        X = checked_features(self, X, reset=False)
         half_norms = np.square(self.centers_).sum(axis=1) / 2
         words = np.empty(len(X), np.int64)
         for start in range(0, len(X), _WORDS_AT_ONCE):
@@ -84,6 +96,12 @@ def pyramid_histograms(words: NDArray[np.integer], n_words: int) -> NDArray[np.f
     float32 (n_images, n_words · (1 + 4 + 16))
         Shares of an image's words; levels of 1, 4 and 16 cells weigh ¼, ¼ and ½ (Lazebnik et al. 2006, equation 3).
     """
+    n_words = checked("n_words", n_words, Integer(low=1))
+    words = np.asarray(words)
+    if words.ndim != 3 or words.dtype.kind not in "iu":
+        raise UsageError(f"words must be integers (n_images, height, width), not {words.dtype} of shape {words.shape}")
+    if words.size and not 0 <= words.min() <= words.max() < n_words:
+        raise UsageError(f"words are numbered from 0 to {n_words - 1}, but go from {words.min()} to {words.max()}")
     n_images, height, width = words.shape
     if min(height, width) < PYRAMID[-1]:
         raise UsageError(
@@ -113,9 +131,17 @@ def intersection_kernel(first: NDArray[np.float32], second: NDArray[np.float32])
     float32 (n_first, n_second)
         Of histograms with themselves, positive semi-definite.
     """
+    first, second = (kernel_array(_histograms(each), np.dtype(np.float32)) for each in (first, second))
     if first.shape[1] != second.shape[1]:
         raise UsageError(f"histograms of {first.shape[1]} and {second.shape[1]} bins cannot be compared")
     return sums_of_minima(first, second)
+
+
+def _histograms(values: Any) -> NDArray[Any]:
+    values = as_samples(values, name="histograms")
+    if values.size and values.min() < 0:
+        raise UsageError("histograms hold a number below 0; shares and counts are at least 0")
+    return values
 
 
 class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
@@ -150,7 +176,18 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
         """Fit on feature maps (n_images, n_maps, height, width) and their classes (n_images,).
 
         What all maps have at one position is a descriptor.
+
+        Raises
+        ------
+        UsageError
+            For fewer than two classes, labels that are missing or not one for each image, maps of another shape or with
+            NaN, and a parameter out of range.
         """
+        check_parameters(self, {**_WORDS, "C": Real(above=0)})
+        maps = _checked_maps(maps)
+        y = label_array(y, n_samples=len(maps), samples="images")
+        if len(np.unique(y)) < 2:
+            raise UsageError(f"all {len(y)} images are of one class: a classifier needs images of at least two classes")
         rng = generator_from(self.random_state)
         self.words_ = VisualWords(self.n_words, random_state=rng).fit(_some_descriptors(maps, rng))
         self._histograms = pyramid_histograms(self.words_.of_maps(maps), self.n_words)
@@ -160,14 +197,35 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, maps: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How far on a class's side, (n_images, n_classes)."""
-        check_is_fitted(self)
-        histograms = pyramid_histograms(self.words_.of_maps(maps), self.n_words)
-        return self.machine_.decision_function(intersection_kernel(histograms, self._histograms))
+        """How far on a class's side, (n_images, n_classes); for two classes, on the second one's, (n_images,)."""
+        kernel = self._kernel(maps)  # first, since it refuses what is not fitted
+        return self.machine_.decision_function(kernel)
 
     def predict(self, maps: NDArray[np.float32]) -> NDArray:
         """The most likely class of each, (n_images,)."""
-        return self.classes_[self.decision_function(maps).argmax(axis=1)]
+        kernel = self._kernel(maps)  # first, since it refuses what is not fitted
+        return self.machine_.predict(kernel)
+
+    def _kernel(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of images with those of training."""
+        check_is_fitted(self)
+        histograms = pyramid_histograms(self.words_.of_maps(_checked_maps(maps)), self.words_.n_words)
+        return intersection_kernel(histograms, self._histograms)
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn asks of an estimator: feature maps have four axes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _checked_maps(maps: Any) -> NDArray[Any]:
+    maps = real_images(maps)
+    if not len(maps):
+        raise UsageError("there are no feature maps: give at least those of one image")
+    maps = maps if maps.dtype in (np.float32, np.float64) else maps.astype(np.float32)
+    check_finite(maps, "feature maps")
+    return maps
 
 
 def _some_descriptors(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Real, checked
+from striate.samples import as_samples
 
 __all__ = ["ConformalRejection", "strangeness"]
 
@@ -32,6 +34,9 @@ def strangeness(logits: NDArray) -> NDArray:
     ----------
     W. Liu, X. Wang, J. Owens, Y. Li, Energy-based out-of-distribution detection, NeurIPS 2020, equation 4.
     """
+    if np.ndim(logits) != 2 or not np.shape(logits)[1]:
+        raise UsageError(f"logits have shape {np.shape(logits)}, and (n_samples, n_classes) is needed")
+    logits = np.asarray(logits)
     largest = logits.max(axis=1)
     result: NDArray = -(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))
     return result
@@ -66,11 +71,8 @@ class ConformalRejection:
     n_held_out_: int
 
     def __init__(self, error_rate: float) -> None:
-        if not 0 < error_rate < 1:
-            raise UsageError(
-                f"the rate of false alarms for unknown must be above 0 and below 1 (such as 0.05), not {error_rate}"
-            )
-        self.error_rate = float(error_rate)
+        name = "error_rate, that of false alarms for unknown,"
+        self.error_rate: float = checked(name, error_rate, Real(above=0, below=1))
 
     def fit(self, logits: NDArray) -> Self:
         """Take the threshold from samples that the classifier was not fitted to.
@@ -79,7 +81,7 @@ class ConformalRejection:
         ----------
         logits : float32 or float64 (n_samples, n_classes)
         """
-        scores = np.sort(strangeness(np.asarray(logits, np.float64)))
+        scores = np.sort(strangeness(as_samples(logits, name="logits").astype(np.float64, copy=False)))
         self.n_held_out_ = len(scores)
         # Rounding must not turn 0.95 · 20 into 19.000000000000004, one rank more.
         rank = math.ceil((1 - self.error_rate) * (len(scores) + 1) - 1e-9)
@@ -88,7 +90,12 @@ class ConformalRejection:
 
     def is_unknown(self, logits: NDArray) -> NDArray[np.bool_]:
         """Which samples resemble no class, bool (n_samples,)."""
-        result: NDArray[np.bool_] = strangeness(np.asarray(logits, np.float64)) > self.threshold_
+        if not hasattr(self, "threshold_"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("this ConformalRejection is not fitted yet: call fit with logits of held-out samples")
+        logits = as_samples(logits, name="logits").astype(np.float64, copy=False)
+        result: NDArray[np.bool_] = strangeness(logits) > self.threshold_
         return result
 
     def to_state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:

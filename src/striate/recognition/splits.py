@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Integer, Real, checked
+from striate.randomness import RandomState, generator_from
+from striate.recognition.labels import label_array
 
 __all__ = [
     "draw_fraction",
@@ -18,7 +21,6 @@ __all__ = [
     "train_test_split_per_class",
 ]
 
-RandomState = int | np.random.Generator | None
 Labels = Sequence | NDArray
 Indices = NDArray[np.int64]
 
@@ -70,8 +72,9 @@ def stratified_draws(labels: Labels, n_labels: int, n_draws: int, *, random_stat
     UsageError
         For fewer labels than classes, or more than samples.
     """
-    generator = np.random.default_rng(random_state)
-    n_samples, n_classes = len(labels), len(np.unique(np.asarray(labels)))
+    generator = generator_from(random_state)
+    n_samples, n_classes = len(labels), len(np.unique(label_array(labels)))
+    n_labels, n_draws = checked("n_labels", n_labels, Integer()), checked("n_draws", n_draws, Integer(low=1))
     if not n_classes <= n_labels <= n_samples:
         raise UsageError(
             f"cannot draw {n_labels} labels: there are {n_classes} classes and {n_samples} samples; "
@@ -112,6 +115,7 @@ def train_test_split_per_class(
     """
     members, names = _shuffled_classes(labels, random_state)
     _require(members, names, n_train_per_class, "to train with", extra=1)
+    n_test_per_class = checked("n_test_per_class", n_test_per_class, Integer() | None)
     if n_test_per_class is not None and n_test_per_class < 1:
         raise UsageError(f"the number of samples to test with must be at least 1 a class, not {n_test_per_class}")
     stop = None if n_test_per_class is None else n_train_per_class + n_test_per_class
@@ -136,9 +140,8 @@ def draw_fraction(labels: Labels, fraction: float, *, random_state: RandomState 
     drawn, rest : int64
         Indices, ascending, that together are all.
     """
-    if not 0 < fraction <= 1:
-        raise UsageError(f"a fraction must be above 0 and at most 1, not {fraction}")
-    generator = np.random.default_rng(random_state)
+    fraction = checked("a fraction", fraction, Real(above=0, high=1))
+    generator = generator_from(random_state)
     members, _ = _shuffled_classes(labels, generator)
     # Rounding the running total, in random order of the classes, keeps the sum right and favors no class.
     drawn, rest = [], []
@@ -168,8 +171,7 @@ def hold_out_fraction(labels: Labels, fraction: float, *, random_state: RandomSt
     kept, held_out : int64
         Indices, ascending, that together are all.
     """
-    if not 0 <= fraction < 1:
-        raise UsageError(f"a fraction that is held out must be at least 0 and below 1, not {fraction}")
+    fraction = checked("a fraction that is held out", fraction, Real(low=0, below=1))
     return draw_fraction(labels, 1 - fraction, random_state=random_state)
 
 
@@ -189,6 +191,7 @@ def stratified_folds(labels: Labels, n_folds: int, *, random_state: RandomState 
         In 0 … n_folds − 1, their sizes, in all and in each class, equal to within one. The only sample of a class is in
         fold −1: it is never held out, so that whatever fold is, all classes are trained.
     """
+    n_folds = checked("n_folds", n_folds, Integer())
     if n_folds < 2:
         raise UsageError(f"cross-validation needs at least 2 folds, not {n_folds}")
     members, _ = _shuffled_classes(labels, random_state)
@@ -203,8 +206,8 @@ def stratified_folds(labels: Labels, n_folds: int, *, random_state: RandomState 
 
 def _shuffled_classes(labels: Labels, random_state: RandomState) -> tuple[list[Indices], NDArray]:
     """Indices of each class in random order, and the names of the classes."""
-    generator = np.random.default_rng(random_state)
-    names, codes = np.unique(np.asarray(labels), return_inverse=True)
+    generator = generator_from(random_state)
+    names, codes = np.unique(label_array(labels), return_inverse=True)
     if len(names) == 0:
         raise UsageError("there are no labels to draw from")
     order = generator.permutation(len(codes)).astype(np.int64)
@@ -212,6 +215,7 @@ def _shuffled_classes(labels: Labels, random_state: RandomState) -> tuple[list[I
 
 
 def _require(members: list[Indices], names: NDArray, n: int, purpose: str, extra: int = 0) -> None:
+    n = checked(f"the number of samples {purpose}", n, Integer())
     if n < 1:
         raise UsageError(f"the number of samples {purpose} must be at least 1 a class, not {n}")
     small = [

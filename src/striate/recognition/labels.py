@@ -1,0 +1,162 @@
+"""Labels of any type: classes come back as they were given, and are compared as text where sources differ."""
+
+from __future__ import annotations
+
+import numbers
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+
+__all__ = ["AsGiven", "check_targets", "class_names", "label_array", "name_of"]
+
+
+def label_array(labels: Any, *, n_samples: int | None = None, samples: str = "samples") -> NDArray[Any]:
+    """One label for each sample, in an array of the labels' own type.
+
+    Parameters
+    ----------
+    labels : array-like (n_samples,)
+        Strings, integers, truth values, or floats that are whole numbers; of one kind. A column of a data frame will
+        do, also a categorical one, which has the type of its categories.
+    n_samples : int, optional
+        How many there must be.
+    samples : str
+        What messages call them.
+
+    Returns
+    -------
+    ndarray (n_samples,)
+        Of any type that `labels` has; objects are kept where all are strings.
+
+    Raises
+    ------
+    UsageError
+        For labels that are missing (None, NaN), of several kinds, of a kind that names no class, or not one for each
+        sample.
+    """
+    if labels is None:
+        raise UsageError("labels y are None: y should be a 1d array, with one label for each sample")
+    if isinstance(labels, str | bytes) or not (hasattr(labels, "__len__") or hasattr(labels, "__array__")):
+        raise UsageError(f"labels y should be a 1d array, with one label for each sample, not {type(labels).__name__}")
+    array = _as_array(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        from sklearn.utils.validation import column_or_1d
+
+        array = column_or_1d(array, warn=True)
+    if array.ndim != 1:
+        raise UsageError(f"labels y should be a 1d array, with one label for each sample, not of shape {array.shape}")
+    if n_samples is not None and len(array) != n_samples:
+        raise UsageError(f"there are {n_samples} {samples} and {len(array)} labels of them; give one label for each")
+    if array.dtype.kind not in "biufUO":
+        raise UsageError(f"labels y are of type {array.dtype}; they must be strings, integers or truth values")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = int(np.argmin(np.isfinite(array)))
+        raise UsageError(f"label {where} is {array[where]}: Input y contains NaN or infinity; leave that sample out")
+    return array
+
+
+def class_names(classes: NDArray[Any]) -> list[str]:
+    """Classes as text, as a collection of images has them."""
+    return [name_of(value) for value in classes]
+
+
+def name_of(label: Any) -> str:
+    """A label as text: whole numbers without a point, accents composed (Unicode's NFC)."""
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return unicodedata.normalize("NFC", str(label))
+
+
+class AsGiven:
+    """The labels that were given for the classes of a collection, by the classes' names.
+
+    Parameters
+    ----------
+    labels : sequence (n,) or None
+        As they were given; None, NaN and "" stand for no label. None as a whole: they are the names.
+    names : sequence of str (n,)
+        The same as a collection of images has them, ``""`` for no label.
+
+    Notes
+    -----
+    Where a name was spelled in several ways, with accents composed and apart, all are one class, with the composed
+    name. Where numbers and text are mixed, classes are text.
+    """
+
+    def __init__(self, labels: Any, names: Sequence[str]) -> None:
+        present = [name != "" for name in names]
+        keys = [name_of(name) for name in names if name != ""]
+        values: NDArray[Any] = np.asarray([name for name in names if name != ""])
+        if labels is not None:
+            of_images = np.asarray(labels)[present] if hasattr(labels, "dtype") else list(compress(labels, present))
+            with suppress(UsageError):
+                values = label_array(of_images)
+        self._dtype = values.dtype if values.dtype.kind == "O" else None
+        self._spelled: dict[str, Any] = {}
+        for key, value in zip(keys, values, strict=True):
+            differs = key in self._spelled and self._spelled[key] != value
+            self._spelled[key] = key if differs and isinstance(value, str) else value
+
+    def __call__(self, names: Sequence[str]) -> NDArray[Any]:
+        """The labels of images whose classes have these names."""
+        return np.array([self._spelled[name_of(name)] for name in names], self._dtype)
+
+
+def check_targets(labels: NDArray[Any]) -> None:
+    """Refuse what scikit-learn takes for numbers to predict rather than classes."""
+    from sklearn.utils.multiclass import check_classification_targets
+
+    with warnings.catch_warnings():  # one label of each class is a classification problem, and often ours
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        try:
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+def _as_array(labels: Any) -> NDArray[Any]:
+    if np.ma.isMaskedArray(labels) and np.ma.is_masked(labels):
+        raise UsageError("labels y have masked values; leave those samples out")
+    if not hasattr(labels, "__array__"):
+        labels = list(labels)
+        _kind_of_all(labels)  # NumPy would turn numbers beside text into text, without a word
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise UsageError("labels y should be a 1d array, with one label for each sample") from None
+    if array.dtype.kind == "O" and array.ndim == 1:
+        values = array.tolist()
+        return array if _kind_of_all(values) is str else np.asarray(values)
+    return array
+
+
+def _kind_of_all(values: list[Any]) -> type | None:
+    """str, bool or float: what all labels are; UsageError for a missing label, and where kinds are mixed."""
+    kinds: dict[type, Any] = {}
+    for number, value in enumerate(values):
+        if isinstance(value, str):
+            kinds[str] = value
+        elif isinstance(value, bool | np.bool_):
+            kinds[bool] = value
+        elif isinstance(value, numbers.Real):
+            kinds[float] = value
+        elif value is None or type(value).__name__ in ("NAType", "NaTType"):
+            raise UsageError(f"label {number} is {value}: Input y contains NaN; leave that sample out")
+        elif isinstance(value, np.ndarray | list | tuple):
+            return None  # of another shape, which is refused elsewhere
+        else:
+            raise UsageError(
+                f"Unknown label type: label {number} is {value!r}; labels must be strings, integers or truth values"
+            )
+    if len(kinds) > 1:
+        some = " and ".join(repr(value) for value in kinds.values())
+        raise UsageError(f"labels y are of several kinds, such as {some}; give all as strings, or all as numbers")
+    return next(iter(kinds), None)
