@@ -23,6 +23,8 @@ class FileServer:
         How many bytes too late the first answer to a Range begins.
     busy : int
         How many requests are refused with status 503.
+    endless : bool
+        Whether the body goes on until the client has had enough, and states no length.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class FileServer:
         self.ranges = True
         self.shift_ranges = 0
         self.busy = 0
+        self.endless = False
         self._closing = threading.Event()
         behavior = self
 
@@ -76,12 +79,15 @@ class FileServer:
         handler.send_response(206 if start else 200)
         if start:
             handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        handler.send_header("Content-Length", str(len(body)))
+        if not self.endless:
+            handler.send_header("Content-Length", str(len(body)))
         if self.hang_after == 0:
             self._closing.wait()
         handler.end_headers()
         limits = [limit for limit in (self.break_after, self.hang_after) if limit is not None]
         handler.wfile.write(body[: min(limits)] if limits else body)
+        while self.endless and not self._closing.is_set():
+            handler.wfile.write(bytes(1 << 16))
         handler.wfile.flush()
         if self.hang_after:
             self._closing.wait()

@@ -141,6 +141,14 @@ def test_a_mirror_takes_the_publishers_place(root: Path, file_server: FileServer
         get("berkeley", base_url="example")
 
 
+def test_a_mirror_without_end_is_bounded_by_the_known_size(root: Path, file_server: FileServer) -> None:
+    file_server.files["/train-images-idx3-ubyte.gz"] = b""
+    file_server.endless = True
+    with pytest.raises(StriateError, match="sends more than the 13000 kB"):
+        get("mnist", base_url=file_server.url)
+    assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) == 0
+
+
 def test_what_has_arrived_is_not_asked_for_again(
     root: Path, file_server: FileServer, publish: Callable[..., None]
 ) -> None:

@@ -154,3 +154,15 @@ def test_no_server_at_all(file_server: FileServer, target: Path) -> None:
 def test_the_next_address_is_tried(server: FileServer, target: Path) -> None:
     download([server.url + "/absent.gz", server.url + "/digits.gz"], SHA256, target)
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_server_that_sends_too_much_is_not_listened_to(server: FileServer, target: Path, endless: bool) -> None:
+    server.endless = endless
+    limit = len(CONTENT) - 1
+    with pytest.raises(StriateError, match=r"sends more than the 511 kB that the file can have"):
+        download([server.url + "/digits.gz"], SHA256, target, max_bytes=limit)
+    assert left(target) == []
+    server.endless = False
+    download([server.url + "/digits.gz"], SHA256, target, max_bytes=len(CONTENT))
+    assert target.read_bytes() == CONTENT

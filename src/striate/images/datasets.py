@@ -299,7 +299,9 @@ def get(name: str, *, base_url: str | None = None, timeout: float = 30.0, progre
     for one in data_set.downloads:
         urls = one.urls if base_url is None else (f"{base_url.rstrip('/')}/{one.name}",)
         try:
-            download(urls, one.sha256, arriving / one.name, timeout=timeout, progress=progress)
+            # The size of all its files is known to a million bytes.
+            max_bytes = (data_set.megabytes + 1) * 10**6
+            download(urls, one.sha256, arriving / one.name, max_bytes=max_bytes, timeout=timeout, progress=progress)
         except StriateError as error:
             raise StriateError(
                 f"{name}: could not download {error}; type `striate data get {name}` again, which goes on "

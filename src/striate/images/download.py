@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def download(
     sha256: str,
     target: Path,
     *,
+    max_bytes: int | None = None,
     timeout: float = 30.0,
     progress: Progress | None = None,
 ) -> None:
@@ -47,6 +49,8 @@ def download(
         The checksum of the file, 64 hexadecimal digits.
     target : Path
         Where the file goes. Its folder is made if it is missing.
+    max_bytes : int, optional
+        The most that the file can have; a server that sends more is not listened to any longer. Default: no limit.
     timeout : float, default=30.0
         Seconds without a single byte after which an attempt counts as broken.
     progress : Progress, optional
@@ -63,7 +67,7 @@ def download(
     failures = []
     for url in urls:
         with (progress or Progress()).phase(f"download {target.name}", unit="kB") as phase:
-            transfer = _Transfer(target.with_name(target.name + ".part"), timeout, phase)
+            transfer = _Transfer(target.with_name(target.name + ".part"), max_bytes or sys.maxsize, timeout, phase)
             try:
                 pooch.retrieve(url, f"sha256:{sha256}", target.name, target.parent, downloader=transfer)
                 return
@@ -85,8 +89,9 @@ class _Broken(Exception):
 class _Transfer:
     """What pooch calls to fetch a URL into a file: ``transfer(url, output_file, pooch)``."""
 
-    def __init__(self, part: Path, timeout: float, phase: Phase) -> None:
+    def __init__(self, part: Path, max_bytes: int, timeout: float, phase: Phase) -> None:
         self.part = part
+        self.max_bytes = max_bytes
         self.timeout = timeout
         self.phase = phase
 
@@ -146,13 +151,22 @@ class _Transfer:
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None
         self.phase.total = None if total is None else total // _KILOBYTE
+        if total is not None and total > self.max_bytes:
+            self._refuse_too_long()
         done = start
         with open(self.part, "ab" if start else "wb") as file:
             for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
                 done += len(chunk)
+                if done > self.max_bytes:
+                    self._refuse_too_long()
+                file.write(chunk)
                 self.phase.advance(done // _KILOBYTE - self.phase.done)
         return None if total is None or done == total else self._broken_off()
+
+    def _refuse_too_long(self) -> None:
+        """What arrived is of another file, or of none: it is removed."""
+        self.part.unlink(missing_ok=True)
+        raise _Broken(f"sends more than the {self.max_bytes // _KILOBYTE} kB that the file can have")
 
     def _broken_off(self) -> str:
         of = "" if self.phase.total is None else f" of {self.phase.total}"
