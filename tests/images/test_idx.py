@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from striate.errors import StriateError, UnreadableImage, UsageError
 from striate.images.idx import is_idx, labels_beside, read_idx
+from striate.images.memory import MemoryBudget
 
 CODES = {"uint8": 8, "int8": 9, "int16": 11, "int32": 12, "float32": 13, "float64": 14}
 
@@ -120,3 +121,14 @@ def test_the_file_of_labels_beside(tmp_path: Path, images: str, labels: str) -> 
     (tmp_path / labels).touch()
     assert labels_beside(tmp_path / images) == tmp_path / labels
     assert labels_beside(tmp_path / "mine.idx") is None
+
+
+def test_what_expands_like_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _file(tmp_path, idx_bytes(np.zeros((5000, 28, 28), np.uint8)), compressed=True)
+    monkeypatch.setattr("striate.images.idx.BUDGET", MemoryBudget(1_000_000))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match=r"expands from .* bytes to 3,920,000"):
+        read_idx(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000

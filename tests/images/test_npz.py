@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from striate.errors import StriateError, UnreadableImage, UsageError
+from striate.images.memory import MemoryBudget
 from striate.images.npz import IMAGE_KEYS, LABEL_KEYS, read_npz
 
 
@@ -129,3 +130,24 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         read_npz(tmp_path / "missing.npz")
     with pytest.raises(UsageError, match="cannot be read"):
         read_npz(tmp_path)
+
+
+def test_what_expands_like_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((5000, 32, 32), np.uint8))
+    assert read_npz(tmp_path / "a.npz")[0].shape == (5000, 32, 32)
+    monkeypatch.setattr("striate.images.npz.BUDGET", MemoryBudget(1_000_000))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match=r"images expands from .* bytes to 5,120,000.*store it uncompressed"):
+        read_npz(tmp_path / "a.npz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
+    np.savez(tmp_path / "b.npz", images=np.zeros((5000, 32, 32), np.uint8))
+    assert read_npz(tmp_path / "b.npz")[0].shape == (5000, 32, 32)
+
+
+def test_old_files_are_read_without_a_warning(tmp_path: Path) -> None:
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L, 3L), }".ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:  # as NumPy wrote it on Python 2
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(18))
+    assert read_npz(tmp_path / "a.npz")[0].shape == (2, 3, 3)

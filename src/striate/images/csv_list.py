@@ -18,6 +18,7 @@ from striate.errors import UsageError
 from striate.images.collection import as_class
 from striate.images.kinds import EXTENSIONS
 from striate.images.names import printable
+from striate.images.opening import require_file
 
 # What the titles of columns may say, in lower case, letters and digits alone.
 _PATH_TITLES = frozenset(
@@ -65,6 +66,7 @@ def read_csv(path: Path, *, missing: list[tuple[str, int]] | None = None) -> tup
         When the file cannot be read or is malformed; the message names the line.
     """
     shown = printable(path)
+    require_file(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -22,7 +22,9 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from striate.errors import UnreadableImage, UsageError
+from striate.images.memory import BUDGET
 from striate.images.names import printable
+from striate.images.opening import require_file
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -67,12 +69,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     UsageError
-        When there is no such file, or it is no idx file.
+        When there is no such file, it is no idx file, or it expands as no array of images does.
     UnreadableImage
         When it is cut off, damaged, or its size is not what its header says. That is found out before memory
         is taken for the values, as far as the size of a compressed file can tell.
     """
     path = Path(path)
+    require_file(path)
     try:
         file_size = path.stat().st_size
         with _opened(path) as file:
@@ -83,6 +86,8 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             if n_bytes > possible:
                 reason = f"claims {n_bytes:,} bytes, more than the file can hold; get the file again"
                 raise UnreadableImage(printable(path), reason)
+            if not BUDGET.allows(n_bytes, packed=file_size):
+                raise UsageError(f"{printable(path)}: {BUDGET.why_not(n_bytes, packed=file_size)}")
             values = np.empty(shape, dtype)
             n_read = _read_into(file, values)
             too_long = bool(file.read(1))

@@ -42,6 +42,13 @@ class MemoryBudget:
         """Whether `packed` bytes of a file may expand to so many: what the budget has, or as images expand."""
         return n_bytes <= self.n_bytes or n_bytes <= _GREATEST_RATIO * packed
 
+    def why_not(self, n_bytes: int, *, packed: int) -> str:
+        """What to say of a file that may not."""
+        return (
+            f"expands from {packed:,} bytes to {n_bytes:,}, more than a hundredfold, and more than the limit of "
+            f"{self.n_bytes:,} for such files; store it uncompressed"
+        )
+
 
 BUDGET = MemoryBudget(2**29)
 """The budget of this process."""

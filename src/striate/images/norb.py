@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from striate.errors import UnreadableImage, UsageError
 from striate.images.names import printable
+from striate.images.opening import require_file
 
 __all__ = ["SmallNORB", "read_norb_matrix", "read_small_norb"]
 
@@ -60,6 +61,7 @@ def read_norb_matrix(path: str | os.PathLike[str]) -> np.ndarray:
         When its size is not what its header says; found out before memory is taken.
     """
     path = Path(path)
+    require_file(path)
     try:
         with open(path, "rb") as file:
             head = file.read(8)

@@ -13,7 +13,9 @@ import numpy as np
 
 from striate.errors import UnreadableImage, UsageError
 from striate.images.idx import MAX_DEFLATE_RATIO
+from striate.images.memory import BUDGET
 from striate.images.names import printable
+from striate.images.opening import require_file, silence_warnings
 
 IMAGE_KEYS = ("images", "x", "X", "data")
 """Names under which images are looked for, in this order."""
@@ -42,13 +44,15 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | Non
     Raises
     ------
     UsageError
-        When there is no such file or key, or an array holds Python objects.
+        When there is no such file or key, an array holds Python objects, or it expands as no array of images does.
     UnreadableImage
         When the file is cut off, damaged or no zip archive, or claims more values than it can hold; that is
         found out before memory is taken for them.
     """
     path = Path(path)
     shown = printable(path)
+    require_file(path)
+    silence_warnings()
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -84,6 +88,8 @@ def _read_member(archive: zipfile.ZipFile, key: str, shown: str) -> np.ndarray:
         n_bytes = math.prod(shape) * dtype.itemsize
         if n_bytes > min(info.file_size, info.compress_size * MAX_DEFLATE_RATIO):
             raise ValueError(f"{key} claims {n_bytes:,} bytes, more than the file can hold")
+        if not BUDGET.allows(n_bytes, packed=info.compress_size):
+            raise UsageError(f"{shown}: {key} {BUDGET.why_not(n_bytes, packed=info.compress_size)}")
     with archive.open(info) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
 

@@ -24,7 +24,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from striate.errors import UnreadableImage
+from striate.errors import UnreadableImage, UsageError
 from striate.images.kinds import advice
 from striate.images.names import printable
 from striate.parameters import Integer, checked
@@ -48,7 +48,7 @@ The environment variable ``STRIATE_MAX_PIXELS`` sets another limit."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-_PILLOW_WARNINGS = r"PIL\.|striate\.images\.(opening|decode|png|jpeg|tiff|raster)$"
+_WARNING_MODULES = r"PIL\.|numpy\.lib\.|striate\.images\.(opening|decode|png|jpeg|tiff|raster|npz)$"
 
 
 class PixelLimit(NamedTuple):
@@ -100,7 +100,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         Always with one reason that a person can act on.
     """
     try:
-        _silence_pillow()
+        silence_warnings()
         _require_regular_file(path)
         with open(path, "rb") as file:
             yield file
@@ -160,6 +160,21 @@ def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
     raise UnidentifiedImageError
 
 
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse pipes and devices, which would be waited for, before one is opened; a missing file is the caller's matter.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UsageError(f"{printable(path)}: is not a regular file")
+
+
 class Refused(Exception):
     """Raised inside `opened` for a file that is sound but not wanted; its text is the reason."""
 
@@ -187,14 +202,14 @@ def _why_damaged(error: Exception) -> str:
     return f"is damaged ({text})" if text else "is damaged"
 
 
-def _silence_pillow() -> None:
-    """Keep Pillow from warning about strange metadata or large pictures: it is judged here.
+def silence_warnings() -> None:
+    """Keep Pillow from warning about strange metadata, and NumPy about old files: both are judged here.
 
     The filter stays in place after a call. `warnings.catch_warnings` would be tidier, but is not safe where
     several threads decode: one restores the filters that another has just set, possibly for good. It names
-    Pillow's modules alone, and ours, from which some of Pillow's warnings seem to come.
+    modules of Pillow and of NumPy's files alone, and ours, from which some of their warnings seem to come.
     """
     first = warnings.filters[0] if warnings.filters else None
     # In front, because somebody may have turned warnings into errors since the last call.
-    if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW_WARNINGS:
-        warnings.filterwarnings("ignore", module=_PILLOW_WARNINGS)
+    if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _WARNING_MODULES:
+        warnings.filterwarnings("ignore", module=_WARNING_MODULES)
