@@ -3,14 +3,16 @@ from __future__ import annotations
 import gzip
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from striate.errors import UsageError
-from striate.images import ImageArray, ImageList, as_images, to_grey
+from striate.images import ImageArray, ImageList, as_images, read_image, to_grey
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,86 @@ def test_values_that_are_not_finite_are_named(value: float) -> None:
     array[13, 1, 1] = value
     with pytest.raises(UsageError, match=r"images\[13\]: holds a value that is not finite"):
         ImageArray(array)
+
+
+@pytest.mark.parametrize("value", [3e38, -1e16])
+def test_values_too_large_to_compute_with_are_named(value: float) -> None:
+    for dtype in (np.float32, np.float64, ">f4"):
+        array = np.zeros((20, 3, 3), dtype)
+        array[13, 1, 1] = value
+        with pytest.raises(UsageError, match=r"images\[13\]: holds a value beyond ±1e\+15"):
+            ImageArray(array)
+
+
+_LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda array: np.repeat(np.repeat(array, 2, 0), 2, -1)[::2, ..., ::2],
+    "reversed": lambda array: array[::-1, :, ::-1].copy()[::-1, :, ::-1],
+    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "little-endian": lambda array: array.astype(array.dtype.newbyteorder("<")),
+}
+
+
+@pytest.mark.parametrize("layout", _LAYOUTS)
+@pytest.mark.parametrize(
+    ("dtype", "white"),
+    [
+        *(("bool", 1), ("u1", 255), ("i1", 255), ("i2", 255), ("u2", 65535), ("u4", 255), ("i8", 255), ("u8", 255)),
+        *(("f2", 1), ("f4", 1), ("f8", 1), ("longdouble", 1)),
+    ],
+)
+@pytest.mark.parametrize("shape", [(4, 5, 6), (4, 3, 5, 6), (4, 5, 6, 3), (1, 1, 1), (1, 5, 1)])
+def test_every_layout_and_type(
+    tmp_path: Path, rng: np.random.Generator, layout: str, dtype: str, white: float, shape: tuple[int, ...]
+) -> None:
+    values = rng.integers(0, 2 if dtype == "bool" else 128, shape).astype(dtype)
+    expected = values.astype(np.float64) / white
+    expected = expected[:, None] if expected.ndim == 3 else expected
+    expected = np.moveaxis(expected, 3, 1) if shape[1:] == (5, 6, 3) else expected
+    given = _LAYOUTS[layout](values)
+    given.setflags(write=False)
+    for images in (ImageArray(given), ImageList(list(given))):
+        for index, image in enumerate(images):
+            assert image.dtype == np.float32
+            assert image.dtype.isnative
+            assert image.flags.c_contiguous
+            np.testing.assert_allclose(image, expected[index], rtol=1e-6)
+
+
+def test_memory_maps(tmp_path: Path, rng: np.random.Generator) -> None:
+    np.save(tmp_path / "a.npy", rng.integers(0, 256, (4, 5, 6), dtype=np.uint8))
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    np.testing.assert_array_equal(ImageArray(mapped)[3][0], mapped[3] / np.float32(255))
+
+
+def test_what_is_no_array_of_numbers() -> None:
+    ragged: Any = [np.zeros((2, 2)), [[1, 2], [3]]]
+    with pytest.raises(UsageError, match=r"images\[1\]: is no array"):
+        ImageList(ragged)
+    masked = np.ma.masked_less(np.arange(12.0).reshape(1, 3, 4), 2)
+    with pytest.raises(UsageError, match="masked"):
+        ImageArray(masked)
+    for wrong in (
+        np.array([[["2020-01-01"]]], "datetime64[D]"),
+        np.zeros((1, 2, 2), "V4"),
+        np.zeros((1, 2, 2), object),
+    ):
+        with pytest.raises(UsageError, match="numbers"):
+            ImageArray(wrong)
+
+
+def test_images_of_pillow_are_as_in_a_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    color = Image.fromarray(rng.integers(0, 256, (9, 7, 4), dtype=np.uint8))
+    for image in (
+        color,
+        color.convert("RGB"),
+        color.convert("L"),
+        color.convert("RGB").quantize(16),
+        color.convert("LA"),
+    ):
+        image.save(tmp_path / "a.png")
+        np.testing.assert_array_equal(ImageList([image])[0], read_image(tmp_path / "a.png"))
 
 
 def test_the_search_for_nan_goes_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,35 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
             as_images(tmp_path / "pipe")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are of POSIX")
+@pytest.mark.parametrize("name", ["a.csv", "a.npz", "train-images-idx3-ubyte", "a"])
+def test_pipes_are_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=name):
+        as_images(tmp_path / name)
+
+
+def test_subsets_by_truth_values(numbered: ImageArray) -> None:
+    chosen = np.arange(10) % 4 == 1
+    assert numbered.subset(chosen).names == numbered.subset([1, 5, 9]).names
+    assert numbered.subset(chosen.tolist()).names == numbered.subset([1, 5, 9]).names
+    with pytest.raises(UsageError, match="9 truth values for 10 pictures"):
+        numbered.subset(chosen[:9])
+    with pytest.raises(UsageError, match="whole numbers"):
+        numbered.subset([0.5])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("labels", [5, "0123456789", 1.5, np.array(3)])
+def test_labels_are_a_list(numbered: ImageArray, labels: Any) -> None:
+    with pytest.raises(UsageError, match="label"):
+        as_images(numbered, labels)
+
+
+def test_labels_that_are_bytes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 4, 4)), labels=np.array(["Br\u00fccke".encode(), b"b"]))
+    assert as_images(tmp_path / "a.npz").labels == ["Br\u00fccke", "b"]
+
+
 def test_importing_is_cheap() -> None:
     code = (
         "import sys, striate.images\n"

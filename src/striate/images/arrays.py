@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from striate.errors import UsageError
 from striate.images.collection import ImageCollection, as_labels
@@ -19,6 +20,7 @@ from striate.images.decode import box_reduce
 from striate.images.idx import is_idx, labels_beside, read_idx
 from striate.images.names import printable
 from striate.images.npz import read_npz
+from striate.images.raster import LARGEST, PillowRaster, assemble
 
 _N_CHANNELS_FIRST = (1, 2, 3)  # grey, a stereo pair, color
 _N_CHANNELS_LAST = (1, 3)
@@ -41,10 +43,11 @@ class ImageArray(ImageCollection):
     Raises
     ------
     UsageError
-        When the shape or type is not one of these, there is no picture, or a value is not finite.
+        When the shape or type is not one of these, there is no picture, or a value is not finite or beyond ±1e15.
     """
 
     def __init__(self, images: np.ndarray, *, source: str = "images") -> None:
+        images = _plain_array(images, source)
         if images.ndim not in (3, 4) or 0 in images.shape:
             raise UsageError(
                 f"{source}: has shape {images.shape}; give (n, height, width), (n, channels, height, width) "
@@ -139,13 +142,26 @@ def _labeled_array(images: np.ndarray, labels: np.ndarray | None, source: str, *
 
 
 def _one_image(image: Any, name: str) -> np.ndarray:
-    array = np.asarray(image)
+    array = _plain_array(image, name)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise UsageError(
             f"{name}: has shape {array.shape}; give (height, width), (channels, height, width) or "
             "(height, width, channels)"
         )
     return _channels_first(_plain_numbers(array, name)[None], name)[0]
+
+
+def _plain_array(image: Any, name: str) -> np.ndarray:
+    """Anything that NumPy takes for an array, an image of Pillow included."""
+    if isinstance(image, Image.Image) and image.mode not in ("L", "RGB", "F") and "16" not in image.mode:
+        raster = PillowRaster(image)  # palettes, transparency and the like, as in a file
+        return assemble(raster, 1, grey=False)
+    if np.ma.isMaskedArray(image) and np.ma.is_masked(image):
+        raise UsageError(f"{name}: has masked values; fill them in, with .filled(...)")
+    try:
+        return np.asarray(image)
+    except (ValueError, TypeError):
+        raise UsageError(f"{name}: is no array; give rows of one length, numbers only") from None
 
 
 def _channels_first(images: np.ndarray, source: str) -> np.ndarray:
@@ -187,10 +203,13 @@ def _require_finite(images: np.ndarray, source: str) -> None:
     for start in range(0, len(images), n_at_once):
         block = images[start : start + n_at_once]
         with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinity, and is refused as such
-            finite = np.isfinite(block.astype(np.float32, copy=False)).reshape(len(block), -1).all(axis=1)
-        if not finite.all():
-            where = f"{source}[{start + int(np.argmin(finite))}]"
-            raise UsageError(f"{where}: holds a value that is not finite (NaN or infinity); leave the picture out")
+            values = np.abs(block.astype(np.float32, copy=False)).reshape(len(block), -1)
+        finite = np.asarray(np.isfinite(values).all(axis=1))
+        usable = np.asarray((values <= LARGEST).all(axis=1))
+        if not usable.all():
+            first = int(np.argmin(usable))
+            what = "that is not finite (NaN or infinity)" if not finite[first] else f"beyond ±{LARGEST:g}"
+            raise UsageError(f"{source}[{start + first}]: holds a value {what}; leave the picture out")
 
 
 def _as_read(stored: np.ndarray, color: bool | None, at_least: int | None) -> np.ndarray:

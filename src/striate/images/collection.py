@@ -11,7 +11,7 @@ import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
@@ -120,15 +120,29 @@ class ImageCollection(ABC):
 
         Parameters
         ----------
-        indices : (n,) sequence of int
-            Which pictures; any order, also repeated.
+        indices : (n,) sequence of int, or (len(self),) sequence of bool
+            Which pictures; any order, also repeated. Truth values choose the pictures where they are True.
 
         Returns
         -------
         ImageCollection
             With the names and labels of the chosen pictures; its classes are those that occur among them.
+
+        Raises
+        ------
+        IndexError
+            When there is no such picture.
+        UsageError
+            When the indices are no whole numbers.
         """
-        return _View(self, [self._checked(index) for index in indices])
+        chosen = np.asarray(indices).reshape(-1)
+        if chosen.dtype.kind == "b":
+            if len(chosen) != len(self):
+                raise UsageError(f"{len(chosen)} truth values for {len(self)} pictures; give one per picture")
+            chosen = np.flatnonzero(chosen)
+        if chosen.size and chosen.dtype.kind not in "iu":
+            raise UsageError(f"indices of pictures are whole numbers, not {chosen.dtype}")
+        return _View(self, [self._checked(index) for index in chosen.tolist()])
 
     def with_labels(self, labels: Sequence[Any] | np.ndarray | None) -> ImageCollection:
         """The same pictures with other labels.
@@ -268,7 +282,11 @@ def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str 
         When the number or the kind of the labels is wrong.
     """
     # Through a list: NumPy would turn a list of numbers and text into text, and None into an object.
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise UsageError(f"{source} are {type(labels).__name__}; give a list or an array, one label per picture")
     values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if not isinstance(values, list):
+        values = [values]  # of an array without dimensions
     if len(values) != n_images:
         raise UsageError(f"{source}: {len(values)} labels for {n_images} pictures; give one label a picture")
     return [_as_label(value, index, source) for index, value in enumerate(values)]
@@ -280,8 +298,12 @@ def as_class(label: str) -> str:
 
 
 def _as_label(value: Any, index: int, source: str) -> str:
-    if value is None or value != value:  # NaN alone differs from itself
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return ""
+    if type(value).__name__ in ("NAType", "NaTType"):  # what pandas has for no value
+        return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     if isinstance(value, str | np.str_):
         return as_class(str(value))
     if isinstance(value, bool | int | np.bool_ | np.integer):

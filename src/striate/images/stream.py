@@ -12,6 +12,7 @@ import numpy as np
 from striate.errors import StriateError, UnreadableImage, UsageError
 from striate.images.collection import ImageCollection
 from striate.images.names import printable
+from striate.parameters import Integer, checked
 from striate.threads import map_ordered
 from striate.threads import n_threads as default_n_threads
 
@@ -75,13 +76,17 @@ def stream(
     Raises
     ------
     UsageError
-        When `prepare` gives arrays of different shapes, or `batch_size` is below 1.
+        When `prepare` gives arrays of different shapes, or a parameter is none of these.
     StriateError
         At the end, when more than half of the pictures could not be read and `require_half` is set.
     """
-    if batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size}; give at least 1")
-    chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64).reshape(-1)
+    batch_size = checked("batch_size", batch_size, Integer(low=1))
+    start = checked("start", start, Integer(low=0))
+    n_threads = checked("n_threads", n_threads, Integer(low=1) | None)
+    chosen = np.arange(len(images)) if indices is None else np.asarray(indices).reshape(-1)
+    if chosen.size and chosen.dtype.kind not in "iu":
+        raise UsageError(f"indices of pictures are whole numbers, not {chosen.dtype}")
+    chosen = chosen.astype(np.int64)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= len(images)):
         raise UsageError(f"indices go beyond the {len(images)} pictures; give 0 to {len(images) - 1}")
     return _batches(
