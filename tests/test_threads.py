@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +49,8 @@ def test_single_threaded_blas() -> None:
     assert blas_threads() == before
 
 
-@pytest.mark.parametrize("n", [0, -1])
-def test_less_than_one_thread_is_refused(n: int) -> None:
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "2"])
+def test_less_than_one_thread_is_refused(n: Any) -> None:
     for call in (lambda: threads.limit(n).__enter__(), lambda: threads.set_limit(n)):
         with pytest.raises(UsageError, match="at least 1"):
             call()
@@ -132,3 +134,12 @@ def test_a_map_that_is_left_early_ends_its_threads() -> None:
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
     assert not any("striate" in thread.name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many", ""])
+def test_a_count_that_numba_refuses_to_load_with_does_no_harm(count: str) -> None:
+    script = (
+        "import numpy; from striate import infer;"
+        "assert infer(numpy.full((1, 1), 3.0), numpy.eye(1), 1.0, method='ista').round(3) == 2"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "NUMBA_NUM_THREADS": count})

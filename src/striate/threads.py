@@ -5,6 +5,7 @@ NumPy's BLAS, numba and torch each keep a thread count of their own; here they a
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
 import threading
@@ -31,6 +32,9 @@ __all__ = [
 # numba's other layers either need a package of their own or end the process when two threads start kernels
 # at once.
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+# numba refuses to load with a count below 1. Kernels here run in striate's own threads, and need none of numba's.
+if os.environ.get("NUMBA_NUM_THREADS", "").lstrip("-").isdecimal() and int(os.environ["NUMBA_NUM_THREADS"]) < 1:
+    del os.environ["NUMBA_NUM_THREADS"]
 
 _WORTH_A_THREAD = 4e6  # products of numbers: about what a core does while a thread starts
 _WORTH_TWO_THREADS = 2e7  # multiplications in a product of a library that shares it out between its threads
@@ -95,7 +99,8 @@ def limit(n: int | None) -> Iterator[None]:
     global _limit
     before = _limit
     with ExitStack() as undo:
-        _tell_libraries(_checked(n), undo)
+        n = _checked(n)
+        _tell_libraries(n, undo)
         _limit = n
         try:
             yield
@@ -112,7 +117,7 @@ def set_limit(n: int | None) -> None:
     if n is None:
         return
     global _limit
-    _limit = _checked(n)
+    n = _limit = _checked(n)
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = str(n)
     _tell_libraries(n, ExitStack())
@@ -178,10 +183,11 @@ def _granted_or(n: int | None) -> int:
     return n_threads() if n is None else _checked(n)
 
 
-def _checked(n: int) -> int:
-    if n < 1:
-        raise UsageError(f"the number of threads must be at least 1, not {n}")
-    return n
+def _checked(n: object) -> int:
+    # Not by `parameters`, which loads NumPy: its threads are to be set before.
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
+        raise UsageError(f"the number of threads must be an integer of at least 1, not {n!r}")
+    return int(n)
 
 
 def _tell_libraries(n: int, undo: ExitStack) -> None:

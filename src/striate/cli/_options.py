@@ -21,8 +21,16 @@ def _limit_threads(n: int | None) -> int | None:
     return n
 
 
+def _silence_kernels(quiet: bool) -> bool:
+    if quiet:
+        from striate import kernels
+
+        kernels.announce(False)
+    return quiet
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_silence_kernels, help="Show no progress.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed and threads give the same result.")]
 Threads = Annotated[
     int | None,

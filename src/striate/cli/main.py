@@ -33,6 +33,7 @@ COMMANDS = {
     "duplicates": ("striate.cli.duplicates", "Find copies and near-copies among indexed pictures."),
     "filters": ("striate.cli.filters", "Learn filters alone, and draw them."),
     "code": ("striate.cli.code", "Learn a dictionary, code signals."),
+    "warm-up": ("striate.cli.warm_up", "Compile all that striate computes with, ahead of its first use."),
     "data": ("striate.cli.data", "List, locate and download data sets."),
     "experiment": ("striate.cli.experiment", "Measure a published result again."),
     "experiments": ("striate.cli.experiments", "List the experiments, published and measured figures."),
@@ -62,6 +63,9 @@ class LazyCommands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the called command; its errors end here."""
+        from striate import kernels
+
+        kernels.announce(True)  # on standard error; --quiet takes it back
         try:
             check_memory()
             return super().invoke(ctx)
@@ -89,7 +93,7 @@ class LazyCommands(TyperGroup):
 
 def _load(name: str) -> Any:
     module, text = COMMANDS[name]
-    command = getattr(import_module(module), name)
+    command = getattr(import_module(module), name.replace("-", "_"))
     if isinstance(command, typer.Typer):
         return typer.main.get_command(command)
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)

@@ -8,26 +8,21 @@ matrix is 26 Mflop, about 300 µs. What is left is element-wise: as NumPy calls 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["accelerated_step"]
 
 
+@compiler("float32", "float64")
 def accelerated_step(dtype: np.dtype) -> Callable[..., None]:
-    """The compiled step for one dtype; see `_step` for its arguments. Compiled once, then kept on disk."""
-    return _compile("float32" if dtype == np.float32 else "float64")
-
-
-@lru_cache(maxsize=2)
-def _compile(name: str) -> Callable[..., None]:
+    """The compiled step for one dtype; see `_step` for its arguments."""
     from numba import types
 
-    real = getattr(types, name)
+    real = getattr(types, dtype.name)
 
     def array(n_dimensions: int, *, constant: bool = False) -> Any:
         return types.Array(real, n_dimensions, "C", readonly=constant)

@@ -20,15 +20,13 @@ cache holds it up to K = 700, and beyond, with hundreds of active units, bandwid
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from striate.coding._products import BLOCK, multiply_block
 from striate.coding._simd import LANES, add_scaled, combine, dot, largest, padded, select_above
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, compiler, inlined
 
 __all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_active_set"]
 
@@ -37,14 +35,10 @@ __all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_act
 _GAP, OUT_OF_ROUNDS, _STALLED, OUT_OF_RANGE, DOUBTFUL = range(5)
 ENERGIES = {np.dtype(np.float32): (1e-24, 1e24), np.dtype(np.float64): (1e-100, 1e100)}  # of signals, to compute with
 
-# Arrays are handed over by their parts, some two hundred numbers a call: inlined, they are not handed over at all.
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+_padded = inlined(padded)
 
 
-_padded = _inner(padded)
-
-
-@_inner
+@inlined
 def _remove(i: Any, n: Any, inverse: Any, support: Any, code: Any, signs: Any, place: Any) -> Any:
     """Take the i-th unit out of the support of n; the last one gets its place."""
     flat = inverse.reshape(-1)
@@ -75,7 +69,7 @@ def _remove(i: Any, n: Any, inverse: Any, support: Any, code: Any, signs: Any, p
     return last
 
 
-@_inner
+@inlined
 def _join(
     unit: Any, sign: Any, value: Any, n: Any, row: Any, products: Any, change: Any, inverse: Any, inverse_rows: Any,
     zeros: Any, least: Any, support: Any, code: Any, signs: Any, place: Any,
@@ -109,7 +103,7 @@ def _join(
     return True
 
 
-@_inner
+@inlined
 def _infer_one(
     c: Any, q: Any, gram: Any, flat_gram: Any, weights: Any, per_weight: Any, sparsity: Any, energy: Any,
     tolerance: Any, rounding: Any, reach: Any, slack: Any, least: Any, positive: Any, eagerness: Any, max_rounds: Any,
@@ -396,7 +390,7 @@ def _infer_range(
                 code[i] = 0
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_active_set(dtype: np.dtype) -> Callable[..., None]:
     """The compiled `_infer_range` for float32 or float64."""
     from numba import types

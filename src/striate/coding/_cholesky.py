@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from striate.coding._solver_kernel import inner
+from striate.kernels import inlined
 
 __all__ = ["factorize", "solve"]
 
 
-@inner
+@inlined
 def factorize(m: Any, gram: Any, units: Any, least: Any, factor: Any) -> Any:
     """Cholesky factor of the active Gram matrix; the first unit that depends on those before it, or −1."""
     for a in range(m):
@@ -30,7 +30,7 @@ def factorize(m: Any, gram: Any, units: Any, least: Any, factor: Any) -> Any:
     return -1
 
 
-@inner
+@inlined
 def solve(m: Any, factor: Any, vector: Any) -> None:
     """L Lᵀ x = v, in place."""
     for a in range(m):

@@ -15,13 +15,13 @@ units reads |S| rows of the Gram matrix.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from striate.coding._cholesky import factorize, solve
-from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
+from striate.coding._solver_kernel import compile_solver, duality_gap, slopes
+from striate.kernels import compiler, inlined
 
 __all__ = ["compile_coordinate_descent"]
 
@@ -30,13 +30,13 @@ _SWEEPS = 200  # on one working set, before all units are looked at again
 _CHANGES = 20  # of signs in closed form, each for a factorization; as much work as those sweeps, for some 100 units
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_coordinate_descent(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
     return compile_solver(_descend, dtype)
 
 
-@inner
+@inlined
 def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any, positive: Any) -> None:
     """Each unit of the working set once, to its optimum with the others fixed."""
     for j in range(m):
@@ -54,7 +54,7 @@ def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any
                     slope[k] -= change * gram[j, k]
 
 
-@inner
+@inlined
 def _value(m: Any, thresholds: Any, correlations: Any, code: Any, slope: Any) -> Any:
     """The objective, but for the constant ½‖y‖²."""
     total = 0.0
@@ -64,7 +64,7 @@ def _value(m: Any, thresholds: Any, correlations: Any, code: Any, slope: Any) ->
     return total
 
 
-@inner
+@inlined
 def _extrapolate(
     m: Any, past: Any, gram: Any, thresholds: Any, correlations: Any, code: Any, slope: Any, positive: Any, trial: Any,
     trial_slope: Any,
@@ -117,7 +117,7 @@ def _extrapolate(
             slope[j] = trial_slope[j]
 
 
-@inner
+@inlined
 def _settle(
     m: Any, gram: Any, thresholds: Any, correlations: Any, code: Any, slope: Any, active: Any, factor: Any, move: Any,
     least: Any,

@@ -13,24 +13,24 @@ Roofline: a solve factorizes |S|² numbers, |S|³/3 flops, and is bound by their
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from striate.coding._cholesky import factorize, solve
-from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
+from striate.coding._solver_kernel import compile_solver, duality_gap, slopes
+from striate.kernels import compiler, inlined
 
 __all__ = ["compile_feature_sign"]
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_feature_sign(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
     return compile_solver(_search, dtype)
 
 
-@inner
+@inlined
 def _drop(place: Any, m: Any, units: Any, signs: Any) -> Any:
     """Take a unit out of the active set, keeping the order of the others."""
     for a in range(place, m - 1):

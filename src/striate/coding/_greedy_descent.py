@@ -11,17 +11,17 @@ about 60 ns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from striate.coding._solver_kernel import compile_solver, duality_gap, slopes
+from striate.kernels import compiler
 
 __all__ = ["compile_greedy_descent"]
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_greedy_descent(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64."""
     return compile_solver(_descend, dtype)

@@ -11,19 +11,19 @@ Roofline: a breakpoint reads |S| rows of the Gram matrix, and M twice; the forme
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from striate.coding._solver_kernel import compile_solver, duality_gap, inner, slopes
+from striate.coding._solver_kernel import compile_solver, duality_gap, slopes
+from striate.kernels import compiler, inlined
 
 __all__ = ["compile_homotopy"]
 
 _REFINEMENTS = 8  # of the code at the end; where units are nearly dependent, one is not enough
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
     from numba import types
@@ -31,7 +31,7 @@ def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
     return compile_solver(_follow, dtype, extra=(types.int64, types.float64))
 
 
-@inner
+@inlined
 def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, work: Any) -> Any:
     """Let a unit join the inverse, unless it depends on the others; whether it did."""
     rest = float(row[unit])
@@ -51,7 +51,7 @@ def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, w
     return True
 
 
-@inner
+@inlined
 def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
     """Take a unit out of the inverse; the last one gets its place."""
     pivot = inverse[place, place]
@@ -71,7 +71,7 @@ def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
     return last
 
 
-@inner
+@inlined
 def _workspace(n_units: Any) -> Any:
     """Code, correlations and their fall, growth, a vector; active units, signs; places of units, refusals; inverse."""
     return (
@@ -81,7 +81,7 @@ def _workspace(n_units: Any) -> Any:
     )  # fmt: skip
 
 
-@inner
+@inlined
 def _walk(
     c: Any, energy: Any, gram: Any, norms: Any, weights: Any, target: Any, positive: Any, max_iterations: Any,
     max_nonzero: Any, residual: Any, workspace: Any,
@@ -185,7 +185,7 @@ def _walk(
     return n_steps, level, m, square, reached
 
 
-@inner
+@inlined
 def _refine(m: Any, weights: Any, target: Any, workspace: Any) -> Any:
     """Take off the active units' distance from their bounds, which rounding left, unless a sign would change."""
     code, slope, _, growth, work, units, signs, _, _, inverse = workspace

@@ -7,15 +7,13 @@ take the processor from the kernel that comes next. Roofline: 2 n K p flops at t
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding._simd import PANEL, panel_product
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, compiler, inlined
 
 __all__ = ["BLOCK", "as_panels", "compile_products", "multiply_block"]
 
@@ -30,7 +28,7 @@ def as_panels(units: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(whole.reshape(-1, width, n_features).transpose(0, 2, 1))
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_products(dtype: np.dtype) -> Callable[..., None]:
     """The compiled `_multiply` for float32 or float64."""
     from numba import types
@@ -40,7 +38,7 @@ def compile_products(dtype: np.dtype) -> Callable[..., None]:
     return compiled(_multiply, types.void(types.int64, types.int64, rows, panels, types.Array(real, 2, "C")))
 
 
-@numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+@inlined
 def multiply_block(rows: Any, first: Any, n: Any, panels: Any, result: Any, result_first: Any) -> None:
     """Products of `n` rows from `first` on with all panels, into the rows of `result` from `result_first` on."""
     n_features = rows.shape[1]

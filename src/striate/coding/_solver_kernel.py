@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, inlined
 
-__all__ = ["compile_solver", "duality_gap", "inner", "slopes"]
-
-# For functions that kernels call.
-inner = numba.njit(nogil=True, fastmath=FAST_MATH)
+__all__ = ["compile_solver", "duality_gap", "slopes"]
 
 
 def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: tuple[Any, ...] = ()) -> Callable[..., None]:
@@ -40,7 +36,7 @@ def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: tuple
     return compiled(kernel, signature)
 
 
-@inner
+@inlined
 def slopes(correlations: Any, gram: Any, code: Any, result: Any) -> None:
     """``c − G z``: correlations of all units with the residual."""
     n = len(code)
@@ -53,7 +49,7 @@ def slopes(correlations: Any, gram: Any, code: Any, result: Any) -> None:
                 result[j] -= value * gram[k, j]
 
 
-@inner
+@inlined
 def duality_gap(
     correlations: Any, slope: Any, code: Any, weights: Any, sparsity: Any, energy: Any, positive: Any
 ) -> Any:

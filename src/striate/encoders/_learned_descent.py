@@ -9,7 +9,6 @@ first-level cache; for K = 256 in float32, with 1 kB from the second-level cache
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,12 @@ from numba import types
 
 from striate.coding._simd import add_scaled, largest, select_above
 from striate.encoders._shrink import shrunk
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["compile_learned_descent"]
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_learned_descent(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_descend` for float32 or float64."""
     real = getattr(types, dtype.name)

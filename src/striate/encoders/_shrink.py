@@ -8,19 +8,17 @@ inhibition that precedes it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, compiler, inlined
 
 __all__ = ["compile_add_and_shrink", "compile_shrink", "shrunk"]
 
 
-@numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+@inlined
 def shrunk(value: Any, threshold: Any) -> Any:
     """sign(v)·max(|v| − θ, 0), a number at a time inside kernels. NaN stays NaN."""
     zero = threshold - threshold
@@ -28,14 +26,14 @@ def shrunk(value: Any, threshold: Any) -> Any:
     return zero if abs(value) <= threshold else moved
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_shrink` for float32 or float64."""
     real = getattr(types, dtype.name)
     return compiled(_shrink, types.void(real[:, ::1], types.Array(real, 1, "C", readonly=True)))
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The compiled `_add_and_shrink` for float32 or float64."""
     real = getattr(types, dtype.name)

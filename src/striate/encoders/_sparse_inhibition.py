@@ -12,7 +12,6 @@ all numbers. Where the two meet was measured, and is `LISTA`'s to know.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from striate.coding._simd import combine
 from striate.encoders._shrink import shrunk
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["SIGNALS", "SparseInhibition"]
 
@@ -54,7 +53,7 @@ class SparseInhibition:
         _compile_step(self.values.dtype)(linear, codes, self.starts, self.columns, self.values, thresholds, result)
 
 
-@lru_cache(maxsize=2)
+@compiler("float32", "float64")
 def _compile_step(dtype: np.dtype[Any]) -> Callable[..., None]:
     real = getattr(types, dtype.name)
     # A model that was loaded as a memory map is read-only.

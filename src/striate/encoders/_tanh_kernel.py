@@ -8,7 +8,6 @@ tangent takes 0.26 ns a number, 17 ns a signal, and the result is written once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numba
@@ -18,7 +17,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from striate.coding._products import BLOCK, as_panels, multiply_block
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, compiler, inlined
 from striate.samples import kernel_array
 from striate.threads import in_threads
 
@@ -71,7 +70,7 @@ def _unchecked_ratio(typing: Any, a: Any, b: Any) -> Any:
 _divide: Callable[..., Any] = _ratio if numba.config.DISABLE_JIT else _unchecked_ratio  # type: ignore[attr-defined]
 
 
-@numba.njit(nogil=True, fastmath=FAST_MATH, forceinline=True)
+@inlined
 def tangent(value: Any) -> Any:
     """The hyperbolic tangent of a float32, a number at a time. NaN stays NaN, infinity gives ±1."""
     x = _LIMIT if value > _LIMIT else value  # in this order NaN passes
@@ -84,7 +83,7 @@ def tangent(value: Any) -> Any:
     return -_ONE if ratio < -_ONE else ratio
 
 
-@lru_cache(maxsize=1)
+@compiler()
 def _compile_encode() -> Callable[..., None]:
     # A memory map may be read-only.
     row, rows, panels = (types.Array(types.float32, axes, "C", readonly=True) for axes in (1, 2, 3))

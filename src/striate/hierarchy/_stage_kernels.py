@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
 from striate.encoders._tanh_kernel import tangent
 from striate.hierarchy._convolution import WIDTH, convolve_panel
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import compiled, compiler, inlined
 
 __all__ = ["compile_filter", "compile_neighborhood", "compile_pool"]
 
-_inner = numba.njit(nogil=True, fastmath=FAST_MATH)
 
 _index = types.int64
 _row, _plane, _stack = (types.Array(types.float32, axes, "C") for axes in (1, 2, 3))
 _fixed_row, _fixed_panels = (types.Array(types.float32, axes, "C", readonly=True) for axes in (1, 3))
 
 
+@compiler()
 def compile_filter() -> Any:
     """The compiled `_filter`."""
     return compiled(
@@ -95,6 +94,7 @@ def _filter(
             squares[y, x] += total_square
 
 
+@compiler()
 def compile_neighborhood() -> Any:
     """The compiled `_neighborhood`."""
     return compiled(_neighborhood, types.void(_plane, _plane, _index, _fixed_row))
@@ -131,7 +131,7 @@ def _neighborhood(sums: Any, squares: Any, n_maps: int, window: Any) -> None:
             squares[y, x] = np.float32(1) / deviation if deviation > 0 else np.float32(0)
 
 
-@_inner
+@inlined
 def _smooth(values: Any, window: Any, result: Any) -> None:
     """Weighted means over a square window, of those of its weights that are on the image."""
     height, width = values.shape
@@ -164,6 +164,7 @@ def _smooth(values: Any, window: Any, result: Any) -> None:
             to[x] /= weight
 
 
+@compiler()
 def compile_pool() -> Any:
     """The compiled `_pool`."""
     return compiled(_pool, types.void(_index, _index, _stack, _plane, _plane, _index, _index, types.boolean, _stack))

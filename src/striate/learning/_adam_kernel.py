@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["adam_kernel"]
 
 
-@cache
+@compiler("float32", "float64")
 def adam_kernel(dtype: np.dtype) -> Callable[..., None]:
     """The kernel for float32 or float64; see `_update`."""
     real = dtype.name

@@ -12,11 +12,10 @@ done one after another: the result is the same to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["update_dictionary"]
 
@@ -39,16 +38,17 @@ def update_dictionary(
     positive : bool
         Keep units non-negative.
     """
-    kernel = _compile("float32" if components.dtype == np.float32 else "float64")
+    kernel = _compile(components.dtype)
     for start in range(0, len(components), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(components)))
         gradient = signal_products[rows] - code_products[rows] @ components
         kernel(components[rows], gradient, np.ascontiguousarray(code_products[rows, rows]), positive)
 
 
-@lru_cache(maxsize=2)
-def _compile(real: str) -> Callable[..., None]:
-    return compiled(_update_block, f"void({real}[:, ::1], {real}[:, ::1], {real}[:, ::1], boolean)")
+@compiler("float32", "float64")
+def _compile(dtype: np.dtype) -> Callable[..., None]:
+    matrix = f"{dtype.name}[:, ::1]"
+    return compiled(_update_block, f"void({matrix}, {matrix}, {matrix}, boolean)")
 
 
 def _update_block(units: np.ndarray, gradient: np.ndarray, products: np.ndarray, positive: bool) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numba
@@ -22,7 +21,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from striate.kernels import FAST_MATH, compiled
+from striate.kernels import FAST_MATH, compiled, compiler, inlined
 
 __all__ = ["logistic_units", "mixed", "row_keys", "step_with_momentum"]
 
@@ -56,7 +55,7 @@ def logistic_units(
     states : (n_samples, n_units), same dtype, optional
         Takes the draws, 0 or 1. Without it they take the place of `drive` instead of the probabilities.
     """
-    kernel = _compile_units(drive.dtype.name)
+    kernel = _compile_units(drive.dtype)
     keep = states is not None
     kernel(drive, bias, _NONE if keys is None else keys, keep, states if states is not None else drive)
 
@@ -83,7 +82,7 @@ def step_with_momentum(
     All (n_units, n_features), C-contiguous, of one dtype.
     """
     real = parameter.dtype.type
-    _compile_step(parameter.dtype.name)(parameter, velocity, gradient, real(momentum), real(rate), real(decay))
+    _compile_step(parameter.dtype)(parameter, velocity, gradient, real(momentum), real(rate), real(decay))
 
 
 @intrinsic
@@ -146,7 +145,7 @@ def _typed_logistic(value: Any) -> Any:
     return _logistic_single if value == types.float32 else _logistic_double
 
 
-@numba.njit(nogil=True, forceinline=True)
+@inlined
 def _uniform(low: Any, high: Any, unit: Any) -> Any:
     """24 bits in [0, 1); products of 32 bits by 32, cut."""
     x = (unit * 0x9E3779B9 + low) & _MASK
@@ -157,9 +156,9 @@ def _uniform(low: Any, high: Any, unit: Any) -> Any:
     return x >> 8
 
 
-@lru_cache(maxsize=2)
-def _compile_units(name: str) -> Callable[..., None]:
-    real = getattr(types, name)
+@compiler("float32", "float64")
+def _compile_units(dtype: np.dtype) -> Callable[..., None]:
+    real = getattr(types, dtype.name)
     layer = real[:, ::1]
     bias, keys = (types.Array(of, axes, "C", readonly=True) for of, axes in ((real, 1), (types.int64, 2)))
     return compiled(_units, types.void(layer, bias, keys, types.boolean, layer))
@@ -188,8 +187,9 @@ def _units(drive: Any, bias: Any, keys: Any, keep: bool, states: Any) -> None:
                 row[j] = one if _uniform(low, high, j) < scale * mean else zero
 
 
-@lru_cache(maxsize=2)
-def _compile_step(real: str) -> Callable[..., None]:
+@compiler("float32", "float64")
+def _compile_step(dtype: np.dtype) -> Callable[..., None]:
+    real = dtype.name
     array = f"{real}[:, ::1]"
     return compiled(_step, f"void({array}, {array}, {array}, {real}, {real}, {real})")
 

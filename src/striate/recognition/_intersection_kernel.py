@@ -6,14 +6,13 @@ histograms of 12,600 bins with each other are 1.2·10¹¹, some four seconds of 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 from striate.threads import run_ranges
 
 __all__ = ["sums_of_minima"]
@@ -31,7 +30,7 @@ def sums_of_minima(first: NDArray[np.float32], second: NDArray[np.float32]) -> N
     return result
 
 
-@lru_cache(maxsize=1)
+@compiler()
 def _compile() -> Any:
     rows = types.Array(types.float32, 2, "C", readonly=True)
     return compiled(_add_minima, types.void(types.int64, types.int64, rows, rows, types.float32[:, ::1]))

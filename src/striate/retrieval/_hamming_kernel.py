@@ -7,14 +7,13 @@ bits takes as long (one `popcnt` a word, or a table of nibbles in vector registe
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numba
 from numba import types
 from numba.extending import intrinsic
 
-from striate.kernels import compiled
+from striate.kernels import compiled, compiler
 
 __all__ = ["compile_join", "compile_scan"]
 
@@ -34,7 +33,7 @@ _n_ones: Callable[..., Any] = (
 )
 
 
-@lru_cache(maxsize=1)
+@compiler()
 def compile_scan() -> Callable[..., None]:
     """The compiled `_scan`."""
     row, rows = (types.Array(types.uint64, axes, "C", readonly=True) for axes in (1, 2))
@@ -59,7 +58,7 @@ def _scan(query: Any, codes: Any, distances: Any, counts: Any) -> None:
         counts[distances[i]] += 1
 
 
-@lru_cache(maxsize=1)
+@compiler()
 def compile_join() -> Callable[..., int]:
     """The compiled `_join`."""
     rows = types.Array(types.uint64, 2, "C", readonly=True)
