@@ -265,7 +265,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _codes(self, rows: NDArray[Any]) -> NDArray[Any]:
         inputs, _ = self._inputs(rows)
-        values = self._pass(inputs, 0, len(self.weights_) // 2)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._pass(inputs, 0, len(self.weights_) // 2)
+        if not np.isfinite(values.sum()):
+            raise UsageError(
+                f"DeepAutoencoder: samples up to {float(np.abs(rows).max()):.3g} are too large for codes: bring "
+                "them to the scale of those that it has learned from"
+            )
         code = parameter(self, "code")
         if code == "binary":
             return (values > 0).astype(rows.dtype)

@@ -434,8 +434,10 @@ class RBM(CodeEstimator):
         """Refuse to go on with, or to end with, weights that have grown without bound."""
         if all(np.isfinite(array.sum()) for array in arrays or self._parameters):
             return
-        scale = ""
-        if parameter(self, "visible") == "gaussian":
+        scale, decay = "", parameter(self, "weight_decay")
+        if decay * self._rate > 1:
+            scale = f" or weight_decay (now {decay:g})"
+        elif parameter(self, "visible") == "gaussian":
             scale = ", or bring every feature to unit variance, as StandardScaler does"
         raise UsageError(
             f"RBM: learning has diverged after {self.n_batches_} batches, and the weights are no longer finite: lower "

@@ -164,6 +164,8 @@ class SparseCoding(CodeEstimator):
     (500, 30)
     """
 
+    _rules = _RULES
+
     history_: list[HeldOutObjective]
 
     def __init__(
