@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 
 __all__ = [
+    "all_finite",
     "as_samples",
     "as_table",
     "check_finite",
@@ -147,7 +148,7 @@ def estimator_samples(
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from None
     if is_sparse(found):
-        if not np.isfinite(found.data).all():
+        if not all_finite(found.data):
             raise UsageError(f"{name}: the samples hold NaN or infinity; remove or mend them")
     elif finite:
         found = kernel_array(found)
@@ -179,6 +180,13 @@ def writable(array: Any) -> NDArray[Any]:
     return own if own.flags.writeable and not isinstance(array, np.memmap) else own.copy()
 
 
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether no number is NaN or infinity."""
+    # A sum is finite where all numbers are, but for overflow; only then is each looked at.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
 def check_finite(
     array: NDArray[Any], name: str = "signals", *, first: int = 0, numbers: Sequence[int] | None = None
 ) -> None:
@@ -190,10 +198,8 @@ def check_finite(
     ------
     UsageError
     """
-    # A sum is finite where all numbers are, but for overflow; only then is each looked at.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):
-            return
+    if all_finite(array):
+        return
     wrong = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if wrong.any():
         where = int(wrong.argmax())

@@ -35,7 +35,7 @@ from striate.parameters import (
 )
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.samples import dense_rows, estimator_samples, writable
+from striate.samples import all_finite, dense_rows, estimator_samples, writable
 
 __all__ = ["DeepAutoencoder"]
 
@@ -267,7 +267,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         inputs, _ = self._inputs(rows)
         with np.errstate(over="ignore", invalid="ignore"):
             values = self._pass(inputs, 0, len(self.weights_) // 2)
-        if not np.isfinite(values.sum()):
+        if not all_finite(values):
             raise UsageError(
                 f"DeepAutoencoder: samples up to {float(np.abs(rows).max()):.3g} are too large for codes: bring "
                 "them to the scale of those that it has learned from"
@@ -423,7 +423,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_learned(self, *arrays: NDArray[Any]) -> None:
         """Refuse to go on with, or to end with, weights that have grown without bound."""
-        if not all(np.isfinite(array.sum()) for array in arrays or self._parameters().values()):
+        if not all(all_finite(array) for array in arrays or self._parameters().values()):
             decay = parameter(self, "weight_decay")
             raise UsageError(
                 f"DeepAutoencoder: learning has diverged after {self.n_batches_} batches, and the weights are no "

@@ -21,7 +21,7 @@ from striate.learning._schedule import Schedule
 from striate.parameters import Boolean, Choice, Integer, Real, Rule, check_parameters, parameter
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.samples import writable
+from striate.samples import all_finite, writable
 from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
@@ -390,7 +390,7 @@ class PSD(PatchLearner):
 
     def _check_learned(self, *arrays: np.ndarray) -> None:
         """Refuse to go on with numbers that have left the range of their type."""
-        if not all(np.isfinite(array.sum()) for array in arrays):
+        if not all(all_finite(array) for array in arrays):
             rates = ", ".join(f"{name} (now {parameter(self, name):g})" for name in ("encoder_rate", "decoder_rate"))
             raise UsageError(
                 f"PSD: learning has diverged after {self.n_batches_} batches, and the weights are no longer finite: "

@@ -30,7 +30,7 @@ from striate.parameters import (
 )
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.samples import dense_rows, estimator_samples, is_sparse, writable
+from striate.samples import all_finite, dense_rows, estimator_samples, is_sparse, writable
 from striate.threads import single_threaded_blas
 
 __all__ = ["RBM", "log_sum_over_states"]
@@ -432,7 +432,7 @@ class RBM(CodeEstimator):
 
     def _check_learned(self, *arrays: NDArray[Any]) -> None:
         """Refuse to go on with, or to end with, weights that have grown without bound."""
-        if all(np.isfinite(array.sum()) for array in arrays or self._parameters):
+        if all(all_finite(array) for array in arrays or self._parameters):
             return
         scale, decay = "", parameter(self, "weight_decay")
         if decay * self._rate > 1:
