@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from sklearn.base import clone
 from sklearn.decomposition import SparseCoder as OfScikitLearn
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import ElasticNet, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,6 +31,7 @@ from striate.errors import UsageError
         SparseCoder(split_sign=True, sparsity=0.1),
         SparseCoder(split_sign=True, sparse_output=True, positive=True, refit=True),
         SparseCoder(max_nonzero=2),
+        SparseCoder(l2=0.5, sparsity=0.1),
         SparseCoder(max_nonzero=3, refit=True, positive=True),
         SparseCoder(refit=True, tolerance=1e-5),
         *(SparseCoder(method=method, sparsity=0.5, tolerance=0.01) for method in get_args(Method)),
@@ -113,6 +114,7 @@ def test_what_it_is_given_must_fit(rng: np.random.Generator) -> None:
         ({"positive": 1}, "positive is 1; it must be True or False"),
         ({"max_nonzero": 2.5}, "max_nonzero is 2.5"),
         ({"max_nonzero": 0}, "max_nonzero is 0"),
+        ({"l2": -1}, "l2 is -1"),
         ({"refit": "yes"}, "refit is 'yes'"),
         ({"split_sign": None}, "split_sign is None"),
         ({"tolerance": 0}, "tolerance is 0"),
@@ -240,3 +242,40 @@ def test_a_sparsity_may_be_numpys_and_a_weight_for_each_unit(rng: np.random.Gene
     np.testing.assert_array_equal(
         SparseCoder(dictionary, sparsity=weights).transform(signals), infer(signals, dictionary, weights)
     )
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_an_l2_term_makes_the_elastic_net_also_of_a_wanted_size(rng: np.random.Generator, positive: bool) -> None:
+    signals, dictionary = problem(rng)
+    codes = SparseCoder(dictionary, sparsity=0.5, l2=0.3, positive=positive, tolerance=1e-10).transform(signals)
+    theirs = ElasticNet(alpha=0.8 / 16, l1_ratio=0.5 / 0.8, fit_intercept=False, positive=positive, tol=1e-12)
+    for signal, code in zip(signals[:10], codes, strict=False):
+        np.testing.assert_allclose(code, theirs.fit(dictionary.T, signal).coef_, atol=1e-4)
+    codes = SparseCoder(dictionary, l2=0.3, max_nonzero=3, positive=positive).transform(signals)
+    assert ((codes != 0).sum(axis=1) <= 3).all()
+    slopes = (signals - codes @ dictionary) @ dictionary.T - 0.3 * codes
+    reached = (slopes if positive else np.abs(slopes)).max(axis=1, keepdims=True)
+    best = SparseCoder(dictionary, sparsity=1.0, l2=0.3, positive=positive, tolerance=1e-12)
+    for signal, code, level in zip(signals, codes, reached[:, 0], strict=True):
+        expected = best.set_params(sparsity=level).transform(signal[np.newaxis])[0]
+        np.testing.assert_allclose(code, expected, atol=1e-5)
+
+
+def test_what_was_not_observed_does_not_count(rng: np.random.Generator) -> None:
+    signals, dictionary = problem(rng)
+    mask = rng.random(signals.shape) < 0.7
+    with_gaps = np.where(mask, signals, np.nan)
+    several: list[dict[str, Any]] = [{}, {"refit": True}, {"split_sign": True}, {"positive": True, "refit": True}]
+    for options in several:
+        coder = SparseCoder(dictionary, sparsity=0.3, **options)
+        codes = coder.transform(with_gaps, mask=mask)
+        for number in range(5):
+            seen = mask[number]
+            alone = SparseCoder(dictionary[:, seen], sparsity=0.3, **options).transform(
+                signals[number : number + 1, seen]
+            )
+            np.testing.assert_allclose(codes[number], alone[0], atol=5e-3)
+    with pytest.raises(UsageError, match="NaN"):
+        SparseCoder(dictionary).transform(with_gaps)
+    with pytest.raises(UsageError, match="max_nonzero was given"):
+        SparseCoder(dictionary, max_nonzero=2).transform(with_gaps, mask=mask)

@@ -157,6 +157,20 @@ def test_a_number_of_active_units_may_be_learned_with(rng: np.random.Generator) 
     assert len(split.get_feature_names_out()) == 32
 
 
+def test_an_l2_term_is_learned_with(rng: np.random.Generator) -> None:
+    signals = signals_of(rng)
+    for options in ({"sparsity": 1.0}, {"max_nonzero": 3}):
+        learner = SparseCoding(16, l2=0.5, max_batches=20, batch_size=50, random_state=0, **options).fit(signals)
+        codes = learner.transform(signals)
+        slopes = (signals - codes @ learner.components_) @ learner.components_.T - 0.5 * codes
+        active = codes != 0
+        levels = np.where(active, np.abs(slopes), 0).max(axis=1, keepdims=True) + np.zeros(codes.shape)
+        np.testing.assert_allclose(np.abs(slopes)[active], levels[active], atol=0.05)
+        objective = 0.5 * np.square(signals - codes @ learner.components_).sum(axis=1)
+        objective += 0.25 * np.square(codes).sum(axis=1) + learner.sparsity_ * np.abs(codes).sum(axis=1)
+        assert -learner.score(signals) == pytest.approx(objective.mean(), rel=1e-6)
+
+
 def test_a_state_keeps_every_parameter(rng: np.random.Generator) -> None:
     signals = signals_of(rng)
     numbers: dict[str, Any] = {

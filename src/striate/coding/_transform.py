@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding.infer import infer
 from striate.coding.path import infer_until
 from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.parameters import Boolean, Integer, Rule
+from striate.errors import UsageError
+from striate.parameters import Boolean, Integer, Real, Rule
 from striate.samples import is_sparse
 
 __all__ = ["CODE_RULES", "refit", "transform"]
@@ -21,6 +22,7 @@ _DEPENDENT = 1e-8  # of a factor's diagonal, from which on least squares take th
 
 CODE_RULES: dict[str, Rule] = {
     "positive": Boolean(),
+    "l2": Real(low=0),
     "max_nonzero": Integer(low=1) | None,
     "refit": Boolean(),
     "split_sign": Boolean(),
@@ -34,10 +36,12 @@ def transform(
     sparsity: float | NDArray[Any],
     *,
     positive: bool = False,
+    l2: float = 0.0,
     max_nonzero: int | None = None,
     refit: bool = False,
     split_sign: bool = False,
     sparse_output: bool = False,
+    mask: ArrayLike | None = None,
     **options: Any,
 ) -> Any:
     """Codes of signals, (n_samples, n_components), or twice as many columns with `split_sign`.
@@ -50,6 +54,8 @@ def transform(
     sparsity : float, (n_components,) or (n_samples, 1)
         Without `max_nonzero`; with it, an array for the units is their weights.
     positive : bool
+    l2 : float
+        Weight of ½‖z‖².
     max_nonzero : int, optional
         In place of a sparsity, active units of each signal.
     refit : bool
@@ -58,33 +64,37 @@ def transform(
         Positive parts of all units, then negative parts.
     sparse_output : bool
         A `scipy.sparse.csr_array`.
+    mask : bool (n_samples, n_features) or (n_features,), optional
+        Where signals were observed.
     **options
         For `infer`: method, tolerance, max_iterations and others.
     """
     prepared = dictionary if isinstance(dictionary, PreparedDictionary) else PreparedDictionary(dictionary)
+    if max_nonzero is None and not refit and not split_sign:
+        return infer(
+            signals, prepared, sparsity, positive=positive, l2=l2, mask=mask, sparse_output=sparse_output, **options
+        )
+    if max_nonzero is not None and mask is not None:
+        raise UsageError("a mask is for codes of a sparsity, and max_nonzero was given in place of one")
     given_sparse = is_sparse(signals)
-    if not (given_sparse or sparse_output or max_nonzero is not None or refit or split_sign):
-        return infer(signals, prepared, sparsity, positive=positive, **options)
-    if sparse_output and not (given_sparse or max_nonzero is not None or refit or split_sign):
-        return infer(signals, prepared, sparsity, positive=positive, sparse_output=True, **options)
     if given_sparse:
         signals = signals.tocsr()
     n = signals.shape[0]
-    of_signals = np.ndim(sparsity) == 2 and np.shape(sparsity)[0] == n
-    start = options.pop("start", None)
+    observed = None if mask is None else np.broadcast_to(np.asarray(mask, bool), signals.shape)
+    path = _with_l2(prepared, l2) if max_nonzero is not None and l2 else prepared
     blocks = []
     for first in range(0, max(n, 1), _ROWS):
         rows = slice(first, first + _ROWS)
         some = signals[rows].toarray() if given_sparse else signals[rows]
+        seen = None if observed is None else observed[rows]
         if max_nonzero is not None:
             weights = sparsity if np.ndim(sparsity) == 1 else None
-            codes = infer_until(some, prepared, weights=weights, max_nonzero=max_nonzero, positive=positive)
+            longer = np.pad(some, ((0, 0), (0, path.n_features - some.shape[1])))
+            codes = infer_until(longer, path, weights=weights, max_nonzero=max_nonzero, positive=positive)
         else:
-            level = sparsity[rows] if of_signals else sparsity  # type: ignore[index]
-            begin = None if start is None else start[rows]
-            codes = infer(some, prepared, level, positive=positive, start=begin, **options)
+            codes = infer(some, prepared, sparsity, positive=positive, l2=l2, mask=seen, **options)
         if refit:
-            codes = _refit(some, codes, prepared.components, positive=positive)
+            codes = _refit(some, codes, prepared.components, positive=positive, mask=seen)
         if split_sign:
             codes = np.hstack([np.maximum(codes, 0), np.maximum(-codes, 0)])
         if sparse_output:
@@ -99,7 +109,20 @@ def transform(
     return np.concatenate(blocks)
 
 
-def refit(signals: NDArray[Any], codes: NDArray[Any], units: NDArray[Any], *, positive: bool = False) -> NDArray[Any]:
+def _with_l2(prepared: PreparedDictionary, l2: float) -> PreparedDictionary:
+    """Units with a feature of their own each, which is 0 in signals: ½ l2 ‖z‖² is the error in those features."""
+    own = np.sqrt(l2) * np.eye(prepared.n_components)
+    return PreparedDictionary(np.hstack([prepared.components, own]))
+
+
+def refit(
+    signals: NDArray[Any],
+    codes: NDArray[Any],
+    units: NDArray[Any],
+    *,
+    positive: bool = False,
+    mask: NDArray[np.bool_] | None = None,
+) -> NDArray[Any]:
     """Codes with the same active units whose values explain the signals best: least squares, in double precision.
 
     Parameters
@@ -109,6 +132,8 @@ def refit(signals: NDArray[Any], codes: NDArray[Any], units: NDArray[Any], *, po
     units : (n_components, n_features)
     positive : bool
         Least squares without negative values, which may be 0.
+    mask : (n_samples, n_features), optional
+        The features that count.
     """
     result = np.zeros_like(codes)
     double = np.asarray(units, np.float64)
@@ -119,7 +144,10 @@ def refit(signals: NDArray[Any], codes: NDArray[Any], units: NDArray[Any], *, po
         for first in range(0, len(alike), step):
             rows = alike[first : first + step]
             active = np.nonzero(codes[rows])[1].reshape(len(rows), count)
-            values = _least_squares(np.asarray(signals[rows], np.float64), double[active], positive)
+            some, of_some = np.asarray(signals[rows], np.float64), double[active]
+            if mask is not None:
+                some, of_some = np.where(mask[rows], some, 0), of_some * mask[rows][:, np.newaxis]
+            values = _least_squares(some, of_some, positive)
             result[rows[:, np.newaxis], active] = values
     return result
 

@@ -34,9 +34,11 @@ class SparseCoder(CodeEstimator):
     sparsity : float or (n_components,), default 1.0
         Weight of the L1 term beside ½‖y − zD‖²; scikit-learn's `transform_alpha`.
     method : str, default "active_set"
-        A solver of `infer`; all find the same codes.
+        A solver of `infer`; all find the same codes, but for "threshold", which shrinks correlations with the units.
     positive : bool, default False
         Codes must not be negative; scikit-learn's `positive_code`.
+    l2 : float, default 0
+        Weight of ½‖z‖²: with it, the elastic net.
     max_nonzero : int, optional
         In place of `sparsity`: each signal gets the optimal code of the sparsity at which this many units are active
         (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units.
@@ -71,6 +73,7 @@ class SparseCoder(CodeEstimator):
         sparsity: float | NDArray[Any] = 1.0,
         method: Method = "active_set",
         positive: bool = False,
+        l2: float = 0.0,
         max_nonzero: int | None = None,
         refit: bool = False,
         split_sign: bool = False,
@@ -82,6 +85,7 @@ class SparseCoder(CodeEstimator):
         self.sparsity = sparsity
         self.method = method
         self.positive = positive
+        self.l2 = l2
         self.max_nonzero = max_nonzero
         self.refit = refit
         self.split_sign = split_sign
@@ -115,7 +119,7 @@ class SparseCoder(CodeEstimator):
             self._check_width(X, self._prepared)
         return self
 
-    def transform(self, X: Any, y: object = None) -> Any:
+    def transform(self, X: Any, y: object = None, *, mask: ArrayLike | None = None) -> Any:
         """Optimal codes, (n_samples, n_components): float32 for float32 signals, else float64.
 
         Parameters
@@ -123,6 +127,8 @@ class SparseCoder(CodeEstimator):
         X : float (n_samples, n_features)
             An array, or a SciPy sparse matrix.
         y : ignored
+        mask : bool (n_samples, n_features) or (n_features,), optional
+            True where signals were observed; elsewhere they may be NaN.
         """
         check_is_fitted(self)
         self._check_parameters()
@@ -136,6 +142,8 @@ class SparseCoder(CodeEstimator):
             self.sparsity,
             method=self.method,
             positive=self.positive,
+            l2=self.l2,
+            mask=mask,
             max_nonzero=self.max_nonzero,
             refit=self.refit,
             split_sign=self.split_sign,

@@ -101,6 +101,8 @@ class SparseCoding(CodeEstimator):
         gives for the brain.
     positive, positive_components : bool, default False
         Codes, or units, must not be negative; scikit-learn's `positive_code` and `positive_dict`.
+    l2 : float, default 0
+        Weight of ½‖z‖² in the objective: with it, codes are those of the elastic net.
     max_nonzero : int, optional
         In place of `sparsity`, active units of each signal, in learning and coding: see `SparseCoder`.
     refit : bool, default False
@@ -144,7 +146,7 @@ class SparseCoding(CodeEstimator):
     n_replaced_ : int
         How many times a unit that nothing used was replaced.
     history_ : list of HeldOutObjective
-        With `max_nonzero` objectives are ½‖y − zD‖² alone.
+        With `max_nonzero` objectives have no term of the sparsity.
     objective_ : float
         The last held-out objective; NaN without held-out signals.
     n_features_in_ : int
@@ -176,6 +178,7 @@ class SparseCoding(CodeEstimator):
         active_fraction: float = 0.02,
         positive: bool = False,
         positive_components: bool = False,
+        l2: float = 0.0,
         max_nonzero: int | None = None,
         refit: bool = False,
         split_sign: bool = False,
@@ -196,6 +199,7 @@ class SparseCoding(CodeEstimator):
         self.active_fraction = active_fraction
         self.positive = positive
         self.positive_components = positive_components
+        self.l2 = l2
         self.max_nonzero = max_nonzero
         self.refit = refit
         self.split_sign = split_sign
@@ -344,7 +348,9 @@ class SparseCoding(CodeEstimator):
         if self.max_nonzero is not None:
             raise UsageError("infer needs a sparsity, and this learner has max_nonzero in place of one: use transform")
         X = validated(self, X, reset=False, finite=False)
-        options = {"method": self.method, "positive": self.positive, "sparse_output": self.sparse_output} | options
+        options = {
+            "method": self.method, "positive": self.positive, "l2": self.l2, "sparse_output": self.sparse_output,
+        } | options  # fmt: skip
         if not self._exponent:
             return infer(X, self.components_, self.sparsity_, **options)
         scale = np.ldexp(1.0, self._exponent)
@@ -555,7 +561,7 @@ class SparseCoding(CodeEstimator):
     def _codes(self, signals: NDArray[Any], sparsity: float, **form: bool) -> Any:
         """Codes as they are learned from."""
         return transform(
-            signals, self.components_, sparsity, method=self.method, positive=self.positive,
+            signals, self.components_, sparsity, method=self.method, positive=self.positive, l2=self.l2,
             max_nonzero=self.max_nonzero, refit=self.refit, **form,
         )  # fmt: skip
 
@@ -624,9 +630,11 @@ class SparseCoding(CodeEstimator):
         signals, weights = batch
         found = self._codes(signals, self._level, sparse_output=True)
         if self.max_nonzero is None:
-            objective = certify(signals, found, self.components_, self._level, positive=self.positive).objective
+            proof = certify(signals, found, self.components_, self._level, positive=self.positive, l2=float(self.l2))
+            objective = proof.objective
         else:
             objective = 0.5 * np.square(signals - found @ self.components_, dtype=np.float64).sum(axis=1)
+            objective += 0.5 * self.l2 * (found * found).sum(axis=1)
         active = found.nnz / max(found.shape[0] * found.shape[1], 1)
         mean = float(objective.mean() if weights is None else weights @ objective / weights.sum())
         return float(np.ldexp(mean, 2 * self._exponent)), active
