@@ -138,7 +138,8 @@ class Engine:
                 worked[:] = 0
             left, doubtful = self._classical(work, rows, worked)
         if worked is not codes:
-            codes[:] = worked
+            worked[left[~np.isfinite(worked[left]).all(axis=1)]] = 0
+            codes[:] = rounded(worked, self.task.dtype, rows.start + np.arange(len(codes)))
             if self.task.dtype == _FLOAT32:  # rounded since the gap was looked at
                 sizes = self._sizes(codes)
                 energies = np.einsum("ij,ij->i", work, work, dtype=np.float64)
@@ -209,9 +210,9 @@ class Engine:
 
     def _sizes(self, codes: NDArray[Any]) -> NDArray[np.float64]:
         """An upper bound on ‖z‖₁ ‖d‖, (n,)."""
-        return np.asarray(np.abs(codes) @ self.weights.astype(codes.dtype), np.float64) * reach(
-            self.task.prepared, self.task.l2, self.weights
-        )
+        with np.errstate(over="ignore"):  # infinity is doubtful enough
+            norms = np.abs(codes) @ self.weights.astype(codes.dtype)
+            return np.asarray(norms, np.float64) * reach(self.task.prepared, self.task.l2, self.weights)
 
     def _errors(self, energies: NDArray[Any], sizes: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.float64]:
         """What rounding may do to a gap that is computed in a type; as in the active-set kernel."""

@@ -16,6 +16,7 @@ __all__ = ["finish"]
 
 _CHAIN = ("active_set", "coordinate_descent", "feature_sign", "homotopy")
 _ITERATIONS = {"active_set": 1_000, "coordinate_descent": 2_000, "feature_sign": 10_000, "homotopy": 10_000}
+_TAME = 20  # units between 2⁻²⁰ and 2²⁰ are left as they are
 _SMALLEST = 1e-60  # of a sparsity, where signals and units are some 1
 
 
@@ -34,11 +35,12 @@ def finish(
     Signals and units are brought to some 1 by powers of two, which changes no bit, where they are extreme.
     """
     signals = signals.astype(np.float64)
-    of_signals = exponents(np.abs(signals).max(axis=1, initial=0))
-    of_units = exponents(prepared.magnitudes)
-    if of_units.any():
+    of_signals = exponents(np.abs(signals).max(axis=1, initial=0), tame=0)
+    of_units = exponents(prepared.magnitudes, tame=0)
+    if np.abs(of_units).max() > _TAME:
         arrays = Arrays(np.ldexp(prepared.components.astype(np.float64), -of_units[:, np.newaxis]), _lift(l2, of_units))
     else:
+        of_units[:] = 0
         arrays = prepared.arrays(np.dtype(np.float64), l2)
     weights, sparsities = _factors(thresholds, of_signals, of_units)
     scaled = np.ldexp(signals, -of_signals[:, np.newaxis])
@@ -60,7 +62,9 @@ def finish(
         is_better = found_gaps < gaps[left]
         best[left[is_better]], gaps[left[is_better]] = found[is_better], found_gaps[is_better]
     with np.errstate(over="ignore", under="ignore"):
-        return np.ldexp(best, back)
+        codes = np.ldexp(best, back)
+    codes[best.any(axis=1) & ~codes.any(axis=1)] = np.nan  # too small for any type
+    return codes
 
 
 def _factors(

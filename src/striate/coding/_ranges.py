@@ -9,10 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["exponents"]
 
-_TAME = 100  # numbers between 2⁻¹⁰⁰ and 2¹⁰⁰ are left as they are
 
-
-def exponents(magnitudes: ArrayLike) -> NDArray[Any]:
-    """Of each number the e with |number| ≈ 2ᵉ where that is extreme, else 0."""
+def exponents(magnitudes: ArrayLike, *, tame: int = 100) -> NDArray[Any]:
+    """Of each number the e with |number| ≈ 2ᵉ, or 0 where it is between 2^−tame and 2^tame."""
     found = np.frexp(np.asarray(magnitudes, np.float64))[1]
-    return np.where(np.abs(found) > _TAME, found, 0)
+    return np.where(np.abs(found) > tame, found, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from striate.errors import UsageError
+
 __all__ = ["TrackedEigenvalue", "largest_eigenvalue"]
 
 
@@ -19,7 +21,17 @@ def largest_eigenvalue(gram: np.ndarray) -> float:
     -------
     float
         Never below 0.
+
+    Raises
+    ------
+    UsageError
+        For a matrix that is not square, or holds NaN or infinity.
     """
+    gram = np.asarray(gram)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or not gram.size:
+        raise UsageError(f"a Gram matrix is square, (n_components, n_components), not of shape {gram.shape}")
+    if not np.isfinite(gram).all():
+        raise UsageError("the Gram matrix holds NaN or infinity: units hold it, or their squares are too large")
     return max(float(np.linalg.eigvalsh(gram.astype(np.float64, copy=False))[-1]), 0.0)
 
 

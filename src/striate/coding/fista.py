@@ -22,7 +22,10 @@ import numpy as np
 
 from striate.coding._accelerated_step import accelerated_step
 from striate.coding.eigenvalue import largest_eigenvalue
+from striate.coding.prepared_dictionary import as_prepared
 from striate.errors import UsageError
+from striate.parameters import Integer, Real, checked
+from striate.samples import as_samples, float_type, kernel_array
 
 __all__ = ["fista", "fista_from_gram"]
 
@@ -41,8 +44,9 @@ def fista(
 
     Parameters
     ----------
-    patches : ndarray (n_samples, n_features), float32 or float64
-    dictionary : ndarray (n_components, n_features), dtype of `patches`
+    patches : ndarray (n_samples, n_features)
+        float32 and float16 are computed with as float32, all else as float64.
+    dictionary : ndarray (n_components, n_features)
         A unit a row; any norms.
     sparsity : float
         Weight of the L1 term, beside ½‖y − zD‖². (Half of the talk's, which writes the square without ½.)
@@ -57,20 +61,36 @@ def fista(
 
     Returns
     -------
-    ndarray (n_samples, n_components), dtype of `patches`
+    ndarray (n_samples, n_components), float32 or float64 as `patches` are computed with
         Inactive units are exactly 0.
 
     Raises
     ------
     UsageError
-        If `prediction` has no `target`, or a weight is negative.
+        If `prediction` has no `target`, a weight is negative, shapes do not fit, or numbers are not finite or so
+        large that products of them are not.
     """
+    sparsity, prediction = (
+        checked(name, value, Real()) for name, value in (("sparsity", sparsity), ("prediction", prediction))
+    )
+    steps = checked("steps", steps, Integer(low=1))
+    patches = as_samples(patches, name="patches")
+    prepared = as_prepared(dictionary)
+    if patches.shape[1] != prepared.n_features:
+        raise UsageError(f"patches have {patches.shape[1]} features, but the dictionary has {prepared.n_features}")
     if prediction and target is None:
         raise UsageError("prediction > 0 needs a target: the codes that the encoder predicts")
-    dictionary = dictionary.astype(patches.dtype, copy=False)
-    gram = dictionary @ dictionary.T
+    shape = (len(patches), prepared.n_components)
+    start, target = (
+        None if codes is None else _codes(name, codes, shape) for name, codes in (("start", start), ("target", target))
+    )
+    units = prepared.components.astype(patches.dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        correlation, gram = patches @ units.T, units @ units.T
+    if not (np.isfinite(correlation).all() and np.isfinite(gram).all()):
+        raise UsageError("patches or dictionary are so large that their products are infinite; scale them down")
     codes, _ = fista_from_gram(
-        patches @ dictionary.T,
+        correlation,
         gram,
         sparsity,
         steps=steps,
@@ -101,9 +121,9 @@ def fista_from_gram(
 
     Parameters
     ----------
-    correlation : ndarray (n_samples, n_components), float32 or float64
-        ``patches @ dictionary.T``.
-    gram : ndarray (n_components, n_components), same dtype
+    correlation : ndarray (n_samples, n_components)
+        ``patches @ dictionary.T``; its type, float32 or float64, is that of the codes.
+    gram : ndarray (n_components, n_components)
         ``dictionary @ dictionary.T``.
     sparsity, steps, start, prediction, target
         As in `fista`.
@@ -120,18 +140,27 @@ def fista_from_gram(
     """
     if sparsity < 0 or prediction < 0:
         raise UsageError(f"sparsity and prediction must not be negative; got {sparsity} and {prediction}")
-    dtype = correlation.dtype
+    dtype = float_type(correlation.dtype)
+    correlation, gram = kernel_array(correlation, dtype), np.asarray(gram, dtype)
     linear = correlation
     if prediction and target is not None:
         linear = correlation + dtype.type(prediction) * target
         start = target if start is None else start
-    begin = np.zeros_like(correlation) if start is None else np.ascontiguousarray(start, dtype=dtype)
-    linear = np.ascontiguousarray(linear)
+    begin = np.zeros_like(correlation) if start is None else kernel_array(start, dtype)
+    linear = kernel_array(linear, dtype)
     codes, curvature = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
     if not curvature <= eigenvalue:  # NaN included: it has diverged beyond the numbers
         eigenvalue = correct(gram)
         codes, _ = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
     return codes, eigenvalue
+
+
+def _codes(name: str, codes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Codes of a shape, finite."""
+    codes = as_samples(codes, name=name, n_features=shape[1])
+    if len(codes) != shape[0]:
+        raise UsageError(f"{name} has shape {codes.shape}, but the codes have {shape}")
+    return codes
 
 
 def _descend(

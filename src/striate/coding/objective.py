@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from striate.errors import UsageError
+from striate.parameters import Real, checked
+from striate.samples import as_samples
+
 __all__ = ["energy"]
 
 
@@ -30,11 +34,26 @@ def energy(
 
     Returns
     -------
-    ndarray (n_samples,), dtype of `patches`
+    ndarray (n_samples,), dtype of `patches`; float16 and integers as floats
+
+    Raises
+    ------
+    UsageError
+        For NaN or infinity, shapes that do not fit, and numbers whose squares are infinite.
     """
-    residual = patches - codes @ dictionary
-    total = 0.5 * np.einsum("ij,ij->i", residual, residual) + sparsity * np.abs(codes).sum(axis=1)
-    if prediction and target is not None:
-        gap = codes - target
-        total += 0.5 * prediction * np.einsum("ij,ij->i", gap, gap)
-    return total
+    sparsity, prediction = (
+        checked(name, value, Real(low=0)) for name, value in (("sparsity", sparsity), ("prediction", prediction))
+    )
+    patches, codes = as_samples(patches, name="patches"), as_samples(codes, name="codes")
+    units = as_samples(getattr(dictionary, "components", dictionary), name="units of the dictionary")
+    if patches.shape != (len(codes), units.shape[1]) or codes.shape[1] != len(units):
+        raise UsageError(f"codes {codes.shape} do not fit patches {patches.shape} and a dictionary {units.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        residual = patches - codes @ units
+        total = 0.5 * np.einsum("ij,ij->i", residual, residual) + sparsity * np.abs(codes).sum(axis=1)
+        if prediction and target is not None:
+            gap = codes - as_samples(target, name="target", n_features=len(units))
+            total += 0.5 * prediction * np.einsum("ij,ij->i", gap, gap)
+    if not np.isfinite(total).all():
+        raise UsageError("patches, codes or dictionary are so large that the energy is infinite; scale them down")
+    return np.asarray(total.astype(patches.dtype, copy=False))

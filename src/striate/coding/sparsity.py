@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.infer import infer
-from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.errors import UsageError
+from striate.parameters import Integer, Real, checked
+from striate.samples import as_samples
 
 __all__ = ["find_sparsity"]
 
 
 def find_sparsity(
     signals: NDArray[Any],
-    dictionary: PreparedDictionary,
+    dictionary: ArrayLike | PreparedDictionary,
     active_fraction: float,
     *,
     low: float,
@@ -38,9 +41,22 @@ def find_sparsity(
         Each a coding of the signals; it halves the ratio's logarithm.
     positive : bool
     """
-    for _ in range(n_steps):
-        middle = float(np.sqrt(low * high))
+    active_fraction = checked("active_fraction", active_fraction, Real(above=0, high=1))
+    low, high = checked("low", low, Real(above=0)), checked("high", high, Real(above=0))
+    if not low < high:
+        raise UsageError(f"low must be below high, not {low:g} and {high:g}")
+    dictionary, signals = as_prepared(dictionary), as_samples(signals)
+    if not len(signals):
+        raise UsageError("there are no signals: give some hundred")
+    for _ in range(checked("n_steps", n_steps, Integer(low=1))):
+        middle = _between(low, high)
         codes = infer(signals, dictionary, middle, positive=positive, sparse_output=True)
         active = codes.nnz / (len(signals) * dictionary.n_components)
         low, high = (middle, high) if active > active_fraction else (low, middle)
-    return float(np.sqrt(low * high))
+    return _between(low, high)
+
+
+def _between(low: float, high: float) -> float:
+    """The geometric mean, also where the product is not a number that a float can hold."""
+    product = low * high
+    return float(np.sqrt(product) if 0 < product < np.inf else np.sqrt(low) * np.sqrt(high))
