@@ -10,7 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from striate.cli.main import app
+from striate.errors import UnreadableImage
 from striate.images import Preprocessing, as_images, load_digits
+from striate.images.collection import as_fractions
 from striate.images.preprocessing import contrast_range, white_of
 from striate.recognition import ImageClassifier, describe
 from tests.recognition.digits import digits, quick
@@ -124,11 +126,31 @@ def test_floats_of_0_to_255_are_integers_of_0_to_255() -> None:
 
 
 def test_a_dim_image_of_0_to_1_is_not_taken_for_0_to_255() -> None:
-    dim = as_images(np.full((1, 4, 4), 0.004, np.float32))
-    assert dim[0].max() == np.float32(0.004)
-    slightly_above = as_images(np.full((1, 4, 4), 1.5, np.float32))  # as interpolation overshoots
-    assert slightly_above[0].max() == 1.5
-    of_a_list = as_images([np.full((4, 4), 1.0), np.full((5, 5), 200.0)])
-    assert [float(image.max()) for image in of_a_list] == [np.float32(1 / 255), np.float32(200 / 255)]
-    signed = as_images(np.linspace(-4, 4, 16, dtype=np.float32).reshape(1, 4, 4))  # whitened, for example
-    assert signed[0].min() == -4
+    def white(images: object) -> float:
+        return as_images(images).white
+
+    assert white(np.full((1, 4, 4), 0.004, np.float32)) == 1
+    assert white(np.full((1, 4, 4), 1.5, np.float32)) == 1  # as interpolation overshoots
+    assert white(np.linspace(-4, 4, 16, dtype=np.float32).reshape(1, 4, 4)) == 1  # whitened, for example
+    assert white(np.full((1, 4, 4), 200, np.uint8)) == 1
+    assert white(np.full((1, 4, 4), 256.0)) == 1
+    assert white(np.full((1, 4, 4), 255.0)) == 255
+    mixed = as_images([np.full((4, 4), 1.0), np.full((5, 5), 200.0)], ["a", "b"]).subset([0])
+    assert mixed.white == 255  # of the whole that a dim image comes from
+    assert as_fractions(mixed)[0].max() == np.float32(1 / 255)
+    assert as_fractions(mixed).labels == ["a"]
+    assert as_fractions(as_fractions(mixed))[0].max() == np.float32(1 / 255)
+
+
+def test_another_unit_is_refused_rather_than_misjudged(rng: np.random.Generator) -> None:
+    classifier = quick().fit(TRAIN, TRAIN_LABELS)
+    with pytest.raises(UnreadableImage, match=r"images\[0\]: its values reach 40\d\d, where white is 1: divide it"):
+        classifier.predict(TEST * 4095)
+    found = classifier.extract([*TEST[:9], TEST[9] * 4095])
+    assert [one.name for one in found.skipped] == ["images[9]"]
+    of_counts = quick().fit(TRAIN * 4095, TRAIN_LABELS)  # one unit for all is as good as another
+    assert of_counts.preprocessing_.white == pytest.approx(4095, rel=0.01)
+    assert abs(of_counts.score(TEST * 4095, TEST_LABELS) - classifier.score(TEST, TEST_LABELS)) < 0.01
+    hot = TEST[:1].copy()
+    hot[0, 0, 0, 0] = 1e6
+    assert len(classifier.predict(hot)) == 1  # a hot pixel is no unit

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class ImageArray(ImageCollection):
     ----------
     images : (n, height, width), (n, channels, height, width) or (n, height, width, channels) array
         Integers of 8 bits are divided by 255 when they are read, of 16 bits by 65,535; floating-point values
-        are taken as they are. Other integers are accepted when all lie in 0–255. Booleans become 0 and 1.
+        are taken as they are (see `white`). Other integers are accepted when all lie in 0–255. Booleans become 0 and 1.
         Channels may come first (1, 2 or 3) or last (1 or 3). Where both readings are possible, as for
         (n, 3, 5, 3), they come first, which is the layout of this library.
     source : str
@@ -55,6 +56,11 @@ class ImageArray(ImageCollection):
             )
         self._images = _channels_first(_plain_numbers(images, source), source)
         self.names = [f"{source}[{index}]" for index in range(len(images))]
+
+    @cached_property
+    def white(self) -> float:
+        """See `ImageCollection.white`."""
+        return _white_of_floats([self._images])
 
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
         """See `ImageCollection.read`."""
@@ -85,6 +91,11 @@ class ImageList(ImageCollection):
     def __init__(self, images: Sequence[Any] | np.ndarray, *, source: str = "images") -> None:
         self.names = [f"{source}[{index}]" for index in range(len(images))]
         self._images = [_one_image(image, name) for image, name in zip(images, self.names, strict=True)]
+
+    @cached_property
+    def white(self) -> float:
+        """See `ImageCollection.white`."""
+        return _white_of_floats(self._images)
 
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
         """See `ImageCollection.read`."""
@@ -210,6 +221,17 @@ def _require_finite(images: np.ndarray, source: str) -> None:
             first = int(np.argmin(usable))
             what = "that is not finite (NaN or infinity)" if not finite[first] else f"beyond ±{LARGEST:g}"
             raise UsageError(f"{source}[{start + first}]: holds a value {what}; leave the picture out")
+
+
+def _white_of_floats(arrays: Sequence[np.ndarray]) -> float:
+    """255 where floating-point values go from 0 to more than 2 and at most 255, otherwise 1.
+
+    A little above 1 is what interpolation overshoots by; below 0 is what no pixel is.
+    """
+    floats = [array for array in arrays if array.dtype.kind == "f"]
+    if not floats or min(float(array.min()) for array in floats) < 0:
+        return 1.0
+    return 255.0 if 2 < max(float(array.max()) for array in floats) <= 255 else 1.0
 
 
 def _as_read(stored: np.ndarray, color: bool | None, at_least: int | None) -> np.ndarray:

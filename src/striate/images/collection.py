@@ -86,6 +86,14 @@ class ImageCollection(ABC):
             When not even the file's header can be read.
         """
 
+    @property
+    def white(self) -> float:
+        """What `read` gives for white: 255 for floating-point arrays of 0–255, which it takes as they are; otherwise 1.
+
+        It is a property of the whole of an array or list: a single dim image among others is judged with them.
+        """
+        return 1.0
+
     def path_of(self, index: int) -> Path | None:
         """The file that one picture comes from; None when it is not a file of its own."""
         return None
@@ -184,6 +192,11 @@ class _View(ImageCollection):
         self.names = [whole.names[index] for index in indices]
         self.labels = None if whole.labels is None else [whole.labels[index] for index in indices]
 
+    @property
+    def white(self) -> float:
+        """See `ImageCollection.white`."""
+        return self._whole.white
+
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
         """See `ImageCollection.read`."""
         return self._whole.read(self._indices[index], color=color, at_least=at_least)
@@ -195,6 +208,24 @@ class _View(ImageCollection):
     def path_of(self, index: int) -> Path | None:
         """See `ImageCollection.path_of`."""
         return self._whole.path_of(self._indices[index])
+
+
+class _Fractions(_View):
+    """A collection whose white is not 1, divided by it."""
+
+    @property
+    def white(self) -> float:
+        """See `ImageCollection.white`."""
+        return 1.0
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+        """See `ImageCollection.read`."""
+        return self._whole.read(index, color=color, at_least=at_least) / np.float32(self._whole.white)
+
+
+def as_fractions(images: ImageCollection) -> ImageCollection:
+    """The same images with values of 0–1, whether an array holds 0–1 or 0–255; see `ImageCollection.white`."""
+    return images if images.white == 1 else _Fractions(images, range(len(images)))
 
 
 def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> ImageCollection:

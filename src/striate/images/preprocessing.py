@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
+from striate.errors import UnreadableImage, UsageError
 from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey, to_yuv
 from striate.images.normalization import local_contrast_normalization
@@ -102,9 +102,20 @@ class Preprocessing:
         Returns
         -------
         float32, of `shape`
+
+        Raises
+        ------
+        UnreadableImage
+            For values of another unit than the collection's, far above `white`.
         """
         if self.white != 1:
             image = image / np.float32(self.white)
+        if (top := _brightest(image)) > _TOO_BRIGHT:
+            raise UnreadableImage(
+                "an image",
+                f"its values reach {top * self.white:.5g}, where white is {self.white:.3g}: divide it by its own "
+                "white, or train with images of the same unit",
+            )
         image = to_grey(image) if self.color == "grey" else to_yuv(image)
         image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
         content = image[:, top : top + height, left : left + width]
@@ -136,6 +147,15 @@ class Preprocessing:
         return cls(**{**header, "canvas": (header["canvas"][0], header["canvas"][1])})
 
 
+_TOO_BRIGHT = 64  # times white: no light, but another unit
+
+
+def _brightest(image: NDArray[np.float32]) -> float:
+    """The largest absolute value; without one pixel in a thousand, which may be hot, where it is suspicious."""
+    top = max(float(image.max()), -float(image.min()))
+    return top if top <= _TOO_BRIGHT else float(np.percentile(np.abs(image), 100 - _OUTLIERS, method="lower"))
+
+
 _LOOKED_AT = 60  # images that the range of a collection is taken from
 _OUTLIERS = 0.1  # percent of an image's pixels at either end that are not looked at: dust, dead and hot pixels
 
@@ -154,9 +174,10 @@ def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]
         0 where all are of one even grey.
     """
     places = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).round().astype(int))
-    ends = [np.percentile(images[place], [_OUTLIERS, 100 - _OUTLIERS]) for place in places]
-    low, high = np.transpose(ends)
-    return float(high.max() - low.min())
+    # An end that no pixel has, between two of them, would let a single hot pixel count in a small image.
+    low = min(float(np.percentile(images[place], _OUTLIERS, method="higher")) for place in places)
+    high = max(float(np.percentile(images[place], 100 - _OUTLIERS, method="lower")) for place in places)
+    return high - low
 
 
 def white_of(found: float) -> float:

@@ -20,6 +20,7 @@ from striate.hierarchy import (
     small_pixels,
 )
 from striate.images import ImageCollection
+from striate.images.collection import as_fractions
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, labels_of
 from striate.recognition.logistic_regression import LogisticRegression
@@ -63,7 +64,7 @@ def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Pr
         The whole system first, raw pixels last.
     """
     progress = progress or Progress()
-    images = images.subset(images.labeled)
+    images = as_fractions(images.subset(images.labeled))
     labels = labels_of(images)
     if len(images) > MAX_IMAGES:
         _, chosen = hold_out_fraction(labels, MAX_IMAGES / len(images), random_state=classifier.random_state)

@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate import __version__, model_file
 from striate.checkpoint import Checkpoint
-from striate.errors import UsageError
+from striate.errors import UnreadableImage, UsageError
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
+from striate.images.collection import as_fractions
 from striate.parameters import (
     Boolean,
     Choice,
@@ -187,7 +188,9 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
-            Pictures; see `striate.as_images`. Those without a label help to learn filters.
+            Pictures; see `striate.as_images`. Those without a label help to learn filters. Floating-point arrays may
+            hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here and
+            wherever the classifier is given images.
         labels : sequence of str, int or bool (n,), optional
             Where the pictures do not bring them along, as a folder with one sub-folder a class does. None, NaN and ""
             stand for no label.
@@ -198,7 +201,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         progress : Progress, optional
         """
         self._check_parameters()
-        images = as_images(images, labels)
+        images = as_fractions(as_images(images, labels))
         as_given = AsGiven(labels, images.labels or [])
         named = [name_of(name) for name in labels_of(images)]
         check_classes(np.asarray(named))  # before minutes of learning
@@ -222,8 +225,8 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Choose the preprocessing and the architecture, and learn the filters; labels are not used."""
         self._check_parameters()
         progress = progress or Progress()
-        images = as_images(images)
-        extra = None if unlabeled is None else as_images(unlabeled)
+        images = as_fractions(as_images(images))
+        extra = None if unlabeled is None else as_fractions(as_images(unlabeled))
         choice = self._choose(images)
         self.preprocessing_ = choice.preprocessing
         self.record_ = TrainingRecord(reasons=list(choice.reasons))
@@ -255,7 +258,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Features of pictures, with the pictures that could not be read; see `extract_features`."""
         check_is_fitted(self, "hierarchy_")
         return extract_features(
-            as_images(images),
+            as_fractions(as_images(images)),
             self.preprocessing_,
             self.hierarchy_,
             name=name,
@@ -308,7 +311,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, images: Any) -> NDArray[np.float32]:
         """Features of pictures, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
-        return self._features(as_images(images))
+        return self._features(as_fractions(as_images(images)))
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
         """Logits, float32 (n_images, n_classes); for two classes, as in scikit-learn, their difference, (n_images,)."""
@@ -343,7 +346,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
         """Everything there is to say of each picture: class, probability, the runners-up, whether it is unknown."""
         check_is_fitted(self, "classifier_")
-        images = as_images(images)
+        images = as_fractions(as_images(images))
         features = self._features(images)
         return self.classify_features(features, list(images.names), n_top=n_top)
 
@@ -376,7 +379,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
         """Accuracy on those pictures that have a label."""
         check_is_fitted(self, "classifier_")
-        images = as_images(images, labels)
+        images = as_fractions(as_images(images, labels))
         images = images.subset(images.labeled)
         named = np.array([name_of(name) for name in labels_of(images)])
         found = self.classifier_.logits(self.transform(images)).argmax(axis=1)
@@ -495,12 +498,16 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "hierarchy_")
         rows = [np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)]
         for start in range(0, len(images), 64):
-            batch = [
-                self.preprocessing_(images.read(index, **self.preprocessing_.reading))
-                for index in range(start, min(start + 64, len(images)))
-            ]
+            batch = [self._prepared(images, index) for index in range(start, min(start + 64, len(images)))]
             rows.append(self.hierarchy_.transform(np.stack(batch)).reshape(len(batch), -1))
         return np.concatenate(rows)
+
+    def _prepared(self, images: ImageCollection, index: int) -> NDArray[np.float32]:
+        image = images.read(index, **self.preprocessing_.reading)
+        try:
+            return self.preprocessing_(image)
+        except UnreadableImage as error:
+            raise UnreadableImage(images.names[index], error.reason) from None
 
 
 def labels_of(images: ImageCollection) -> NDArray[Any]:

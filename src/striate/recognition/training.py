@@ -14,6 +14,7 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import Features, extract_features, small_pixels
 from striate.images import ImageCollection, Skipped
+from striate.images.collection import as_fractions
 from striate.progress import Progress
 from striate.recognition.ablation import Ablation, ablate
 from striate.recognition.evaluation import Evaluation, evaluate_features
@@ -143,6 +144,8 @@ def train_and_evaluate(
         For memory maps of large features, when there is no checkpoint.
     """
     progress = progress or Progress()
+    images = as_fractions(images)
+    test_images = None if test_images is None else as_fractions(test_images)
     # What would otherwise be found out after minutes of learning.
     labels = labels_of(images.subset(split.train))
     check_classes(labels, at_least=1)
