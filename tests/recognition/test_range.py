@@ -104,7 +104,7 @@ def test_commands_take_files_of_few_bits(bits: int, tmp_path: Path) -> None:
         ["filters", str(folder), "--n", "8", "--size", "5", "--patches", "500", "--out", str(tmp_path / "f.png")],
         ["index", str(folder), "--out", str(tmp_path / "i.index")],
     ):
-        result = CliRunner().invoke(app, [*command, "--quiet", "--threads", "1"])
+        result = CliRunner().invoke(app, [*command, "--quiet"])
         assert result.exit_code == 0, result.output
     assert ImageClassifier.load(model).score(folder) > 0.9
 
