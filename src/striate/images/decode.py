@@ -109,9 +109,10 @@ def read_image(
             raster = source.raster(at_least, grey=color is False)
             factor = _whole_factor(max(raster.height, raster.width), at_least)
             pixels = assemble(raster, factor, grey=color is False)
-        if not source.upright:
-            # A turned image is a view until here; whatever follows reads it row by row.
-            pixels = np.ascontiguousarray(_upright(pixels, source.orientation))
+            orientation = 1 if source.upright else source.orientation
+            del raster, source  # and what they hold, before others may take their bytes
+        # A turned image is a view until here; whatever follows reads it row by row.
+        pixels = np.ascontiguousarray(_upright(pixels, orientation))
     return to_rgb(pixels) if color else pixels
 
 

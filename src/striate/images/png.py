@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 
 from striate.images.exif import orientation_in
 from striate.images.opening import Refused
-from striate.images.raster import DeepRaster, PillowRaster, Raster
+from striate.images.raster import DeepRaster, PillowRaster, Raster, bands
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -66,7 +66,7 @@ class PngFile:
 
     def n_bytes(self, at_least: int | None) -> int:
         """About how much memory the decoding takes."""
-        per_pixel = _N_CHANNELS[self._color] * 2 + 8 if self._depth == 16 else 4
+        per_pixel = _N_CHANNELS[self._color] * 2 + 4 if self._depth == 16 else 4
         return self.n_pixels(at_least) * per_pixel + sum(length for _, length in self._pixels)
 
     def raster(self, at_least: int | None, *, grey: bool) -> Raster:
@@ -75,19 +75,15 @@ class PngFile:
         if self._depth < 16:
             return PillowRaster(self._shallow(data))
         n_channels = _N_CHANNELS[self._color]
+        samples = np.zeros((self.height, self.width, n_channels), np.uint16)
         if self._color == _GREY:
-            samples = self._decoded(data)[..., None]
+            self._add(samples, data)
         elif self._color == _GREY_ALPHA:  # four bytes a pixel, as RGBA has
-            samples = self._decoded(data, "RGBA", "RGBA").view(">u2")
+            self._add(samples, data, "RGBA", "RGBA", view=">u2")
         else:
             mode = "RGB" if self._color == _RGB else "RGBA"
-            samples = np.empty((self.height, self.width, n_channels), np.uint16)
-            for rawmode, shift in ((f"{mode};16B", 8), (f"{mode};16L", 0)):  # the high bytes, then the low ones
-                half = self._decoded(data, mode, rawmode)
-                if shift:
-                    np.left_shift(half, shift, out=samples, dtype=np.uint16)
-                else:
-                    samples |= half
+            self._add(samples, data, mode, f"{mode};16B", shift=8)  # the high bytes
+            self._add(samples, data, mode, f"{mode};16L")  # the low ones
         return DeepRaster(
             samples,
             white=65535,
@@ -155,13 +151,19 @@ class PngFile:
         picture.load()
         return picture
 
-    def _decoded(self, data: bytes, mode: str = "", rawmode: str = "") -> np.ndarray:
+    def _add(
+        self, samples: np.ndarray, data: bytes, mode: str = "", rawmode: str = "", *, view: str = "", shift: int = 0
+    ) -> None:
+        """Decode in a mode of 8 bits, and add what comes to the samples."""
         picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
         if mode:
             picture._mode = mode
             picture.tile = [(*picture.tile[0][:3], rawmode)]  # type: ignore[list-item]
         picture.load()
-        return np.asarray(picture)
+        for top, bottom in bands(self.width, self.height):
+            rows = np.asarray(picture.crop((0, top, self.width, bottom)))
+            rows = rows.view(view) if view else rows
+            samples[top:bottom] |= rows.reshape(samples[top:bottom].shape).astype(np.uint16) << shift
 
     def _key(self) -> tuple[int, ...] | None:
         """The samples of the transparent color, of a file without a palette."""
