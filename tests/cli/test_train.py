@@ -145,6 +145,16 @@ def test_a_broken_picture_is_listed_and_the_others_are_used(capsys: Capture, fol
     assert "broken\\n.jpg" in done.err
 
 
+def test_resuming_what_has_finished_says_so(capsys: Capture, folder: Path) -> None:
+    first = train(capsys, folder, "--resume")
+    assert any("nothing to resume: there is no" in note for note in first["notes"])
+    content = Path(first["model"]).read_bytes()
+    again = train(capsys, folder, "--resume")
+    assert any("had finished" in note for note in again["notes"])
+    assert Path(first["model"]).read_bytes() == content
+    assert train(capsys, folder)["notes"] == []
+
+
 def test_filters_are_learned_and_drawn(capsys: Capture, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "filters.png"
     options = ("--n", "8", "--size", "6", "--patches", "500", "--out", out, "--json", "--quiet")

@@ -71,6 +71,11 @@ class Run:
             phase.advance()
         return result
 
+    def tell(self, note: str) -> None:
+        """Say something that a person should know, now and at the end."""
+        self.progress.message(note)
+        self.left_out.notes.append(note)
+
     @property
     def seconds(self) -> float:
         """Since the run began."""

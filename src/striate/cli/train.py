@@ -12,6 +12,7 @@ from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
 
 if TYPE_CHECKING:
     from striate.checkpoint import Checkpoint
+    from striate.cli._training import Run
     from striate.images import ImageCollection
     from striate.progress import Progress
     from striate.recognition import Ablation
@@ -75,7 +76,8 @@ def train(
     """Learn features and a classifier from your pictures.
 
     Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it
-    was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there.
+    was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there; where a run had
+    finished, or none had begun, it says so and trains from the beginning.
     """
     from striate.cli._outputs import check_files
     from striate.cli._training import Run
@@ -114,6 +116,8 @@ def train(
         "train_per_class": train_per_class,
         "labels_per_class": labels_per_class,
     }
+    if resume and not run.checkpoint_folder.exists():
+        run.tell(_nothing_to_resume(run))
     checkpoint = _open_checkpoint(run.checkpoint_folder, options, sources, resume=resume, progress=run.progress)
     try:
         result = run.train(
@@ -143,6 +147,12 @@ def train(
 
 def _describe_ablations(ablations: Sequence[Ablation]) -> str:
     return "".join(f"  {one.what:<28}{one.accuracy:6.1%} of validation pictures\n" for one in ablations)
+
+
+def _nothing_to_resume(run: Run) -> str:
+    if run.out.exists():
+        return f"nothing to resume: the run that wrote {run.out} had finished; --resume trained anew"
+    return f"nothing to resume: there is no {run.checkpoint_folder}; --resume began at the beginning"
 
 
 def _open_checkpoint(
