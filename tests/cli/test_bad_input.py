@@ -155,3 +155,23 @@ def test_predicting_pictures_that_are_missing(capsys: Capture, tmp_path: Path) -
     images, labels = digits((0, 1), 6)
     quick().fit(images, labels).save(tmp_path / "m.safetensors")
     refused(striate(capsys, "predict", tmp_path / "m.safetensors", tmp_path / "no.png"), 2, "no.png")
+
+
+def test_values_that_no_command_can_take(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for arguments, word in (
+        (("filters", tmp_path, "--n", "9" * 20), "--n"),
+        (("filters", tmp_path, "--patches", "9" * 20), "--patches"),
+        (("filters", tmp_path, "--sparsity", "nan"), "--sparsity"),
+        (("data", "get", "mnist", "--timeout", "inf"), "--timeout"),
+        (("data", "get", "mnist", "--mirror", "http://["), "no web address"),
+        (("data", "get", "mnist", "--mirror", "http://"), "no web address"),
+        (("data", "get", "mnist", "--mirror", "https://host:port/"), "no web address"),
+        (("demo", "--out", tmp_path / "file"), "cannot be made a folder"),
+        (("demo", "--out", tmp_path / "file" / "inner"), "cannot be made a folder"),
+        (("train", "n" * 300), "name too long"),
+        (("predict", "n" * 300, "x.png"), "name too long"),
+        (("evaluate", tmp_path, "n" * 300), "name too long"),
+        (("search", "n" * 300, "x.png"), "name too long"),
+    ):
+        refused(striate(capsys, *arguments), 2, word)

@@ -13,7 +13,13 @@ import typer
 from striate import threads
 from striate.cli._streams import write_result
 
-__all__ = ["AsJson", "Quiet", "Seed", "Threads", "emit"]
+__all__ = ["MOST", "MOST_PIXELS", "MOST_UNITS", "AsJson", "Quiet", "Seed", "Threads", "emit"]
+
+
+# Beyond these no machine of today has the memory; larger numbers would end in an overflow somewhere below.
+MOST = 1_000_000_000
+MOST_UNITS = 10_000_000
+MOST_PIXELS = 10_000
 
 
 def _limit_threads(n: int | None) -> int | None:
@@ -37,6 +43,7 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         min=1,
+        max=1024,
         callback=_limit_threads,
         show_default="all",
         help="How many threads compute.",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit
 
 _CODES = (".npz", ".npy")  # sparse, and with all zeros
 _BLOCK = 8192  # signals that are coded and written at a time
@@ -27,7 +27,7 @@ def code(
         Path | None,
         typer.Option(help="Units, one a row, in a .npy or .npz file; else they are learned.", show_default="learn"),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="How many units to learn.")] = 256,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many units to learn.")] = 256,
     sparsity: Annotated[
         float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="from --active")
     ] = None,
@@ -39,9 +39,13 @@ def code(
             min=0.0, help="Of the duality gap, relative to the signal's energy.", show_default="1e-4, for float64 1e-6"
         ),
     ] = None,
-    batches: Annotated[int, typer.Option(min=1, help="Batches of 512 signals to learn from, at the most.")] = 1000,
-    size: Annotated[int, typer.Option(min=2, help="Height and width of patches of pictures, in pixels.")] = 12,
-    patches: Annotated[int, typer.Option(min=1, help="How many patches of pictures.")] = 100_000,
+    batches: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Batches of 512 signals to learn from, at the most.")
+    ] = 1000,
+    size: Annotated[
+        int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of patches of pictures, in pixels.")
+    ] = 12,
+    patches: Annotated[int, typer.Option(min=1, max=MOST, help="How many patches of pictures.")] = 100_000,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +53,7 @@ def code(
             show_default="optimal codes",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of lista or lcod.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of lista or lcod.")] = 3,
     key: Annotated[
         str | None, typer.Option(help="Name of the array in an .npz file.", show_default="the only, or X")
     ] = None,
@@ -177,6 +181,7 @@ def code(
 def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
     """An array of numbers, a memory map where the file allows it; never unpickled."""
     from striate.errors import StriateError, UsageError
+    from striate.samples import check_finite
 
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give {what} as .npy or .npz.")
@@ -192,14 +197,19 @@ def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except UsageError:
         raise
+    except OSError as error:
+        raise StriateError(f"{path}: cannot be read ({error.strerror or error}); give an array file.") from error
     except Exception as error:  # NumPy raises whatever its parts do: a damaged file must be named
-        raise StriateError(f"{path}: cannot be read as an array ({error}); write it again with numpy.save.") from error
+        reason = "it is no .npy or .npz file" if "pickle" in str(error) else str(error)
+        raise StriateError(f"{path}: cannot be read as an array ({reason}); write it again with numpy.save.") from error
     if array.ndim > 2:
         array = array.reshape(len(array), -1)
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
         raise UsageError(
             f"{path}: an array {array.shape} of {array.dtype}; {what} must be real numbers, one a row, at least one."
         )
+    for start in range(0, len(array), _BLOCK):  # also of an array that does not fit into memory
+        check_finite(array[start : start + _BLOCK], f"{path}: {what}", first=start)
     return array
 
 

@@ -73,7 +73,7 @@ def get(
         typer.Option(help="Address of a folder with the publisher's files, used instead of the publisher's server."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds of silence before a connection counts as broken.")
+        float, typer.Option(min=0.1, max=86_400, help="Seconds of silence before a connection counts as broken.")
     ] = 30,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -82,6 +82,7 @@ def get(
     from striate.images import datasets
     from striate.progress import RichProgress
 
+    _check_address(mirror)
     started = time.monotonic()
     was_here = datasets.find(name) is not None
     try:
@@ -90,3 +91,19 @@ def get(
         raise KeyboardInterrupt(f"interrupted; striate data get {name} goes on from what has arrived") from None
     seconds = round(time.monotonic() - started, 3)
     emit({"name": name, "path": folder, "downloaded": not was_here, "seconds": seconds}, as_json, str(folder))
+
+
+def _check_address(mirror: str | None) -> None:
+    """UsageError for an address that is none, such as ``http://[``; what it leads to is found out later."""
+    from urllib.parse import urlsplit
+
+    from striate.errors import UsageError
+
+    try:
+        wrong = mirror is not None and urlsplit(mirror).scheme in ("http", "https") and not urlsplit(mirror).hostname
+        if mirror is not None:
+            _ = urlsplit(mirror).port
+    except ValueError:
+        wrong = True
+    if wrong:
+        raise UsageError(f"--mirror {mirror}: is no web address; write for example https://example.org/mnist")

@@ -26,10 +26,15 @@ def demo(
     4,000 labels, and tested on 1,000 other digits, beside the same classifier on raw pixels.
     """
     from striate.cli._training import Run
+    from striate.errors import UsageError
     from striate.images import as_images, load_digits, printable
     from striate.recognition import ImageClassifier, split_images
 
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--out {out}: cannot be made a folder, {reason}: choose another place.") from None
     run = Run(out / "digits.safetensors", out / "report.html", quiet=quiet)
     digits, labels = load_digits()
     images = as_images(digits, labels)

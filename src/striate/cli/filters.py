@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit
 
 
 def filters(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures, with or without classes.", show_default=False)],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many filters.")] = 256,
-    size: Annotated[int, typer.Option(min=2, help="Height and width of a filter, in pixels.")] = 12,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many filters.")] = 256,
+    size: Annotated[int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of a filter, in pixels.")] = 12,
     learner: Annotated[str, typer.Option(help="psd, sparse-coding or random.")] = "psd",
     encoder: Annotated[
         str, typer.Option(help="What PSD predicts codes with: tanh, linear, shrinkage, lista or lcod.")
     ] = "tanh",
     sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
-    patches: Annotated[int, typer.Option(min=1, help="Patches to learn from.")] = 100_000,
+    patches: Annotated[int, typer.Option(min=1, max=MOST, help="Patches to learn from.")] = 100_000,
     out: Annotated[Path, typer.Option(help="The picture to write, .png; the arrays go beside it, .npz.")] = Path(
         "filters.png"
     ),
