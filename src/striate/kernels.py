@@ -46,7 +46,9 @@ def inlined(function: Make) -> Make:
     """Let kernels call a function, which becomes part of each of them; called from Python it is as it is."""
     from numba.extending import register_jitable
 
-    return register_jitable(fastmath=FAST_MATH, forceinline=True)(function)
+    return register_jitable(fastmath=FAST_MATH, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+        function
+    )
 
 
 def compiler(*types: str) -> Callable[[Make], Make]:

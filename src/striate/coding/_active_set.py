@@ -323,16 +323,18 @@ def _infer_range(
     n_padded = gram.shape[1]
     stride = _padded(capacity) + LANES
     dtype = gram.dtype
+    # Matrices of two types only: each other way to make an array costs a first call a tenth of a second of compiling.
     inverse = np.zeros((capacity, stride), dtype)
-    support = np.zeros(stride, np.int32)
-    inverse_rows = np.arange(stride).astype(np.int32)
-    candidates = np.empty(n_padded + LANES, np.int32)
-    place = np.full(n_padded, -1, np.int32)
-    code, signs = np.zeros(stride, dtype), np.zeros(stride, dtype)
-    products, change, pull = np.zeros(stride, dtype), np.zeros(stride, dtype), np.zeros(stride, dtype)
-    zeros = np.zeros(stride, dtype)
-    block = np.empty((BLOCK, panels.shape[0] * panels.shape[2]), dtype)
-    q = np.empty(n_padded, dtype)
+    rows = np.zeros((6, stride), dtype)
+    code, signs, products, change, pull, zeros = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
+    indices = np.zeros((4, max(stride, n_padded + LANES)), np.int32)
+    support, inverse_rows, candidates, place = indices[0], indices[1], indices[2], indices[3]
+    for i in range(stride):
+        inverse_rows[i] = i
+    for unit in range(n_padded):
+        place[unit] = -1
+    block = np.zeros((BLOCK, panels.shape[0] * panels.shape[2]), dtype)
+    q = np.zeros((1, n_padded), dtype)[0]
     flat_gram, flat_inverse = gram.reshape(-1), inverse.reshape(-1)
     dense = codes.shape[0] > 0
     packed = first * capacity

@@ -218,51 +218,72 @@ def combine(
 ) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         to, source, factor, coefficients, indices, n_terms, flat, distance, count = arguments
-        vectors = Vectors(context, builder, result.dtype)
-        to, source, coefficients, indices, flat = (
+        places = [
             pointer(context, builder, kind, array)
-            for kind, array in (
-                (result, to),
-                (base, source),
-                (shares, coefficients),
-                (rows, indices),
-                (matrix, flat),
-            )
-        )
-
-        def panel(width: int) -> Callable[..., list[Any]]:
-            """`width` vectors of the result, which stay in registers over all rows."""
-
-            def body(at: Any, _: Any) -> list[Any]:
-                column = builder.gep(flat, [at])
-                places = [builder.add(at, constant(w * vectors.length)) for w in range(width)]
-
-                def add_row(i: Any, sums: list[Any]) -> list[Any]:
-                    row = builder.sext(builder.load(builder.gep(indices, [i])), _I64)
-                    share = vectors.repeat(builder.fmul(factor, builder.load(builder.gep(coefficients, [i]))))
-                    start = builder.gep(column, [builder.mul(row, distance)])
-                    loaded = [vectors.load(builder.gep(start, [constant(w * vectors.length)])) for w in range(width)]
-                    return [vectors.multiply_add(share, value, sums[w]) for w, value in enumerate(loaded)]
-
-                sums = [vectors.load(builder.gep(source, [place])) for place in places]
-                sums = loop(builder, constant(0), n_terms, 1, sums, add_row)
-                for place, value in zip(places, sums, strict=True):
-                    vectors.store(value, builder.gep(to, [place]))
-                return []
-
-            return body
-
-        start = constant(0)
-        for width in (8, 2, 1):
-            step = width * vectors.length
-            whole = builder.sdiv(builder.sub(count, start), constant(step))
-            stop = builder.add(start, builder.mul(whole, constant(step)))
-            loop(builder, start, stop, step, [], panel(width))
-            start = stop
+            for kind, array in ((result, to), (base, source), (shares, coefficients), (rows, indices), (matrix, flat))
+        ]
+        # A function of its own: kernels call it at seven places, and most of their compiling was its copies.
+        values = [*places, factor, n_terms, distance, count]
+        name = f"striate.combine.{result.dtype}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+            function = ir.Function(builder.module, kind, name)
+            function.linkage = "internal"  # each kernel calls its own
+            function.attributes.add("noinline")
+            inside = ir.IRBuilder(function.append_basic_block())
+            _emit_combine(Vectors(context, inside, result.dtype), *function.args)
+            inside.ret_void()
+        builder.call(function, values)
         return context.get_dummy_value()
 
     integer = types.int64
     return types.void(result, base, result.dtype, shares, rows, integer, matrix, integer, integer), emit
+
+
+def _emit_combine(
+    vectors: Vectors,
+    to: Any,
+    source: Any,
+    coefficients: Any,
+    indices: Any,
+    flat: Any,
+    factor: Any,
+    n_terms: Any,
+    distance: Any,
+    count: Any,
+) -> None:
+    builder = vectors.builder
+
+    def panel(width: int) -> Callable[..., list[Any]]:
+        """`width` vectors of the result, which stay in registers over all rows."""
+
+        def body(at: Any, _: Any) -> list[Any]:
+            column = builder.gep(flat, [at])
+            places = [builder.add(at, constant(w * vectors.length)) for w in range(width)]
+
+            def add_row(i: Any, sums: list[Any]) -> list[Any]:
+                row = builder.sext(builder.load(builder.gep(indices, [i])), _I64)
+                share = vectors.repeat(builder.fmul(factor, builder.load(builder.gep(coefficients, [i]))))
+                start = builder.gep(column, [builder.mul(row, distance)])
+                loaded = [vectors.load(builder.gep(start, [constant(w * vectors.length)])) for w in range(width)]
+                return [vectors.multiply_add(share, value, sums[w]) for w, value in enumerate(loaded)]
+
+            sums = [vectors.load(builder.gep(source, [place])) for place in places]
+            sums = loop(builder, constant(0), n_terms, 1, sums, add_row)
+            for place, value in zip(places, sums, strict=True):
+                vectors.store(value, builder.gep(to, [place]))
+            return []
+
+        return body
+
+    start = constant(0)
+    for width in (8, 2, 1):
+        step = width * vectors.length
+        whole = builder.sdiv(builder.sub(count, start), constant(step))
+        stop = builder.add(start, builder.mul(whole, constant(step)))
+        loop(builder, start, stop, step, [], panel(width))
+        start = stop
 
 
 def _largest(values: np.ndarray, factors: np.ndarray, n: int, positive: bool) -> Any:
