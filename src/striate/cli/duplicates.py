@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli._options import AsJson, Quiet, Threads, emit
+
+if TYPE_CHECKING:
+    from striate.retrieval import CopyGroup, ImageIndex
 
 MOST_PRINTED = 100
 
@@ -18,9 +21,22 @@ def duplicates(
         int | None,
         typer.Option(min=0, help="Bits in which codes of copies may differ.", show_default="a tenth of them"),
     ] = None,
-    correlation: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much the pixels of copies must agree; 1 is exactly.")
+    similarity: Annotated[
+        float,
+        typer.Option(
+            "--similarity",
+            "--correlation",
+            min=0.0,
+            max=1.0,
+            help="How much the pixels of copies must agree; 1 is exactly.",
+        ),
     ] = 0.7,
+    also: Annotated[
+        str,
+        typer.Option(
+            help='"mirrored", "bordered" or "mirrored,bordered": find such copies as well.', show_default="none"
+        ),
+    ] = "",
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet: a group a row.", show_default=False)] = None,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -29,7 +45,8 @@ def duplicates(
     """Find copies and near-copies among indexed pictures: resized, compressed again, cut a little.
 
     Pictures whose codes are near each other are read again, and their pixels compared. Nothing is deleted. Groups are
-    transitive: each picture is a copy of another of its group; the largest file comes first.
+    transitive: each picture is a copy of another of its group; the largest file comes first, and the similarity of the
+    others is to it. Several names of one file, by hard or symbolic links, are no copies: they are listed as its links.
     """
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import UsageError
@@ -40,39 +57,104 @@ def duplicates(
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
     check_files(*pages, inputs=[index])
+    words = [word.strip() for word in also.split(",") if word.strip()]
+    for word in words:
+        if word not in ("mirrored", "bordered"):
+            raise UsageError(f"--also {word}: give mirrored, bordered, or mirrored,bordered.")
     found = ImageIndex.load(index)
     n_bits = found.encoder.n_bits
     if not found.encoder.binary:
         raise UsageError(f"{index} has real codes: duplicates are found among binary ones.")
     if threshold is not None and threshold >= n_bits:
         raise UsageError(f"--threshold {threshold}: codes have {n_bits} bits, give less.")
-    folder = Path(found.folder)
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is gone, where the pictures of {index} were: run striate index on them.")
-    copies = near_copies(found, threshold=threshold, min_correlation=correlation, progress=RichProgress(quiet=quiet))
-    groups: list[list[dict[str, Any]]] = []
-    for rows in copies:
-        members = [
-            {
-                "path": str(folder / found.items.name(row)),
-                "name": found.items.name(row),
-                "bytes": found.items.stamp(row)[0],
-            }
-            for row in rows
-        ]
-        groups.append(sorted(members, key=lambda one: (-one["bytes"], one["name"])))
+    if not Path(found.folder).is_dir():
+        raise UsageError(f"{found.folder} is gone, where the pictures of {index} were: run striate index on them.")
+    copies = near_copies(
+        found, threshold=threshold, min_similarity=similarity, also=words, progress=RichProgress(quiet=quiet)
+    )
+    groups = [_members(found, group) for group in copies]
+    pairs = [_pairs(found, group) for group in copies]
     n_images = sum(map(len, groups))
     if html is not None:
         sheet = [
-            SheetRow([SheetPicture(Path(one["path"]), one["name"], f"{one['bytes']:,} bytes") for one in group])
+            SheetRow([SheetPicture(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
             for group in groups
         ]
-        note = f"{len(groups):,} groups with {n_images:,} of {len(found):,} pictures, the largest file first."
+        note = (
+            f"{len(groups):,} groups with {n_images:,} of {len(found):,} pictures, the largest file first. The "
+            "similarity of the others is to it, 1 for equal pixels; one without is like another of its group."
+        )
         write_contact_sheet(html, sheet, title=f"Near-duplicates in {index.name}", note=note)
     lines = [f"{len(groups):,} groups of near-duplicates, {n_images:,} of {len(found):,} pictures"]
+    if groups:
+        lines += ["", f"{'bytes':>12}  {'similarity':>10}  name"]
     for group in groups[:MOST_PRINTED]:
-        lines += ["", *(f"{one['bytes']:>12,}  {printable(one['name'])}" for one in group)]
+        lines.append("")
+        for one in group:
+            name = printable(one["name"])
+            lines.append(f"{one['bytes']:>12,}  {_shown(one['similarity']):>10}  {name}{_how(one)}")
+            lines += [f"{'':>12}  {'':>10}    {link['kind']} link: {printable(link['name'])}" for link in one["links"]]
     if len(groups) > MOST_PRINTED:
         lines += ["", f"… and {len(groups) - MOST_PRINTED:,} more groups: --json or --html shows all"]
-    result = {"index": str(index), "images": len(found), "groups": groups}
+    result = {"index": str(index), "images": len(found), "similarity": similarity, "groups": groups, "pairs": pairs}
     emit(result, as_json, "\n".join(lines))
+
+
+def _members(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:
+    """What is said of each picture of a group, the largest file first."""
+    from striate.retrieval import is_link
+
+    folder = Path(index.folder)
+
+    def described(row: int) -> dict[str, Any]:
+        name = index.items.name(row)
+        return {"path": str(folder / name), "name": name, "bytes": index.items.stamp(row)[0]}
+
+    rows = sorted(group, key=lambda row: (-index.items.stamp(row)[0], index.items.name(row)))
+    members = []
+    for row in rows:
+        pair = group.pair(rows[0], row)
+        links = [described(other) for other in group.links.get(row, ())]
+        for link in links:
+            link["kind"] = "symbolic" if is_link(Path(link["path"]), folder) else "hard"
+        members.append(
+            {
+                **described(row),
+                "similarity": None if pair is None else pair.similarity,
+                "how": None if pair is None else pair.how,
+                "is_link": is_link(folder / index.items.name(row), folder),
+                "links": links,
+            }
+        )
+    return members
+
+
+def _pairs(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:
+    return [
+        {
+            "first": index.items.name(pair.first),
+            "second": index.items.name(pair.second),
+            "similarity": pair.similarity,
+            "how": pair.how,
+        }
+        for pair in group.pairs
+    ]
+
+
+def _shown(similarity: float | None) -> str:
+    return "" if similarity is None else f"{similarity:.2f}"
+
+
+def _how(one: dict[str, Any]) -> str:
+    words = [one["how"]] if one["how"] not in (None, "as it is") else []
+    words += ["a link"] if one["is_link"] else []
+    return f"  ({', '.join(words)})" if words else ""
+
+
+def _notes(one: dict[str, Any]) -> list[str]:
+    notes = [f"{one['bytes']:,} bytes"]
+    if one["similarity"] is not None:
+        notes.append(f"similarity {_shown(one['similarity'])}{_how(one)}")
+    elif one["is_link"]:
+        notes.append("a link")
+    return notes + [f"{link['kind']} link: {link['name']}" for link in one["links"]]

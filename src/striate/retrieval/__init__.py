@@ -13,13 +13,14 @@ from striate.lazy import lazy_names
 if TYPE_CHECKING:
     from striate.retrieval.approximate import NeighborGraph
     from striate.retrieval.codes import pack_bits, unpack_bits
-    from striate.retrieval.copies import near_copies
+    from striate.retrieval.copies import CopyGroup, Pair, is_link, linked_names, near_copies
     from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
     from striate.retrieval.duplicates import near_duplicates
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_index import Changes, ImageIndex
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
     from striate.retrieval.picture_encoder import PictureEncoder, learn_encoder
+    from striate.retrieval.pixels import is_flat
     from striate.retrieval.projection import Projection, fit_projection
 
 __all__ = [
@@ -35,6 +36,11 @@ __all__ = [
     "NeighborGraph",
     "near_duplicates",
     "near_copies",
+    "CopyGroup",
+    "Pair",
+    "linked_names",
+    "is_link",
+    "is_flat",
     "PictureEncoder",
     "learn_encoder",
     "ImageIndex",
@@ -58,6 +64,11 @@ _HOME = {
     "NeighborGraph": "striate.retrieval.approximate",
     "near_duplicates": "striate.retrieval.duplicates",
     "near_copies": "striate.retrieval.copies",
+    "CopyGroup": "striate.retrieval.copies",
+    "Pair": "striate.retrieval.copies",
+    "linked_names": "striate.retrieval.copies",
+    "is_link": "striate.retrieval.copies",
+    "is_flat": "striate.retrieval.pixels",
     "PictureEncoder": "striate.retrieval.picture_encoder",
     "learn_encoder": "striate.retrieval.picture_encoder",
     "ImageIndex": "striate.retrieval.image_index",

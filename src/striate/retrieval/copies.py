@@ -1,152 +1,312 @@
-"""Are two pictures copies of one another? Their pixels tell, where codes say only that they look alike.
+"""Are two images copies of one another? Their pixels tell, where codes say only that they look alike.
 
-Codes are made to forget what differs between pictures of a kind; side views of two airplanes may agree in all but a few
-bits. So codes propose pairs, and small versions of the pictures decide: one is slid inside the other, a little larger,
-for copies that were cut.
+Codes are made to forget what differs between images of a kind; side views of two airplanes may agree in all but a few
+bits. So codes propose pairs, and pixels decide (see `striate.retrieval.pixels`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UnreadableImage
-from striate.images import local_contrast_normalization, read_image, to_grey
+from striate.errors import UsageError
+from striate.images import as_images, file_identity, stream
+from striate.parameters import Choice, Integer, Real, checked
 from striate.progress import Progress
-from striate.retrieval.codes import Codes
 from striate.retrieval.duplicates import near_duplicates
 from striate.retrieval.image_index import ImageIndex
-from striate.retrieval.nearest import nearest_codes
+from striate.retrieval.nearest import nearest_codes, nearest_vectors
+from striate.retrieval.picture_encoder import BATCH
+from striate.retrieval.pixels import Sketch, View, agreement, sketch, viewed
 
-__all__ = ["CODE_SHARE", "MIN_CORRELATION", "correlation_of_copies", "near_copies", "small_versions"]
+__all__ = ["ALSO", "CODE_SHARE", "MIN_SIMILARITY", "CopyGroup", "Pair", "linked_names", "near_copies"]
 
 CODE_SHARE = 0.1
 """Share of a code's bits in which copies may differ: of 200 photographs of Caltech-101 that were made smaller,
 compressed again or cut by 5 %, at most one in twenty lay farther from its copy."""
 
-MIN_CORRELATION = 0.7
-"""Of the pixels of copies: made smaller, compressed again or cut by up to 10 %, nineteen of twenty photographs are
-above; of different ones whose codes are near, hardly any."""
+MIN_SIMILARITY = 0.7
+"""Of the pixels of copies: chosen on labeled pairs, see `benchmarks/duplicates.py`."""
 
-_SIDE = 48
-# Enlarged by up to a tenth: a copy may have lost as much at its edges.
-_SIDES = (48, 49, 50, 51, 52, 53)
-_CANDIDATES = 16  # nearest members of a group that each is compared with
-_FLAT = 1e-3  # deviation of a picture without content, where normalization makes that of others about 1
-_ROUNDING = 1e-4  # a picture's correlation with itself may fall short of 1 by as much
-_KEPT = 1024  # pictures whose small versions are in memory: 64 MB
+ALSO: dict[str, View] = {"mirrored": "mirrored", "bordered": "without border"}
+"""Other copies that are looked for where they are asked for."""
+
+_CANDIDATES = 16  # nearest members of a group that each is compared with: by their codes, and by their pixels
+_ROUNDING = 1e-4  # an image's similarity to itself may fall short of 1 by as much
+_KEPT = 400  # images whose sketches are in memory: 140 MB
+
+
+class Pair(NamedTuple):
+    """Two images that are copies.
+
+    Attributes
+    ----------
+    first, second : int
+        Rows of the index.
+    similarity : float
+        Of their pixels, at most 1.
+    how : str
+        "as it is"; "mirrored" or "without border" where one of them had to be looked at so.
+    """
+
+    first: int
+    second: int
+    similarity: float
+    how: str
+
+
+@dataclass(frozen=True)
+class CopyGroup(Sequence[int]):
+    """Rows of images that are copies of each other; a sequence of them.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        One for each file, increasing.
+    pairs : tuple of Pair
+        Pairs by which the group hangs together, and those of the largest file with all others that are alike.
+    links : dict of int to tuple of int
+        Rows that are other names (hard or symbolic links) of a row's file.
+    """
+
+    rows: tuple[int, ...]
+    pairs: tuple[Pair, ...] = ()
+    links: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        return self.rows[index]
+
+    def pair(self, one: int, other: int) -> Pair | None:
+        """The pair of two rows; None where they are alike by way of others only."""
+        wanted = (min(one, other), max(one, other))
+        return next((pair for pair in self.pairs if (pair.first, pair.second) == wanted), None)
 
 
 def near_copies(
     index: ImageIndex,
     *,
     threshold: int | None = None,
-    min_correlation: float = MIN_CORRELATION,
+    min_similarity: float = MIN_SIMILARITY,
+    also: Iterable[str] = (),
     progress: Progress | None = None,
-) -> list[list[int]]:
-    """Groups of indexed pictures that are copies of each other: resized, compressed again, cut a little.
+) -> list[CopyGroup]:
+    """Groups of indexed images that are copies of each other: resized, compressed again, cut a little.
 
-    Pictures whose codes are near each other are read once more and compared; all others are not touched.
+    Images whose codes are near each other are read once more and compared; all others are not touched. Several names of
+    one file are no copies: the file is in a group once, and its other names are links.
 
     Parameters
     ----------
     index : ImageIndex
-        Of a folder, which must be there; a picture that cannot be read is in no group.
+        Of a folder, which must be there; an image that cannot be read is in no group.
     threshold : int, optional
         Bits in which the codes of copies may differ; by default, a tenth of them.
-    min_correlation : float
-        Of their pixels.
+    min_similarity : float
+        Of their pixels, where they agree least.
+    also : iterable of {"mirrored", "bordered"}
+        Find mirrored copies, and copies with a border of one color around them, as well. All images are encoded once
+        more for each.
     progress : Progress, optional
 
     Returns
     -------
-    list of list of int
-        Rows of the index, in transitive groups of two and more.
+    list of CopyGroup
+        Of two files and more, transitive; each is a sequence of rows of the index.
     """
+    if not index.encoder.binary:
+        raise UsageError("copies are found among binary codes, and this index has real ones")
+    progress = progress or Progress()
+    min_similarity = checked("min_similarity", min_similarity, Real(low=0, high=1))
     n_bits = index.encoder.n_bits
     if threshold is None:
         threshold = round(CODE_SHARE * n_bits)
-    candidates = near_duplicates(index.codes, n_bits, threshold)
-    found: list[list[int]] = []
-    with (progress or Progress()).phase("candidates", total=sum(map(len, candidates)), unit="images") as phase:
-        for rows in candidates:
-            paths = [Path(index.folder) / index.items.name(row) for row in rows.tolist()]
-            groups = _copies_among(paths, np.asarray(index.codes)[rows], threshold, min_correlation)
-            found += [[int(rows[member]) for member in group] for group in groups]
-            phase.advance(len(rows))
-    return sorted(found)
+    threshold = checked("threshold", threshold, Integer(low=0, high=n_bits - 1))
+    views: list[View] = [ALSO[checked("also", word, Choice(*ALSO))] for word in dict.fromkeys(also)]
+    items = [(row, "as it is") for row in range(len(index))]
+    codes = [np.asarray(index.codes)]
+    for view in views:
+        rows, some = _codes_of_view(index, view, progress)
+        items += [(row, view) for row in rows]
+        codes.append(some)
+    every = np.concatenate(codes) if views else codes[0]
+    candidates = near_duplicates(every, n_bits, threshold) if len(every) else []
+    search = _Search(index, threshold, min_similarity)
+    with progress.phase("candidates", total=sum(map(len, candidates)), unit="images") as phase:
+        for group in candidates:
+            search.look_among([items[item] for item in group.tolist()], every[group])
+            phase.advance(len(group))
+    return search.groups()
 
 
-def _copies_among(paths: list[Path], codes: Codes, threshold: int, min_correlation: float) -> list[list[int]]:
-    """Groups of copies among pictures whose codes are near each other: members, smallest first."""
-    read = lru_cache(maxsize=_KEPT)(small_versions)
-    parents = list(range(len(paths)))
+def linked_names(index: ImageIndex, rows: Iterable[int]) -> dict[int, list[int]]:
+    """Rows by the file that they name: the row that stands for a file, and its other rows.
 
-    def root(member: int) -> int:
-        while parents[member] != member:
-            parents[member] = parents[parents[member]]
-            member = parents[member]
-        return member
-
-    near = nearest_codes(codes, codes, min(len(paths), 1 + _CANDIDATES))
-    for one, (others, distances) in enumerate(zip(near.rows.tolist(), near.distances.tolist(), strict=True)):
-        for other, distance in zip(others, distances, strict=True):
-            if distance > threshold or root(one) == root(other):
-                continue
-            first, second = read(paths[one]), read(paths[other])
-            if first is None or second is None:
-                continue
-            if correlation_of_copies(first, second) >= min_correlation - _ROUNDING:
-                low, high = sorted((root(one), root(other)))
-                parents[high] = low
-    groups: dict[int, list[int]] = {}
-    for member in range(len(paths)):
-        groups.setdefault(root(member), []).append(member)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def correlation_of_copies(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]) -> float:
-    """The largest correlation of either picture with a window of the other, enlarged by up to a tenth.
-
-    Two pictures of nothing at all, such as blank pages, have 1.
-
-    Parameters
-    ----------
-    first, second : sequence of float32 (side, side)
-        The picture at growing sides, the first of them the window's.
+    A file that cannot be looked at stands for itself. A name that is no link, nor lies behind one, stands for the file
+    where there is one.
     """
-    if first[0].std() < _FLAT and second[0].std() < _FLAT:
-        return 1.0
-    return max(_best_window(first[0], second), _best_window(second[0], first))
+    folder = Path(index.folder)
+    of_file: dict[Any, list[int]] = {}
+    for row in rows:
+        of_file.setdefault(file_identity(folder / index.items.name(row)) or ("row", row), []).append(row)
+    result = {}
+    for several in of_file.values():
+        if len(several) > 1:
+            several.sort(key=lambda row: (is_link(folder / index.items.name(row), folder), row))
+        result[several[0]] = several[1:]
+    return result
 
 
-def _best_window(one: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> float:
-    centered = (one - one.mean()).reshape(-1)
-    norm = float(np.linalg.norm(centered))
-    best = -1.0
-    for other in others:
-        windows = np.lib.stride_tricks.sliding_window_view(other, one.shape).reshape(-1, one.size)
-        deviations = windows.std(axis=1) * np.sqrt(one.size)
-        products = windows @ centered / np.maximum(deviations * norm, 1e-12)
-        best = max(best, float(products.max()))
-    return best
+def is_link(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder is a symbolic link, or leads through one."""
+    return os.path.realpath(path) != os.path.join(os.path.realpath(folder), os.path.relpath(path, folder))
 
 
-def small_versions(path: Path) -> tuple[NDArray[np.float32], ...] | None:
-    """The picture as squares of `_SIDES`, its local contrast normalized; None where it cannot be read."""
-    from PIL import Image
+def _codes_of_view(index: ImageIndex, view: View, progress: Progress) -> tuple[list[int], NDArray[Any]]:
+    """Codes of all images that can be looked at in a certain way, and their rows."""
+    preprocessing = index.encoder.preprocessing
+    images = as_images([str(Path(index.folder) / name) for name in index.items.names()])
+    rows: list[int] = []
+    codes = [index.encoder.no_codes()]
 
-    try:
-        grey = to_grey(read_image(path, color=False, at_least=2 * _SIDE))
-    except UnreadableImage:
-        return None
-    picture = Image.fromarray(grey[0])
-    versions = []
-    for side in _SIDES:
-        square = np.asarray(picture.resize((side, side), Image.Resampling.BOX), np.float32)
-        versions.append(local_contrast_normalization(square[np.newaxis])[0])
-    return tuple(versions)
+    def prepare(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = viewed(image, view)
+        prepared = np.array(preprocessing(image if seen is None else seen), np.float32)
+        if seen is None:
+            prepared[...] = np.nan  # marks it, so that it is left out below
+        return prepared
+
+    with progress.phase(view, total=len(images), unit="images") as phase:
+        for some, batch in stream(images, prepare, batch_size=BATCH, require_half=False, **preprocessing.reading):
+            seen = ~np.isnan(batch).reshape(len(batch), -1).all(axis=1)
+            rows += some[seen].tolist()
+            codes.append(index.encoder.encode(batch[seen]))
+            phase.advance(len(some))
+    return rows, np.concatenate(codes)
+
+
+Item = tuple[int, View]
+
+
+class _Search:
+    """Copies among groups of candidates, joined over all groups."""
+
+    def __init__(self, index: ImageIndex, threshold: int, min_similarity: float) -> None:
+        self._index, self._threshold, self._min = index, threshold, min_similarity - _ROUNDING
+        self._parents: dict[int, int] = {}
+        self._pairs: dict[tuple[int, int], Pair] = {}
+        self._links: dict[int, tuple[int, ...]] = {}
+        folder = Path(index.folder)
+        self._sketch: Callable[[int, View], Sketch | None] = lru_cache(maxsize=_KEPT)(
+            lambda row, view: sketch(folder / index.items.name(row), view)
+        )
+
+    def look_among(self, items: Sequence[Item], codes: NDArray[Any]) -> None:
+        """Join the copies among images whose codes are near each other."""
+        files = linked_names(self._index, dict.fromkeys(row for row, _ in items))
+        self._links |= {row: tuple(others) for row, others in files.items() if others}
+        chosen = [k for k, (row, _) in enumerate(items) if row in files]
+        items, codes = [items[k] for k in chosen], codes[chosen]
+        for one, other in _proposed(items, codes, self._threshold, self._sketch):
+            self._compare(items[one], items[other])
+
+    def _compare(self, one: Item, other: Item) -> None:
+        if one[0] == other[0] or (one[1] == other[1] == "mirrored") or self._root(one[0]) == self._root(other[0]):
+            return
+        pair = self._measured(one, other)
+        if pair is not None and pair.similarity >= self._min:
+            self._pairs[pair.first, pair.second] = pair
+            low, high = sorted((self._root(one[0]), self._root(other[0])))
+            self._parents[high] = low
+
+    def _measured(self, one: Item, other: Item) -> Pair | None:
+        first, second = self._sketch(*one), self._sketch(*other)
+        if first is None or second is None:
+            return None
+        how = next((view for _, view in (one, other) if view != "as it is"), "as it is")
+        low, high = sorted((one[0], other[0]))
+        return Pair(low, high, min(1.0, agreement(first, second)), how)
+
+    def _root(self, row: int) -> int:
+        while (above := self._parents.get(row, row)) != row:
+            row = above
+        return row
+
+    def groups(self) -> list[CopyGroup]:
+        """In the order of their first rows."""
+        members: dict[int, set[int]] = {}
+        for first, second in self._pairs:
+            members.setdefault(self._root(first), set()).update((first, second))
+        found = []
+        for rows in sorted(tuple(sorted(some)) for some in members.values()):
+            largest = min(rows, key=lambda row: (-self._index.items.stamp(row)[0], row))
+            pairs = {(a, b): pair for (a, b), pair in self._pairs.items() if a in rows and b in rows}
+            for row in rows:
+                a, b = sorted((row, largest))
+                if a != b and (a, b) not in pairs:
+                    pair = self._measured((a, "as it is"), (b, "as it is"))
+                    if pair is not None and pair.similarity >= self._min:
+                        pairs[a, b] = pair
+            links = {row: self._links[row] for row in rows if row in self._links}
+            found.append(CopyGroup(rows, tuple(pairs[key] for key in sorted(pairs)), links))
+        return found
+
+
+def _proposed(
+    items: Sequence[Item], codes: NDArray[Any], threshold: int, read: Callable[[int, View], Sketch | None]
+) -> Iterator[tuple[int, int]]:
+    """Pairs to compare: of images whose codes are nearest, and of those whose small versions are.
+
+    Where many images have nearly one code, as forms have that were filled in differently, only pixels say which of them
+    may be copies.
+    """
+    n = min(len(items), 1 + _CANDIDATES)
+    near = nearest_codes(codes, codes, n)
+    by_code = [
+        [other for other, distance in zip(others, distances, strict=True) if distance <= threshold]
+        for others, distances in zip(near.rows.tolist(), near.distances.tolist(), strict=True)
+    ]
+    by_pixels: list[list[int]] = [[] for _ in items]
+    if n < len(items):
+        sketches: dict[bool, list[int]] = {True: [], False: []}
+        vectors: dict[bool, list[NDArray[Any]]] = {True: [], False: []}
+        for k, item in enumerate(items):
+            found = read(*item)
+            if found is not None:
+                sketches[found.flat].append(k)
+                vectors[found.flat].append(found.color if found.flat else _described(found))
+        for flat, members in sketches.items():
+            if members:
+                table = np.stack(vectors[flat])
+                for k, others in zip(members, nearest_vectors(table, table, min(n, len(members))).rows, strict=True):
+                    by_pixels[k] = [members[other] for other in others]
+    done: set[tuple[int, int]] = set()
+    for k, others in enumerate(map(itertools.chain, by_pixels, by_code)):
+        for other in others:
+            pair = (min(k, other), max(k, other))
+            if k != other and pair not in done:
+                done.add(pair)
+                yield pair
+
+
+def _described(one: Sketch) -> NDArray[np.float32]:
+    """A small version, of 16 × 16 pixels."""
+    small = one.small[0]
+    side = len(small) // 16
+    return small[: 16 * side, : 16 * side].reshape(16, side, 16, side).mean(axis=(1, 3)).reshape(-1)
