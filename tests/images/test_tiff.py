@@ -211,6 +211,19 @@ def test_what_is_not_read_is_called_by_its_kind(tmp_path: Path, options: dict[st
     assert "not a picture" not in _reason(path)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("tag", [270, 274, 282, 297, 330, 700, 34665, 34675, 34853])
+@pytest.mark.parametrize("values", [(99_999_999,), (60, 60)])
+def test_damaged_metadata_does_not_cost_the_pixels(
+    tmp_path: Path, rng: np.random.Generator, depth: int, tag: int, values: tuple[int, ...]
+) -> None:
+    stored = rng.integers(0, 2**depth, (HEIGHT, WIDTH)).astype(f"<u{depth // 8}")
+    tags: dict[str, Any] = {f"_{tag}": values}
+    path = _tiff(tmp_path / "a.tif", stored.tobytes(), depth, **tags)
+    np.testing.assert_allclose(read_image(path), stored[None] / (2**depth - 1), rtol=1e-6)
+    assert image_size(path) == (HEIGHT, WIDTH, 1)
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_pixels_that_are_missing(tmp_path: Path, rng: np.random.Generator, compression: str | None) -> None:
     path = tmp_path / "a.tif"

@@ -105,6 +105,10 @@ class TiffFile:
     def raster(self, at_least: int | None, *, grey: bool) -> Raster:
         """Decode the pixels."""
         if self._picture is not None:
+            if not isinstance(
+                self._picture.info.get("xmp"), bytes
+            ):  # damaged; Pillow would search it for an orientation
+                self._picture.info.pop("xmp", None)
             self._picture.load()
             return PillowRaster(self._picture)
         samples = self._samples()
