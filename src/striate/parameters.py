@@ -328,7 +328,7 @@ def parameter(estimator: Any, name: str) -> Any:
 
 
 def plain(name: str, value: object) -> Any:
-    """A parameter as JSON can hold it: NumPy's numbers become Python's, tuples lists.
+    """A parameter as JSON can hold it: NumPy's numbers become Python's, tuples lists; also in dictionaries.
 
     Raises
     ------
@@ -342,6 +342,8 @@ def plain(name: str, value: object) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [plain(name, item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: plain(f"{name}[{key!r}]", item) for key, item in value.items()}
     raise UsageError(f"{name} is {_short(value)}, which a model file cannot hold; it holds numbers, words and lists")
 
 

@@ -111,5 +111,6 @@ def test_pictures_without_a_label_are_left_out_and_unreadable_ones_told(tmp_path
 def test_pictures_without_labels() -> None:
     images, labels = digits([0, 1], 4)
     classifier = quick().fit(images, labels)
-    with pytest.raises(UsageError, match="no labels"):
-        evaluate_classifier(classifier, as_images(images))
+    for given in (images, as_images(images)):
+        with pytest.raises(UsageError, match="no labels"):
+            evaluate_classifier(classifier, given)

@@ -400,6 +400,18 @@ def test_parameters_of_numpy_and_a_preprocessing_are_saved(tmp_path: Path) -> No
     np.testing.assert_array_equal(again.predict_proba(images), classifier.predict_proba(images))
 
 
+def test_what_no_file_can_hold_is_refused(tmp_path: Path) -> None:
+    classifier = quick().fit(*digits([0, 1], 4))
+    classifier.record_.facts = {"seen": {"n": np.int64(3), "shares": (np.float32(0.5),)}}
+    classifier.save(tmp_path / "m.safetensors")
+    assert ImageClassifier.load(tmp_path / "m.safetensors").record_.facts == {"seen": {"n": 3, "shares": [0.5]}}
+    for wrong in (object(), {3: 4}, {"inside": [{1, 2}]}):
+        classifier.record_.facts = {"seen": wrong}
+        with pytest.raises(UsageError, match=r"facts\['seen'\].* which a model file cannot hold"):
+            classifier.save(tmp_path / "never.safetensors")
+    assert not (tmp_path / "never.safetensors").exists()
+
+
 def test_files_that_are_no_classifier_of_this_version(fitted: ImageClassifier, tmp_path: Path) -> None:
     path = tmp_path / "x"
     model_file.write(path, {}, {}, kind="checkpoint")

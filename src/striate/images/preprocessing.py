@@ -185,7 +185,7 @@ def white_of(found: float) -> float:
 
     1 where they use the range of 0–1, or half of it at least: the images of a usual collection stay as they are.
     """
-    return 1.0 if 0.5 <= found <= 2 or found <= 0 else found
+    return 1.0 if 0.5 <= found <= 2 or found <= 0 else min(max(found, 1e-9), 1e9)
 
 
 def _ground(content: NDArray[np.float32]) -> NDArray[np.float32]:

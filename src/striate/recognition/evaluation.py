@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.images import ImageCollection, Skipped
+from striate.images import ImageCollection, Skipped, as_images
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, Prediction, labels_of
 from striate.recognition.labels import class_names, name_of
@@ -61,10 +62,22 @@ class Evaluation:
         return len(self.predictions)
 
 
-def evaluate_classifier(
-    classifier: ImageClassifier, images: ImageCollection, *, progress: Progress | None = None
-) -> Evaluation:
-    """Features, predictions and figures for labeled pictures."""
+def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: Progress | None = None) -> Evaluation:
+    """Features, predictions and figures for labeled pictures.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+    images : ImageCollection, or what `striate.as_images` takes
+        With labels.
+    progress : Progress, optional
+
+    Raises
+    ------
+    UsageError
+        Where no picture has a label.
+    """
+    images = as_images(images)
     labels_of(images)
     labeled = images.subset(images.labeled)
     found = classifier.extract(labeled, name="features", progress=progress)

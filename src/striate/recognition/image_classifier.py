@@ -28,6 +28,7 @@ from striate.parameters import (
     Text,
     check_parameters,
     checked,
+    plain,
     plain_parameters,
 )
 from striate.progress import Progress
@@ -397,7 +398,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             "striate": __version__,
             "preprocessing": self.preprocessing_.to_state(),
             "reasons": self.record_.reasons,
-            "facts": self.record_.facts,
+            "facts": plain("facts", self.record_.facts),
             "parameters": self._parameters(),
             "parts": {},
         }
