@@ -73,10 +73,7 @@ def solve_carefully(task: Task) -> Solved:
         return found
     if is_large(task.prepared, task.dtype):
         return _solve_large(task)
-    parts = [_by_engine(_part(task, np.array([i]))) for i in range(task.n_samples)]
-    if not parts:
-        return Solved(np.zeros((0, task.prepared.n_components)), np.zeros(0, np.int64))
-    return Solved(np.vstack([part.codes for part in parts]), np.concatenate([part.iterations for part in parts]))
+    return _by_engine(task)
 
 
 def threshold_codes(task: Task) -> NDArray[Any]:
@@ -96,9 +93,15 @@ def threshold_codes(task: Task) -> NDArray[Any]:
 
 
 def _by_engine(task: Task) -> Solved:
+    if min(task.thresholds.shape) > 1:  # each signal has weights of its own
+        return _joined([_by_engine(_part(task, np.array([i]))) for i in range(task.n_samples)])
     engine = Engine(task)
     codes = engine.solve(sparse_output=False)
     return Solved(codes.astype(np.float64, copy=False), engine.iterations)
+
+
+def _joined(parts: list[Solved]) -> Solved:
+    return Solved(np.vstack([part.codes for part in parts]), np.concatenate([part.iterations for part in parts]))
 
 
 def _groups(patterns: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
@@ -207,6 +210,9 @@ def _solve_together(task: Task) -> Solved:
             return Solved(codes, iterations)
         at_work |= new
         some = np.flatnonzero(at_work)
+        if n > 1 and len(some) ** 2 * 8 > _GRAM_BYTES:  # they have too little in common
+            halves = np.array_split(np.arange(n), 2)
+            return _joined([_solve_together(_part(task, half)) for half in halves])
         thresholds = np.broadcast_to(task.thresholds, (len(task.thresholds), n_components))[:, some]
         start = codes[np.ix_(unfinished, some)]
         part = replace(
@@ -214,7 +220,7 @@ def _solve_together(task: Task) -> Solved:
             thresholds=_common(thresholds[unfinished] if len(thresholds) > 1 else thresholds),
             start=start if task.method != "homotopy" and start.any() else None,
         )  # fmt: skip
-        found, steps = solve_carefully(part)
+        found, steps = _by_engine(part)
         codes[np.ix_(unfinished, some)] = found
         iterations[unfinished] += steps
         of_them = task.thresholds[unfinished] if len(task.thresholds) > 1 else task.thresholds

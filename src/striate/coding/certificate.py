@@ -194,7 +194,9 @@ def _dual_beside_free_units(
         y = np.append(y, np.zeros(len(z)))
         residual = np.append(residual, -np.sqrt(l2) * z)
     free = thresholds == 0
-    if positive:
+    if not free.any():  # another signal has some
+        point = residual
+    elif positive:
         from scipy.optimize import nnls
 
         point = residual - nnls(units[free].T, residual)[0] @ units[free]

@@ -272,7 +272,7 @@ def _thresholds(sparsity: Any, n_samples: int, n_components: int) -> NDArray[np.
             raise UsageError("sparsity must be above 0, and finite, for every signal")
     elif not (array >= 0).all():
         raise UsageError("sparsity must be above 0, or 0 for a unit that is not penalised; NaN is none")
-    return array
+    return array if n_samples else np.ones((1, 1))
 
 
 def _start(start: Any, n_samples: int, n_components: int) -> Any:
