@@ -22,6 +22,7 @@ BASE = (
     "cache_folder",
     "lazy",
     "model_file",
+    "stored",
     "threads",
     "kernels",
     "randomness",

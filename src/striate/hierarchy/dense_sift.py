@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
 from striate.parameters import Integer, Real
+from striate.stored import field
 
 __all__ = ["DenseSIFT"]
 
@@ -124,7 +125,7 @@ class DenseSIFT:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> DenseSIFT:
         """The inverse of `to_state`."""
-        return cls(header["size"], header["step"], header["contrast"])
+        return cls(*(field(header, name) for name in ("size", "step", "contrast")))
 
     def _starts(self, length: int) -> NDArray[np.int64]:
         n = window_positions(length, self.size, self.step, self.notation)

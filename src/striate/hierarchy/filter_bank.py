@@ -14,6 +14,7 @@ from striate.errors import UsageError
 from striate.hierarchy._layer import LARGEST_SIDE, MOST_MAPS, Maps, Shape, check_layer, layer_array, window_positions
 from striate.hierarchy._stage import FilterPlan, run_stage
 from striate.parameters import Choice, Integer, IntegerTuple
+from striate.stored import array, field
 
 Nonlinearity = Literal["tanh", "shrink"]
 
@@ -23,6 +24,7 @@ _RULES = {
     "fan_in": Integer(low=1, high=MOST_MAPS) | None,
     "nonlinearity": Choice("tanh", "shrink"),
 }
+_OF_A_MAP = ("bias", "gain", "threshold")
 _MOST_WEIGHTS = 1 << 28  # of all filters together: 1 GB
 
 
@@ -83,7 +85,7 @@ class FilterBank:
                 f"give (n_maps, fan_in, height, width), and a table of (n_maps, fan_in)."
             )
         object.__setattr__(self, "filters", layer_array("filters", self.filters, shape, np.float32))
-        for name in ("bias", "gain", "threshold"):
+        for name in _OF_A_MAP:
             if (values := getattr(self, name)) is not None:
                 object.__setattr__(self, name, layer_array(name, values, (self.n_maps,), np.float32))
         if self.table is not None:
@@ -157,13 +159,16 @@ class FilterBank:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> FilterBank:
         """The inverse of `to_state`."""
-        return cls(
-            n_maps=header["n_maps"],
-            size=(header["size"][0], header["size"][1]),
-            fan_in=header["fan_in"],
-            nonlinearity=header["nonlinearity"],
-            **{name: np.asarray(array) for name, array in arrays.items()},
-        )
+        bank = cls(*(field(header, name) for name in ("n_maps", "size", "fan_in", "nonlinearity")))
+        if not arrays:
+            return bank
+        filters = array(arrays, "filters", (bank.n_maps, bank.fan_in, *bank.size), "float32")
+        own = {name: array(arrays, name, (bank.n_maps,), "float32") for name in _OF_A_MAP if name in arrays}
+        if bank.nonlinearity == "shrink" and "threshold" not in own:
+            array(arrays, "threshold", (bank.n_maps,))
+        if "table" in arrays:
+            own["table"] = array(arrays, "table", filters.shape[:2], "int64")
+        return bank.with_filters(filters, **own)
 
 
 def connection_sets(

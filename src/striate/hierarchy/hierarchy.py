@@ -26,8 +26,9 @@ from striate.hierarchy.rectification import Rectification
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import needs_torch
 from striate.model_file import arrays_of, prefixed
-from striate.parameters import plain
+from striate.parameters import Choice, plain
 from striate.samples import check_finite
+from striate.stored import ListOf, field, part
 from striate.threads import n_threads, run_ranges
 
 LAYERS: dict[str, type[Layer]] = {
@@ -105,6 +106,15 @@ class Hierarchy:
     def filter_banks(self) -> list[FilterBank]:
         """The filter banks, first stage first."""
         return [layer for layer in self.layers if isinstance(layer, FilterBank)]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether all filter banks have their filters, and all layers of sparse codes their dictionary."""
+        return all(
+            (layer.filters if isinstance(layer, FilterBank) else layer.dictionary) is not None
+            for layer in self.layers
+            if isinstance(layer, FilterBank | SparseCodes)
+        )
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """``(n_maps, height, width)`` after every layer, for images of ``shape`` (channels, height, width).
@@ -217,9 +227,10 @@ class Hierarchy:
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Hierarchy:
         """The inverse of `to_state`."""
         layers = []
-        for number, layer_header in enumerate(header["layers"]):
-            own = arrays_of(str(number), arrays)
-            layers.append(LAYERS[layer_header["kind"]].from_state(own, layer_header))
+        for number, layer_header in enumerate(field(header, "layers", ListOf())):
+            with part(f"layers.{number}"):
+                kind = field(layer_header, "kind", Choice(*LAYERS))
+                layers.append(LAYERS[kind].from_state(arrays_of(str(number), arrays), layer_header))
         return cls(layers)
 
 

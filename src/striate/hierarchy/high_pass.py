@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
 from striate.hierarchy.normalization import local_mean
 from striate.parameters import Integer
+from striate.stored import field
 
 _RULES = {"size": Integer(low=1, high=LARGEST_SIDE)}
 
@@ -60,4 +61,4 @@ class HighPass:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> HighPass:
         """The inverse of `to_state`."""
-        return cls(size=header["size"])
+        return cls(size=field(header, "size"))

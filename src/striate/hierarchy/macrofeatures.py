@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
 from striate.parameters import Integer
+from striate.stored import field
 
 __all__ = ["Macrofeatures"]
 
@@ -84,4 +85,4 @@ class Macrofeatures:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Macrofeatures:
         """The inverse of `to_state`."""
-        return cls(header["size"], header["step"])
+        return cls(field(header, "size"), field(header, "step"))

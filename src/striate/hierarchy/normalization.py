@@ -13,6 +13,7 @@ from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
 from striate.hierarchy._separable import apply_separable, gaussian_matrix
 from striate.images.normalization import gaussian_window
 from striate.parameters import Integer
+from striate.stored import field
 
 # The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
 SIGMA_OVER_SIZE = 1.591 / 9
@@ -83,4 +84,4 @@ class LocalContrastNormalization:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> LocalContrastNormalization:
         """The inverse of `to_state`."""
-        return cls(size=header["size"])
+        return cls(size=field(header, "size"))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
 from striate.hierarchy._separable import apply_separable, averaging_matrix
 from striate.parameters import Choice, Integer
+from striate.stored import field
 
 _RULES = {
     "how": Choice("average", "max"),
@@ -77,7 +78,7 @@ class Pooling:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Pooling:
         """The inverse of `to_state`."""
-        return cls(how=header["how"], size=header["size"], stride=header["stride"])
+        return cls(*(field(header, name) for name in ("how", "size", "stride")))
 
 
 def _maximum(maps: Maps, *, axis: int, size: int, stride: int, n_windows: int) -> Maps:

@@ -14,6 +14,7 @@ from striate.coding import PreparedDictionary, infer
 from striate.errors import UsageError
 from striate.hierarchy._layer import MOST_MAPS, Maps, Shape, check_layer, layer_array
 from striate.parameters import Integer, Real
+from striate.stored import array, field
 
 __all__ = ["YANG", "SparseCodes"]
 
@@ -94,4 +95,7 @@ class SparseCodes:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> SparseCodes:
         """The inverse of `to_state`."""
-        return cls(header["n_components"], header["sparsity"], arrays.get("dictionary"))
+        layer = cls(field(header, "n_components"), field(header, "sparsity"))
+        if not arrays:
+            return layer
+        return layer.with_dictionary(array(arrays, "dictionary", (layer.n_components, None), "float32"))

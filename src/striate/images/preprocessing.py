@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey, to_yuv
 from striate.images.normalization import local_contrast_normalization
 from striate.parameters import Boolean, Choice, Integer, IntegerTuple, Real, checked
+from striate.stored import field
 
 # Chroma is not normalized locally: its mean is what tells colors apart. The factor brings the chroma of ordinary
 # photographs (deviation about 0.1) to half the deviation of normalized luma, which is 1.
@@ -26,8 +28,9 @@ _RULES = {
     "window": Integer(low=1, high=1 << 12),
     "border": Integer(low=0, high=1 << 12),
     "valid": Boolean(),
-    "white": Real(above=0),
+    "white": Real(low=1e-9, high=1e9),
 }
+_MOST_NUMBERS = 1 << 23  # of an image: what stages make of it is many times as large
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Preprocessing:
             object.__setattr__(self, name, checked(f"{name} of a preprocessing", getattr(self, name), rule))
         if self.window % 2 == 0:
             raise UsageError(f"window of a preprocessing is {self.window}; it must be odd, so that it has a center")
+        if math.prod(self.shape) > _MOST_NUMBERS:
+            raise UsageError(
+                f"canvas of a preprocessing is {self.canvas}, which with its border makes {math.prod(self.shape):,} "
+                f"numbers of each image; take a smaller one: at most {_MOST_NUMBERS:,}"
+            )
         if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
             raise UsageError(
                 f"valid is for local contrast on a canvas of at least the window, {self.window} pixels, "
@@ -144,7 +152,8 @@ class Preprocessing:
     @classmethod
     def from_state(cls, header: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_state`."""
-        return cls(**{**header, "canvas": (header["canvas"][0], header["canvas"][1])})
+        earlier: dict[str, Any] = {"white": 1.0}  # what files of earlier versions lack
+        return cls(**{name: field(header, name, default=earlier.get(name, ...)) for name in _RULES})
 
 
 _TOO_BRIGHT = 64  # times white: no light, but another unit

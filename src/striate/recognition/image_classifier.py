@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from striate import __version__, model_file
+from striate import __version__, model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import UnreadableImage, UsageError
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
@@ -412,17 +413,36 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def load(cls, path: str | PathLike[str]) -> ImageClassifier:
         """Read a model file; ModelFileError tells in one sentence what is wrong with it."""
         arrays, header = model_file.read(path, kind=KIND)
-        parameters = dict(header["parameters"])
-        if isinstance(parameters.get("preprocessing"), dict):
-            parameters["preprocessing"] = Preprocessing.from_state(parameters["preprocessing"])
-        classifier = cls(**parameters)
-        classifier.preprocessing_ = Preprocessing.from_state(header["preprocessing"])
-        parts = {name: _part(name, arrays, part) for name, part in header["parts"].items()}
-        classifier.hierarchy_ = parts["hierarchy"]
-        classifier.classifier_ = parts["classifier"]
-        classifier.rejection_ = parts.get("rejection")
+        with stored.in_file(path, "model"):
+            return cls._from_state(arrays, header)
+
+    @classmethod
+    def _from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> ImageClassifier:
+        given = stored.field(stored.field(header, "parameters", stored.Table()), "preprocessing")
+        if given != "auto":
+            with stored.part("parameters.preprocessing"):
+                given = Preprocessing.from_state(given)
+        classifier: ImageClassifier = stored.with_parameters(cls, header, preprocessing=given)
+        with stored.part("preprocessing"):
+            classifier.preprocessing_ = Preprocessing.from_state(stored.field(header, "preprocessing"))
+        parts = stored.field(header, "parts", stored.Table())
+        classifier.hierarchy_ = _part("hierarchy", Hierarchy, arrays, parts)
+        classifier.classifier_ = _part("classifier", LogisticRegression, arrays, parts)
+        classifier.rejection_ = _part("rejection", ConformalRejection, arrays, parts) if "rejection" in parts else None
+        with stored.part("parts.hierarchy"):
+            n_features = math.prod(classifier.hierarchy_.output_shape(classifier.preprocessing_.shape))
+            if not classifier.hierarchy_.is_learned:
+                raise model_file.ModelFileError("some of its filters or dictionaries are missing")
+        if n_features != classifier.classifier_.n_features_in_:
+            raise model_file.ModelFileError(
+                f"the hierarchy makes {n_features:,} features of an image, and the classifier takes "
+                f"{classifier.classifier_.n_features_in_:,}"
+            )
         classifier.classes_ = classifier.classifier_.classes_
-        classifier.record_ = TrainingRecord(reasons=header["reasons"], facts=header["facts"])
+        classifier.record_ = TrainingRecord(
+            reasons=stored.field(header, "reasons", stored.ListOf(Text())),
+            facts=stored.field(header, "facts", stored.Table()),
+        )
         return classifier
 
     def _check_parameters(self) -> None:
@@ -551,17 +571,15 @@ _KIND_OF: dict[Any, str] = {
     LogisticRegression: "logistic_regression",
     ConformalRejection: "conformal_rejection",
 }
-_PARTS = {kind: part for part, kind in _KIND_OF.items()}
 
 
-def _part(name: str, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Any:
-    """One part of a model file, from the one dictionary that says which class a kind is."""
-    if header["kind"] not in _PARTS:
-        raise model_file.ModelFileError(
-            f"the model has a part of kind {header['kind']!r}, which this version of striate ({__version__}) does not "
-            "know: update striate."
-        )
-    return _PARTS[header["kind"]].from_state(model_file.arrays_of(name, arrays), header)
+def _part(name: str, kind: type[Any], arrays: Mapping[str, NDArray[Any]], parts: Mapping[str, Any]) -> Any:
+    """One part of a model file, of the one kind that it can be."""
+    with stored.part("parts"):
+        header = stored.field(parts, name, stored.Table())
+    with stored.part(f"parts.{name}"):
+        stored.field(header, "kind", Choice(_KIND_OF[kind]))
+        return kind.from_state(model_file.arrays_of(name, arrays), header)
 
 
 def _random_learner() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
+from striate.model_file import ModelFileError
 from striate.parameters import (
     Boolean,
     Choice,
@@ -19,6 +21,7 @@ from striate.parameters import (
     Real,
     Rule,
     Seed,
+    Text,
     check_parameters,
     checked,
     plain,
@@ -40,6 +43,7 @@ from striate.recognition.softmax import softmax
 from striate.recognition.splits import stratified_folds
 from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
 from striate.samples import is_sparse
+from striate.stored import ListOf, Table, array, field, part, with_parameters
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -282,20 +286,27 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
         Earlier files hold no parameters; a new fit would then use the same weight decay.
         """
-        earlier = {"weight_decay": header["weight_decay"], "split": "knots" in arrays}
-        given = dict(header.get("parameters", earlier))
+        is_split = "knots" in arrays
+        weight_decay = field(header, "weight_decay", Real(above=0))
+        earlier = {"weight_decay": weight_decay, "split": is_split}
+        given = field(header, "parameters", Table(), default=earlier)
         if "weight_decays" in given:
-            given["weight_decays"] = tuple(given["weight_decays"])
-        classifier = cls(**given)
-        classifier.classes_ = np.array(header["classes"], dtype=np.dtype(header["class_dtype"]))
-        classifier.coef_ = arrays["coefficients"]
-        classifier.intercept_ = arrays["intercept"]
-        classifier.knots_ = arrays.get("knots")
-        classifier.weight_decay_ = header["weight_decay"]
-        classifier.temperature_ = header["temperature"]
-        classifier.cross_validation_ = [dict(result) for result in header["cross_validation"]]
-        classifier.n_iter_ = header["n_iterations"]
-        classifier.n_features_in_ = classifier.coef_.shape[1] // (1 if classifier.knots_ is None else 2)
+            with part("parameters"):
+                given["weight_decays"] = tuple(field(given, "weight_decays", ListOf(_DECAY)))
+        classifier: Self = with_parameters(cls, {"parameters": given})
+        with part("parameters"):
+            classifier._check_options()
+        classifier.weight_decay_ = weight_decay
+        classifier.classes_ = _stored_classes(header)
+        n_classes = len(classifier.classes_)
+        classifier.knots_ = array(arrays, "knots", (None,)) if is_split else None
+        n_columns = None if classifier.knots_ is None else 2 * len(classifier.knots_)
+        classifier.coef_ = array(arrays, "coefficients", (n_classes, n_columns))
+        classifier.intercept_ = array(arrays, "intercept", (n_classes,))
+        classifier.temperature_ = field(header, "temperature", Real(low=1e-6, high=1e6))
+        classifier.cross_validation_ = field(header, "cross_validation", ListOf(Table()))
+        classifier.n_iter_ = field(header, "n_iterations", Integer(low=0))
+        classifier.n_features_in_ = classifier.coef_.shape[1] // (2 if is_split else 1)
         return classifier
 
     def _check_options(self) -> None:
@@ -329,6 +340,27 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+_MOST_LETTERS = 4096  # of a class's name
+
+
+def _stored_classes(header: Mapping[str, Any]) -> NDArray[Any]:
+    """The classes that a header names, of the type that they had."""
+    names = field(header, "classes", ListOf(Text() | Real() | Boolean()))
+    word = field(header, "class_dtype", Text())
+    if not re.fullmatch(r"[<>|]([biuf][1-8]|U[1-9][0-9]*|O)", word):
+        raise ModelFileError(f"class_dtype is {word[:60]!r}; it must be a type of numbers or text, such as '<U5'")
+    dtype = np.dtype(word)
+    if dtype.kind == "U" and dtype.itemsize > 4 * _MOST_LETTERS:
+        raise ModelFileError(f"class_dtype is {word[:60]!r}; names of classes have at most {_MOST_LETTERS:,} letters")
+    try:
+        classes = np.array(names, dtype=dtype)
+    except (ValueError, TypeError, OverflowError):
+        classes = np.zeros(0)
+    if len(classes) < 2 or len(set(names)) < len(names) or classes.tolist() != names:
+        raise ModelFileError(f"classes must be two or more different ones of the type {word}")
+    return classes
 
 
 class Fit:

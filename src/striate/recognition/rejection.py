@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.parameters import Real, checked
+from striate.parameters import Integer, Real, checked
 from striate.samples import as_samples
+from striate.stored import field
 
 __all__ = ["ConformalRejection", "strangeness"]
 
@@ -106,7 +107,8 @@ class ConformalRejection:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
-        rejection = cls(header["error_rate"])
-        rejection.threshold_ = math.inf if header["threshold"] is None else float(header["threshold"])
-        rejection.n_held_out_ = header["n_held_out"]
+        rejection = cls(field(header, "error_rate", Real(above=0, below=1)))
+        threshold = field(header, "threshold", Real() | None)
+        rejection.threshold_ = math.inf if threshold is None else threshold
+        rejection.n_held_out_ = field(header, "n_held_out", Integer(low=0))
         return rejection

@@ -15,6 +15,7 @@ from striate.randomness import RandomState
 from striate.retrieval.codes import Codes, n_words, pack_bits
 from striate.retrieval.projection import check_scale
 from striate.samples import as_samples
+from striate.stored import array
 from striate.threads import single_threaded_blas
 
 __all__ = ["DeepProjection", "fit_deep_projection"]
@@ -76,12 +77,16 @@ class DeepProjection:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> DeepProjection:
         """The inverse of `to_state`."""
-        layers = range((len(arrays) - 1) // 2)
-        return cls(
-            np.array(arrays["mean"]),
-            tuple(np.array(arrays[f"weights.{layer}"]) for layer in layers),
-            tuple(np.array(arrays[f"biases.{layer}"]) for layer in layers),
-        )
+        mean = array(arrays, "mean", (None,), "float32")
+        weights: list[NDArray[np.float32]] = []
+        biases: list[NDArray[np.float32]] = []
+        n_inputs = len(mean)
+        for layer in range(max(1, (len(arrays) - 1) // 2)):
+            weights.append(np.array(array(arrays, f"weights.{layer}", (None, n_inputs), "float32")))
+            n_inputs = len(weights[-1])
+            biases.append(np.array(array(arrays, f"biases.{layer}", (n_inputs,), "float32")))
+        n_words(n_inputs)
+        return cls(np.array(mean), tuple(weights), tuple(biases))
 
 
 def fit_deep_projection(

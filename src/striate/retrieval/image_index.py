@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate import __version__, model_file
+from striate import __version__, model_file, stored
 from striate.errors import UsageError
 from striate.images import Skipped, as_images, stream
 from striate.model_file import ModelFileError
-from striate.parameters import Real, checked
+from striate.parameters import Boolean, Choice, Real, Text, checked
 from striate.progress import Progress
 from striate.retrieval.items import UNAVAILABLE, Items, out_of_reach, stamps_of
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
@@ -257,14 +258,28 @@ class ImageIndex:
         """
         arrays, header = model_file.read(path, kind=KIND, mapped=True)
         if header.get("version") != INDEX_VERSION:
+            version, maker = (str(header.get(name))[:40] for name in ("version", "striate"))
             raise ModelFileError(
-                f"{path} has version {header.get('version')} of the index, made by striate {header.get('striate')}; "
+                f"{path} has version {version} of the index, made by striate {maker}; "
                 f"this one ({__version__}) works with version {INDEX_VERSION}: index the folder again"
             )
+        with stored.in_file(path, "index"):
+            return cls._from_state(arrays, header)
+
+    @classmethod
+    def _from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> ImageIndex:
         encoder = {key: np.array(array) for key, array in model_file.arrays_of("encoder", arrays).items()}
-        index = cls(PictureEncoder.from_state(encoder, header["encoder"]), header["folder"])
-        index.items = Items.from_state(model_file.arrays_of("items", arrays), header["items"])
-        index.codes, index.complete = arrays["codes"], header["complete"]
+        with stored.part("encoder"):
+            index = cls(PictureEncoder.from_state(encoder, stored.field(header, "encoder", stored.Table())))
+        index.folder = stored.field(header, "folder", Text() | Choice(""))
+        with stored.part("items"):
+            index.items = Items.from_state(model_file.arrays_of("items", arrays), stored.field(header, "items"))
+        none = index.encoder.no_codes()
+        index.codes = stored.array(arrays, "codes", (len(index.items), none.shape[1]), none.dtype.name)
+        spare = -index.encoder.n_bits % 64 if index.encoder.binary else 0
+        if spare and (index.codes[:, -1] >> np.uint64(64 - spare)).any():
+            raise ModelFileError(f"the array codes has more than the {index.encoder.n_bits} bits of a code")
+        index.complete = stored.field(header, "complete", Boolean())
         return index
 
     def _codes_of(self, rows: Any) -> NDArray[Any]:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.images import ImageCollection, ImageFolder
+from striate.model_file import ModelFileError
+from striate.stored import array
 
 __all__ = ["UNAVAILABLE", "Items", "out_of_reach", "stamps_of"]
 
@@ -85,7 +87,11 @@ class Items:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Items:
         """The inverse of `to_state`."""
-        return cls(arrays["text"], arrays["ends"], arrays["stamps"])
+        text = array(arrays, "text", (None,), "uint8")
+        ends = array(arrays, "ends", (None,), "int64")
+        if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(text):
+            raise ModelFileError("the array ends does not part the names")
+        return cls(text, ends, array(arrays, "stamps", (len(ends), 2), "int64"))
 
 
 def stamps_of(images: ImageCollection) -> list[tuple[int, int]]:

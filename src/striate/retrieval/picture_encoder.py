@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -9,7 +10,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from striate import __version__
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
 from striate.images import Preprocessing, as_images, stream
@@ -22,6 +22,7 @@ from striate.retrieval.codes import MAX_BITS, n_words
 from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
 from striate.retrieval.nearest import unit_rows
 from striate.retrieval.projection import Method, Projection, fit_projection
+from striate.stored import Table, field, part
 
 __all__ = ["Describe", "PictureEncoder", "learn_encoder"]
 
@@ -108,8 +109,8 @@ class PictureEncoder:
         header: dict[str, Any] = {"preprocessing": self.preprocessing.to_state(), "binary": self.binary}
         if self.n_images is not None:
             header |= {"n_images": self.n_images, "architecture": self.architecture}
-        for name, part in (("describe", self.describe), ("projection", self.projection)):
-            own, of_part = part.to_state()  # type: ignore[union-attr]
+        for name, held in (("describe", self.describe), ("projection", self.projection)):
+            own, of_part = held.to_state()  # type: ignore[union-attr]
             arrays |= prefixed(name, own)
             header[name] = of_part
         return arrays, {**header, "describe": {"kind": kind, **header["describe"]}}
@@ -117,23 +118,42 @@ class PictureEncoder:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> PictureEncoder:
         """The inverse of `to_state`."""
-        kind = header["describe"]["kind"]
-        if kind not in _KINDS:
+        with part("describe"):
+            of_describe = field(header, "describe", Table())
+            kind = field(of_describe, "kind", Choice(*_KINDS))
+            describe = _KINDS[kind].from_state(arrays_of("describe", arrays), of_describe)
+        with part("projection"):
+            of_projection = field(header, "projection", Table())
+            method = field(of_projection, "method", Choice(*get_args(Method), "deep-autoencoder"))
+            projection_kind: Any = DeepProjection if method == "deep-autoencoder" else Projection
+            projection = projection_kind.from_state(arrays_of("projection", arrays), of_projection)
+        with part("preprocessing"):
+            preprocessing = Preprocessing.from_state(field(header, "preprocessing"))
+        with part("describe"):
+            n_features = _n_features(describe, preprocessing)
+        if n_features != len(projection.mean):
             raise ModelFileError(
-                f"pictures are described by a {kind!r}, which this striate ({__version__}) does not know: upgrade it"
+                f"pictures are described by {n_features:,} features, and the projection takes {len(projection.mean):,}"
             )
         return cls(
-            Preprocessing.from_state(header["preprocessing"]),
-            _KINDS[kind].from_state(arrays_of("describe", arrays), header["describe"]),
-            _projection(header).from_state(arrays_of("projection", arrays), header["projection"]),
-            header["binary"],
-            header.get("n_images"),
-            header.get("architecture"),
+            preprocessing,
+            describe,
+            projection,
+            field(header, "binary", Boolean()),
+            field(header, "n_images", Integer(low=0) | None, default=None),
+            field(header, "architecture", Text() | None, default=None),
         )
 
 
-def _projection(header: Mapping[str, Any]) -> type[Projection] | type[DeepProjection]:
-    return DeepProjection if header["projection"]["method"] == "deep-autoencoder" else Projection
+def _n_features(describe: Hierarchy | PSD, preprocessing: Preprocessing) -> int:
+    """Numbers that a picture is described by."""
+    if isinstance(describe, Hierarchy):
+        if not describe.is_learned:
+            raise ModelFileError("some of its filters or dictionaries are missing")
+        return math.prod(describe.output_shape(preprocessing.shape))
+    if describe.n_features_in_ != math.prod(preprocessing.shape):
+        raise ModelFileError(f"it takes {describe.n_features_in_:,} numbers, and a picture is {preprocessing.shape}")
+    return len(describe.components_)
 
 
 _KINDS: dict[str, Any] = {"hierarchy": Hierarchy, "psd": PSD}

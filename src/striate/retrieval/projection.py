@@ -17,6 +17,7 @@ from striate.parameters import Choice, Integer, Seed, checked
 from striate.randomness import RandomState, generator_from
 from striate.retrieval.codes import Codes, n_words, pack_bits
 from striate.samples import as_samples
+from striate.stored import array, field
 from striate.threads import single_threaded_blas
 
 __all__ = ["Method", "Projection", "fit_projection", "iterative_quantization", "principal_components"]
@@ -84,7 +85,10 @@ class Projection:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Projection:
         """The inverse of `to_state`."""
-        return cls(np.array(arrays["mean"]), np.array(arrays["directions"]), header["method"])
+        mean = array(arrays, "mean", (None,))
+        directions = array(arrays, "directions", (None, len(mean)), "float32")
+        n_words(len(directions))
+        return cls(np.array(mean), np.array(directions), field(header, "method", Choice(*get_args(Method))))
 
 
 def fit_projection(
