@@ -6,6 +6,7 @@ import os
 import resource
 import warnings
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,8 @@ from striate import model_file
 from striate.errors import StriateError
 from striate.hierarchy import FilterBank, Hierarchy, SparseCodes
 from striate.images import Preprocessing, as_images
-from striate.learning import PSD
 from striate.recognition import ImageClassifier
-from striate.retrieval import ImageIndex, PictureEncoder, learn_encoder
-from striate.retrieval.projection import fit_projection
+from striate.retrieval import ImageIndex, learn_encoder
 from tests.mutations import mutations
 from tests.recognition.digits import digits, quick
 
@@ -71,17 +70,6 @@ def _index(path: Path, **options: Any) -> None:
     index.save(path)
 
 
-def _index_of_psd(path: Path) -> None:
-    collection = as_images(digits((0, 1, 7), 8)[0])
-    preprocessing = Preprocessing((12, 12), contrast="ground")
-    pictures = np.stack([preprocessing(collection.read(k)) for k in range(len(collection))])
-    psd = PSD(9, max_batches=3, batch_size=8, random_state=0).fit(pictures.reshape(len(pictures), -1))
-    vectors = psd.transform(pictures.reshape(len(pictures), -1))
-    index = ImageIndex(PictureEncoder(preprocessing, psd, fit_projection(vectors, 16, random_state=0), binary=False))
-    index.update(collection)
-    index.save(path)
-
-
 def _use_model(path: Path, images: np.ndarray) -> None:
     classifier = ImageClassifier.load(path)
     for prediction in classifier.classify(images):
@@ -106,7 +94,6 @@ FILES: dict[str, tuple[Callable[[Path], None], Callable[[Path, np.ndarray], None
     "index by itq": (_index, _use_index),
     "index by pca, real": (lambda path: _index(path, method="pca", binary=False), _use_index),
     "index by a deep autoencoder": (lambda path: _index(path, method="deep-autoencoder"), _use_index),
-    "index of PSD codes": (_index_of_psd, _use_index),
 }
 
 
@@ -114,9 +101,11 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FILES)
 def test_edited_files_are_refused_by_name_or_work(
-    tmp_path: Path, images: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: np.ndarray, name: str, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands of files, which need not survive a loss of power
     make, use = FILES[name]
@@ -128,7 +117,7 @@ def test_edited_files_are_refused_by_name_or_work(
     before = _peak()
     refused = worked = 0
     problems = []
-    for what, arrays, header in mutations(path):
+    for what, arrays, header in islice(mutations(path), 0, None, step):
         model_file.write(edited, arrays, header, kind=kind)
         try:
             with warnings.catch_warnings():
@@ -145,4 +134,4 @@ def test_edited_files_are_refused_by_name_or_work(
             problems.append(f"{what}: takes {_peak() - before:,} bytes")
             before = _peak()
     assert not problems, f"{len(problems)} of {refused + worked}:\n" + "\n".join(problems[:60])
-    assert refused > 300
+    assert refused * step > 300

@@ -164,8 +164,6 @@ class FilterBank:
             return bank
         filters = array(arrays, "filters", (bank.n_maps, bank.fan_in, *bank.size), "float32")
         own = {name: array(arrays, name, (bank.n_maps,), "float32") for name in _OF_A_MAP if name in arrays}
-        if bank.nonlinearity == "shrink" and "threshold" not in own:
-            array(arrays, "threshold", (bank.n_maps,))
         if "table" in arrays:
             own["table"] = array(arrays, "table", filters.shape[:2], "int64")
         return bank.with_filters(filters, **own)

@@ -152,7 +152,7 @@ class Preprocessing:
     @classmethod
     def from_state(cls, header: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_state`."""
-        earlier: dict[str, Any] = {"white": 1.0}  # what files of earlier versions lack
+        earlier: dict[str, Any] = {"valid": False, "white": 1.0}  # what files of earlier versions lack
         return cls(**{name: field(header, name, default=earlier.get(name, ...)) for name in _RULES})
 
 

@@ -578,7 +578,11 @@ def _part(name: str, kind: type[Any], arrays: Mapping[str, NDArray[Any]], parts:
     with stored.part("parts"):
         header = stored.field(parts, name, stored.Table())
     with stored.part(f"parts.{name}"):
-        stored.field(header, "kind", Choice(_KIND_OF[kind]))
+        found = stored.field(header, "kind", Text())
+        if found != _KIND_OF[kind]:
+            raise model_file.ModelFileError(
+                f"kind is {found[:40]!r}, which this version of striate ({__version__}) does not know: update striate"
+            )
         return kind.from_state(model_file.arrays_of(name, arrays), header)
 
 
