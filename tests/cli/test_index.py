@@ -303,6 +303,39 @@ def test_a_folder_that_cannot_be_opened_keeps_its_pictures(
     assert "Permission denied" in text
 
 
+def test_similarity_and_links_are_shown(capsys: Capture, folder: Path, index: Path, tmp_path: Path) -> None:
+    image = digits((0,), 10)[0][2]
+    Image.fromarray(image).resize((56, 56), Image.Resampling.BICUBIC).save(folder / "larger.png")
+    (folder / "a link.png").symlink_to("larger.png")
+    os.link(folder / "0" / "0002.png", folder / "hard.png")
+    ImageIndex.load(index).update(folder, save_to=index)
+    page = tmp_path / "copies.html"
+    found = striate(capsys, "duplicates", index, "--json", "--quiet", "--html", page).json
+    names = [[one["name"] for one in group] for group in found["groups"]]
+    (at,) = [number for number, group in enumerate(names) if "larger.png" in group]
+    assert names[at] == ["larger.png", "0/0002.png"]
+    first, second = found["groups"][at]
+    assert first["similarity"] is None
+    assert 0.7 <= second["similarity"] <= 1
+    assert [(link["name"], link["kind"]) for link in first["links"]] == [("a link.png", "symbolic")]
+    assert [(link["name"], link["kind"]) for link in second["links"]] == [("hard.png", "hard")]
+    assert found["pairs"][at][0]["similarity"] == second["similarity"]
+    shown = page.read_text(encoding="utf-8")
+    assert f"similarity {second['similarity']:.2f}" in shown
+    assert "symbolic link: a link.png" in shown
+    text = striate(capsys, "duplicates", index, "--quiet").out
+    assert "similarity  name" in text
+    assert "hard link: hard.png" in text
+    refused(striate(capsys, "duplicates", index, "--also", "turned"), 2, "turned", "mirrored")
+
+
+def test_an_image_of_one_color_is_said_to_be_so(capsys: Capture, folder: Path, index: Path) -> None:
+    Image.new("RGB", (30, 30), "red").save(folder / "red.png")
+    done = striate(capsys, "search", index, folder / "red.png", folder / "0" / "0002.png", "--json")
+    assert [one["flat"] for one in done.json] == [True, False]
+    assert done.err.count("of one color") == 1
+
+
 def test_two_runs_on_one_index(capsys: Capture, folder: Path, index: Path) -> None:
     with hold(index) as mine:
         assert mine

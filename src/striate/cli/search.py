@@ -63,8 +63,11 @@ def search(
                 }
                 for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
             ]
-            result.append({"path": name, "neighbors": near, "skipped": None})
+            result.append({"path": name, "neighbors": near, "skipped": None, "flat": _is_of_one_color(name)})
     _tell_of_gone(index, folder, [one for row in result for one in row["neighbors"]])
+    for row in result:
+        if row["flat"]:
+            sys.stderr.write(one_line(f"{row['path']} is of one color: there is nothing in it to search by") + "\n")
     left_out.tell(len(result))
     if html is not None:
         sheet = [
@@ -112,3 +115,14 @@ def _tell_of_gone(index: Path, folder: Path, neighbors: Sequence[Mapping[str, An
         said = f"{folder} is gone, where the images of {index} were, so that the paths of all neighbors lead nowhere"
         advice = f"if it was moved, run striate index on its new place, with --out {shlex.quote(str(index))}"
     sys.stderr.write(one_line(f"note: {said}; {advice}") + "\n")
+
+
+def _is_of_one_color(name: str) -> bool:
+    from striate.errors import UnreadableImage
+    from striate.images import read_image
+    from striate.retrieval import is_flat
+
+    try:
+        return is_flat(read_image(name, at_least=96))
+    except UnreadableImage:
+        return False
