@@ -136,6 +136,17 @@ def test_a_folder_that_cannot_be_opened_for_now_is_said(folder: Path, monkeypatc
     json.dumps(left_out.for_json())
 
 
+def test_what_was_left_out_is_said_with_an_error_too(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+    for path in (folder / "1").iterdir():
+        path.rename(path.with_suffix(".CR2"))
+    train = ("train", folder, "--out", tmp_path / "m", "--learner", "random", "--architecture", TINY, "-q")
+    done = striate(capsys, *train)
+    assert done.code == 2
+    *notes, error = done.err.splitlines()
+    assert "one class" in error
+    assert any("class 1: none of its" in note for note in notes)
+
+
 def test_many_skipped_images_are_counted_and_where_all_are_is_said() -> None:
     left_out = LeftOut()
     assert left_out.text() == ""

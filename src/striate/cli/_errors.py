@@ -10,7 +10,7 @@ import traceback
 from striate.errors import StriateError, one_line
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells expect it
-LEAST_ADDRESS_SPACE = 640_000_000  # bytes; with less, NumPy, SciPy and numba cannot be loaded
+LEAST_ADDRESS_SPACE = 720_000_000  # bytes; with less, NumPy, SciPy and numba cannot be loaded
 
 _OUT_OF_MEMORY = "out of memory; close other programs, or use fewer or smaller pictures"
 _SHORTAGE = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import StriateError, one_line
@@ -69,6 +71,16 @@ class LeftOut:
         if len(self.skipped) > _MOST_LISTED:
             lines.append(f"  … and {len(self.skipped) - _MOST_LISTED} more: {where}")
         return "\n".join(lines)
+
+    @contextmanager
+    def told_with_errors(self) -> Iterator[None]:
+        """Say it on standard error before an error that ends the command: it is often why."""
+        try:
+            yield
+        except StriateError:
+            if self.notes:
+                sys.stderr.write("".join(f"note: {one_line(note)}\n" for note in self.notes))
+            raise
 
     def tell(self, n_read: int) -> None:
         """Say it on standard error, for a command whose standard output is data.

@@ -35,7 +35,8 @@ def evaluate(
     classifier = ImageClassifier.load(model).set_params(feature_cache=True)
     left_out = LeftOut()
     images = left_out.of(as_images(folder))
-    result = evaluate_classifier(classifier, images, progress=RichProgress(quiet=quiet))
+    with left_out.told_with_errors():
+        result = evaluate_classifier(classifier, images, progress=RichProgress(quiet=quiet))
     left_out.skipped += result.skipped
     left_out.notes += foreign_note(result)
     labels = result.images.labels or []

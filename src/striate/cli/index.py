@@ -78,7 +78,7 @@ def index(
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
     images = left_out.of(as_images(folder))
-    with hold(out) as mine, _ends_as_interrupt():
+    with left_out.told_with_errors(), hold(out) as mine, _ends_as_interrupt():
         if not mine:
             raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
         found = _opened_or_learned(

@@ -90,13 +90,14 @@ def train(
     images = run.left_out.of(as_images(folder))
     if not folder.is_dir() and any(output.path.exists() for output in run.outputs):
         check_files(*run.outputs, inputs=images.paths or ())  # a list may name files of any ending
-    split = split_images(
-        images,
-        train_per_class=train_per_class,
-        labels_per_class=labels_per_class,
-        test=test is None,
-        random_state=seed,
-    )
+    with run.left_out.told_with_errors():
+        split = split_images(
+            images,
+            train_per_class=train_per_class,
+            labels_per_class=labels_per_class,
+            test=test is None,
+            random_state=seed,
+        )
     classifier = ImageClassifier(
         system=system,
         architecture=architecture,
@@ -120,16 +121,17 @@ def train(
         run.tell(_nothing_to_resume(run))
     checkpoint = _open_checkpoint(run.checkpoint_folder, options, sources, resume=resume, progress=run.progress)
     try:
-        result = run.train(
-            classifier,
-            images,
-            split,
-            title=folder.resolve().name,
-            checkpoint=checkpoint,
-            test_images=sources.get("test"),
-            unlabeled=sources.get("unlabeled"),
-            with_ablations=ablate,
-        )
+        with run.left_out.told_with_errors():
+            result = run.train(
+                classifier,
+                images,
+                split,
+                title=folder.resolve().name,
+                checkpoint=checkpoint,
+                test_images=sources.get("test"),
+                unlabeled=sources.get("unlabeled"),
+                with_ablations=ablate,
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; what was learned is kept in {checkpoint.folder}: add --resume to go on"
