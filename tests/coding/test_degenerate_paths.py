@@ -207,6 +207,31 @@ def test_a_path_says_where_its_codes_are_not_optimal() -> None:
         regularization_path(np.full(3, 1e30, np.float32), 1e-20 * np.eye(3))
 
 
+def test_units_and_signals_of_any_scale_have_the_same_codes(rng: np.random.Generator) -> None:
+    _, d = problem("healthy", 0)
+    signals = rng.standard_normal((4, 10))
+    for options in ({"max_nonzero": 3}, {"residual": 1.0}):
+        expected = infer_until(signals, d, **options)
+        for of_signals, of_units in ((600, 0), (-600, 0), (0, 500), (0, -500), (400, 500)):
+            scaled = {name: value * 2.0**of_signals if name == "residual" else value for name, value in options.items()}
+            codes = infer_until(signals * 2.0**of_signals, d * 2.0**of_units, **scaled)  # type: ignore[arg-type]
+            np.testing.assert_allclose(np.ldexp(codes, of_units - of_signals), expected, atol=1e-9)
+    for scale, message in ((2.0**300, "codes are too small for float32"), (2.0**-300, "beyond what float32 can hold")):
+        with pytest.raises(UsageError, match=message):
+            infer_until(signals.astype(np.float32), d * scale, residual=1.0)
+
+
+def test_many_units_need_no_gram_matrix(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.coding.path._followed", None)  # what would form it
+    d = rng.standard_normal((20_000, 6))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    signals = rng.standard_normal((2, 6))
+    codes = infer_until(signals, d, max_nonzero=2)
+    assert ((codes != 0).sum(axis=1) == 2).all()
+    for signal, code in zip(signals, codes, strict=True):
+        assert violation(signal, d, code, np.abs((signal - code @ d) @ d.T).max(), 1.0, False) < 1e-9
+
+
 def layouts(array: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
     """The same numbers in other forms."""
     read_only = array.copy()

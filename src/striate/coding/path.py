@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding._exact_path import Limits, exact_path
 from striate.coding._path_certificate import optimality, tolerance_of
+from striate.coding._special import is_large
 from striate.coding.inference import METHODS
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
@@ -208,7 +209,8 @@ def infer_until(
     positive = checked("positive", positive, Boolean())
     codes = np.zeros((len(array), prepared.n_components), array.dtype)
     used = np.isfinite(of_units)
-    if (of_units > 0).all() and used.any():
+    # The exact path alone can do without a penalty, and without a Gram matrix that memory has no room for.
+    if (of_units > 0).all() and used.any() and not is_large(prepared, array.dtype):
         some = prepared if used.all() else PreparedDictionary(prepared.components[used])
         followed = _followed(array, some, of_units[used], limits, positive)
         if used.all():
@@ -235,11 +237,12 @@ def _followed(
     """Codes by the compiled path, which the Gram matrix's rounding may lead astray."""
     from striate.coding._homotopy import compile_homotopy
 
-    arrays = prepared.arrays(signals.dtype)
     n, n_components = len(signals), prepared.n_components
     codes = np.zeros((n, n_components), signals.dtype)
-    energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
-    correlations = signals @ arrays.components.T
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite leaves codes that fail their certificate
+        arrays = prepared.arrays(signals.dtype)
+        energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
+        correlations = signals @ arrays.components.T
     kernel = compile_homotopy(signals.dtype)
     bounds, sparsities = weights.astype(signals.dtype), np.zeros(n)
     iterations, reached = np.zeros(n, np.int64), np.zeros(n, bool)
@@ -327,6 +330,8 @@ def _rounded(codes: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
         rounded: NDArray[Any] = codes.astype(dtype)
     if not np.isfinite(rounded).all():
         raise UsageError(f"codes are beyond what {dtype} can hold; scale the signals down, or the dictionary up")
+    if (codes.any(axis=-1) & ~rounded.any(axis=-1)).any():
+        raise UsageError(f"codes are too small for {dtype}; scale the signals up, or the dictionary down")
     return rounded
 
 

@@ -637,7 +637,8 @@ class SparseCoding(CodeEstimator):
             objective += 0.5 * self.l2 * (found * found).sum(axis=1)
         active = found.nnz / max(found.shape[0] * found.shape[1], 1)
         mean = float(objective.mean() if weights is None else weights @ objective / weights.sum())
-        return float(np.ldexp(mean, 2 * self._exponent)), active
+        with np.errstate(over="ignore"):  # squares of signals near the largest number are infinite
+            return float(np.ldexp(mean, 2 * self._exponent)), active
 
     def _look(self, held_out: _Batch) -> HeldOutObjective:
         return HeldOutObjective(self.n_batches_, *self._objective(held_out), self.sparsity_)
