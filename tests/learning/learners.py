@@ -10,7 +10,7 @@ import numpy as np
 
 import striate.learning
 from striate.encoders import ENCODERS
-from striate.learning import PSD, RBM, DeepAutoencoder, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, RBM, DeepAutoencoder, GaborFilters, RandomFilters, SparseCoding, TemplateFilters
 
 __all__ = ["CLASSES", "LEARNERS", "data_for"]
 
@@ -24,6 +24,8 @@ LEARNERS: dict[str, Callable[..., Any]] = {
     "random": lambda n=4: RandomFilters(n, random_state=0),
     "templates": lambda n=4: TemplateFilters(n, random_state=0),
     "gabor": lambda n=16: GaborFilters(16),
+    "sparse-coding": lambda n=4: SparseCoding(n, active_fraction=0.5, **_SHORT),
+    "sparse-coding-number": lambda n=4: SparseCoding(n, sparsity=0.2, positive=True, method="fista", **_SHORT),
     "rbm-binary": lambda n=4: RBM(n, **_ONCE),
     "rbm-gaussian": lambda n=4: RBM(n, visible="gaussian", hidden="linear", **_ONCE),
     "rbm-persistent": lambda n=4: RBM(n, persistent=True, n_steps=2, **_ONCE),

@@ -8,21 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
-from striate.samples import as_samples, float_type, is_sparse
+from striate.samples import as_samples, estimator_samples, float_type, is_sparse
 
 __all__ = ["CodeEstimator", "as_codes", "validated"]
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = True, accept_sparse: Any = False) -> Any:
-    """Samples as scikit-learn checks them, float32 or float64: float32 in any byte order and float16 become float32."""
-    if isinstance(X, np.ndarray) and X.dtype.kind == "f":
-        X = X.astype(float_type(X.dtype), copy=False)
-    return validate_data(
-        estimator, X, dtype=[np.float64, np.float32], reset=reset, ensure_all_finite=finite, accept_sparse=accept_sparse
-    )
+    """Samples as `estimator_samples` gives them, float32 or float64; of sparse ones CSR, where they are accepted."""
+    return estimator_samples(estimator, X, reset=reset, finite=finite, sparse=bool(accept_sparse))
 
 
 def as_codes(values: Any, n_components: int) -> Any:
