@@ -198,6 +198,17 @@ def test_sixteen_bits_of_grey(tmp_path: Path, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(read_image(path), 1 - expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("white", [100, 255, 1023, 4095, 65535])
+@pytest.mark.parametrize("color", [False, True])
+def test_a_portable_map_states_its_white(tmp_path: Path, rng: np.random.Generator, white: int, color: bool) -> None:
+    stored = rng.integers(0, white, (HEIGHT, WIDTH, 3 if color else 1), endpoint=True)
+    stored[0, 0] = white
+    header = f"P{6 if color else 5}\n# a comment\n{WIDTH} {HEIGHT}\n{white}\n".encode()
+    (tmp_path / "a.ppm").write_bytes(header + stored.astype(">u2" if white > 255 else "u1").tobytes())
+    tolerance = 1e-5 if white > 255 else 0.51 / 255  # Pillow rounds to 8 bits
+    np.testing.assert_allclose(read_image(tmp_path / "a.ppm"), np.moveaxis(stored, 2, 0) / white, atol=tolerance)
+
+
 def test_integers_beyond_sixteen_bits_have_no_white(tmp_path: Path) -> None:
     for value in (70000, -5):
         path = _saved(tmp_path, Image.fromarray(np.full((8, 8), value, np.int32)), "a.tif")

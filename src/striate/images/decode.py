@@ -7,6 +7,7 @@ modules of their own, and how stored samples become floats is in `raster`.
 from __future__ import annotations
 
 import os
+import re
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -25,6 +26,8 @@ from striate.images.tiff import SIGNATURES as TIFF_SIGNATURES
 from striate.images.tiff import TiffFile
 from striate.parameters import Boolean, Integer, checked
 
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_PPM = re.compile(rb"P6" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d{1,5})\s")
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
@@ -190,6 +193,7 @@ class _PillowFile:
     upright = False
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._picture = picture = open_with_pillow(file)
         self.width, self.height = picture.size
         self._deep = picture.mode in _SIXTEEN_BIT_MODES or picture.mode == "F"
@@ -204,6 +208,9 @@ class _PillowFile:
         return 8 * self.n_pixels(at_least)
 
     def raster(self, at_least: int | None, *, grey: bool) -> Raster:
+        deep = self._deep_color()
+        if deep is not None:
+            return deep
         self._picture.load()
         if not self._deep:
             return PillowRaster(self._picture)
@@ -213,6 +220,20 @@ class _PillowFile:
         if stored.min() < 0 or stored.max() > 65535:
             raise Refused("holds integers outside 0–65,535: save it with 8 or 16 bits, or as floating point")
         return DeepRaster(stored[..., None], white=65535)  # Pillow scales a PGM of any depth to this
+
+    def _deep_color(self) -> Raster | None:
+        """A binary PPM of more than 8 bits, of which Pillow would keep 8."""
+        self._file.seek(0)
+        match = _PPM.match(self._file.read(1 << 16))
+        if match is None or not 255 < (white := int(match[3])) <= 65535:
+            return None
+        self._file.seek(match.end())
+        n_values = self.height * self.width * 3
+        data = self._file.read(2 * n_values)
+        if len(data) < 2 * n_values:
+            raise Refused("is cut off before its end (truncated)")
+        samples = np.frombuffer(data, ">u2").reshape(self.height, self.width, 3)
+        return DeepRaster(np.minimum(samples, white), white=white, kind="rgb")
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
