@@ -35,11 +35,12 @@ def infer_tensor(
     units = torch.as_tensor(dictionary).to(signals)
     if units.ndim != 2 or units.shape[1] != signals.shape[1]:
         raise UsageError(f"signals have shape {tuple(signals.shape)}, but the dictionary {tuple(units.shape)}")
-    if not (torch.isfinite(signals).all() and torch.isfinite(units).all()):
-        raise UsageError("signals or dictionary hold NaN or infinity")
+    for name, array in (("signals hold", signals), ("the dictionary holds", units)):
+        if not torch.isfinite(array).all():
+            raise UsageError(f"{name} NaN or infinity; remove or mend it")
     weight = torch.as_tensor(sparsity).to(signals)
-    if not (weight > 0).all():
-        raise UsageError("sparsity must be above 0")
+    if not ((weight > 0) & torch.isfinite(weight)).all():
+        raise UsageError("sparsity must be above 0, and finite")
     tolerance = tolerance or (1e-6 if signals.dtype == torch.float64 else 1e-4)
     max_iterations = max_iterations or METHODS["fista"]
     gram, linear = units @ units.T, signals @ units.T
@@ -48,6 +49,7 @@ def infer_tensor(
     step = 1 / eigenvalue if eigenvalue > 0 else 1.0
     energy = signals.double().square().sum(dim=1)
     code = torch.zeros_like(linear) if start is None else torch.as_tensor(start).to(signals).clone()
+    code[energy == 0] = 0  # what no step would reach
     point, age = code.clone(), torch.ones(len(signals), 1, dtype=signals.dtype, device=signals.device)
     iterations = torch.full((len(signals),), max_iterations)
     converged = torch.zeros(len(signals), dtype=torch.bool)
