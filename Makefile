@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding bench-encoders bench-features bench-retrieval bench-rbm experiments size clean
+.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ bench-features: .venv/.bench ## Measure features of pictures beside torch, kymat
 
 bench-retrieval: .venv/.bench ## Measure search among a million codes beside NumPy, faiss and usearch
 	$(BIN)/python benchmarks/retrieval.py
+
+bench-duplicates: .venv/.core ## Measure which labeled pairs of images are found to be copies
+	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/duplicates.py
 
 bench-rbm: .venv/.bench ## Measure Boltzmann machines of digits beside scikit-learn's
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/rbm.py
