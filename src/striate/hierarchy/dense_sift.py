@@ -24,7 +24,7 @@ _SMOOTHING = 0.8  # pixels; with what a camera does, about Lowe's 1.6 at the sca
 _RULES = {
     "size": Integer(low=_CELLS, high=LARGEST_SIDE),
     "step": Integer(low=1, high=LARGEST_SIDE),
-    "contrast": Real(low=1e-9),
+    "contrast": Real(low=1e-9, high=1e9),
 }
 
 

@@ -15,6 +15,7 @@ from striate.errors import UsageError
 from striate.learning._scale import at_scale, centered, deviation_of
 from striate.parameters import Boolean, Integer, Real, Rule, Seed, check_parameters, parameter, plain_parameters
 from striate.samples import estimator_samples
+from striate.stored import array, field, with_parameters
 
 __all__ = ["ConvolutionFilters", "PatchLearner", "chunks"]
 
@@ -142,24 +143,25 @@ class PatchLearner(CodeEstimator):
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
-        learner = cls(**header["parameters"])
+        learner: Self = with_parameters(cls, header)
         learner._restore(arrays, header)
         return learner
 
     def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
         # Copies: what was read from a file may not be writable, and learning goes on in place.
-        self.components_ = np.array(arrays["components"])
+        self.components_ = np.array(array(arrays, "components", (None, None)))
         self._restore_encoder(arrays)
-        self.scale_ = float(header["scale"])
+        self.scale_ = field(header, "scale", Real(above=0))
         self.n_features_in_ = self.components_.shape[1]
 
     def _encoder_arrays(self) -> dict[str, np.ndarray]:
         return {"encoder": self.encoder_, "encoder_bias": self.encoder_bias_, "gain": self.gain_}
 
     def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.encoder_ = np.array(arrays["encoder"])
-        self.encoder_bias_ = np.array(arrays["encoder_bias"])
-        self.gain_ = np.array(arrays["gain"])
+        n_components, n_features = self.components_.shape
+        self.encoder_ = np.array(array(arrays, "encoder", (n_components, n_features)))
+        self.encoder_bias_ = np.array(array(arrays, "encoder_bias", (n_components,)))
+        self.gain_ = np.array(array(arrays, "gain", (n_components,)))
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         codes: np.ndarray = infer(
