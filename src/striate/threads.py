@@ -1,6 +1,7 @@
 """How many threads compute, and a bounded, ordered map over threads.
 
-NumPy's BLAS, numba and torch each keep a thread count of their own; here they are set together.
+NumPy's BLAS and torch each keep a thread count of their own; here they are set together. numba's is left alone: kernels
+run in threads of striate's own, and to read numba's count starts its threads, after which it refuses another one.
 """
 
 from __future__ import annotations
@@ -29,10 +30,7 @@ __all__ = [
     "threads_for_batch",
 ]
 
-# numba's other layers either need a package of their own or end the process when two threads start kernels
-# at once.
-os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
-# numba refuses to load with a count below 1. Kernels here run in striate's own threads, and need none of numba's.
+# numba refuses to load with a count below 1, which means nothing here.
 if os.environ.get("NUMBA_NUM_THREADS", "").lstrip("-").isdecimal() and int(os.environ["NUMBA_NUM_THREADS"]) < 1:
     del os.environ["NUMBA_NUM_THREADS"]
 
@@ -90,8 +88,8 @@ def limit(n: int | None) -> Iterator[None]:
 
     Notes
     -----
-    Libraries that are already loaded are told directly. The counts belong to the process (numba's to the calling
-    thread), so two blocks at once in different threads would disturb each other.
+    Libraries that are already loaded are told directly. The counts belong to the process, so two blocks at once in
+    different threads would disturb each other.
     """
     if n is None:
         yield
@@ -111,14 +109,14 @@ def limit(n: int | None) -> Iterator[None]:
 def set_limit(n: int | None) -> None:
     """Limit the whole process, as the option ``--threads`` does; None changes nothing.
 
-    To be called before NumPy, numba or torch is loaded, since some of them read their count only once;
+    To be called before NumPy or torch is loaded, since some of them read their count only once;
     those that are loaded already are told as well.
     """
     if n is None:
         return
     global _limit
     n = _limit = _checked(n)
-    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    for name in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{name}_NUM_THREADS"] = str(n)
     _tell_libraries(n, ExitStack())
 
@@ -167,7 +165,7 @@ def map_ordered(
         yield from map(function, iterable)
         return
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(n, thread_name_prefix="striate", initializer=_one_numba_thread)
+    pool = ThreadPoolExecutor(n, thread_name_prefix="striate")
     try:
         for item in iterable:
             if len(waiting) >= (lookahead or 2 * n):
@@ -196,23 +194,10 @@ def _tell_libraries(n: int, undo: ExitStack) -> None:
         from threadpoolctl import threadpool_limits
 
         undo.enter_context(threadpool_limits(n))
-    if "numba" in sys.modules:
-        import numba
-
-        undo.callback(numba.set_num_threads, numba.get_num_threads())
-        numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     torch = sys.modules.get("torch")  # not imported: only told, where somebody else has loaded it
     if torch is not None:
         undo.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(n)
-
-
-def _one_numba_thread() -> None:
-    # Otherwise each of our threads would start as many again.
-    if "numba" in sys.modules:
-        import numba
-
-        numba.set_num_threads(1)
 
 
 def run_ranges(function: Callable[[int, int], object], n: int, *, size: int, n_threads: int | None = None) -> None:
