@@ -26,9 +26,11 @@ needs_compilation = pytest.mark.skipif(
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where kernels of this test are kept."""
+    """Where kernels of this test are kept, and their modules found again."""
     from numba import config
 
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "doubling", raising=False)
     folder = tmp_path / "cache"
     monkeypatch.setattr(config, "CACHE_DIR", str(folder))
     return folder
