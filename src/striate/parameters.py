@@ -209,22 +209,25 @@ class Nothing(Rule):
 
 
 class IntegerTuple(Rule):
-    """Some integers, each within the bounds: `length` of them, or at least one."""
+    """Some integers, each within the bounds: `length` of them, or at least one, or with `empty` any number."""
 
-    def __init__(self, length: int | None = None, *, low: int | None = None, high: int | None = None) -> None:
-        self.length, self.each = length, Integer(low=low, high=high)
+    def __init__(
+        self, length: int | None = None, *, low: int | None = None, high: int | None = None, empty: bool = False
+    ) -> None:
+        self.length, self.each, self.empty = length, Integer(low=low, high=high), empty
 
     def _take(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise ValueError
         taken = tuple(self.each._take(item) for item in value)
-        if not taken or (self.length is not None and len(taken) != self.length):
+        if (not taken and not self.empty) or (self.length is not None and len(taken) != self.length):
             raise ValueError
         return taken
 
     def __str__(self) -> str:
         bounds = str(self.each).removeprefix("an integer").removeprefix(" of ")
-        return f"{self.length or 'one or more'} integers{f', each {bounds}' if bounds else ''}"
+        count = self.length or ("any number of" if self.empty else "one or more")
+        return f"{count} integers{f', each {bounds}' if bounds else ''}"
 
 
 class Instance(Rule):

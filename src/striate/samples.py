@@ -12,6 +12,7 @@ from striate.errors import UsageError
 
 __all__ = [
     "all_finite",
+    "as_array",
     "as_samples",
     "as_table",
     "check_finite",
@@ -67,7 +68,29 @@ def as_samples(
     UsageError
         For anything that is not a table of finite real numbers with that many columns.
     """
-    array = as_table(values, name=name, n_features=n_features)
+    return as_array(values, name=name, axes=_axes(n_features), finite=finite)
+
+
+def as_array(values: Any, *, name: str, axes: Sequence[str | int], finite: bool = True) -> NDArray[Any]:
+    """Real numbers in an array of certain axes, as float32 or float64 in the form that kernels take.
+
+    Parameters
+    ----------
+    values : array-like
+        As in `as_samples`.
+    name : str
+        What messages call them, in the plural.
+    axes : sequence of str or int
+        For each axis what it counts, or the length that it must have.
+    finite : bool
+        Refuse NaN and infinity.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    array = _real(values, name, axes)
     array = kernel_array(array, float_type(array.dtype))
     if finite:
         check_finite(array, name)
@@ -86,6 +109,14 @@ def as_table(values: Any, *, name: str = "signals", n_features: int | None = Non
     UsageError
         For anything that is not a table of real numbers with that many columns.
     """
+    return _real(values, name, _axes(n_features))
+
+
+def _axes(n_features: int | None) -> tuple[str | int, ...]:
+    return ("n_samples", "n_features" if n_features is None else n_features)
+
+
+def _real(values: Any, name: str, axes: Sequence[str | int]) -> NDArray[Any]:
     if is_sparse(values):
         raise UsageError(f"{name} are a sparse matrix, and a dense array is needed: give {name}.toarray()")
     if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
@@ -98,9 +129,11 @@ def as_table(values: Any, *, name: str = "signals", n_features: int | None = Non
         raise UsageError(f"{name} are no table of numbers: rows of one length, numbers only, are needed") from None
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{name} are real numbers, not {array.dtype}")
-    if array.ndim != 2 or (n_features is not None and array.shape[1] != n_features):
-        wanted = "n_features" if n_features is None else str(n_features)
-        raise UsageError(f"{name} have shape {array.shape}, and (n_samples, {wanted}) is needed")
+    if array.ndim != len(axes) or any(
+        isinstance(axis, int) and axis != length for axis, length in zip(axes, array.shape, strict=True)
+    ):
+        wanted = f"({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''})"
+        raise UsageError(f"{name} have shape {array.shape}, and {wanted} is needed")
     return array
 
 

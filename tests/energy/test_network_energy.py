@@ -77,10 +77,10 @@ def test_hamiltonian_chains() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"criterion": "hope"}, "no criterion 'hope'; there are maximum_likelihood"),
-        ({"sampler": "gibbs"}, "no sampler 'gibbs'"),
-        ({"n_batches": 0}, "n_batches >= 1, not 0"),
-        ({"noise": 0.0}, "noise > 0, not 0"),
+        ({"criterion": "hope"}, "NetworkEnergy: criterion is 'hope'; it must be \"maximum_likelihood\""),
+        ({"sampler": "gibbs"}, "sampler is 'gibbs'; it must be"),
+        ({"n_batches": 0}, "n_batches is 0; it must be an integer of at least 1"),
+        ({"noise": 0.0}, "noise is 0.0; it must be a number above 0"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], message: str) -> None:

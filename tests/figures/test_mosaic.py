@@ -89,7 +89,7 @@ def test_no_filters_at_all(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("option", [{"columns": 0}, {"gap": -1}, {"scale": 0}])
 def test_options_out_of_range(option: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="give columns and scale"):
+    with pytest.raises(UsageError, match="it must be an integer"):
         filter_mosaic(np.ones((1, 1, 2, 2)), **option)  # type: ignore[arg-type]
 
 

@@ -36,5 +36,5 @@ def test_what_does_not_fit() -> None:
     patch = np.ones((2, 1, 3, 3))
     with pytest.raises(UsageError, match="do not fit"):
         draw_reconstructions(patch, np.ones((1, 4)), patch)
-    with pytest.raises(UsageError, match="finite"):
+    with pytest.raises(UsageError, match="codes hold NaN"):
         draw_reconstructions(patch, np.full((2, 4), np.nan), patch)

@@ -35,6 +35,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Integer, IntegerTuple, checked
+from striate.randomness import RandomState, generator_from
+from striate.samples import as_array
 
 __all__ = ["GaborFits", "fit_gabor"]
 
@@ -122,6 +125,7 @@ class GaborFits:
         ndarray (n_filters, height, width), float64
             Zeros for a filter without energy.
         """
+        shape = checked("shape", shape, IntegerTuple(2, low=1))
         x, y = _coordinates(shape)
         dx = x - self.x[:, np.newaxis]
         dy = y - self.y[:, np.newaxis]
@@ -141,7 +145,7 @@ def fit_gabor(
     shape: tuple[int, int] | None = None,
     *,
     n_starts: int = 24,
-    random_state: int | np.random.Generator | None = None,
+    random_state: RandomState = None,
 ) -> GaborFits:
     """The two-dimensional Gabor function nearest to each filter, in squared error without the means.
 
@@ -159,7 +163,7 @@ def fit_gabor(
         Descents for each filter; time is nearly proportional. For 256 filters of 12×12 learned from natural patches
         and 64 of 9×9 learned from digits, 24 reach the R² of ten times as many to 0.001, where 12 miss one. White noise
         has so many minima that they find the best for about half.
-    random_state : int, Generator or None
+    random_state : int, Generator, RandomState or None
         Seed of the random starts.
 
     Returns
@@ -173,8 +177,7 @@ def fit_gabor(
         below 1.
     """
     patches = _checked(filters, shape)
-    if n_starts < 1:
-        raise UsageError(f"fit_gabor needs n_starts >= 1; got {n_starts}")
+    n_starts = checked("n_starts", n_starts, Integer(low=1))
     n_filters, height, width = patches.shape
     targets = patches.reshape(n_filters, height * width)
     # Large weights would overflow when squared, and small ones vanish.
@@ -188,7 +191,7 @@ def fit_gabor(
 
     space = _SearchSpace.of((height, width))
     n_spectral = min((n_starts + 1) // 2, 4 * _PEAKS)
-    random_starts = space.random_points(n_starts - n_spectral, np.random.default_rng(random_state))
+    random_starts = space.random_points(n_starts - n_spectral, generator_from(random_state))
     results = np.full((9, n_filters), np.nan)
     results[1] = 0
     size = max(1, _BLOCK // (height * width * n_starts))
@@ -456,17 +459,16 @@ def _coordinates(shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 def _checked(filters: ArrayLike, shape: tuple[int, int] | None) -> Floats:
     """The filters as float64 (n_filters, height, width)."""
-    given = np.asarray(filters)
-    if given.dtype.kind not in "fiu":
-        raise UsageError(f"filters must be real numbers; got an array of {given.dtype}")
+    shape = checked("shape", shape, IntegerTuple(2, low=1) | None)
+    try:
+        axes = ("n_filters", "height", "width") if np.ndim(filters) == 3 else ("n_filters", "n_pixels")
+    except ValueError:  # rows of different lengths, which `as_array` names
+        axes = ("n_filters", "n_pixels")
+    given = as_array(filters, name="filters", axes=axes, finite=False)
     if given.ndim == 3:
-        if shape is not None and tuple(shape) != given.shape[1:]:
-            raise UsageError(f"filters are {given.shape[1]}×{given.shape[2]} pixels, but shape is {tuple(shape)}")
+        if shape is not None and shape != given.shape[1:]:
+            raise UsageError(f"filters are {given.shape[1]}×{given.shape[2]} pixels, but shape is {shape}")
         shape = given.shape[1], given.shape[2]
-    elif given.ndim != 2:
-        raise UsageError(
-            f"filters must be (n_filters, n_pixels) or (n_filters, height, width); got an array of shape {given.shape}"
-        )
     elif shape is None:
         side = math.isqrt(given.shape[1])
         if side * side != given.shape[1]:

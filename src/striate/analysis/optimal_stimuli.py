@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from striate.analysis.coverage import near_one
+from striate.errors import UsageError
 from striate.hierarchy import Hierarchy
 from striate.lazy import needs_torch
+from striate.parameters import Instance, Integer, IntegerTuple, Real, checked
+from striate.samples import as_array
 
 __all__ = ["OptimalStimuli", "grating_share", "optimal_stimuli"]
 
@@ -60,6 +64,12 @@ def optimal_stimuli(
     Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009, figure 3; Saxe, Koh, Chen, Bhand, Suresh, Ng, "On random weights
     and unsupervised feature learning", ICML 2011.
     """
+    checked("hierarchy", hierarchy, Instance(Hierarchy, words="a Hierarchy"))
+    shape = checked("shape", shape, IntegerTuple(3, low=1))
+    n_steps = checked("n_steps", n_steps, Integer(low=0))
+    step = checked("step", step, Real(above=0))
+    n_starts = checked("n_starts", n_starts, Integer(low=1))
+    random_state = checked("random_state", random_state, Integer(low=0, high=2**62))
     hierarchy.shapes(shape)
     with needs_torch("optimal stimuli need torch"):
         from striate.analysis._torch import ascend
@@ -71,7 +81,7 @@ def optimal_stimuli(
     return OptimalStimuli(stimuli, responses)
 
 
-def grating_share(stimuli: NDArray[np.floating]) -> NDArray[np.float64]:
+def grating_share(stimuli: ArrayLike) -> NDArray[np.float64]:
     """Share of a picture's power that is one grating's: at the spectrum's highest pair of peaks, and around them.
 
     Parameters
@@ -83,9 +93,13 @@ def grating_share(stimuli: NDArray[np.floating]) -> NDArray[np.float64]:
     float64 (n,)
         Near 1 for a grating under a smooth envelope as wide as half the picture; for white noise, a few hundredths.
     """
-    height, width = stimuli.shape[1:]
+    pictures = as_array(stimuli, name="stimuli", axes=("n", "height", "width"))
+    if not pictures.size:
+        raise UsageError(f"stimuli of shape {pictures.shape}: give (n, height, width), none of them 0")
+    pictures = near_one(pictures)
+    height, width = pictures.shape[1:]
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    centered = stimuli - stimuli.mean(axis=(1, 2), keepdims=True)
+    centered = pictures - pictures.mean(axis=(1, 2), keepdims=True)
     power = np.abs(np.fft.fft2(centered * window)) ** 2
     y = np.fft.fftfreq(height)[:, None] * height
     x = np.fft.fftfreq(width)[None] * width

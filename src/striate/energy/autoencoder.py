@@ -11,8 +11,8 @@ from striate.energy._network import Network
 from striate.energy.criteria import likelihood
 from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine
-from striate.errors import UsageError
 from striate.learning._adam import Adam
+from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["AutoencoderEnergy", "DenoisingEnergy"]
@@ -61,15 +61,16 @@ class AutoencoderEnergy(EnergyModel):
         grid_size: int = 40,
         random_state: RandomState = None,
     ) -> None:
-        if n_units < 1:
-            raise UsageError(f"an autoencoder needs n_units >= 1, not {n_units}")
-        if pull_up not in ("partition_function", "dimension"):
-            raise UsageError(f"an autoencoder's pull_up is partition_function or dimension, not {pull_up!r}")
-        if not precision > 0:
-            raise UsageError(f"an autoencoder needs precision > 0, not {precision}")
-        self.n_units, self.hidden, self.pull_up, self.precision = n_units, tuple(hidden), pull_up, precision
-        self.window, self.n_batches, self.batch_size, self.rate = window, n_batches, batch_size, rate
-        self.grid_size, self.random_state = grid_size, random_state
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1))
+        self.hidden: tuple[int, ...] = self._taken("hidden", hidden, IntegerTuple(low=1, empty=True))
+        self.pull_up: str = self._taken("pull_up", pull_up, Choice("partition_function", "dimension"))
+        self.precision: float = self._taken("precision", precision, Real(above=0))
+        self.window: Window | None = self._taken("window", window, Instance(Window, words="a Window") | None)
+        self.n_batches: int = self._taken("n_batches", n_batches, Integer(low=1))
+        self.batch_size: int = self._taken("batch_size", batch_size, Integer(low=1))
+        self.rate: float = self._taken("rate", rate, Real(above=0))
+        self.grid_size: int = self._taken("grid_size", grid_size, Integer(low=2))
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:
@@ -161,13 +162,11 @@ class DenoisingEnergy(AutoencoderEnergy):
         rate: float = 5e-3,
         random_state: RandomState = None,
     ) -> None:
-        if not noise > 0:
-            raise UsageError(f"a denoising autoencoder needs noise > 0, not {noise}")
+        self.noise: float = self._taken("noise", noise, Real(low=1e-9))
         super().__init__(
-            n_units, precision=1 / noise**2, window=window, n_batches=n_batches, batch_size=batch_size, rate=rate,
+            n_units, precision=1 / self.noise**2, window=window, n_batches=n_batches, batch_size=batch_size, rate=rate,
             random_state=random_state,
         )  # fmt: skip
-        self.noise = noise
 
     @property
     def machine(self) -> Machine:

@@ -6,14 +6,20 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from striate.energy.grid import Grid, Window
 from striate.errors import UsageError
+from striate.parameters import Integer, Real, checked
 from striate.randomness import RandomState, generator_from
+from striate.samples import as_array, as_samples
 
 __all__ = ["Density", "Parabola", "Spiral", "ThreeCauchy"]
 
 _QUADRATURE = 250  # cells a side, for the normalization over a window: three and more to a noise's deviation
+_SCALE = Real(low=1e-100, high=1e100)  # beyond, squares overflow or vanish
+_NOISE = Real(low=1e-5, high=1e3)  # a curve needs nodes nearer than it, which take memory
+_ROUNDS = 100_000  # of drawing, before a density is said to lie outside of its window
 _BLOCK = 4096  # points at a time, where each is compared with every node of a curve
 
 
@@ -39,16 +45,19 @@ class Density(ABC):
         -------
         float64 (n_points, 2)
         """
+        n_points = checked("n_points", n_points, Integer(low=0))
         rng = generator_from(random_state)
         found = np.empty((0, 2))
-        while len(found) < n_points:
+        for _ in range(_ROUNDS):
+            if len(found) >= n_points:
+                return found[:n_points]
             drawn = self._draw(rng, n_points)
             found = np.vstack([found, drawn[self.window.holds(drawn)]])
-        return found[:n_points]
+        raise UsageError(f"hardly any point of this {type(self).__name__} lies in its window: give smaller scales")
 
-    def log_density(self, points: np.ndarray) -> np.ndarray:
+    def log_density(self, points: ArrayLike) -> np.ndarray:
         """The logarithm of the density at points, (n_points, 2) → (n_points,); −∞ outside the window."""
-        points = np.asarray(points, np.float64)
+        points = as_samples(points, name="points", n_features=2).astype(np.float64)
         return np.where(self.window.holds(points), self._log_weight(points) - self._log_inside, -np.inf)
 
     @cached_property
@@ -89,9 +98,9 @@ class ThreeCauchy(Density):
     """
 
     def __init__(self, *, length: float = 1.0, width: float = 0.1, half_side: float = 4.0) -> None:
-        if not (length > 0 and width > 0):
-            raise UsageError(f"a Cauchy distribution needs length > 0 and width > 0, not {length} and {width}")
-        self.length, self.width = length, width
+        self.length: float = checked("length", length, _SCALE)
+        self.width: float = checked("width", width, _SCALE)
+        half_side = checked("half_side", half_side, _SCALE)
         self.window = Window(-half_side, half_side, -half_side, half_side)
         self.angles = np.deg2rad([90.0, 30.0, 150.0])
 
@@ -118,7 +127,7 @@ class _NoisyCurve(Density):
     noise: float
 
     @abstractmethod
-    def places(self, u: np.ndarray) -> np.ndarray:
+    def places(self, u: ArrayLike) -> np.ndarray:
         """Where the curve is at u in [0, 1]: (n,) → (n, 2)."""
 
     def _draw(self, rng: np.random.Generator, n_points: int) -> np.ndarray:
@@ -158,17 +167,17 @@ class Spiral(_NoisyCurve):
     """
 
     def __init__(self, *, turns: float = 1.5, noise: float = 0.03) -> None:
-        if not (turns > 0 and noise > 0):
-            raise UsageError(f"a spiral needs turns > 0 and noise > 0, not {turns} and {noise}")
-        self.turns, self.noise = turns, noise
+        turns = self.turns = checked("turns", turns, Real(above=0, high=1000))
+        self.noise: float = checked("noise", noise, _NOISE)
         self.window = Window(-1.0, 1.0, -1.0, 1.0)
         angles = np.linspace(0, 2 * np.pi * turns, 20_001)
         curve = self._at(angles)
         lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
         self._lengths, self._angles = lengths / lengths[-1], angles
 
-    def places(self, u: np.ndarray) -> np.ndarray:
+    def places(self, u: ArrayLike) -> np.ndarray:
         """Where the spiral is after a share u of its length: (n,) → (n, 2)."""
+        u = _along(u)
         return self._at(np.interp(u, self._lengths, self._angles))
 
     def _at(self, angles: np.ndarray) -> np.ndarray:
@@ -186,12 +195,15 @@ class Parabola(_NoisyCurve):
     """
 
     def __init__(self, *, noise: float = 0.05) -> None:
-        if not noise > 0:
-            raise UsageError(f"a parabola needs noise > 0, not {noise}")
-        self.noise = noise
+        self.noise: float = checked("noise", noise, _NOISE)
         self.window = Window(-1.25, 1.25, -0.5, 1.5)
 
-    def places(self, u: np.ndarray) -> np.ndarray:
+    def places(self, u: ArrayLike) -> np.ndarray:
         """Where the curve is at x = 2u − 1: (n,) → (n, 2)."""
+        u = _along(u)
         x = 2 * u - 1
         return np.column_stack([x, np.square(x)])
+
+
+def _along(u: ArrayLike) -> np.ndarray:
+    return as_array(u, name="places along a curve", axes=("n",)).astype(np.float64)

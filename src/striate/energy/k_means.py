@@ -6,6 +6,7 @@ import numpy as np
 
 from striate.energy.model import EnergyModel, Machine
 from striate.errors import UsageError
+from striate.parameters import Integer, Seed
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["KMeansEnergy"]
@@ -25,9 +26,8 @@ class KMeansEnergy(EnergyModel):
     """
 
     def __init__(self, n_units: int = 3, *, random_state: RandomState = None) -> None:
-        if n_units < 1:
-            raise UsageError(f"K-means needs n_units >= 1, not {n_units}")
-        self.n_units, self.random_state = n_units, random_state
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1))
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from striate.energy.densities import Density
 from striate.energy.grid import Grid
 from striate.errors import UsageError
+from striate.parameters import Instance, Integer, Real, Rule, checked
+from striate.samples import as_array
 
-__all__ = ["EnergyModel", "Machine", "divergence", "temperature"]
+__all__ = ["EnergyModel", "Machine", "as_points", "divergence", "temperature"]
 
 
 class Machine(NamedTuple):
@@ -35,7 +37,7 @@ class EnergyModel(ABC):
 
     def fit(self, X: ArrayLike) -> Self:
         """Learn from points, (n_points, 2); at least two, all finite."""
-        points = _checked(X)
+        points = as_points(X)
         if len(points) < 2:
             raise UsageError(f"learning an energy needs at least 2 points, not {len(points)}")
         self._learn(points)
@@ -44,7 +46,7 @@ class EnergyModel(ABC):
     def energy(self, y: ArrayLike) -> np.ndarray:
         """The energy of points at the codes that the machine itself gives them: (n_points, 2) → float64 (n_points,)."""
         self._check_fitted()
-        return self._energy(_checked(y))
+        return self._energy(as_points(y))
 
     def free_energy(self, y: ArrayLike) -> np.ndarray:
         """The energy of points with the code minimized, or summed, out: (n_points, 2) → float64 (n_points,).
@@ -53,7 +55,7 @@ class EnergyModel(ABC):
         (RBM).
         """
         self._check_fitted()
-        return self._free_energy(_checked(y))
+        return self._free_energy(as_points(y))
 
     def code(self, y: ArrayLike) -> np.ndarray:
         """The codes of points, (n_points, 2) → (n_points, n_units).
@@ -64,7 +66,7 @@ class EnergyModel(ABC):
             For a machine without a code.
         """
         self._check_fitted()
-        return self._code(_checked(y))
+        return self._code(as_points(y))
 
     @abstractmethod
     def _learn(self, points: np.ndarray) -> None: ...
@@ -78,6 +80,13 @@ class EnergyModel(ABC):
     def _code(self, points: np.ndarray) -> np.ndarray:
         raise UsageError(f"{type(self).__name__} has no code; it gives every point an energy at once")
 
+    def _taken(self, name: str, value: object, rule: Rule) -> Any:
+        """A parameter as a rule takes it."""
+        try:
+            return checked(name, value, rule)
+        except UsageError as error:
+            raise UsageError(f"{type(self).__name__}: {error}") from None
+
     def _check_fitted(self) -> None:
         # As in scikit-learn, what learning leaves has a name that ends with an underscore.
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
@@ -86,14 +95,12 @@ class EnergyModel(ABC):
             raise NotFittedError(f"this {type(self).__name__} has learned nothing yet: call fit(X) first")
 
 
-def _checked(points: ArrayLike) -> np.ndarray:
-    array: np.ndarray[Any, Any] = np.asarray(points)
-    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiub":
-        raise UsageError(f"points are numbers in an array (n_points, 2), not {array.dtype} of shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        raise UsageError("points hold NaN or infinity: leave those rows out")
-    return array
+_MODEL = Instance(EnergyModel, words="an EnergyModel")
+
+
+def as_points(points: ArrayLike) -> np.ndarray:
+    """Points of the plane as float64 (n_points, 2), all finite."""
+    return as_array(points, name="points", axes=("n_points", 2)).astype(np.float64, copy=False)
 
 
 def temperature(model: EnergyModel, X: ArrayLike, grid: Grid) -> float:
@@ -115,6 +122,8 @@ def temperature(model: EnergyModel, X: ArrayLike, grid: Grid) -> float:
     """
     from scipy.optimize import minimize_scalar
 
+    checked("model", model, _MODEL)
+    checked("grid", grid, Instance(Grid, words="a Grid"))
     on_data, on_grid = float(model.free_energy(X).mean()), model.free_energy(grid.points)
 
     def loss(log_factor: float) -> float:
@@ -136,5 +145,8 @@ def divergence(model: EnergyModel, density: Density, *, size: int = 400, factor:
     factor : float, default 1
         For energies without a scale of their own, what `temperature` found.
     """
-    grid = Grid(density.window, size)
+    checked("model", model, _MODEL)
+    checked("density", density, Instance(Density, words="a Density"))
+    factor = checked("factor", factor, Real(above=0))
+    grid = Grid(density.window, checked("size", size, Integer(low=2)))
     return grid.divergence(density.log_density(grid.points), factor * model.free_energy(grid.points))

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import Literal, Self, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from striate.energy._network import Network
 from striate.energy.criteria import Loss, contrast, denoising_score_matching, maximum_likelihood, score_matching
 from striate.energy.grid import Grid, Window
-from striate.energy.model import EnergyModel, Machine
+from striate.energy.model import EnergyModel, Machine, as_points
 from striate.energy.sampling import hamiltonian, langevin
 from striate.errors import UsageError
 from striate.learning._adam import Adam
+from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed, checked
 from striate.randomness import RandomState, generator_from
 
 __all__ = ["Criterion", "NetworkEnergy", "Sampler"]
@@ -96,20 +98,19 @@ class NetworkEnergy(EnergyModel):
         snapshots: Sequence[int] = (),
         random_state: RandomState = None,
     ) -> None:
-        if criterion not in get_args(Criterion):
-            raise UsageError(f"there is no criterion {criterion!r}; there are {', '.join(get_args(Criterion))}")
-        if sampler not in get_args(Sampler):
-            raise UsageError(f"there is no sampler {sampler!r}; there are {', '.join(get_args(Sampler))}")
-        for name, value in (("n_batches", n_batches), ("batch_size", batch_size), ("n_sampler_steps", n_sampler_steps)):
-            if value < 1:
-                raise UsageError(f"a network energy needs {name} >= 1, not {value}")
-        for name, length in (("rate", rate), ("step", step), ("noise", noise)):
-            if not length > 0:
-                raise UsageError(f"a network energy needs {name} > 0, not {length}")
-        self.hidden, self.criterion, self.window = tuple(hidden), criterion, window
-        self.n_batches, self.batch_size, self.rate, self.grid_size = n_batches, batch_size, rate, grid_size
-        self.sampler, self.n_sampler_steps, self.step, self.noise = sampler, n_sampler_steps, step, noise
-        self.snapshots, self.random_state = tuple(snapshots), random_state
+        self.hidden: tuple[int, ...] = self._taken("hidden", hidden, IntegerTuple(low=1))
+        self.criterion: str = self._taken("criterion", criterion, Choice(*get_args(Criterion)))
+        self.window: Window | None = self._taken("window", window, Instance(Window, words="a Window") | None)
+        self.n_batches: int = self._taken("n_batches", n_batches, Integer(low=1))
+        self.batch_size: int = self._taken("batch_size", batch_size, Integer(low=1))
+        self.rate: float = self._taken("rate", rate, Real(above=0))
+        self.grid_size: int = self._taken("grid_size", grid_size, Integer(low=2))
+        self.sampler: str = self._taken("sampler", sampler, Choice(*get_args(Sampler)))
+        self.n_sampler_steps: int = self._taken("n_sampler_steps", n_sampler_steps, Integer(low=1))
+        self.step: float = self._taken("step", step, Real(above=0))
+        self.noise: float = self._taken("noise", noise, Real(above=0))
+        self.snapshots: tuple[int, ...] = self._taken("snapshots", snapshots, IntegerTuple(low=0, empty=True))
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:
@@ -119,6 +120,7 @@ class NetworkEnergy(EnergyModel):
     def at(self, n_batches: int) -> Self:
         """The model as it was after so many batches, one of `snapshots`."""
         self._check_fitted()
+        n_batches = checked("n_batches", n_batches, Integer(low=0))
         if n_batches not in self._kept:
             raise UsageError(f"nothing was kept after {n_batches} batches; snapshots={list(self._kept)}")
         model = copy.copy(self)
@@ -126,10 +128,10 @@ class NetworkEnergy(EnergyModel):
         model._network.parameters = self._kept[n_batches]
         return model
 
-    def slopes(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Energies (n_points,) and their gradients (n_points, 2) at points (n_points, 2)."""
         self._check_fitted()
-        energies, slopes = self._scaled_slopes(self._scaled(np.asarray(y)))
+        energies, slopes = self._scaled_slopes(self._scaled(as_points(y)))
         return energies.astype(np.float64), slopes.astype(np.float64) / self._half
 
     def _learn(self, points: np.ndarray) -> None:

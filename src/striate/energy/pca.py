@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.energy.model import EnergyModel, Machine
-from striate.errors import UsageError
+from striate.parameters import Integer
 
 __all__ = ["PCAEnergy"]
 
@@ -26,9 +26,7 @@ class PCAEnergy(EnergyModel):
     """
 
     def __init__(self, n_units: int = 1) -> None:
-        if n_units not in (1, 2):
-            raise UsageError(f"PCA in the plane has 1 or 2 units, not {n_units}")
-        self.n_units = n_units
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1, high=2))
 
     @property
     def machine(self) -> Machine:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from striate.energy.model import EnergyModel, Machine
-from striate.errors import UsageError
 from striate.learning import RBM
+from striate.parameters import Integer, Real, Seed
 from striate.randomness import RandomState
 
 __all__ = ["RBMEnergy"]
@@ -34,10 +34,10 @@ class RBMEnergy(EnergyModel):
     def __init__(
         self, n_units: int = 20, *, precision: float = 3.0, n_epochs: int = 50, random_state: RandomState = None
     ) -> None:
-        if n_units < 1 or not precision > 0:
-            raise UsageError(f"an RBM needs n_units >= 1 and precision > 0, not {n_units} and {precision}")
-        self.n_units, self.precision, self.n_epochs = n_units, precision, n_epochs
-        self.random_state = random_state
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1))
+        self.precision: float = self._taken("precision", precision, Real(above=0))
+        self.n_epochs: int = self._taken("n_epochs", n_epochs, Integer(low=1))
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:
@@ -47,7 +47,7 @@ class RBMEnergy(EnergyModel):
         )
 
     def _learn(self, points: np.ndarray) -> None:
-        self._mean, self._unit = points.mean(axis=0), points.std() / self.precision
+        self._mean, self._unit = points.mean(axis=0), (points.std() or 1.0) / self.precision
         self.learner_ = RBM(
             self.n_units, visible="gaussian", learning_rate=0.01, n_epochs=self.n_epochs,
             random_state=self.random_state,

@@ -7,8 +7,8 @@ import numpy as np
 from striate.coding import PreparedDictionary, infer
 from striate.coding import energy as energy_of_codes
 from striate.energy.model import EnergyModel, Machine
-from striate.errors import UsageError
 from striate.learning import PSD, SparseCoding
+from striate.parameters import Boolean, Integer, Real, Seed
 from striate.randomness import RandomState
 
 __all__ = ["PSDEnergy", "SparseCodingEnergy"]
@@ -28,10 +28,6 @@ class _OnSphere(EnergyModel):
             return points
         raised = np.column_stack([points, np.full(len(points), self.height)])
         return raised / np.linalg.norm(raised, axis=1, keepdims=True)
-
-    def _check_height(self) -> None:
-        if self.height is not None and not self.height > 0:
-            raise UsageError(f"the height of the plane over the sphere's center is above 0 or None, not {self.height}")
 
 
 class SparseCodingEnergy(_OnSphere):
@@ -67,11 +63,11 @@ class SparseCodingEnergy(_OnSphere):
         height: float | None = None,
         random_state: RandomState = None,
     ) -> None:
-        if n_units < 1 or not sparsity > 0:
-            raise UsageError(f"sparse coding needs n_units >= 1 and sparsity > 0, not {n_units} and {sparsity}")
-        self.n_units, self.sparsity, self.positive, self.height = n_units, sparsity, positive, height
-        self.random_state = random_state
-        self._check_height()
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1))
+        self.sparsity: float = self._taken("sparsity", sparsity, Real(above=0))
+        self.positive: bool = self._taken("positive", positive, Boolean())
+        self.height: float | None = self._taken("height", height, Real(above=0) | None)
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:
@@ -129,9 +125,11 @@ class PSDEnergy(_OnSphere):
         height: float | None = None,
         random_state: RandomState = None,
     ) -> None:
-        self.n_units, self.sparsity, self.prediction, self.height = n_units, sparsity, prediction, height
-        self.random_state = random_state
-        self._check_height()
+        self.n_units: int = self._taken("n_units", n_units, Integer(low=1))
+        self.sparsity: float = self._taken("sparsity", sparsity, Real(above=0))
+        self.prediction: float = self._taken("prediction", prediction, Real(above=0))
+        self.height: float | None = self._taken("height", height, Real(above=0) | None)
+        self.random_state: RandomState = self._taken("random_state", random_state, Seed())
 
     @property
     def machine(self) -> Machine:

@@ -36,13 +36,17 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
         raise UsageError("a drawing of a hierarchy needs at least one layer.")
     from matplotlib.patches import Rectangle
 
+    try:
+        layers = [{name: layer[name] for name in ("kind", "label", "shape")} for layer in layers]
+        shapes = [tuple(int(n) for n in (() if layer["shape"] is None else layer["shape"])) for layer in layers]
+    except (TypeError, ValueError, KeyError, IndexError):
+        raise UsageError('layers are dictionaries with "kind", "label" and "shape", some integers or None.') from None
     figure = new_figure(5.2, _ROW * len(layers))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, 5.2)
     axes.set_ylim(_ROW * len(layers), 0)
-    shapes = [tuple(int(n) for n in layer["shape"] or ()) for layer in layers]
     widest = max([max(shape[-2:]) for shape in shapes if len(shape) == 3], default=1)
     axes.plot([0.55, 0.55], [_ROW / 2, _ROW * (len(layers) - 0.5)], color=LINE, linewidth=1.2, zorder=0)
     for row, (layer, shape) in enumerate(zip(layers, shapes, strict=True)):

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
 from striate.figures.svg import INK, LINE, new_figure, quiet_axes
+from striate.parameters import Integer, checked
+from striate.samples import as_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +31,7 @@ class ConfusedPair(NamedTuple):
     share: float  # of the pictures of the true class
 
 
-def confused_pairs(matrix: NDArray[Any], classes: Sequence[str], *, at_most: int = 10) -> list[ConfusedPair]:
+def confused_pairs(matrix: ArrayLike, classes: Sequence[str], *, at_most: int = 10) -> list[ConfusedPair]:
     """The most frequent confusions, the largest share of the true class first.
 
     Parameters
@@ -44,17 +46,18 @@ def confused_pairs(matrix: NDArray[Any], classes: Sequence[str], *, at_most: int
     list of ConfusedPair
         Without pairs that never occurred.
     """
-    matrix, shares = _checked(matrix, classes)
-    wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
+    at_most = checked("at_most", at_most, Integer(low=0))
+    counts, shares = _checked(matrix, classes)
+    wrong = np.argwhere((counts > 0) & ~np.eye(len(counts), dtype=bool))
     pairs = [
-        ConfusedPair(str(classes[true]), str(classes[predicted]), int(matrix[true, predicted]),
+        ConfusedPair(str(classes[true]), str(classes[predicted]), int(counts[true, predicted]),
                      float(shares[true, predicted]))
         for true, predicted in wrong
     ]  # fmt: skip
     return sorted(pairs, key=lambda pair: (-pair.share, -pair.times, pair.true, pair.predicted))[:at_most]
 
 
-def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
+def draw_confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     """Draw a confusion matrix: rows are true classes, columns predictions, shade the share of the row.
 
     Right answers and mistakes have colors of their own, so that the diagonal does not outshine what is off it.
@@ -73,8 +76,8 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
     """
     from matplotlib.colors import to_rgb
 
-    matrix, shares = _checked(matrix, classes)
-    n = len(matrix)
+    counts, shares = _checked(matrix, classes)
+    n = len(counts)
     figure = new_figure(5.2, 5.2)
     axes = figure.subplots()
     quiet_axes(axes, grid=False)
@@ -82,7 +85,7 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
     # Transparency is the shade, so that the same drawing stands on light and dark pages.
     cells = np.empty((n, n, 4))
     cells[..., :3] = np.where(diagonal[..., None], to_rgb(_RIGHT), to_rgb(_WRONG))
-    cells[..., 3] = np.where(diagonal, 0.7 * shares, np.where(matrix > 0, 0.15 + 0.8 * np.sqrt(shares), 0.0))
+    cells[..., 3] = np.where(diagonal, 0.7 * shares, np.where(counts > 0, 0.15 + 0.8 * np.sqrt(shares), 0.0))
     axes.imshow(cells, interpolation="none")
     for spine in axes.spines.values():
         spine.set_visible(True)
@@ -93,26 +96,31 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str]) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
         return figure
-    names = [_short(name) for name in classes]
+    names = [_short(str(name)) for name in classes]
     upright = max(map(len, names)) <= max(2, 36 // n)
     size = 10 if n <= 12 else 7
     axes.set_xticks(range(n), names, rotation=0 if upright else 90, fontsize=size, parse_math=False)
     axes.set_yticks(range(n), names, fontsize=size, parse_math=False)
     axes.tick_params(length=0)
-    for true, predicted in np.argwhere(matrix > 0):
+    for true, predicted in np.argwhere(counts > 0):
         axes.text(
-            predicted, true, f"{matrix[true, predicted]}", ha="center", va="center",
+            predicted, true, f"{counts[true, predicted]}", ha="center", va="center",
             fontsize=size - 1, color=INK,
         )  # fmt: skip
     return figure
 
 
-def _checked(matrix: NDArray[Any], classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def _checked(matrix: ArrayLike, classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """The matrix, and each row as shares of its class; a class without pictures has shares of zero."""
-    matrix = np.asarray(matrix)
-    if matrix.shape != (len(classes), len(classes)) or not len(classes):
-        raise UsageError(f"a confusion matrix of shape {matrix.shape} does not fit {len(classes)} classes.")
-    return matrix, matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    given = as_array(matrix, name="counts", axes=("n_classes", "n_classes"))
+    if isinstance(classes, str) or not hasattr(classes, "__len__"):
+        raise UsageError(f"classes are {classes!r}; give a sequence with the name of each class")
+    if given.shape != (len(classes), len(classes)) or not len(classes):
+        raise UsageError(f"a confusion matrix of shape {given.shape} does not fit {len(classes)} classes.")
+    counts = given.astype(np.int64)
+    if (counts != given).any() or counts.min() < 0:
+        raise UsageError("a confusion matrix holds numbers of images, integers of at least 0.")
+    return counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def _short(name: str, length: int = 14) -> str:

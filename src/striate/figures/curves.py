@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from striate.errors import UsageError
 from striate.figures.svg import INK, OURS, PIXELS, RANDOM, new_figure, quiet_axes
+from striate.samples import as_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +46,9 @@ def accuracy_curve(
     -------
     matplotlib.figure.Figure
     """
-    if not ours:
+    if not all(_are_points(points) for points in (ours, pixels, random)):
+        raise UsageError("accuracy curves are sequences of points with n_labels, mean and standard_error, all numbers.")
+    if not len(ours):
         raise UsageError("an accuracy curve needs at least one point: give those of the learned features.")
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -54,8 +58,8 @@ def accuracy_curve(
     curves = [("learned filters", ours, OURS, "o"), ("random filters", random, RANDOM, "s"),
               ("raw pixels", pixels, PIXELS, "D")]  # fmt: skip
     curves = [curve for curve in curves if curve[1]]
-    numbers = sorted({point.n_labels for _, points, _, _ in curves for point in points})
-    if numbers[0] > 0:
+    n_labels = sorted({point.n_labels for _, points, _, _ in curves for point in points})
+    if n_labels[0] > 0:
         axes.set_xscale("log")
     for name, points, color, marker in curves:
         points = sorted(points, key=lambda point: point.n_labels)
@@ -66,11 +70,11 @@ def accuracy_curve(
             color=color, marker=marker, markersize=4.5, linewidth=1.8, elinewidth=1.2, capsize=2.5, clip_on=False,
             label=name,
         )  # fmt: skip
-    axes.xaxis.set_major_locator(FixedLocator(_spaced(numbers)))
+    axes.xaxis.set_major_locator(FixedLocator(_spaced(n_labels)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-    axes.set_xlim(numbers[0] / 1.15, numbers[-1] * 1.15)
+    axes.set_xlim(n_labels[0] / 1.15, n_labels[-1] * 1.15)
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), min(100.0, high))  # no share lies outside, whatever its error bar says
     axes.set_xlabel("labeled pictures (logarithmic)")
@@ -91,7 +95,10 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
     -------
     matplotlib.figure.Figure
     """
-    histories = [(name, history) for name, history in histories if len(history)]
+    try:
+        histories = [(str(name), history) for name, history in histories if len(history)]
+    except (TypeError, ValueError):
+        raise UsageError("energy curves are pairs of a name and a sequence of (batch, energy).") from None
     if not histories:
         raise UsageError("an energy curve needs at least one history of (batch, energy).")
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
@@ -102,7 +109,7 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
     colors, styles = (OURS, PIXELS, RANDOM, INK), ("-", "--", "-.", ":")
     highest = 0.0
     for number, (name, history) in enumerate(histories):
-        points = np.asarray(history, dtype=float)
+        points = as_array(history, name=f"energies of {name}", axes=("n", 2), finite=False).astype(np.float64)
         points = points[np.isfinite(points).all(axis=1)]
         if not len(points):
             continue
@@ -121,6 +128,17 @@ def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]])
     axes.set_xlabel("batch; energy relative to the first measurement")
     _legend(figure)
     return figure
+
+
+def _are_points(points: Sequence[AccuracyPoint]) -> bool:
+    try:
+        return all(
+            isinstance(value, numbers.Real)
+            for point in points
+            for value in (point.n_labels, point.mean, point.standard_error)
+        )
+    except (AttributeError, TypeError):
+        return False
 
 
 def _legend(figure: Figure) -> None:

@@ -7,9 +7,11 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
+from striate.parameters import Boolean, Choice, Instance, Integer, checked
+from striate.samples import as_array
 
 #: The grey of weight zero. Weights fill 0–254, so that 255 is left for what lies between the filters.
 ZERO = 127
@@ -26,7 +28,7 @@ _YUV_TO_RGB = np.array([[1.0, 0.0, 1.140], [1.0, -0.395, -0.581], [1.0, 2.032, 0
 
 
 def filter_mosaic(
-    filters: NDArray[Any],
+    filters: ArrayLike,
     *,
     columns: int | None = None,
     gap: int = 1,
@@ -61,17 +63,19 @@ def filter_mosaic(
     UsageError
         If there is no filter, a weight is not finite, or the shape or an option does not fit.
     """
-    filters = _checked(filters)
-    if (columns is not None and columns < 1) or gap < 0 or (scale is not None and scale < 1):
-        raise UsageError(f"columns={columns}, gap={gap}, scale={scale}: give columns and scale of at least 1, gap 0.")
-    if filters.shape[1] == 3:
+    weights = _checked(filters, "filters")
+    columns = checked("columns", columns, Integer(low=1) | None)
+    gap = checked("gap", gap, Integer(low=0))
+    scale = checked("scale", scale, Integer(low=1) | None)
+    color = checked("color", color, Choice("rgb", "yuv"))
+    if weights.shape[1] == 3:
         if color == "yuv":
-            filters = yuv_to_rgb(filters)
-        tiles = to_grey_levels(filters).transpose(0, 2, 3, 1)
-    elif filters.shape[1] == 1:
-        tiles = to_grey_levels(filters)[:, 0, :, :, None]
+            weights = yuv_to_rgb(weights)
+        tiles = to_grey_levels(weights).transpose(0, 2, 3, 1)
+    elif weights.shape[1] == 1:
+        tiles = to_grey_levels(weights)[:, 0, :, :, None]
     else:
-        tiles = _groups(to_grey_levels(filters))
+        tiles = _groups(to_grey_levels(weights))
     if columns is None:
         columns = max(1, round(math.sqrt(len(tiles) * tiles.shape[1] / tiles.shape[2])))
     mosaic = _grid(tiles, min(columns, len(tiles)), gap)
@@ -95,10 +99,10 @@ def yuv_to_rgb(filters: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def project_to_pixels(
-    second: NDArray[Any],
-    first: NDArray[Any],
+    second: ArrayLike,
+    first: ArrayLike,
     *,
-    table: NDArray[np.integer[Any]] | None = None,
+    table: ArrayLike | None = None,
     stride: int = 1,
 ) -> NDArray[np.float32]:
     """What units of a second stage respond to, in pixels: the sum of first-stage filters under their kernels.
@@ -126,24 +130,27 @@ def project_to_pixels(
     UsageError
         If shapes, table and stride do not fit together.
     """
-    second, first = _checked(second), _checked(first)
-    n_filters, fan_in, height, width = second.shape
-    n_maps, channels, first_height, first_width = first.shape
-    if table is None:
-        table = np.broadcast_to(np.arange(fan_in), (n_filters, fan_in))
-    table = np.asarray(table)
-    if table.shape != (n_filters, fan_in) or table.min() < 0 or table.max() >= n_maps or stride < 1:
+    kernels, below = _checked(second, "second-stage filters"), _checked(first, "first-stage filters")
+    stride = checked("stride", stride, Integer(low=1))
+    n_filters, fan_in, height, width = kernels.shape
+    n_maps, channels, first_height, first_width = below.shape
+    given = as_array(
+        np.broadcast_to(np.arange(fan_in), (n_filters, fan_in)) if table is None else table,
+        name="entries of the table", axes=("n_filters", "fan_in"),
+    )  # fmt: skip
+    maps = given.astype(np.intp)
+    if maps.shape != (n_filters, fan_in) or (maps != given).any() or maps.min() < 0 or maps.max() >= n_maps:
         raise UsageError(
-            f"{n_filters} filters of {fan_in} maps, a table of shape {table.shape}, {n_maps} first-stage filters and "
-            f"stride {stride} do not fit: give a table of (n_filters, fan_in) with numbers below {n_maps}."
+            f"{n_filters} filters of {fan_in} maps, a table of shape {maps.shape} and {n_maps} first-stage filters "
+            f"do not fit: give a table of (n_filters, fan_in) with numbers below {n_maps}."
         )
     # Spread over all maps, the kernels meet the first filters in one matrix product a position.
     spread = np.zeros((height, width, n_filters, n_maps), dtype=np.float32)
-    rows = np.broadcast_to(np.arange(n_filters)[:, None], table.shape)
+    rows = np.broadcast_to(np.arange(n_filters)[:, None], maps.shape)
     for y in range(height):
         for x in range(width):
-            np.add.at(spread[y, x], (rows, table), second[:, :, y, x])
-    flat = first.reshape(n_maps, -1).astype(np.float32)
+            np.add.at(spread[y, x], (rows, maps), kernels[:, :, y, x])
+    flat = below.reshape(n_maps, -1).astype(np.float32)
     size = (stride * (height - 1) + first_height, stride * (width - 1) + first_width)
     projected = np.zeros((n_filters, channels, *size), dtype=np.float32)
     for y in range(height):
@@ -170,6 +177,12 @@ def encode_png(image: NDArray[np.uint8], *, transparent_gap: bool = False) -> by
     """
     from PIL import Image
 
+    checked("image", image, Instance(np.ndarray, words="an array of uint8"))
+    if image.dtype != np.uint8 or not image.size or image.ndim < 2 or image.shape[2:] not in ((), (3,), (4,)):
+        raise UsageError(
+            f"an image of {image.dtype} and shape {image.shape}: give uint8 (height, width), or 3 or 4 channels last."
+        )
+    transparent_gap = checked("transparent_gap", transparent_gap, Boolean())
     options: dict[str, Any] = {"format": "PNG", "optimize": True}
     if transparent_gap:
         options["transparency"] = GAP if image.ndim == 2 else (GAP, GAP, GAP)
@@ -178,12 +191,10 @@ def encode_png(image: NDArray[np.uint8], *, transparent_gap: bool = False) -> by
     return file.getvalue()
 
 
-def _checked(filters: NDArray[Any]) -> NDArray[Any]:
-    filters = np.asarray(filters)
-    if filters.ndim != 4 or filters.size == 0:
-        raise UsageError(
-            f"filters of shape {filters.shape}: give (n_filters, channels, height, width), none of them 0."
-        )
+def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    filters = as_array(values, name=name, axes=("n_filters", "channels", "height", "width"), finite=False)
+    if filters.size == 0:
+        raise UsageError(f"{name} of shape {filters.shape}: give (n_filters, channels, height, width), none of them 0.")
     if not np.isfinite(filters).all():
         bad = np.flatnonzero(~np.isfinite(filters).all(axis=(1, 2, 3)))
         raise UsageError(

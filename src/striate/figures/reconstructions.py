@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
 from striate.figures.mosaic import ColorSpace, to_grey_levels, yuv_to_rgb
 from striate.figures.svg import OURS, PIXELS, QUIET, new_figure, quiet_axes
+from striate.parameters import Choice, Integer, checked
+from striate.samples import as_array, as_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def draw_reconstructions(
-    patches: NDArray[Any],
-    codes: NDArray[Any],
-    reconstructions: NDArray[Any],
+    patches: ArrayLike,
+    codes: ArrayLike,
+    reconstructions: ArrayLike,
     *,
     color: ColorSpace = "rgb",
     at_most: int = 8,
@@ -40,21 +42,26 @@ def draw_reconstructions(
     -------
     matplotlib.figure.Figure
     """
-    patches, codes, reconstructions = (np.asarray(part)[:at_most] for part in (patches, codes, reconstructions))
-    if patches.ndim != 4 or patches.shape != reconstructions.shape or codes.ndim != 2 or len(codes) != len(patches):
+    color = checked("color", color, Choice("rgb", "yuv"))
+    at_most = checked("at_most", at_most, Integer(low=1))
+    picture_axes = ("n", "channels", "height", "width")
+    given = as_array(patches, name="patches", axes=picture_axes)[:at_most]
+    bars = as_samples(codes, name="codes")[:at_most]
+    back = as_array(reconstructions, name="reconstructions", axes=picture_axes)[:at_most]
+    if given.shape != back.shape or len(bars) != len(given):
         raise UsageError(
-            f"patches {patches.shape}, codes {codes.shape} and reconstructions {reconstructions.shape} do not fit: "
+            f"patches {given.shape}, codes {bars.shape} and reconstructions {back.shape} do not fit: "
             f"give (n, channels, height, width), (n, n_components), and the first again."
         )
-    if not len(patches) or not all(np.isfinite(part).all() for part in (patches, codes, reconstructions)):
-        raise UsageError("reconstructions need at least one patch, and finite values.")
-    figure = new_figure(5.2, 0.3 + 0.55 * len(patches))
-    rows = figure.subplots(len(patches), 3, squeeze=False, width_ratios=(1, 8, 1))
-    shown = _levels(np.concatenate([patches, reconstructions], axis=3), color)
-    width = patches.shape[3]
-    reach = float(np.abs(codes).max()) or 1.0
-    components = np.arange(codes.shape[1])
-    for (left, middle, right), picture, code in zip(rows, shown, codes, strict=True):
+    if not given.size or not bars.size:
+        raise UsageError("reconstructions need at least one patch, and at least one component.")
+    figure = new_figure(5.2, 0.3 + 0.55 * len(given))
+    rows = figure.subplots(len(given), 3, squeeze=False, width_ratios=(1, 8, 1))
+    shown = _levels(np.concatenate([given, back], axis=3), color)
+    width = given.shape[3]
+    reach = float(np.abs(bars).max()) or 1.0
+    components = np.arange(bars.shape[1])
+    for (left, middle, right), picture, code in zip(rows, shown, bars, strict=True):
         for axes, half in ((left, picture[:, :width]), (right, picture[:, width:])):
             axes.imshow(half, cmap="gray", vmin=0, vmax=254, interpolation="none")
             axes.set_axis_off()

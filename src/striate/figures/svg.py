@@ -9,6 +9,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from striate.parameters import Instance, checked
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -75,7 +77,10 @@ def to_svg(figure: Figure, *, alt: str) -> str:
         parts are unlike those of any other figure of this process.
     """
     import matplotlib
+    from matplotlib.figure import Figure
 
+    checked("figure", figure, Instance(Figure, words="a matplotlib figure"))
+    alt = checked("alt", alt, Instance(str, words="a string"))
     file = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "striate", "svg.image_inline": True}
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

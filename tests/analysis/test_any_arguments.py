@@ -1,0 +1,77 @@
+"""Every public name of the folder checks what it is given, and takes filters of any layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from striate import analysis
+from striate.errors import UsageError
+from striate.hierarchy import Hierarchy
+from tests.calls import Call, layouts_make_no_difference, numpy_numbers_are_pythons, wrong_arguments_are_named
+
+FILTERS = np.random.default_rng(0).standard_normal((5, 6, 6))
+FITS = analysis.fit_gabor(FILTERS, n_starts=4, random_state=0)
+_OPTIMAL: dict[str, Any] = {"shape": (1, 12, 12), "n_steps": 2, "step": 0.1, "n_starts": 2, "random_state": 0}
+CALLS = [
+    Call("peak_frequency", analysis.peak_frequency, {"filters": FILTERS}, ("filters",)),
+    Call(
+        "orientation_histogram", analysis.orientation_histogram,
+        {"orientations": np.linspace(0, 3, 20), "n_bins": 4}, ("orientations",),
+    ),
+    Call("coherence", analysis.coherence, {"dictionary": FILTERS[0]}, ("dictionary",)),
+    Call("grating_share", analysis.grating_share, {"stimuli": FILTERS}, ("stimuli",)),
+    Call(
+        "fit_gabor", analysis.fit_gabor,
+        {"filters": FILTERS.reshape(5, -1), "shape": (6, 6), "n_starts": 4, "random_state": 0}, ("filters",),
+    ),
+    Call("GaborFits", FITS.draw, {"shape": (5, 7)}),
+]  # fmt: skip
+
+
+def _same(found: Any, expected: Any) -> None:
+    if isinstance(expected, analysis.GaborFits):
+        found, expected = list(vars(found).values()), list(vars(expected).values())
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_wrong_arguments(call: Call) -> None:
+    wrong_arguments_are_named(call)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_numpy_numbers(call: Call) -> None:
+    numpy_numbers_are_pythons(call, _same)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.tables], ids=str)
+def test_layouts(call: Call, tmp_path: Path) -> None:
+    layouts_make_no_difference(call, tmp_path, _same)
+
+
+def test_stimuli() -> None:
+    bank = Hierarchy("4F5x5 - Rabs")
+    wrong_arguments_are_named(Call("optimal_stimuli", analysis.optimal_stimuli, {"hierarchy": bank, **_OPTIMAL}))
+
+
+def test_every_public_name_is_tried() -> None:
+    assert set(analysis.__all__) <= {call.name for call in CALLS} | {"optimal_stimuli", "OptimalStimuli"}
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+def test_scales_make_no_difference(scale: float) -> None:
+    np.testing.assert_array_equal(analysis.peak_frequency(FILTERS * scale), analysis.peak_frequency(FILTERS))
+    np.testing.assert_allclose(analysis.coherence(FILTERS[0] * scale), analysis.coherence(FILTERS[0]), rtol=1e-12)
+    np.testing.assert_allclose(analysis.grating_share(FILTERS * scale), analysis.grating_share(FILTERS), rtol=1e-12)
+
+
+def test_nothing_to_measure() -> None:
+    for measure in (analysis.peak_frequency, analysis.grating_share):
+        with pytest.raises(UsageError, match="none of them 0"):
+            measure(np.zeros((0, 5, 5)))
+    assert analysis.peak_frequency(np.ones((1, 5, 5)))[0] == 0
+    assert analysis.orientation_histogram(np.zeros(0)).sum() == 0
