@@ -65,7 +65,14 @@ def test_a_class_without_a_readable_picture(capsys: Capture, folder: Path) -> No
     (folder / "broken").mkdir()
     for number in range(5):
         (folder / "broken" / f"{number}.png").write_bytes(b"this is text")
-    refused(train(capsys, folder), 2, "'broken'", "remove the class")
+    done = train(capsys, folder)
+    assert done.code == 0, done.err
+    assert "class broken: none of its 4 training images can be read; the model does not know it" in done.out
+    assert "skipped 5 images" in done.out
+    for path in (folder / "1").iterdir():
+        path.write_bytes(b"this is text")
+    (folder.parent / "model.safetensors").unlink()
+    refused(train(capsys, folder), 2, "none of its", "at least two classes")
 
 
 @pytest.mark.parametrize(

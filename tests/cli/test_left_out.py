@@ -165,3 +165,26 @@ def test_sources_are_told_once(tmp_path: Path) -> None:
     for _ in range(2):
         left_out.of(as_images(tmp_path))
     assert len(left_out.notes) == 1
+
+
+def test_training_goes_on_with_what_can_be_read(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of one class cannot be read, but most of the whole can; what is inside decides about files of boxes."""
+    monkeypatch.chdir(tmp_path)
+    folder = write_folder(tmp_path / "images", *digits((0, 1), 20))
+    for path in sorted((folder / "1").iterdir())[6:]:
+        path.write_bytes(path.read_bytes()[:90])
+    for number in range(60):
+        (folder / "0" / f"{number}.avif").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
+    train = ("train", folder, "--out", "m.safetensors", "--learner", "random", "--architecture", TINY, "-q", "--json")
+    done = striate(capsys, *train)
+    assert done.code == 0, done.err
+    assert len(done.json["skipped"]) == 14
+    assert done.json["ignored"] == {".avif": 60}
+    assert any("60 .avif files were ignored" in note for note in done.json["notes"])
+    for path in sorted((folder / "0").glob("*.png"))[3:]:
+        path.write_bytes(b"")
+    done = striate(capsys, *train)
+    assert done.code == 1
+    assert "at least half must be readable" in done.err

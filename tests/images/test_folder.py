@@ -253,3 +253,27 @@ def test_many_files_are_names_only(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert len(folder) == 2000
     assert held < 2000 * 150  # bytes: a name, and its place in the list
+
+
+def test_what_a_file_of_boxes_holds_decides_whether_it_is_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heic, avif, jpeg = (
+        b"\0\0\0\x18ftypheic" + bytes(99),
+        b"\0\0\0\x18ftypmif1\0\0\0\0avif" + bytes(99),
+        b"\xff\xd8\xff\xe0",
+    )
+    for ending in (".heic", ".avif"):
+        for name, content in (("heic", heic), ("avif", avif), ("jpeg", jpeg), ("empty", b""), ("text", b"hello")):
+            (tmp_path / f"{name}{ending}").write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.avif")
+    (tmp_path / "nowhere.avif").symlink_to("lost")
+    both = frozenset({".heic", ".avif"})
+    always = ["jpeg.avif", "jpeg.heic"]
+    undecided = [f"{name}.{{}}" for name in ("empty", "nowhere", "pipe", "text")]
+    for readable in (both, both - {".heic"}, both - {".avif"}, frozenset()):
+        monkeypatch.setattr("striate.images.folder.EXTENSIONS", readable | {".png"})
+        expected = {name for ending in both & readable for name in [f"{ending[1:]}.avif", f"{ending[1:]}.heic"]}
+        expected |= {name.format(ending[1:]) for name in undecided for ending in readable} | set(always)
+        expected -= {"nowhere.heic", "pipe.heic"}
+        assert set(as_images(tmp_path).names) == expected

@@ -55,7 +55,7 @@ class Run:
 
         result = train_and_evaluate(classifier, images, split, checkpoint=checkpoint, progress=self.progress, **options)
         self.left_out.skipped += result.skipped
-        self.left_out.notes += foreign_note(result.test)
+        self.left_out.notes += result.lost_classes + foreign_note(result.test)
         classifier.save(self.out)
         with self.progress.phase("report", total=1, unit="files") as phase:
             write_training_report(

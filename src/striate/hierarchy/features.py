@@ -52,6 +52,7 @@ def extract_features(
     checkpoint: Checkpoint | None = None,
     folder: Path | None = None,
     cache: bool = False,
+    require_half: bool = True,
     name: str = "features",
     progress: Progress | None = None,
 ) -> Features:
@@ -72,13 +73,16 @@ def extract_features(
         Where a memory map goes without a checkpoint; None: features stay in memory.
     cache : bool
         Whether features of a hierarchy are looked up in the `FeatureCache`, and kept there.
+    require_half : bool
+        Whether it is an error when most cannot be read. Not where they are a part of a collection that the caller
+        judges as a whole.
     name : str
         Of phase, checkpoint and file.
 
     Raises
     ------
     StriateError
-        When more than half of the pictures cannot be read.
+        When more than half of the pictures cannot be read and `require_half` is set.
     """
     progress = progress or Progress()
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
@@ -104,6 +108,7 @@ def extract_features(
             indices=chosen,
             start=written.done,
             skipped=written.skipped,
+            require_half=require_half,
             **preprocessing.reading,
         )
         for found, batch in batches:

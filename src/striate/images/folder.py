@@ -17,7 +17,7 @@ from striate.errors import UsageError
 from striate.images.collection import ImageCollection, as_class
 from striate.images.csv_list import read_csv
 from striate.images.decode import image_size, read_image
-from striate.images.kinds import EXTENSIONS, is_image_kind, notes_on_ignored
+from striate.images.kinds import EXTENSIONS, HEIF_FAMILY, is_image_kind, is_read, notes_on_ignored
 from striate.images.names import printable
 
 # What systems leave behind; names that begin with a dot are skipped anyway. Compared in lower case.
@@ -201,7 +201,7 @@ class _Scan:
                         continue
                     if _is_folder(entry):
                         folders.append(name)
-                    elif os.path.splitext(name)[1].lower() in EXTENSIONS:
+                    elif _is_image(entry):
                         # Links to nowhere too: they shall be listed as unreadable, not vanish.
                         pictures.append(prefix + name)
                     else:
@@ -271,6 +271,21 @@ def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file counts as an image: by its ending, but of what is made of boxes by the first of them."""
+    ending = os.path.splitext(entry.name)[1].lower()
+    if ending not in HEIF_FAMILY:
+        return ending in EXTENSIONS
+    head = None
+    try:
+        if entry.is_file():  # a pipe would be waited for
+            with open(entry.path, "rb") as file:
+                head = file.read(32)
+    except OSError:
+        pass
+    return is_read(ending, head, EXTENSIONS)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 
 from striate.images.names import printable
@@ -46,6 +46,46 @@ EXTENSIONS = _ALWAYS | (set(_HEIF) if _found(HEIF_PACKAGE) else set()) | (set(_A
 pillow-heif is installed, AVIF where Pillow can read it."""
 
 
+HEIF_FAMILY = frozenset((*_HEIF, *_AVIF))
+"""Endings of files that are made of boxes, of which the first says which decoder reads the image."""
+
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+"""What the first box names in files that pillow-heif reads."""
+
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+"""What the first box names in AVIF files."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"II*\0", b"MM\0*", b"BM")
+
+
+def brands_in(head: bytes) -> frozenset[bytes]:
+    """The brands that the first 32 bytes of a file made of boxes name; empty for files of other kinds."""
+    if head[4:8] != b"ftyp":
+        return frozenset()
+    return frozenset(head[place : place + 4] for place in (8, 16, 20, 24, 28))
+
+
+def is_read(ending: str, head: bytes | None, readable: Collection[str]) -> bool:
+    """Whether a file of the HEIF family counts as an image here: what it holds decides, and which decoders there are.
+
+    Parameters
+    ----------
+    ending : str
+        In lower case, one of `HEIF_FAMILY`.
+    head : bytes or None
+        The first 32 bytes of the file; None where they cannot be read.
+    readable : collection of str
+        The endings of what can be read, `EXTENSIONS`.
+    """
+    brands = brands_in(head or b"")
+    if brands & AVIF_BRANDS:
+        return ".avif" in readable
+    if brands & HEIF_BRANDS:
+        return ".heic" in readable
+    # Telephones and web sites give such names to files of other kinds too.
+    return ending in readable or (head or b"").startswith(_SIGNATURES)
+
+
 def is_image_kind(ending: str) -> bool:
     """Whether files of an ending that is not read hold images all the same."""
     return ending in _ADVICE
@@ -70,7 +110,7 @@ def notes_on_ignored(shown: str, ignored: Mapping[str, int]) -> list[str]:
     others: Counter[str] = Counter()
     for ending, count in sorted(ignored.items(), key=lambda item: (-item[1], item[0])):
         if is_image_kind(ending):
-            notes.append(f"{shown}: {counted(count, ending)} {_were(count)} ignored; {advice(ending)}")
+            notes.append(f"{shown}: {counted(count, ending)} {_were(count)} ignored; {_advice_on_ignored(ending)}")
         else:
             others[ending] += count
     if others:
@@ -79,6 +119,13 @@ def notes_on_ignored(shown: str, ignored: Mapping[str, int]) -> list[str]:
         what = "is no image and was" if n == 1 else "are no images and were"
         notes.append(f"{shown}: {n} file{'' if n == 1 else 's'} {what} ignored ({kinds})")
     return notes
+
+
+def _advice_on_ignored(ending: str) -> str:
+    if ending in EXTENSIONS:  # of the HEIF family: what is inside is of the other kind
+        kind, other = ("HEIC", ".heic") if ending in _AVIF else ("AVIF", ".avif")
+        return f"inside is {kind}; {advice(other)}"
+    return advice(ending)
 
 
 def counted(count: int, ending: str) -> str:

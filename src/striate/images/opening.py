@@ -25,7 +25,7 @@ from PIL import (
 )
 
 from striate.errors import UnreadableImage, UsageError
-from striate.images.kinds import advice
+from striate.images.kinds import AVIF_BRANDS, HEIF_BRANDS, advice, brands_in
 from striate.images.names import printable
 from striate.parameters import Integer, checked
 
@@ -45,8 +45,6 @@ MAX_PIXELS = 100_000_000
 """Images of which more pixels would have to be decoded are refused: 100 million is four times a 6000×4000 photograph.
 
 The environment variable ``STRIATE_MAX_PIXELS`` sets another limit."""
-
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 _WARNING_MODULES = r"PIL\.|numpy\.lib\.|striate\.images\.(opening|decode|png|jpeg|tiff|raster|npz)$"
 
@@ -141,8 +139,8 @@ def open_with_pillow(file: BinaryIO) -> ImageFile.ImageFile:
 
 def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
     """HEIC or AVIF. Their plug-ins are loaded for such a file alone, if they are there."""
-    brands = {head[place : place + 4] for place in (8, 16, 20, 24, 28)}
-    if brands & {b"avif", b"avis"}:
+    brands = brands_in(head)
+    if brands & AVIF_BRANDS:
         try:
             from PIL import AvifImagePlugin
         except ImportError:
@@ -150,7 +148,7 @@ def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
         if not AvifImagePlugin.SUPPORTED:
             raise Refused(f"is an AVIF image; {advice('.avif')}")
         return AvifImagePlugin.AvifImageFile(file)
-    if brands & _HEIF_BRANDS:
+    if brands & HEIF_BRANDS:
         try:
             from pillow_heif import HeifImageFile
         except ImportError:

@@ -135,10 +135,28 @@ def _batches(
                 yield batch.taken()
     if not batch.empty:
         yield batch.taken()
-    if require_half and n_skipped > len(chosen) / 2:
-        first = skipped[-n_skipped]
+    if require_half:
+        require_most(skipped[len(skipped) - n_skipped :], len(chosen))
+
+
+def require_most(skipped: Sequence[Skipped], n_images: int) -> None:
+    """Refuse a collection of which more than half could not be read.
+
+    Parameters
+    ----------
+    skipped : sequence of Skipped
+        Those that could not be read.
+    n_images : int
+        How many there are in all.
+
+    Raises
+    ------
+    StriateError
+    """
+    if len(skipped) > n_images / 2:
+        first = skipped[0]
         raise StriateError(
-            f"{n_skipped} of {len(chosen)} pictures could not be read, the first is {printable(first.name)}: "
+            f"{len(skipped)} of {n_images} pictures could not be read, the first is {printable(first.name)}: "
             f"{first.reason}; at least half must be readable"
         )
 

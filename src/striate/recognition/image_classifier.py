@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -16,10 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate import __version__, model_file, stored
 from striate.checkpoint import Checkpoint
-from striate.errors import UnreadableImage, UsageError
+from striate.errors import StriateError, UnreadableImage, UsageError
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
-from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images, printable, stream
 from striate.images.collection import as_fractions
+from striate.images.stream import require_most
 from striate.parameters import (
     Boolean,
     Choice,
@@ -210,10 +213,14 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self._check_names(named)
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
-        features = self.extract(labeled, name="features of training images", checkpoint=checkpoint, progress=progress)
-        self.record_.skipped += [one for one in features.skipped if one not in self.record_.skipped]
+        features = self.extract(
+            labeled, name="features of training images", checkpoint=checkpoint, require_half=False, progress=progress
+        )
+        self.record_.skipped = list(dict.fromkeys([*self.record_.skipped, *features.skipped]))
+        require_most(self.record_.skipped, len(images) + (0 if unlabeled is None else len(as_images(unlabeled))))
         kept = labeled.subset(features.positions)
-        check_readable(labeled, kept)
+        for note in lost_classes(labeled, kept):
+            warnings.warn(note, stacklevel=2)
         return self.fit_classifier(features.rows, as_given(kept.labels or []), progress=progress)
 
     def learn_features(
@@ -255,6 +262,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         name: str = "features",
         checkpoint: Checkpoint | None = None,
         folder: Path | None = None,
+        require_half: bool = True,
         progress: Progress | None = None,
     ) -> Features:
         """Features of pictures, with the pictures that could not be read; see `extract_features`."""
@@ -267,6 +275,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             checkpoint=checkpoint,
             folder=folder,
             cache=self.feature_cache,
+            require_half=require_half,
             progress=progress,
         )
 
@@ -508,10 +517,17 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                     batch_size=64,
                     indices=indices,
                     skipped=self.record_.skipped,
+                    require_half=False,  # the whole is judged, not what was drawn of each part
                     **self.preprocessing_.reading,
                 ):
                     batches.append(batch)
                     phase.advance(len(batch))
+        if not batches:
+            first = self.record_.skipped[0]
+            raise StriateError(
+                f"none of the {n} images for the filters can be read, the first is {printable(first.name)}: "
+                f"{first.reason}"
+            )
         return np.concatenate(batches)
 
     def _features(self, images: ImageCollection) -> NDArray[np.float32]:
@@ -539,14 +555,31 @@ def labels_of(images: ImageCollection) -> NDArray[Any]:
     return np.asarray(labels)
 
 
-def check_readable(images: ImageCollection, readable: ImageCollection) -> None:
-    """Raise UsageError where no picture of a class can be read: the model could never say it."""
-    lost = sorted(set(images.labels or []) - set(readable.labels or []))
-    if lost:
-        names = ", ".join(repr(name) for name in lost[:5]) + (" and others" if len(lost) > 5 else "")
-        raise UsageError(
-            f"none of the training pictures of class {names} can be read: repair them, or remove the class"
-        )
+def lost_classes(images: ImageCollection, readable: ImageCollection) -> list[str]:
+    """A sentence on each class of which no training image can be read: the model does not know it.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        All training images.
+    readable : ImageCollection
+        Those of them that could be read.
+
+    Raises
+    ------
+    UsageError
+        When fewer than two classes are left.
+    """
+    counts = Counter(images.labels or [])
+    left = set(readable.labels or [])
+    lost = [name for name in images.classes if name not in left]
+    notes = [
+        f"class {printable(name)}: none of its {counts[name]} training images can be read; the model does not know it"
+        for name in lost
+    ]
+    if lost and len(left) < 2:
+        raise UsageError(f"{notes[0]}, and a classifier needs at least two classes")
+    return notes
 
 
 def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
-from striate.errors import UsageError
+from striate.errors import StriateError, UsageError
 from striate.hierarchy import Features, extract_features, small_pixels
-from striate.images import ImageCollection, Skipped
+from striate.images import ImageCollection, Skipped, printable
 from striate.images.collection import as_fractions
+from striate.images.stream import require_most
 from striate.progress import Progress
 from striate.recognition.ablation import Ablation, ablate
 from striate.recognition.evaluation import Evaluation, evaluate_features
-from striate.recognition.image_classifier import ImageClassifier, check_classes, check_readable, labels_of
+from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of, lost_classes
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.presets import classifier_options
@@ -54,6 +55,8 @@ class TrainingResult:
     curve, pixel_curve : list of CurvePoint
         Accuracy against number of labels: learned features, and raw pixels with the same classifier.
     skipped : list of Skipped
+    lost_classes : list of str
+        A sentence on each class of which no training image could be read.
     ablations : list of Ablation
         What each component brings, on validation pictures; empty unless it was asked for.
     """
@@ -65,6 +68,7 @@ class TrainingResult:
     curve: list[CurvePoint] = field(default_factory=list)
     pixel_curve: list[CurvePoint] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    lost_classes: list[str] = field(default_factory=list)
     ablations: list[Ablation] = field(default_factory=list)
 
 
@@ -161,21 +165,32 @@ def train_and_evaluate(
     held_out = held_out.subset(held_out.labeled)
 
     def features_of(pictures: ImageCollection, name: str) -> tuple[Features, ImageCollection, NDArray[Any]]:
-        found = classifier.extract(pictures, name=name, checkpoint=checkpoint, folder=folder, progress=progress)
+        found = classifier.extract(
+            pictures, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
+        )
         readable = pictures.subset(found.positions)
         return found, readable, np.asarray(readable.labels or [])
 
     all_train = train_images
     train, train_images, train_labels = features_of(all_train, "features of training images")
-    check_readable(all_train, train_images)
-    test, held_out, test_labels = features_of(held_out, "features of test images")
+    lost = lost_classes(all_train, train_images)
+    all_test = held_out
+    test, held_out, test_labels = features_of(all_test, "features of test images")
+    skipped = list(dict.fromkeys([*classifier.record_.skipped, *train.skipped, *test.skipped]))
+    require_most(skipped, len(for_filters) + len(all_test) + (0 if unlabeled is None else len(unlabeled)))
+    if not len(test_labels):
+        raise StriateError(
+            f"none of the {len(all_test)} test images can be read, the first is {printable(test.skipped[0].name)}: "
+            f"{test.skipped[0].reason}"
+        )
     classifier.fit_classifier(train.rows, train_labels.tolist(), progress=progress)
     result = TrainingResult(
         classifier=classifier,
         test=evaluate_features(classifier, test.rows, held_out),
         n_train=len(train_labels),
         n_unlabeled=len(split.unlabeled) + (len(unlabeled) if unlabeled is not None else 0),
-        skipped=list(dict.fromkeys([*classifier.record_.skipped, *train.skipped, *test.skipped])),
+        skipped=skipped,
+        lost_classes=lost,
     )
     classifier.record_.skipped = result.skipped
     _add_curves(
