@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -223,3 +224,31 @@ def test_codes_do_not_replace_their_signals(
     assert done.code == 0, done.err
     assert done.json["dictionary"] == "s.dictionary.npy"
     np.testing.assert_array_equal(np.load("s.dictionary.npy"), signals[:8])
+
+
+def test_of_two_files_both_appear_or_neither(
+    capsys: Capture, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    images = write_folder(tmp_path / "images", *digits((0, 1), 4))
+    np.save(tmp_path / "signals.npy", rng.normal(size=(60, 8)))
+    filters = ("filters", images, "--n", 4, "--size", 5, "--patches", 60, "--learner", "random", "-q", "--out")
+    code = ("code", tmp_path / "signals.npy", "--n", 4, "--batches", 2, "-q", "--out")
+    out = tmp_path / "out"
+    out.mkdir()
+    for failing, command, names in (
+        ("numpy.savez_compressed", (*filters, out / "f.png"), ["f.npz", "f.png"]),
+        ("striate.coding.code_file.write_codes", (*code, out / "c.npz"), ["c.dictionary.npy", "c.npz"]),
+        ("numpy.save", (*code, out / "d.npz"), ["d.dictionary.npy", "d.npz"]),
+    ):
+        before = sorted(os.listdir(out))
+        with monkeypatch.context() as patch:
+            patch.setattr(failing, full)
+            done = striate(capsys, *command)
+        assert (done.code, len(done.err.splitlines())) == (1, 1), done.err
+        assert "no space" in done.err.lower()
+        assert sorted(os.listdir(out)) == before
+        assert striate(capsys, *command).code == 0
+        assert sorted(os.listdir(out)) == sorted([*before, *names])

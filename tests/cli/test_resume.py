@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,27 @@ def test_a_second_run_is_told_of_the_first(capsys: Capture, folder: Path, tmp_pa
             assert f"another run is using {place}" in done.err
         first.kill()
     assert Checkpoint(place, {}).load("x") is None
+
+
+STOPPED = """
+import os, signal, sys
+from striate.recognition import ImageClassifier
+number = getattr(signal, sys.argv.pop(1))
+ImageClassifier.fit_classifier = lambda *_, **__: os.kill(os.getpid(), number)
+from striate.cli.main import run
+run()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_is_stopped_politely_can_be_resumed(
+    capsys: Capture, folder: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "m.safetensors"
+    command = ["train", str(folder), "--out", str(out), *OPTIONS, "--learner", "random"]
+    done = subprocess.run([sys.executable, "-c", STOPPED, name, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + getattr(signal, name), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "add --resume" in line
+    assert (tmp_path / "m.checkpoint").is_dir()
+    assert not out.exists()

@@ -7,9 +7,9 @@ import os
 import sys
 import traceback
 
+from striate.cli._signals import exit_code
 from striate.errors import StriateError, one_line
 
-INTERRUPTED = 130  # 128 and the number of SIGINT, as shells expect it
 LEAST_ADDRESS_SPACE = 720_000_000  # bytes; with less, NumPy, SciPy and numba cannot be loaded
 
 _OUT_OF_MEMORY = "out of memory; close other programs, or use fewer or smaller pictures"
@@ -77,7 +77,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
         case StriateError():
             return str(error), error.exit_code
         case KeyboardInterrupt():
-            return str(error) or "interrupted", INTERRUPTED
+            return str(error) or "interrupted", exit_code()
         case _ if _is_out_of_memory(error):
             return _OUT_OF_MEMORY + _limit_in_words(), 1
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +84,7 @@ def code(
     from striate.images import printable
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
+    from striate.whole_file import whole_file
 
     if out.suffix.lower() not in _CODES:
         raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
@@ -149,12 +151,12 @@ def code(
                 yield codes
                 phase.advance(len(block))
 
-    _write(out, blocks(), (len(rows), len(units)), dtype)
-    from striate.whole_file import whole_file
-
-    if not in_place:
-        with whole_file(units_file) as opened:
+    with ExitStack() as files:  # neither file appears before both are written
+        if not in_place:
+            opened = files.enter_context(whole_file(units_file))
             np.save(opened, units)
+            opened.flush()
+        _write(out, blocks(), (len(rows), len(units)), dtype)
     fraction = totals["active"] / max(len(rows) * len(units), 1)
     result = {
         "codes": out,

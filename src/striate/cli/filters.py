@@ -68,11 +68,11 @@ def filters(
             arrays |= {"bias": found.encoder_bias_, "gain": found.gain_}
     pictures = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
     gap = np.full((len(pictures[0]), 8, *pictures[0].shape[2:]), 255, np.uint8)
-    with whole_file(out) as file:
-        side_by_side = [pictures[0]] if len(pictures) == 1 else [pictures[0], gap, pictures[1]]
-        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(file, format="PNG")
-    with whole_file(arrays_file) as file:
-        np.savez_compressed(file, **arrays)
+    side_by_side = [pictures[0]] if len(pictures) == 1 else [pictures[0], gap, pictures[1]]
+    with whole_file(out) as drawn, whole_file(arrays_file) as stored:  # neither appears before both are written
+        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(drawn, format="PNG")
+        drawn.flush()
+        np.savez_compressed(stored, **arrays)
     seconds = sum(record.seconds for record in progress.records)
     active = None if isinstance(found, RandomFilters) else float(found.usage_.mean())
     result = {

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -78,7 +74,7 @@ def index(
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
     images = left_out.of(as_images(folder))
-    with left_out.told_with_errors(), hold(out) as mine, _ends_as_interrupt():
+    with left_out.told_with_errors(), hold(out) as mine:
         if not mine:
             raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
         found = _opened_or_learned(
@@ -172,28 +168,6 @@ def _summary(found: ImageIndex, changes: Changes, left_out: LeftOut, out: Path) 
             "see that their folders can be opened"
         )
     return "\n".join([*lines, left_out.text()])
-
-
-@contextmanager
-def _ends_as_interrupt() -> Iterator[None]:
-    """Let what ends a process politely interrupt it, so that it keeps what it has."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # Under nohup, for one, they are ignored.
-    before = {
-        number: signal.signal(number, interrupt) for number in numbers if signal.getsignal(number) == signal.SIG_DFL
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _check_same_folder(found: ImageIndex, images: ImageCollection, folder: Path, out: Path) -> None:

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import striate
 from striate.cli._errors import check_memory, is_command_line_error, report
+from striate.cli._signals import end_as_interrupt
 from striate.cli._streams import abandon_stdout, prepare, write_result
 from striate.errors import UsageError
 
@@ -68,7 +69,8 @@ class LazyCommands(TyperGroup):
         kernels.announce(True)  # on standard error; --quiet takes it back
         try:
             check_memory()
-            return super().invoke(ctx)
+            with end_as_interrupt():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
