@@ -74,15 +74,16 @@ def index(
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
     images = left_out.of(as_images(folder))
-    with left_out.told_with_errors(), hold(out) as mine:
+    with hold(out) as mine:
         if not mine:
             raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
         found = _opened_or_learned(
-            images, folder, out, bits=bits, method=encoder, architecture=architecture, relearn=relearn, seed=seed,
-            progress=progress,
+            images, folder, out, left_out, bits=bits, method=encoder, architecture=architecture, relearn=relearn,
+            seed=seed, progress=progress,
         )  # fmt: skip
         try:
-            changes = found.update(images, save_to=out, progress=progress)
+            with left_out.told_with_errors():
+                changes = found.update(images, save_to=out, progress=progress)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted; {len(found):,} pictures are in {out}: run the command again to go on"
@@ -115,6 +116,7 @@ def _opened_or_learned(
     images: ImageCollection,
     folder: Path,
     out: Path,
+    left_out: LeftOut,
     *,
     bits: int | None,
     method: Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
@@ -144,10 +146,11 @@ def _opened_or_learned(
             return found
         bits, method = bits or old.n_bits, method or old.projection.method  # type: ignore[assignment]
         architecture = architecture or old.architecture
-    learned = learn_encoder(
-        images, n_bits=bits or DEFAULT_BITS, method=method or "itq", architecture=architecture or "auto",
-        random_state=seed, progress=progress,
-    )  # fmt: skip
+    with left_out.told_with_errors():
+        learned = learn_encoder(
+            images, n_bits=bits or DEFAULT_BITS, method=method or "itq", architecture=architecture or "auto",
+            random_state=seed, progress=progress,
+        )  # fmt: skip
     found = ImageIndex(learned, str(folder.resolve()))
     if not out.exists():  # so that an interruption loses nothing that was learned
         found.complete = False
