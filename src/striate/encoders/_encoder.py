@@ -17,7 +17,7 @@ from striate.randomness import RandomState
 from striate.samples import as_table, float_type, is_sparse, kernel_array
 from striate.threads import n_threads, run_ranges, single_threaded_blas
 
-__all__ = ["Encoder", "TrainableEncoder", "as_parameters", "as_prepared", "as_weights"]
+__all__ = ["Encoder", "TrainableEncoder", "as_parameters", "as_prepared", "as_weights", "is_one"]
 
 # Products of numbers: some 5 ms of a core. To keep BLAS to one thread costs about one, and it has threads of its own.
 _WORTH_THREADS = 2e8
@@ -80,7 +80,7 @@ class Encoder:
         UsageError
             If the shape does not fit.
         """
-        if not is_sparse(signals) and np.ndim(signals) == 1:
+        if is_one(signals):
             return self.encode(np.asarray(signals)[np.newaxis])[0]
         array = as_table(signals, n_features=self.n_features)
         codes = np.empty((len(array), self.n_components), self.dtype)
@@ -231,7 +231,10 @@ def as_parameters(**arrays: ArrayLike) -> list[NDArray[Any]]:
     for name, array in arrays.items():
         if is_sparse(array):
             raise UsageError(f"{name} is a sparse matrix, and a dense array is needed: give {name}.toarray()")
-    found = {name: np.asarray(array) for name, array in arrays.items()}
+    try:
+        found = {name: np.asarray(array) for name, array in arrays.items()}
+    except ValueError:
+        raise UsageError(f"{', '.join(arrays)} must be arrays of real numbers, with rows of one length") from None
     for name, array in found.items():
         if array.dtype.kind not in "fiub":
             raise UsageError(f"{name} must hold real numbers, not {array.dtype}")
@@ -240,6 +243,16 @@ def as_parameters(**arrays: ArrayLike) -> list[NDArray[Any]]:
         if not np.isfinite(array).all():
             raise UsageError(f"{name} must not hold NaN or infinity: start from a dictionary that does not")
     return [kernel_array(array, dtype) for array in found.values()]
+
+
+def is_one(signals: Any) -> bool:
+    """Whether this is one signal, (n_features,), rather than a table of them."""
+    if is_sparse(signals):
+        return False
+    try:
+        return np.ndim(signals) == 1
+    except ValueError:  # rows of different lengths
+        return False
 
 
 def as_prepared(components: ArrayLike | PreparedDictionary) -> PreparedDictionary:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.encoders._encoder import Encoder, as_parameters
 from striate.errors import UsageError
 from striate.parameters import Real, checked
-from striate.samples import as_table, float_type, is_sparse
+from striate.samples import as_table, float_type, is_sparse, kernel_array
 
 __all__ = ["LinearEncoder"]
 
@@ -98,28 +98,36 @@ class LinearEncoder(Encoder):
         n_samples, n_features = signals.shape
         blocks = [slice(first, first + _BLOCK) for first in range(0, n_samples, _BLOCK)]
         mean_signal, mean_code = np.zeros(n_features), np.zeros(codes.shape[1])
+        largest = 0.0
         for rows in blocks:
-            mean_signal += signals[rows].sum(axis=0, dtype=np.float64) / n_samples
+            block = kernel_array(signals[rows], float_type(signals.dtype))
+            largest = max(largest, float(np.abs(block).max()))
+            mean_signal += block.sum(axis=0, dtype=np.float64) / n_samples
             mean_code += _dense(codes[rows]).sum(axis=0) / n_samples
+        # A power of two rounds nothing, and keeps squares within range.
+        exponent = int(np.frexp(largest)[1])
         covariance, cross = np.zeros((n_features, n_features)), np.zeros((n_features, codes.shape[1]))
         for rows in blocks:
-            centered = signals[rows] - mean_signal
+            centered = np.ldexp(kernel_array(signals[rows]) - mean_signal, -exponent)
             covariance += centered.T @ centered / n_samples
             cross += centered.T @ (_dense(codes[rows]) - mean_code) / n_samples
         if not (np.isfinite(covariance).all() and np.isfinite(cross).all()):
             raise UsageError(
-                "signals or codes hold NaN or infinity, or are too large to be squared; remove or scale them"
+                "signals or codes hold NaN or infinity, or are too large to be added up; remove or scale them"
             )
         variance = float(np.trace(covariance)) / n_features
         # Constant signals predict nothing: any diagonal will do.
         covariance[np.diag_indices(n_features)] += ridge * variance if variance > 0 else 1.0
         try:
-            filters = np.linalg.solve(covariance, cross).T
+            filters = np.ldexp(np.linalg.solve(covariance, cross).T, -exponent)
         except np.linalg.LinAlgError:
             raise UsageError("the signals' covariance is singular: set ridge above 0, as 1e-4") from None
         dtype = float_type(signals.dtype)
-        return cls(filters.astype(dtype), (mean_code - filters @ mean_signal).astype(dtype))
+        bias = mean_code - filters @ mean_signal
+        if max(np.abs(filters).max(), np.abs(bias).max()) > np.finfo(dtype).max:
+            raise UsageError(f"the filters are beyond what {dtype} can hold; scale the signals up, or the codes down")
+        return cls(filters.astype(dtype), bias.astype(dtype))
 
 
 def _dense(rows: Any) -> NDArray[np.float64]:
-    return np.asarray(rows.toarray() if is_sparse(rows) else rows, np.float64)
+    return kernel_array(rows.toarray() if is_sparse(rows) else rows, np.dtype(np.float64))

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from striate.encoders._encoder import as_parameters
+from striate.encoders._encoder import as_parameters, is_one
 from striate.errors import UsageError
-from striate.samples import as_table, float_type, is_sparse, kernel_array
+from striate.samples import as_table, float_type, kernel_array
 
 __all__ = ["TanhEncoder", "TanhGradients"]
 
@@ -77,7 +77,7 @@ class TanhEncoder:
         UsageError
             If these are not real numbers of that shape.
         """
-        if not is_sparse(patches) and np.ndim(patches) == 1:
+        if is_one(patches):
             return self.encode(np.asarray(patches)[np.newaxis])[0]
         patches = as_table(patches, name="patches", n_features=self.filters.shape[1])
         if patches.dtype.kind == "f":
