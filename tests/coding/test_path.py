@@ -1,9 +1,12 @@
 """The whole path, and codes of a wanted size or error."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from striate.coding import PreparedDictionary, certify, infer, infer_until, regularization_path
+from striate.coding import _special as special
 from striate.errors import UsageError
 
 pytestmark = pytest.mark.kernels
@@ -85,3 +88,31 @@ def test_what_is_wrong_is_said(problem: tuple[np.ndarray, np.ndarray]) -> None:
     signals[2, 3] = np.nan
     with pytest.raises(UsageError, match="sample 2"):
         infer_until(signals, dictionary, max_nonzero=2)
+
+
+def test_many_units_are_followed_without_their_gram_matrix(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals, dictionary = rng.standard_normal((7, 12)), rng.standard_normal((200, 12))
+    weights = np.where(np.arange(200) % 5 == 0, np.inf, 1.0)
+    cases: list[dict[str, Any]] = [
+        {"max_nonzero": 4},
+        {"residual": 0.5},
+        {"max_nonzero": 3, "positive": True},
+        {"max_nonzero": 4, "weights": weights},
+    ]
+    expected = [infer_until(signals, dictionary, **case) for case in cases]
+    monkeypatch.setattr(special, "_GRAM_BYTES", 100_000)
+    prepared = PreparedDictionary(dictionary)
+    for case, codes in zip(cases, expected, strict=True):
+        np.testing.assert_allclose(infer_until(signals, prepared, **case), codes, atol=1e-9)
+    assert not prepared._arrays
+
+
+def test_sixty_thousand_units_are_followed(rng: np.random.Generator) -> None:
+    dictionary = rng.standard_normal((60_000, 30)).astype(np.float32)
+    signals = dictionary[:2] + dictionary[7:9]
+    prepared = PreparedDictionary(dictionary)
+    codes = infer_until(signals, prepared, max_nonzero=5)
+    assert (np.count_nonzero(codes, axis=1) == 5).all()
+    assert not prepared._arrays
