@@ -196,7 +196,3 @@ class PatchLearner(CodeEstimator):
 def chunks(n_samples: int) -> list[slice]:
     """Slices of rows that are computed with at once: they bound the memory, not the result."""
     return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]
-
-
-def is_plain(value: object) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
