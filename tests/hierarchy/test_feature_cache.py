@@ -114,6 +114,27 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_work(
     np.testing.assert_array_equal(cache(images), hierarchy.transform(images))
 
 
+def test_writers_of_one_process_number_do_not_meet(
+    hierarchy: Hierarchy, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = FeatureCache(hierarchy, folder=tmp_path)(images)
+    names = _entries(tmp_path)
+    for path in names:
+        path.unlink()
+        path.with_suffix(f".{os.getpid()}").mkdir()  # what a container's process 1 may have left
+    np.testing.assert_array_equal(FeatureCache(hierarchy, folder=tmp_path)(images), expected)
+    assert _entries(tmp_path) == names
+    for path in names:
+        path.unlink()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    np.testing.assert_array_equal(FeatureCache(hierarchy, folder=tmp_path)(images), expected)
+    assert not _entries(tmp_path)
+
+
 @pytest.mark.parametrize("wish", ["much", "-1", "nan"])
 def test_a_limit_that_is_none_is_refused(hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
     monkeypatch.setenv("STRIATE_CACHE_GB", wish)

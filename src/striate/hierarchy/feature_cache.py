@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import time
 import zlib
 from collections.abc import Sequence
@@ -88,11 +89,7 @@ class FeatureCache:
             for path, row in zip(paths, features, strict=True):
                 content = np.ascontiguousarray(row, "<f4").data
                 path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_suffix(f".{os.getpid()}")
-                with open(partial, "wb") as file:
-                    file.write(content)
-                    file.write(np.array(zlib.crc32(content), _CHECKSUM).tobytes())
-                os.replace(partial, path)
+                _store(path, content, np.array(zlib.crc32(content), _CHECKSUM).tobytes())
                 if self._size is not None:
                     self._size += content.nbytes + _CHECKSUM.itemsize
         except OSError:
@@ -100,6 +97,22 @@ class FeatureCache:
             return
         if self._size is None or self._size > self.limit:
             self._size = _make_room(self.folder, self.limit)
+
+
+def _store(path: Path, *parts: Any) -> None:
+    """Write an entry; it need not outlive a loss of power, which its checksum would show.
+
+    The partial file has a random name: process numbers repeat in containers. One that a killed process left goes like
+    an entry that nothing uses.
+    """
+    partial = path.with_name(f"{secrets.token_hex(8)}.partial")
+    try:
+        with open(partial, "xb") as file:
+            file.writelines(parts)
+        os.replace(partial, path)
+    finally:
+        with suppress(OSError):  # after the renaming there is none
+            partial.unlink()
 
 
 def _read(path: Path, into: NDArray[np.float32]) -> bool:
