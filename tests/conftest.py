@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from striate import kernels
 from tests.file_server import FileServer
 
 
@@ -16,6 +17,12 @@ from tests.file_server import FileServer
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests, and the processes that they start, neither read nor fill the user's cache of features."""
     os.environ["STRIATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_word_of_compiling() -> None:
+    """With an empty kernel cache any command may have reason to say that it compiles; tests count its lines."""
+    kernels._PATIENCE = 1e6
 
 
 @pytest.fixture

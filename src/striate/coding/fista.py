@@ -73,7 +73,7 @@ def fista(
     sparsity, prediction = (
         checked(name, value, Real()) for name, value in (("sparsity", sparsity), ("prediction", prediction))
     )
-    steps = checked("steps", steps, Integer(low=1))
+    steps = checked("steps", steps, Integer(low=0))
     patches = as_samples(patches, name="patches")
     prepared = as_prepared(dictionary)
     if patches.shape[1] != prepared.n_features:
