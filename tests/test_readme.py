@@ -5,12 +5,15 @@ import subprocess
 import sys
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+from sklearn import decomposition, linear_model
 from sklearn.decomposition import DictionaryLearning, MiniBatchDictionaryLearning, sparse_encode
 from sklearn.decomposition import SparseCoder as OfScikitLearn
+from sklearn.linear_model import ElasticNet, Lasso, lars_path
 
+import striate.coding
 from striate import SparseCoder, SparseCoding, infer
 
 ROOT = Path(__file__).parents[1]
@@ -35,17 +38,24 @@ def test_the_example_of_sparse_codes_runs(tmp_path: Path) -> None:
     assert int(active) == pytest.approx(0.05 * 5000 * 100, rel=0.3)
 
 
-def test_the_drop_in_table_names_parameters_that_exist() -> None:
+def parameters(*things: Any) -> set[str]:
+    """Names of what classes and functions take."""
+    return {name for thing in things for name in signature(thing).parameters}
+
+
+def test_the_drop_in_table_names_what_exists() -> None:
     page = (ROOT / "docs" / "sparse-coding.md").read_text(encoding="utf-8")
     table = page[page.index("Coming from scikit-learn") :].split("\n\n")[1]
-    for row in table.splitlines()[2:]:
-        theirs, ours = (re.findall(r"`(\w+)`", cell) for cell in row.strip("|").split("|"))
-        known = {*SparseCoder().get_params(), *SparseCoding().get_params(), "infer", *signature(infer).parameters}
-        peers = (OfScikitLearn(np.eye(2)), DictionaryLearning(), MiniBatchDictionaryLearning())
-        known_there = {name for peer in peers for name in peer.get_params()} | {*signature(sparse_encode).parameters}
-        assert set(theirs) <= known_there, row
-        assert set(ours) <= known, row
-        assert ours or "names" in row or "threads" in row, row
+    there = parameters(OfScikitLearn, DictionaryLearning, MiniBatchDictionaryLearning, sparse_encode, lars_path, Lasso)
+    there |= parameters(ElasticNet) | {*dir(decomposition), *dir(linear_model), *dir(DictionaryLearning), "error_"}
+    here = parameters(SparseCoder, SparseCoding, SparseCoding.fit, infer) | {*striate.__all__, *striate.coding.__all__}
+    here |= {*dir(SparseCoding), *re.findall(r"\b\w+_\b", SparseCoding.__doc__ or "")}
+    rows = table.splitlines()[2:]
+    assert len(rows) > 15
+    for row in rows:
+        for cell, known in zip(row.strip("|").split("|"), (there, here), strict=True):
+            named = {*re.findall(r"`(\w\w+)`", cell), *re.findall(r"\b(\w+)=", cell)}
+            assert named <= known, row
 
 
 def test_tables_are_those_of_the_results() -> None:
