@@ -293,3 +293,17 @@ def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
         infer_until(y[np.newaxis], d, **options)
     with pytest.raises(UsageError, match=message):
         regularization_path(y, d, **options)
+
+
+@pytest.mark.parametrize("length", [1e-15, 1e9, 1e12, 1e15])
+@pytest.mark.parametrize("until", [{"residual": 0.3}, {"max_nonzero": 3}, {"residual": 1e-9}, {"max_nonzero": 20}])
+def test_units_of_lengths_far_apart_give_no_warning(length: float, until: dict[str, Any]) -> None:
+    """The code's own sparsity is judged: the rounding of a long unit's correlation says nothing of a short one."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        y, d = rng.standard_normal(6), rng.standard_normal((9, 6))
+        d[rng.integers(9)] *= length
+        code = infer_until(y[np.newaxis], d, **until)[0]
+        path = regularization_path(y, d, **until)
+        np.testing.assert_allclose(code @ d, path.codes[-1] @ d, rtol=0, atol=1e-7)
+        assert path.residuals.max() < 1e-12

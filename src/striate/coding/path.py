@@ -226,7 +226,9 @@ def infer_until(
         codes[row], ends[row] = _rounded(path[-1], array.dtype), levels[-1]
     wrong[wrong] = _is_wrong(array[wrong], codes[wrong], prepared, of_units, limits, positive, ends[wrong])
     if wrong.any():
-        residuals, _, _ = optimality(array[wrong], codes[wrong], prepared.components, of_units, positive=positive)
+        residuals, _, _ = optimality(
+            array[wrong], codes[wrong], prepared.components, of_units, positive=positive, levels=ends[wrong]
+        )
         _warn(residuals, array.dtype, "codes", stacklevel=2)
     return codes
 
@@ -269,11 +271,14 @@ def _is_wrong(
 ) -> NDArray[np.bool_]:
     """Which codes are not optimal for any sparsity, or not where the path was to end; (n,).
 
-    `ends` are the sparsities where exact paths ended. Theirs may have fewer active units than were asked for, where
-    several join at once.
+    `ends` are the sparsities where exact paths ended; a code alone does not tell its sparsity, where norms of units
+    differ so much that a short one's bound is below the rounding of a long one's correlation. Such codes may have fewer
+    active units than were asked for, where several join at once.
     """
     tolerance = tolerance_of(signals.dtype)
-    residuals, norms, strengths = optimality(signals, codes, prepared.components, weights, positive=positive)
+    residuals, norms, strengths = optimality(
+        signals, codes, prepared.components, weights, positive=positive, levels=ends
+    )
     wrong = ~(residuals <= tolerance)
     is_end = strengths <= 0.05 * tolerance if ends is None else ends == 0
     active = np.count_nonzero(codes, axis=1)
