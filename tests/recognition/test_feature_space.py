@@ -3,12 +3,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
 from striate.errors import UsageError
-from striate.recognition import feature_space
+from striate.recognition import LogisticRegression, feature_space
 from striate.recognition.feature_space import FeatureSpace, Standardization, row_blocks
 
 
@@ -86,10 +87,11 @@ def test_what_is_not_finite_is_named_in_one_sentence(rng: np.random.Generator, s
             Standardization(features)
 
 
-def test_features_that_overflow_are_refused(rng: np.random.Generator) -> None:
-    features = rng.standard_normal((43, 7))
-    for large in (np.full((43, 7), 1e308), 1e200 * features, (1e25 * features).astype(np.float32)):
-        with pytest.raises(UsageError, match=r"so large that their .* is infinity; scale them down"):
+def test_features_that_overflow_are_refused() -> None:
+    far = np.full((43, 7), 3e38, np.float32)
+    far[5] *= -1
+    for large in (np.full((43, 7), 1e308), far):
+        with pytest.raises(UsageError, match=r"so large that their .* infinity; scale them down"):
             Standardization(large)
 
 
@@ -144,3 +146,47 @@ def test_too_many_columns_have_no_gram_matrix(
     assert FeatureSpace(features, Standardization(features)).design(np.arange(5)).gram() is None
     monkeypatch.setattr(feature_space, "_RESIDENT_BYTES", 10**6)
     assert FeatureSpace(features, Standardization(features)).design(np.arange(5)).gram() is None
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("standardize", [True, "together"])
+@pytest.mark.parametrize(
+    ("dtype", "scales"), [(np.float32, (1e-36, 1e-30, 1e20, 1e37)), (np.float64, (1e-300, 1e-170, 1e160, 1e300))]
+)
+def test_extreme_features_are_learned_as_others_are(
+    rng: np.random.Generator, small_blocks: None, dtype: Any, scales: tuple[float, ...], standardize: Any, split: bool
+) -> None:
+    features = rng.standard_normal((200, 6)) + 2
+    codes = (features[:, 0] > 2).astype(int)
+    wanted = Standardization(features, scale=standardize, split=split).apply(features)
+    for scale in scales:
+        scaled = (features * scale).astype(dtype)
+        found = Standardization(scaled, scale=standardize, split=split).apply(scaled)
+        np.testing.assert_allclose(found, wanted, atol=2e-5 if dtype == np.float32 else 1e-12)
+        model = LogisticRegression(weight_decay=1e-3, standardize=standardize, split=split).fit(scaled, codes)
+        assert (model.predict(scaled) == codes).mean() > 0.97
+
+
+def test_a_tiny_feature_beside_others_gets_no_weight(rng: np.random.Generator) -> None:
+    features = rng.standard_normal((50, 3)).astype(np.float32)
+    features[:, 1] *= 1e-41
+    model = LogisticRegression(weight_decay=1e-3).fit(features, np.arange(50) % 2)
+    assert np.abs(model.coef_[:, 1]).max() < 1e-30
+    assert model.coef_[:, 0].any()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "options", "said"),
+    [
+        (np.float32, 1e-41, {}, "so small"),
+        (np.float64, 1e-311, {}, "so small"),
+        (np.float32, 1e25, {"standardize": False}, "scale them down, or standardize"),
+        (np.float64, 1e200, {"standardize": False}, "scale them down, or standardize"),
+    ],
+)  # fmt: skip
+def test_what_no_weights_can_hold_is_refused(
+    rng: np.random.Generator, dtype: Any, scale: float, options: dict[str, Any], said: str
+) -> None:
+    features = (rng.standard_normal((50, 3)) * scale).astype(dtype)
+    with pytest.raises(UsageError, match=said):
+        LogisticRegression(weight_decay=1e-3, **options).fit(features, np.arange(50) % 2)

@@ -81,7 +81,7 @@ class Standardization:
     Attributes
     ----------
     mean, scale : float64 (n_features,)
-        A feature that is constant, up to rounding, has scale 1: centered it is 0 and gets no weight.
+        A feature that is constant, up to rounding or the smallest normal number, has scale 1: it gets no weight.
     n_columns : int
         Of a standardized block of all features: their number, or twice it.
     dtype : float32, or float64 for float64 features
@@ -89,7 +89,8 @@ class Standardization:
     Raises
     ------
     UsageError
-        Where a feature is NaN or infinite, or so large that its variance is.
+        Where a feature is NaN or infinite, or so large that its differences or, not divided, its squares are, and
+        where all are subnormal numbers.
     """
 
     def __init__(self, features: NDArray, *, scale: bool | Literal["together"] = True, split: bool = False) -> None:
@@ -107,23 +108,47 @@ class Standardization:
                 mean = block.mean(axis=0, dtype=np.float64)
             if not np.isfinite(mean).all():
                 raise non_finite(int(rows.start), block)
-            centered = block - mean.astype(self.dtype)
             # Chan, Golub, LeVeque: merge the moments of two groups without cancellation.
             shift = mean - self.mean
             with np.errstate(over="ignore", invalid="ignore"):
+                centered = block - mean.astype(self.dtype)
                 squares += np.einsum("ij,ij->j", centered, centered)
                 squares += shift**2 * (seen * n_new / (seen + n_new))
-            if not np.isfinite(squares).all():
-                raise UsageError("features X are so large that their variance is infinity; scale them down")
             self.mean += shift * (n_new / (seen + n_new))
             seen += n_new
         deviation = np.sqrt(squares / n_samples)
+        limits = np.finfo(self.dtype.type)
+        extreme = np.flatnonzero(~((float(limits.tiny / limits.eps) < squares) & (squares < np.inf)))
+        if len(extreme):
+            deviation[extreme] = self._rescaled_deviation(features, extreme)
         # The mean of n equal values is off by as much as n roundings in double precision.
         rounding = 10 * float(np.finfo(self.dtype.type).eps) + n_samples * float(np.finfo(np.float64).eps)
         varies = deviation > rounding * np.abs(self.mean)
+        if varies.any() and not deviation[varies].max() > limits.tiny:
+            raise UsageError(f"features X are so small that {self.dtype} holds few digits of them; scale them up")
+        varies &= deviation > limits.tiny  # others' weights would be infinity
         if scale == "together":
-            deviation = np.full(n_features, np.sqrt(np.mean(deviation[varies] ** 2)) if varies.any() else 1.0)
+            exponent = int(np.frexp(deviation[varies].max(initial=0))[1])  # a power of two changes no bit
+            mean_square = np.mean(np.ldexp(deviation[varies], -exponent) ** 2) if varies.any() else 1.0
+            deviation = np.full(n_features, np.ldexp(np.sqrt(mean_square), exponent))
         self.scale = np.where(varies, deviation, 1.0) if scale else np.ones(n_features)
+        if not scale and not float(deviation.max(initial=0)) < float(np.sqrt(limits.max / n_samples)):
+            raise UsageError("features X are so large that their squares are infinity; scale them down, or standardize")
+
+    def _rescaled_deviation(self, features: NDArray, columns: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The standard deviations of features whose squares overflow or vanish; 0 for constant ones."""
+        blocks = [(rows, self.mean[columns]) for rows in row_blocks(*features.shape)]
+        largest = np.zeros(len(columns))
+        for rows, mean in blocks:
+            largest = np.maximum(largest, np.abs(features[rows][:, columns].astype(np.float64) - mean).max(axis=0))
+        if not (largest < np.finfo(self.dtype.type).max).all():
+            raise UsageError("features X are so large that their differences are infinity; scale them down")
+        of_columns = np.frexp(largest)[1]
+        squares = np.zeros(len(columns))
+        for rows, mean in blocks:
+            scaled = np.ldexp(features[rows][:, columns].astype(np.float64) - mean, -of_columns)
+            squares += np.einsum("ij,ij->j", scaled, scaled)
+        return np.asarray(np.ldexp(np.sqrt(squares / len(features)), of_columns))
 
     def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:
         """Standardized features, a new array of `dtype`; `features` are those of `columns`.

@@ -207,13 +207,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             space = FeatureSpace(X, standardization)
         found = fit_rows(space, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
         of_standardized = space.to_features(space.spread(found.design, found.coefficients)).astype(np.float64)
-        parts = of_standardized[:-1].reshape(-1, X.shape[1], len(self.classes_)) / standardization.scale[:, None]
-        intercept = of_standardized[-1]
-        self.knots_: NDArray | None = standardization.mean.astype(space.dtype) if self.split else None
-        if not self.split:
-            intercept = intercept - standardization.mean @ parts[0]
-        self.coef_ = np.ascontiguousarray(parts.reshape(-1, len(self.classes_)).T, space.dtype)
-        self.intercept_ = intercept.astype(space.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused just below
+            parts = of_standardized[:-1].reshape(-1, X.shape[1], len(self.classes_)) / standardization.scale[:, None]
+            intercept = of_standardized[-1]
+            self.knots_: NDArray | None = standardization.mean.astype(space.dtype) if self.split else None
+            if not self.split:
+                intercept = intercept - standardization.mean @ parts[0]
+            self.coef_ = np.ascontiguousarray(parts.reshape(-1, len(self.classes_)).T, space.dtype)
+            self.intercept_ = intercept.astype(space.dtype)
+        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):
+            raise UsageError(f"features X are so small that their weights are infinity in {space.dtype}; scale them up")
         self.weight_decay_ = found.weight_decay
         self.temperature_ = found.temperature
         self.cross_validation_ = found.results
