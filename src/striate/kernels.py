@@ -195,18 +195,6 @@ def _sound_cache(function: Callable[..., Any]) -> Any:
     return cache
 
 
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    KeyError,
-)
-
-
 @functools.cache
 def _stamp(file: str) -> str:
     """A digest of a file of striate and of all files of striate that it imports: what its kernels are made of."""
