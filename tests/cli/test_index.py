@@ -349,3 +349,32 @@ def test_the_commands_run_as_programs(folder: Path, index: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (found,) = json.loads(done.stdout)
     np.testing.assert_array_equal(found["neighbors"][0]["distance"], 0)
+
+
+def test_a_file_of_several_names_is_found_once(capsys: Capture, folder: Path, index: Path) -> None:
+    """Links lie beside their file, lead to a folder, come before it by name, and are most of all names."""
+    for number in range(40):
+        (folder / f"a link {number}.png").symlink_to("0/0002.png")
+    (folder / "by-link").symlink_to("7")
+    one, seven = (min((folder / name).iterdir()).name for name in "17")
+    os.link(folder / "1" / one, folder / "1" / "hard.png")
+    ImageIndex.load(index).update(folder, save_to=index)
+    done = striate(capsys, "search", index, folder / "0" / "0002.png", folder / "7" / seven, "--top", 30, "--json")
+    for row, n_links in zip(done.json, (40, 1), strict=True):
+        names = [one["name"] for one in row["neighbors"]]
+        assert len(set(names)) == 30
+        assert not any("link" in name or "hard" in name for name in names)
+        first = row["neighbors"][0]
+        assert first["path"] == row["path"]
+        assert [link["kind"] for link in first["links"]] == n_links * ["symbolic"]
+    text = striate(capsys, "search", index, folder / "7" / seven).out
+    assert f"symbolic link: by-link/{seven}" in text
+    done = striate(capsys, "duplicates", index, "--quiet", "--json")
+    links = {one["name"]: one["links"] for one in done.json["files_of_several_names"]}
+    assert len(links) == 12
+    assert len(links["0/0002.png"]) == 40
+    assert [(link["name"], link["kind"]) for link in links[f"1/{one}"]] == [("1/hard.png", "hard")]
+    text = striate(capsys, "duplicates", index, "--quiet").out
+    assert "51 of the names are links" in text
+    assert "a link 0.png: symbolic link, 0/0002.png" in text
+    assert "… and 41 more" in text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.cli._links import link_of, links_in_words, links_of
 from striate.cli._options import AsJson, Quiet, Threads, emit
 
 if TYPE_CHECKING:
@@ -96,7 +97,16 @@ def duplicates(
             lines += [f"{'':>12}  {'':>10}    {link['kind']} link: {printable(link['name'])}" for link in one["links"]]
     if len(groups) > MOST_PRINTED:
         lines += ["", f"… and {len(groups) - MOST_PRINTED:,} more groups: --json or --html shows all"]
-    result = {"index": str(index), "images": len(found), "similarity": similarity, "groups": groups, "pairs": pairs}
+    files = links_of(found)
+    lines += links_in_words(files)
+    result = {
+        "index": str(index),
+        "images": len(found),
+        "similarity": similarity,
+        "groups": groups,
+        "pairs": pairs,
+        "files_of_several_names": files,
+    }
     emit(result, as_json, "\n".join(lines))
 
 
@@ -114,16 +124,13 @@ def _members(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:
     members = []
     for row in rows:
         pair = group.pair(rows[0], row)
-        links = [described(other) for other in group.links.get(row, ())]
-        for link in links:
-            link["kind"] = "symbolic" if is_link(Path(link["path"]), folder) else "hard"
         members.append(
             {
                 **described(row),
                 "similarity": None if pair is None else pair.similarity,
                 "how": None if pair is None else pair.how,
                 "is_link": is_link(folder / index.items.name(row), folder),
-                "links": links,
+                "links": [link_of(index, other) for other in group.links.get(row, ())],
             }
         )
     return members

@@ -70,7 +70,8 @@ def index(
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder: give a folder of pictures.")
+        what = "is no folder" if folder.exists() else "there is no such folder"
+        raise UsageError(f"{folder}: {what}: give a folder of pictures.")
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
     images = left_out.of(as_images(folder))

@@ -7,12 +7,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.cli._links import link_of
 from striate.cli._options import AsJson, Threads, emit
 from striate.errors import one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from striate.retrieval import ImageIndex
 
 
 def search(
@@ -28,7 +34,7 @@ def search(
     """Find the pictures that look like a picture.
 
     They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
-    nothing in common.
+    nothing in common. A file of several names, by hard or symbolic links, comes once, and its other names as its links.
     """
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
@@ -52,16 +58,16 @@ def search(
     result: list[dict[str, Any]] = []
     left_out = LeftOut()
     for names, batch in each_picture(images, found.encoder.preprocessing, left_out):
-        neighbors = found.search_codes(found.encoder.encode(batch), min(top, len(found)))
-        for name, rows, distances in zip(names, neighbors.rows, neighbors.distances, strict=True):
+        for name, nearest in zip(names, _nearest_files(found, found.encoder.encode(batch), top), strict=True):
             near = [
                 {
                     "path": str(folder / found.items.name(row)),
                     "name": found.items.name(row),
                     "distance": distance,
                     "exists": exists(folder / found.items.name(row)),
+                    "links": [link_of(found, other) for other in others],
                 }
-                for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
+                for row, distance, others in nearest
             ]
             result.append({"path": name, "neighbors": near, "skipped": None, "flat": _is_of_one_color(name)})
     _tell_of_gone(index, folder, [one for row in result for one in row["neighbors"]])
@@ -84,12 +90,37 @@ def search(
     lines = []
     for row in result:
         lines.append(printable(row["path"]))
-        lines += [
-            f"  {one['distance']:>4g}  {printable(one['name'])}{'' if one['exists'] else '  (gone)'}"
-            for one in row["neighbors"]
-        ]
+        for one in row["neighbors"]:
+            lines.append(f"  {one['distance']:>4g}  {printable(one['name'])}{'' if one['exists'] else '  (gone)'}")
+            lines += [f"          {link['kind']} link: {printable(link['name'])}" for link in one["links"]]
     result += [{"path": one.name, "neighbors": [], "skipped": one.reason} for one in left_out.skipped]
     emit(result, as_json, "\n".join(lines))
+
+
+def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[list[tuple[int, float, list[int]]]]:
+    """For each code the rows of the nearest files, nearest first, their distances, and rows that are links to them.
+
+    Other names of a file have its code, and would stand in the places of other images.
+    """
+    import numpy as np
+
+    from striate.retrieval import linked_names
+
+    n = min(2 * top, len(found))
+    while True:
+        neighbors = found.search_codes(codes, n)
+        # Of equal files, those whose name is no link; all images of a batch have neighbors in common.
+        files = linked_names(found, np.unique(neighbors.rows).tolist())
+        file_of = {row: file for file, others in files.items() for row in (file, *others)}
+        result = []
+        for rows, distances in zip(neighbors.rows.tolist(), neighbors.distances.tolist(), strict=True):
+            nearest: dict[int, float] = {}
+            for row, distance in zip(rows, distances, strict=True):
+                nearest.setdefault(file_of[row], distance)
+            result.append([(file, distance, files[file]) for file, distance in list(nearest.items())[:top]])
+        if n == len(found) or all(len(one) >= min(top, len(found)) for one in result):
+            return result
+        n = min(2 * n, len(found))
 
 
 def _exists(path: Path) -> bool:

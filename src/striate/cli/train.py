@@ -89,7 +89,8 @@ def train(
     run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
     images = run.left_out.of(as_images(folder))
     if not folder.is_dir() and any(output.path.exists() for output in run.outputs):
-        check_files(*run.outputs, inputs=images.paths or ())  # a list may name files of any ending
+        # A list may name files of any ending; what is no file is left out like any other image that cannot be read.
+        check_files(*run.outputs, inputs=[path for path in images.paths or () if path.is_file()])
     with run.left_out.told_with_errors():
         split = split_images(
             images,

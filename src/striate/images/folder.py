@@ -111,9 +111,10 @@ class ImageFolder(ImageFiles):
         self.path = self.path.parent
         if missing:
             first, line = missing[0]
+            what = "is a folder" if (self.path / first).is_dir() else "does not exist"
             if len(missing) == len(self.names):
                 raise UsageError(
-                    f"{shown}, line {line}: {printable(first)} does not exist, nor does any other file that is named; "
+                    f"{shown}, line {line}: {printable(first)} {what}, and no other file that is named exists; "
                     "give path,label, with paths from the CSV's own folder"
                 )
             self.notes.append(
