@@ -143,3 +143,38 @@ def test_orientation_after_the_pixels_is_seen(tmp_path: Path) -> None:
     path = _png(tmp_path / "a.png", _PLAIN, 0, 8, pixels=pixels)
     np.testing.assert_array_equal(read_image(path)[0], np.rot90(_PLAIN, -1).astype(np.float32) / np.float32(255))
     assert image_size(path) == (WIDTH, HEIGHT, 1)
+
+
+@pytest.mark.parametrize(("color", "depth"), [(0, 1), (0, 2), (0, 8), (0, 16), (2, 8), (2, 16), (4, 8), (6, 16)])
+def test_rows_that_are_missing_are_told_from_black_ones(tmp_path: Path, color: int, depth: int) -> None:
+    stored = np.zeros((HEIGHT, WIDTH, _CHANNELS[color]), dtype=np.uint16)
+    rows = _rows(stored[:, :, 0] if depth < 8 else stored, depth)
+    for part, whole in ((rows, True), (rows + b"more", True), (rows[:-1], False), (rows[: len(rows) // 2], False)):
+        path = _png(tmp_path / "a.png", stored, color, depth, pixels=_chunk(b"IDAT", zlib.compress(part)))
+        if whole:
+            assert read_image(path).shape == (1 if color in (0, 4) else 3, HEIGHT, WIDTH)
+        else:
+            with pytest.raises(UnreadableImage, match="cut off"):
+                read_image(path)
+
+
+def test_missing_rows_of_an_interlaced_image(tmp_path: Path, rng: np.random.Generator) -> None:
+    stored = rng.integers(1, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    parts = [stored[top::down, left::across] for top, left, down, across in starts]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part)
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 0, 0, 0, 1))
+    path = tmp_path / "a.png"
+    for data in (rows, rows[: -WIDTH - 1]):
+        path.write_bytes(_SIGNATURE + header + _chunk(b"IDAT", zlib.compress(data)) + _chunk(b"IEND", b""))
+        if data is rows:
+            np.testing.assert_allclose(read_image(path)[0] * 255, stored, atol=1e-3)
+        else:
+            with pytest.raises(UnreadableImage, match="cut off"):
+                read_image(path)
+
+
+def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
+    path = _png(tmp_path / "a.png", np.zeros((4, 4), np.uint8), 3, 8)
+    with pytest.raises(UnreadableImage, match="no palette"):
+        read_image(path)

@@ -26,6 +26,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _N_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
+# Where the passes of an interlaced image begin, and their steps.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _CHUNK_LIMIT = 1 << 20  # bytes of Exif or XMP; more is not a camera's
 
 
@@ -54,9 +56,12 @@ class PngFile:
         header = self._chunks.get(b"IHDR", b"")
         if len(header) != 13:
             raise Refused("is damaged (it does not begin with a header)")
-        self.width, self.height, self._depth, self._color, _, _, _ = struct.unpack(">IIBBBBB", header)
+        self.width, self.height, self._depth, self._color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
         if not self.width or not self.height or self._color not in _N_CHANNELS:
             raise Refused("is damaged (its header makes no sense)")
+        if self._color == _PALETTE and not self._chunks.get(b"PLTE"):
+            raise Refused("is damaged (it has no palette)")
+        self._interlaced = interlaced != 0
         self.n_channels = 1 if self._color in (_GREY, _GREY_ALPHA) else 3
         self.orientation = orientation_in(self._chunks.get(b"eXIf"), self._chunks.get(b"iTXt"))
 
@@ -149,6 +154,7 @@ class PngFile:
         if self._color == _GREY and key is not None:  # as a value of 8 bits, which Pillow makes of all depths
             picture.info["transparency"] = key[0] * 255 // (2**self._depth - 1)
         picture.load()
+        self._require_all_rows(picture)
         return picture
 
     def _add(
@@ -160,10 +166,40 @@ class PngFile:
             picture._mode = mode
             picture.tile = [(*picture.tile[0][:3], rawmode)]  # type: ignore[list-item]
         picture.load()
+        self._require_all_rows(picture)
         for top, bottom in bands(self.width, self.height):
             rows = np.asarray(picture.crop((0, top, self.width, bottom)))
             rows = rows.view(view) if view else rows
             samples[top:bottom] |= rows.reshape(samples[top:bottom].shape).astype(np.uint16) << shift
+
+    def _require_all_rows(self, picture: Image.Image) -> None:
+        """Refuse a file whose pixels end too early, but properly: Pillow leaves the rows that are missing black."""
+        # Counting costs as much as decoding. Only where the last row is black may rows be missing.
+        last = picture.crop((0, self.height - 1, self.width, self.height))
+        if not self._interlaced and any(low or high for low, high in _extremes(last)):
+            return
+        missing = self._n_stored()
+        inflate = zlib.decompressobj()
+        for start, length in self._pixels:
+            self._file.seek(start)
+            rest = self._file.read(length)
+            while rest and missing > 0 and not inflate.eof:
+                try:
+                    missing -= len(inflate.decompress(rest, 1 << 20))
+                except zlib.error:  # the decoder found all that it needed, and more than that is not needed here
+                    return
+                rest = inflate.unconsumed_tail
+        if missing > 0 and missing - len(inflate.flush()) > 0:
+            raise Refused("is cut off before its end (truncated)")
+
+    def _n_stored(self) -> int:
+        """Bytes of all rows, each with its filter."""
+        bits = self._depth * _N_CHANNELS[self._color]
+        parts = _ADAM7 if self._interlaced else ((0, 0, 1, 1),)
+        sizes = [
+            (-(-(self.width - left) // across), -(-(self.height - top) // down)) for left, top, across, down in parts
+        ]
+        return sum(height * (1 + (width * bits + 7) // 8) for width, height in sizes if width > 0 and height > 0)
 
     def _key(self) -> tuple[int, ...] | None:
         """The samples of the transparent color, of a file without a palette."""
@@ -173,3 +209,8 @@ class PngFile:
             return None
         # Only the bits that the depth has count.
         return tuple(value & (2**self._depth - 1) for value in struct.unpack(f">{n_values}H", stored[: 2 * n_values]))
+
+
+def _extremes(picture: Image.Image) -> list[tuple[float, float]]:
+    """The least and the greatest value of each channel."""
+    return [channel.getextrema() for channel in picture.split()]  # type: ignore[misc]
