@@ -378,3 +378,17 @@ def test_a_file_of_several_names_is_found_once(capsys: Capture, folder: Path, in
     assert "51 of the names are links" in text
     assert "a link 0.png: symbolic link, 0/0002.png" in text
     assert "… and 41 more" in text
+
+
+def test_duplicates_says_what_was_not_compared(
+    capsys: Capture, folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = (f"0/{path.name}" for path in sorted((folder / "0").iterdir()))
+    (folder / first).unlink()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith(second) and access(path, mode))
+    done = striate(capsys, "duplicates", index, "--quiet", "--json")
+    assert (done.json["gone"], done.json["unreadable"]) == ([first], [second])
+    text = striate(capsys, "duplicates", index, "--quiet").out
+    assert "1 picture is gone" in text
+    assert "1 picture is not to be opened for now" in text

@@ -188,3 +188,22 @@ def test_training_goes_on_with_what_can_be_read(
     done = striate(capsys, *train)
     assert done.code == 1
     assert "at least half must be readable" in done.err
+
+
+def test_folders_without_images_do_not_cost_the_others(capsys: Capture, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", *digits((0, 1), 3))
+    quick().fit(*digits((0, 1), 6)).save(tmp_path / "m.safetensors")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "1.CR2").write_bytes(b"raw")
+    (tmp_path / "nowhere.png").symlink_to("lost.png")
+    others = [tmp_path / name for name in ("empty", "raw", "nowhere.png")]
+    for options in ((), ("--json",)):
+        done = striate(capsys, "predict", tmp_path / "m.safetensors", *others, folder, *options)
+        assert done.code == 0, done.err
+        assert done.out.count("images/") == 6
+        assert "note: " in done.err
+        for words in ("empty: holds no pictures", "1 .cr2 file was ignored", "nowhere.png: does not exist"):
+            assert words in done.err
+    done = striate(capsys, "features", tmp_path / "m.safetensors", *others[:2], "--out", tmp_path / "f.npy")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from striate import threads
 from striate.cli._streams import write_result
 
-__all__ = ["MOST", "MOST_PIXELS", "MOST_UNITS", "AsJson", "Quiet", "Seed", "Threads", "emit"]
+__all__ = ["MOST", "MOST_PIXELS", "MOST_UNITS", "AsJson", "Images", "Quiet", "Seed", "Threads", "emit"]
 
 
 # Beyond these no machine of today has the memory; larger numbers would end in an overflow somewhere below.
@@ -35,6 +36,8 @@ def _silence_kernels(quiet: bool) -> bool:
     return quiet
 
 
+# What cannot be opened is left out and told of, as it is within a folder.
+Images = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False, readable=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_silence_kernels, help="Show no progress.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed and threads give the same result.")]

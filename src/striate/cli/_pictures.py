@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,13 +20,20 @@ def each_picture(
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
     """Names and prepared pictures (n, channels, height, width), a batch at a time; what is not read is noted."""
     files: list[str] = []
+    empty: list[UsageError] = []  # folders without images, or that cannot be opened
     for path in paths:
         if path.is_dir():
-            files += [str(file) for file in left_out.of(as_images(path)).paths or ()]
-        elif path.exists():
+            try:
+                files += [str(file) for file in left_out.of(as_images(path)).paths or ()]
+            except UsageError as error:
+                empty.append(error)
+        elif os.path.lexists(path):
             files.append(str(path))
         else:
             raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
+    if empty and not files:
+        raise empty[0]
+    left_out.notes += [str(error) for error in empty]
     if files:
         for found, prepared in stream(
             as_images(files),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,6 +100,8 @@ def duplicates(
         lines += ["", f"… and {len(groups) - MOST_PRINTED:,} more groups: --json or --html shows all"]
     files = links_of(found)
     lines += links_in_words(files)
+    gone, unreadable = _not_compared(found)
+    lines += _not_compared_in_words(gone, "gone") + _not_compared_in_words(unreadable, "not to be opened for now")
     result = {
         "index": str(index),
         "images": len(found),
@@ -106,8 +109,38 @@ def duplicates(
         "groups": groups,
         "pairs": pairs,
         "files_of_several_names": files,
+        "gone": gone,
+        "unreadable": unreadable,
     }
     emit(result, as_json, "\n".join(lines))
+
+
+def _not_compared(index: ImageIndex) -> tuple[list[str], list[str]]:
+    """Names of images that are no longer there, and of those that may not be read."""
+    gone: list[str] = []
+    unreadable: list[str] = []
+    for name in index.items.names():
+        path = Path(index.folder) / name
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            gone.append(name)
+        except OSError:
+            unreadable.append(name)
+        else:
+            if not os.access(path, os.R_OK):
+                unreadable.append(name)
+    return gone, unreadable
+
+
+def _not_compared_in_words(names: list[str], state: str) -> list[str]:
+    from striate.images import printable
+
+    if not names:
+        return []
+    some = ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")
+    n = f"{len(names):,} pictures are" if len(names) > 1 else "1 picture is"
+    return ["", f"note: {n} {state}, and took no part: {some}"]
 
 
 def _members(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:

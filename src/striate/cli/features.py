@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from striate.cli._options import AsJson, Threads, emit
+from striate.cli._options import AsJson, Images, Threads, emit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ _FORMATS = ("npy", "csv", "json")
 
 def features(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
+    images: Images,
     out: Annotated[
         Path,
         typer.Option(

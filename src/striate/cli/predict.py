@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from striate.cli._options import AsJson, Threads, emit
+from striate.cli._options import AsJson, Images, Threads, emit
 
 if TYPE_CHECKING:
     from striate.recognition import Prediction
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
+    images: Images,
     top: Annotated[int, typer.Option(min=1, help="How many classes to list for each picture.")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print path,label,probability,unknown.")] = False,
     threads: Threads = None,

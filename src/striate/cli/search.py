@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from striate.cli._links import link_of
-from striate.cli._options import AsJson, Threads, emit
+from striate.cli._options import AsJson, Images, Threads, emit
 from striate.errors import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def search(
     index: Annotated[Path, typer.Argument(help="An index file of striate index.", show_default=False)],
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)],
+    images: Images,
     top: Annotated[int, typer.Option(min=1, help="How many neighbors of each picture.")] = 12,
     html: Annotated[
         Path | None, typer.Option(help="Write a contact sheet: each picture beside its neighbors.", show_default=False)
