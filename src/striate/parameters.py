@@ -42,6 +42,7 @@ __all__ = [
     "plain_parameters",
 ]
 
+_WIDEST = 2**63  # integers are below it
 _LONGEST = 60  # characters of a wrong value that a message repeats
 
 
@@ -131,7 +132,10 @@ class Integer(_Number):
         value = _scalar(value)
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
             raise ValueError
-        return int(self._within(int(value)))
+        number = int(value)
+        if not -_WIDEST <= number < _WIDEST:  # no array or kernel could take it
+            raise ValueError
+        return int(self._within(number))
 
 
 class Real(_Number):
@@ -261,7 +265,10 @@ class Seed(Rule):
     def _take(self, value: object) -> Any:
         if value is None or isinstance(value, np.random.Generator | np.random.RandomState):
             return value
-        return Integer(low=0)._take(value)
+        value = _scalar(value)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral) or value < 0:
+            raise ValueError
+        return int(value)
 
     def __str__(self) -> str:
         return "an integer of at least 0, a NumPy Generator or RandomState, or None"

@@ -125,7 +125,7 @@ def _real(values: Any, name: str, axes: Sequence[str | int]) -> NDArray[Any]:
         array = np.asarray(values)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise UsageError(f"{name} are no table of numbers: rows of one length, numbers only, are needed") from None
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{name} are real numbers, not {array.dtype}")
@@ -178,7 +178,7 @@ def estimator_samples(
         found = validate_data(
             estimator, X, reset=reset, dtype=wanted, accept_sparse="csr" if sparse else False, ensure_all_finite=False
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # a TypeError is what scikit-learn wants for objects
         raise UsageError(f"{name}: {error}") from None
     if is_sparse(found):
         if not all_finite(found.data):

@@ -12,7 +12,7 @@ from sklearn.decomposition import sparse_encode
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
-from striate.coding import PreparedDictionary, certify, infer
+from striate.coding import PreparedDictionary, SparseCoder, certify, infer, infer_until, regularization_path
 from striate.coding import _special as special
 from striate.coding.inference import METHODS
 from striate.errors import UsageError
@@ -316,3 +316,42 @@ def test_certificates_judge_any_code(rng: np.random.Generator) -> None:
     for wrong in (np.zeros((5, 14)), np.zeros((6, 13)), np.zeros(14)):
         with pytest.raises(UsageError, match="do not fit"):
             certify(signals, wrong, dictionary, 0.1)
+
+
+RAGGED: Any = [[1, 2], [3]]
+HUGE, WORDS = 10**400, [["a"] * 5] * 3
+
+
+@pytest.mark.parametrize("wrong", [RAGGED, WORDS, [[HUGE] * 5] * 3, np.zeros((3, 4, 2)), 1j, set()], ids=str)
+@pytest.mark.parametrize("name", ["signals", "dictionary", "sparsity", "start", "mask", "weights", "codes", "method"])
+def test_what_is_no_array_of_numbers_is_refused(name: str, wrong: Any) -> None:
+    """By every function that takes an array, in one sentence of our own."""
+    signals, units = np.ones((3, 4)), np.eye(4)[[0, 1, 2, 3, 0]] + 0.1
+    given: dict[str, Any] = {"signals": signals, "dictionary": units, "sparsity": 0.1} | {name: wrong}
+    calls: list[Any] = []
+    if name in ("signals", "dictionary"):
+        paths = {"signals": signals[0], "dictionary": units} | {name: wrong}
+        calls.append(lambda: infer_until(given["signals"], given["dictionary"], max_nonzero=2))
+        calls.append(lambda: regularization_path(paths["signals"], paths["dictionary"]))
+    if name == "weights":
+        calls.append(lambda: infer_until(signals, units, max_nonzero=2, weights=wrong))
+        calls.append(lambda: regularization_path(signals[0], units, weights=wrong))
+    if name in ("signals", "dictionary", "sparsity", "codes"):
+        codes = given.pop("codes", np.zeros((3, 5)))
+        calls.append(lambda: certify(given["signals"], codes, given["dictionary"], given["sparsity"]))
+    if name not in ("weights", "codes"):
+        calls.append(lambda: infer(**given))
+    for call in calls:
+        with pytest.raises(UsageError):
+            call()
+
+
+@pytest.mark.parametrize("name", ["max_iterations", "tolerance", "l2"])
+def test_numbers_beyond_every_type_are_refused(name: str) -> None:
+    options: dict[str, Any] = {name: HUGE}
+    with pytest.raises(UsageError, match=name):
+        infer(np.ones((1, 2)), np.eye(2), 0.1, **options)
+    with pytest.raises(UsageError, match="max_nonzero"):
+        infer_until(np.ones((1, 2)), np.eye(2), max_nonzero=HUGE)
+    with pytest.raises(UsageError, match="sparsity"):
+        SparseCoder(np.eye(2), sparsity=RAGGED).transform(np.ones((1, 2)))

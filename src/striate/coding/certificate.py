@@ -72,8 +72,10 @@ def certify(
     Kim, Koh, Lustig, Boyd, Gorinevsky, "An interior-point method for large-scale l1-regularized least squares", IEEE
     Journal of Selected Topics in Signal Processing 2007, section III.
     """
-    units = np.asarray(getattr(dictionary, "components", dictionary))
-    signals, codes = (value.tocsr() if is_sparse(value) else np.asarray(value) for value in (signals, codes))
+    units = _numbers(getattr(dictionary, "components", dictionary), "the dictionary")
+    if is_sparse(units):
+        raise UsageError("the dictionary is a sparse matrix, and a dense array is needed: give dictionary.toarray()")
+    signals, codes = _numbers(signals, "signals"), _numbers(codes, "codes")
     if signals.ndim != 2 or units.ndim != 2 or codes.shape != (signals.shape[0], len(units)):
         raise UsageError(f"codes of shape {codes.shape} do not fit signals {signals.shape} and units {units.shape}")
     if signals.shape[1] != units.shape[1]:
@@ -81,11 +83,8 @@ def certify(
     positive = checked("positive", positive, Boolean())
     l2 = checked("l2", l2, Real(low=0))
     n_samples, n_components = codes.shape
-    thresholds = np.asarray(sparsity, np.float64)
-    if np.isnan(thresholds).any() or (thresholds < 0).any():
-        raise UsageError("sparsity must not be negative or NaN")
-    thresholds = np.atleast_2d(thresholds)
-    observed = None if mask is None else np.broadcast_to(np.asarray(mask, bool), signals.shape)
+    thresholds = _thresholds(sparsity, n_samples, n_components)
+    observed = None if mask is None else _observed(mask, signals.shape)
     units = units.astype(np.float64, copy=False)
     check_finite(units, "units of the dictionary")
     of_units = int(exponents(np.abs(units).max(initial=0)))
@@ -102,6 +101,39 @@ def certify(
         of_all = thresholds[rows] if len(thresholds) > 1 else thresholds
         results[:, rows] = _certify_block(y, z, scaled, of_all, positive, l2, seen, of_units)
     return Certificate(*results)
+
+
+def _numbers(values: Any, name: str) -> Any:
+    """An array of real numbers, or a CSR matrix of them."""
+    try:
+        array = values.tocsr() if is_sparse(values) else np.asarray(values)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise UsageError(f"{name}: no table of numbers; rows of one length, numbers only, are needed") from None
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{name}: real numbers are needed, not {array.dtype}")
+    return array
+
+
+def _thresholds(sparsity: Any, n_samples: int, n_components: int) -> NDArray[np.float64]:
+    shapes = ((), (n_components,), (1, n_components), (n_samples, 1), (n_samples, n_components))
+    try:
+        thresholds = np.asarray(sparsity, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise UsageError("sparsity is a number, or an array of them") from None
+    if thresholds.shape not in (*shapes, (1,), (1, 1)):
+        raise UsageError(f"sparsity of shape {thresholds.shape} does not fit codes {(n_samples, n_components)}")
+    if np.isnan(thresholds).any() or (thresholds < 0).any():
+        raise UsageError("sparsity must not be negative or NaN")
+    return np.atleast_2d(thresholds)
+
+
+def _observed(mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    try:
+        return np.broadcast_to(np.asarray(mask, bool), shape)
+    except ValueError:
+        raise UsageError(f"mask is an array of True and False that fits signals {shape}") from None
 
 
 def dense_rows(array: Any, rows: Any) -> NDArray[Any]:

@@ -147,7 +147,7 @@ def infer(
     >>> found.codes.shape, bool(found.relative_gap.max() < 1e-6)
     ((1000, 256), True)
     """
-    if method != "threshold" and method not in METHODS:
+    if not isinstance(method, str) or (method != "threshold" and method not in METHODS):
         raise UsageError(f"there is no method {method!r}; the methods are {', '.join(METHODS)}, threshold")
     positive, info = checked("positive", positive, Boolean()), checked("info", info, Boolean())
     sparse_output = checked("sparse_output", sparse_output, Boolean())
@@ -167,7 +167,7 @@ def infer(
             raise UsageError("info and sparse_output are for several signals: give an array (n_samples, n_features)")
         many = infer(
             array[np.newaxis], prepared, sparsity, method=method, positive=positive, l2=l2, mask=mask,
-            start=None if start is None else np.asarray(start)[np.newaxis], tolerance=tolerance,
+            start=None if start is None else _array_of(start, "start")[np.newaxis], tolerance=tolerance,
             max_iterations=max_iterations,
         )  # fmt: skip
         return many[0]
@@ -240,7 +240,7 @@ def _as_array(signals: Any) -> Any:
             array = np.asarray(signals)
             if array.dtype.kind == "O":
                 array = array.astype(np.float64)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise UsageError(
                 "signals are no table of numbers: rows of one length, numbers only, are needed"
             ) from None  # fmt: skip
@@ -279,7 +279,7 @@ def _start(start: Any, n_samples: int, n_components: int) -> Any:
     """Codes to start from, as an array or a CSR matrix."""
     if start is None:
         return None
-    array = start.tocsr() if is_sparse(start) else np.asarray(start)
+    array = start.tocsr() if is_sparse(start) else _array_of(start, "start")
     if array.shape != (n_samples, n_components):
         raise UsageError(f"start has shape {array.shape}, but the codes have {(n_samples, n_components)}")
     if array.dtype.kind not in "fiub":
@@ -289,8 +289,15 @@ def _start(start: Any, n_samples: int, n_components: int) -> Any:
     return array
 
 
+def _array_of(values: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UsageError(f"{name} has rows of different lengths") from None
+
+
 def _mask(mask: Any, signals: Any) -> NDArray[np.bool_]:
-    array = np.asarray(mask)
+    array = _array_of(mask, "mask")
     if array.dtype != bool or array.shape not in (signals.shape, signals.shape[1:]):
         raise UsageError(
             f"mask is an array of True and False of shape {tuple(signals.shape)} or {tuple(signals.shape[1:])}, "

@@ -127,10 +127,13 @@ def regularization_path(
     >>> path.sparsities.round(2), path.at(1.0).round(2)
     (array([3. , 2. , 0.5, 0. ]), array([ 1.,  0., -2.]))
     """
-    shape = np.shape(signal)
-    if len(shape) != 1:
-        raise UsageError(f"a path is that of one signal, (n_features,), not of an array {shape}")
-    prepared, signals = _checked(np.asarray(signal)[np.newaxis], dictionary)
+    try:
+        one = np.asarray(signal)
+    except ValueError:
+        raise UsageError("a path is that of one signal, (n_features,), not of rows of different lengths") from None
+    if one.ndim != 1:
+        raise UsageError(f"a path is that of one signal, (n_features,), not of an array {one.shape}")
+    prepared, signals = _checked(one[np.newaxis], dictionary)
     of_units = _weights(prepared, weights)
     limits = _limits(of_units, max_nonzero, residual, checked("lowest", lowest, Real(low=0)))
     positive = checked("positive", positive, Boolean())
@@ -307,7 +310,7 @@ def _weights(prepared: PreparedDictionary, weights: ArrayLike | None) -> NDArray
     wanted = f"weights are {prepared.n_components} numbers of at least 0, one for each unit; infinity excludes a unit"
     try:
         array = np.array(weights, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise UsageError(wanted) from None
     if array.shape != (prepared.n_components,):
         raise UsageError(f"{wanted}: their shape is {array.shape}")

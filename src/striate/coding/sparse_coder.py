@@ -180,7 +180,9 @@ class SparseCoder(CodeEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self, _RULES)
-        if np.ndim(self.sparsity) == 0:  # an array is checked where the number of units is known
+        # An array is checked where the number of units is known.
+        given: Any = self.sparsity
+        if not isinstance(given, list | tuple) and np.ndim(given) == 0:
             check_parameters(self, {"sparsity": Real(above=0)})
 
     def __sklearn_is_fitted__(self) -> bool:

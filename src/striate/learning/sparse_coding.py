@@ -488,7 +488,7 @@ class SparseCoding(CodeEstimator):
         if self.start is not None:
             try:
                 components = np.array(self.start, dtype=signals.dtype)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 components = np.empty(0, signals.dtype)
             if components.shape != (int(self.n_components), n_features) or not np.isfinite(components).all():
                 raise UsageError(
