@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from striate.recognition import (
     ConformalRejection,
     ImageClassifier,
     KernelSVM,
+    LogisticRegression,
     PyramidMatchSVM,
     area_under_roc,
     confusion_matrix,
@@ -54,6 +56,20 @@ def test_estimators_of_images_are_cloned_and_tagged(estimator: Any) -> None:
     for name, value in estimator.get_params().items():
         assert copy.set_params(**{name: value}).get_params()[name] == value
     assert KernelSVM().__sklearn_tags__().input_tags.pairwise
+
+
+@pytest.mark.parametrize("strength", [np.array(0.5), np.float16(0.5), Fraction(1, 2)])
+def test_any_real_number_is_a_strength(strength: Any) -> None:
+    kernel, classes = np.eye(6) + 0.1, np.arange(6) % 2
+    found = KernelSVM(strength).fit(kernel, classes).decision_function(kernel)
+    np.testing.assert_array_equal(found, KernelSVM(0.5).fit(kernel, classes).decision_function(kernel))
+
+
+@pytest.mark.parametrize("wrong", [True, 1.0, float("nan"), object(), "x", [[1, 2], [3]], range(3), [], [-1.0]])
+def test_candidates_are_checked_whether_used_or_not(wrong: Any) -> None:
+    for decay in (0.1, "auto"):
+        with pytest.raises(UsageError, match="weight_decays"):
+            LogisticRegression(weight_decay=decay, weight_decays=wrong).fit(np.eye(6), np.arange(6) % 2)
 
 
 def test_fit_transform_is_fit_and_transform() -> None:

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from striate.errors import UsageError
-from striate.parameters import Real, check_parameters
+from striate.parameters import Real, check_parameters, checked
 from striate.progress import Progress
 from striate.recognition.labels import check_targets, label_array
 from striate.threads import map_ordered
@@ -58,6 +58,7 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         from sklearn.svm import SVC
 
         check_parameters(self, _RULES)
+        strength = checked("C", self.C, _RULES["C"])
         kernel = checked_features(self, kernel, reset=True)
         y = label_array(y, n_samples=len(kernel))
         check_targets(y)
@@ -73,7 +74,7 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         scaled = kernel.astype(np.float64) / self.scale_
 
         def one_against_all(number: int) -> tuple[NDArray[np.float64], float]:
-            machine = SVC(C=self.C, kernel="precomputed", cache_size=50).fit(scaled, codes == number)
+            machine = SVC(C=strength, kernel="precomputed", cache_size=50).fit(scaled, codes == number)
             shares = np.zeros(len(codes))
             shares[machine.support_] = machine.dual_coef_[0]
             return shares, float(machine.intercept_[0])

@@ -314,8 +314,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         check_parameters(self, _RULES)
-        if self.weight_decay != "auto":
-            return
         candidates: Any = self.weight_decays
         if isinstance(candidates, str) or not isinstance(candidates, Iterable) or not (given := list(candidates)):
             raise UsageError(f"LogisticRegression: weight_decays is {candidates!r}; it must be numbers, at least one")
