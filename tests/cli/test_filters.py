@@ -63,3 +63,14 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str], folder: Path,
         done = striate(capsys, "filters", folder, "--patches", 300, "--size", 6, "--out", out, "-q", *options)
         assert done.code == 2
         assert word in done.err
+
+
+def test_filters_larger_than_the_images_are_refused_in_the_words_of_the_command(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    for command in ("filters", "code"):
+        out = tmp_path / ("f.png" if command == "filters" else "c.npz")
+        done = striate(capsys, command, folder, "--size", 100, "--n", 4, "--out", out, "-q")
+        assert done.code == 2
+        assert "smaller --size" in done.err
+        assert "min_std" not in done.err

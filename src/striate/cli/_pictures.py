@@ -81,6 +81,14 @@ def patches_of_folder(
     chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
     with progress.phase("patches", total=n, unit="patches") as phase:
         # Flat ones teach nothing.
-        rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
+        try:
+            rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
+        except UsageError as error:
+            if "patch_size" not in str(error):
+                raise
+            raise UsageError(
+                f"{folder}: no image has a patch of {size}×{size} pixels that varies: give a smaller --size, or images "
+                "that are larger and not flat."
+            ) from None
         phase.advance(len(rows))
     return rows, preprocessing
