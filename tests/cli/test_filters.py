@@ -74,3 +74,15 @@ def test_filters_larger_than_the_images_are_refused_in_the_words_of_the_command(
         assert done.code == 2
         assert "smaller --size" in done.err
         assert "min_std" not in done.err
+
+
+def test_more_units_than_memory_holds_are_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sysconf", lambda _: 10_000)  # 100 MB
+    for command, name in (("filters", "f.png"), ("code", "c.npz")):
+        done = striate(
+            capsys, command, folder, "--n", 1_000_000, "--size", 6, "--patches", 10, "--out", tmp_path / name, "-q"
+        )
+        assert done.code == 2
+        assert "give fewer" in done.err

@@ -13,8 +13,20 @@ import typer
 
 from striate import threads
 from striate.cli._streams import write_result
+from striate.errors import UsageError
 
-__all__ = ["MOST", "MOST_PIXELS", "MOST_UNITS", "AsJson", "Images", "Quiet", "Seed", "Threads", "emit"]
+__all__ = [
+    "MOST",
+    "MOST_PIXELS",
+    "MOST_UNITS",
+    "AsJson",
+    "Images",
+    "Quiet",
+    "Seed",
+    "Threads",
+    "emit",
+    "require_memory",
+]
 
 
 # Beyond these no machine of today has the memory; larger numbers would end in an overflow somewhere below.
@@ -52,6 +64,26 @@ Threads = Annotated[
         help="How many threads compute.",
     ),
 ]
+
+
+def require_memory(n_units: int, n_features: int) -> None:
+    """Refuse to learn more units than the machine's memory holds: the system would end the process without a word.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    # In single precision: the units, their gradient, and what is learned beside them.
+    needed = 3 * 4 * n_units * n_features
+    if needed > memory:
+        raise UsageError(
+            f"--n {n_units}: so many units of {n_features:,} numbers take {needed / 1e9:,.1f} GB to learn, and this "
+            f"machine has {memory / 1e9:,.1f} GB: give fewer."
+        )
 
 
 def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> None:

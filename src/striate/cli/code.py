@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit
+from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit, require_memory
 
 _CODES = (".npz", ".npy")  # sparse, and with all zeros
 _BLOCK = 8192  # signals that are coded and written at a time
@@ -116,6 +116,7 @@ def code(
         random_state=seed,
     )
     if dictionary is None:
+        require_memory(n, rows.shape[1])
         learner.fit(rows, progress=progress)
         units, weight = learner.components_, learner.sparsity_
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit
+from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit, require_memory
 
 
 def filters(
@@ -51,6 +51,7 @@ def filters(
     progress = RichProgress(quiet=quiet)
     left_out = LeftOut()
     rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out)
+    require_memory(n, rows.shape[1])
     shape = (n, preprocessing.shape[0], size, size)
     found: PSD | SparseCoding | RandomFilters
     if learner == "psd":
