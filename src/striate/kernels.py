@@ -34,13 +34,14 @@ Make = TypeVar("Make", bound=Callable[..., Any])
 
 _compilers: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
 _compiling = threading.RLock()
-_told: bool | None = None  # None: where standard error is a terminal
+_has_told = False
+_is_wanted: bool | None = None  # None: where standard error is a terminal
 
 
 def announce(wanted: bool) -> None:
     """Say on standard error when kernels are being compiled, or never; by default only on a terminal."""
-    global _told
-    _told = wanted
+    global _is_wanted
+    _is_wanted = wanted
 
 
 def inlined(function: Make) -> Make:
@@ -99,7 +100,7 @@ def compiled(function: Callable[..., Any], signature: Any) -> Callable[..., Any]
         return function
     message = threading.Timer(_PATIENCE, _tell)
     message.daemon = True
-    if sys.stderr is not None and (sys.stderr.isatty() if _told is None else _told):
+    if sys.stderr is not None and (sys.stderr.isatty() if _is_wanted is None else _is_wanted):
         message.start()
     try:
         for cached in (True, False):
@@ -159,6 +160,10 @@ def _quick_compilation() -> Iterator[None]:
 
 
 def _tell() -> None:
+    global _has_told
+    if _has_told:  # once is enough for a process
+        return
+    _has_told = True
     with suppress(OSError, ValueError):
         sys.stderr.write("striate compiles its kernels: some seconds, the first time only (striate warm-up: all now)\n")
 
