@@ -77,17 +77,18 @@ def duplicates(
     groups = [_members(found, group) for group in copies]
     pairs = [_pairs(found, group) for group in copies]
     n_images = sum(map(len, groups))
+    number = f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
     if html is not None:
         sheet = [
             SheetRow([SheetPicture(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
             for group in groups
         ]
         note = (
-            f"{len(groups):,} groups with {n_images:,} of {len(found):,} pictures, the largest file first. The "
+            f"{number} with {n_images:,} of {len(found):,} pictures, the largest file first. The "
             "similarity of the others is to it, 1 for equal pixels; one without is like another of its group."
         )
         write_contact_sheet(html, sheet, title=f"Near-duplicates in {index.name}", note=note)
-    lines = [f"{len(groups):,} groups of near-duplicates, {n_images:,} of {len(found):,} pictures"]
+    lines = [f"{number} of near-duplicates, {n_images:,} of {len(found):,} pictures"]
     if groups:
         lines += ["", f"{'bytes':>12}  {'similarity':>10}  name"]
     for group in groups[:MOST_PRINTED]:
