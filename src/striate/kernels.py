@@ -134,16 +134,17 @@ def _quick_compilation() -> Iterator[None]:
     full = config.OPT  # type: ignore[attr-defined]
     depth = 0
 
+    def move(step: int) -> None:
+        nonlocal depth
+        depth += step
+        config.OPT = full if depth <= 1 else type(full)(1)  # type: ignore[attr-defined]
+
     class Levels(event.Listener):
         def on_start(self, event: Any) -> None:
-            nonlocal depth
-            depth += 1
-            config.OPT = full if depth == 1 else type(full)(1)  # type: ignore[attr-defined]
+            move(1)
 
         def on_end(self, event: Any) -> None:
-            nonlocal depth
-            depth -= 1
-            config.OPT = full if depth <= 1 else type(full)(1)  # type: ignore[attr-defined]
+            move(-1)
 
     with _compiling:
         listener = Levels()

@@ -37,6 +37,7 @@ __all__ = [
     "Text",
     "check_parameters",
     "checked",
+    "checked_attribute",
     "parameter",
     "plain",
     "plain_parameters",
@@ -314,10 +315,21 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
         For the first parameter that its rule does not take, with the estimator's name.
     """
     for name, rule in rules.items():
-        try:
-            checked(name, getattr(estimator, name), rule)
-        except UsageError as error:
-            raise UsageError(f"{type(estimator).__name__}: {error}") from None
+        checked_attribute(estimator, name, rule)
+
+
+def checked_attribute(owner: Any, name: str, rule: Rule) -> Any:
+    """An attribute as a rule takes it.
+
+    Raises
+    ------
+    UsageError
+        Where the rule does not take it, with the name of the owner's class.
+    """
+    try:
+        return checked(name, getattr(owner, name), rule)
+    except UsageError as error:
+        raise UsageError(f"{type(owner).__name__}: {error}") from None
 
 
 def parameter(estimator: Any, name: str) -> Any:
@@ -330,11 +342,7 @@ def parameter(estimator: Any, name: str) -> Any:
     UsageError
         If the rule does not take it.
     """
-    try:
-        return estimator._rules[name]._take(getattr(estimator, name))
-    except (ValueError, TypeError):
-        check_parameters(estimator, {name: estimator._rules[name]})
-        raise
+    return checked_attribute(estimator, name, estimator._rules[name])
 
 
 def plain(name: str, value: object) -> Any:

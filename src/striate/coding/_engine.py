@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from striate.coding._finish import finish
 from striate.coding._run import run_active_set, run_classical
-from striate.coding.certificate import certify, dense_rows
+from striate.coding.certificate import certify
 from striate.coding.inference import METHODS
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.errors import UsageError
-from striate.samples import check_finite, kernel_array
+from striate.samples import check_finite, dense_rows, kernel_array
 
 __all__ = ["Engine", "Task", "rounded"]
 

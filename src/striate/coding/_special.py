@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding._engine import Engine, Task
-from striate.coding.certificate import certify, dense_rows
+from striate.coding.certificate import certify
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.samples import dense_rows
 
 __all__ = ["Solved", "is_large", "needs_care", "solve_carefully", "solve_masked", "threshold_codes"]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding._ranges import exponents
 from striate.errors import UsageError
 from striate.parameters import Boolean, Real, checked
-from striate.samples import check_finite, is_sparse
+from striate.samples import check_finite, dense_rows, is_sparse
 
 __all__ = ["Certificate", "certify"]
 
@@ -134,12 +134,6 @@ def _observed(mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         return np.broadcast_to(np.asarray(mask, bool), shape)
     except ValueError:
         raise UsageError(f"mask is an array of True and False that fits signals {shape}") from None
-
-
-def dense_rows(array: Any, rows: Any) -> NDArray[Any]:
-    """Some rows of an array or of a SciPy matrix, dense."""
-    part = array[rows]
-    return np.asarray(part.toarray() if hasattr(part, "toarray") else part)
 
 
 def _certify_block(

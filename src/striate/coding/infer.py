@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding._engine import Engine, Task, rounded
 from striate.coding._special import needs_care, solve_carefully, solve_masked, threshold_codes
-from striate.coding.certificate import certify, dense_rows
+from striate.coding.certificate import certify
 from striate.coding.inference import METHODS, Inference, Method, warn_of_gap
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, checked
-from striate.samples import check_finite, float_type, is_sparse
+from striate.samples import check_finite, dense_rows, float_type, is_sparse
 
 __all__ = ["METHODS", "Inference", "Method", "infer", "warn_of_gap"]
 

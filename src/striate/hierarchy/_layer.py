@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.parameters import Rule, checked
+from striate.parameters import Rule, checked_attribute
 
 Maps: TypeAlias = NDArray[np.float32]
 """The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``: what all maps have at a pixel lies
@@ -63,10 +63,7 @@ def check_layer(layer: Layer, rules: Mapping[str, Rule]) -> None:
         For the first parameter that its rule does not take, with the layer's name.
     """
     for name, rule in rules.items():
-        try:
-            object.__setattr__(layer, name, checked(name, getattr(layer, name), rule))
-        except UsageError as error:
-            raise UsageError(f"{type(layer).__name__}: {error}") from None
+        object.__setattr__(layer, name, checked_attribute(layer, name, rule))
 
 
 def odd(size: int, what: str) -> None:
