@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.experiments.json_file import write_json
+from striate.experiments.engine.json_file import write_json
 from striate.provenance import current_provenance
 
 RESULTS = Path(__file__).resolve().parent / "results"

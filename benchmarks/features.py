@@ -17,12 +17,12 @@ from _harness import Harness
 
 from striate import threads
 from striate.hierarchy import Hierarchy, learn_filters
+from striate.hierarchy.protocols import protocol
 from striate.images import Preprocessing, as_images, data_folder, stream
 from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey
 from striate.recognition import LogisticRegression
 from striate.recognition.metrics import mean_class_accuracy
-from striate.recognition.protocols import protocol
 from striate.recognition.splits import train_test_split_per_class
 
 ONE_STAGE = "64F9x9 - Rabs - N - PA10x10/5"

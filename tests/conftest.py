@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate import kernels
+from striate.kernels import compiling
 from tests.file_server import FileServer
 
 
@@ -22,7 +22,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_word_of_compiling() -> None:
     """With an empty kernel cache any command may have reason to say that it compiles; tests count its lines."""
-    kernels._PATIENCE = 1e6
+    compiling._PATIENCE = 1e6
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.experiments.experiment import Experiment, from_module
+from striate.experiments.engine.experiment import Experiment, from_module
 
 TOY = '''
 """A toy: counts how often each unit really ran."""

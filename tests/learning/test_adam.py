@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.learning._adam import Adam
+from striate.learning.adam import Adam
 
 
 def adam_by_the_paper(value: float, gradients: list[float], rate: float) -> float:

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate.errors import UsageError
+from striate.hierarchy import protocol
 from striate.recognition import (
     ConformalRejection,
     ImageClassifier,
@@ -23,7 +24,6 @@ from striate.recognition import (
     area_under_roc,
     confusion_matrix,
     learning_curve,
-    protocol,
     strangeness,
 )
 from striate.recognition.pyramid_match import VisualWords, intersection_kernel, pyramid_histograms

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from striate.cli.main import app
 from striate.errors import UnreadableImage
+from striate.hierarchy import describe
 from striate.images import Preprocessing, as_images, load_digits
 from striate.images.collection import as_fractions
 from striate.images.preprocessing import contrast_range, white_of
-from striate.recognition import ImageClassifier, describe
+from striate.recognition import ImageClassifier
 from tests.recognition.digits import digits, quick
 
 IMAGES, LABELS = load_digits()

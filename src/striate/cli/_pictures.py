@@ -73,7 +73,7 @@ def patches_of_folder(
     folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut
 ) -> tuple[NDArray[np.float32], Preprocessing]:
     """Patches of at most 2,000 of a folder's pictures, and their preprocessing, as the preset has it for filters."""
-    from striate.recognition import choose, describe
+    from striate.hierarchy import choose, describe
 
     images = _Watched(left_out.of(as_images(folder)), left_out.skipped)
     preprocessing = choose(describe(images), system="hierarchy").preprocessing

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from striate.coding._products import BLOCK, multiply_block
-from striate.coding._simd import LANES, add_scaled, combine, dot, largest, padded, select_above
 from striate.kernels import compiled, compiler, inlined
+from striate.kernels.products import BLOCK, multiply_block
+from striate.kernels.simd import LANES, add_scaled, combine, dot, largest, padded, select_above
 
 __all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_active_set"]
 

@@ -141,7 +141,7 @@ class Arrays:
     @cached_property
     def padded_gram(self) -> NDArray[Any]:
         """The Gram matrix with zeros to whole vectors, (n_components, multiple of 16)."""
-        from striate.coding._simd import padded
+        from striate.kernels.simd import padded
 
         n_units = len(self.components)
         gram = np.ascontiguousarray(self._products(self.components)[:, : padded(n_units)])
@@ -155,7 +155,7 @@ class Arrays:
 
     def _products(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows times all units, zeros behind; of the units themselves symmetric to the bit."""
-        from striate.coding._products import compile_products
+        from striate.kernels.products import compile_products
 
         n, n_features = rows.shape
         n_panels, _, width = self.panels.shape
@@ -173,6 +173,6 @@ class Arrays:
     @cached_property
     def panels(self) -> NDArray[Any]:
         """The dictionary as the product kernel reads it, (n_panels, n_features, units a panel), padded with zeros."""
-        from striate.coding._products import as_panels
+        from striate.kernels.products import as_panels
 
         return as_panels(self.components)

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from striate.coding._estimator import CodeEstimator, validated
-from striate.coding._transform import CODE_RULES, transform
+from striate.coding.estimator import CodeEstimator, validated
 from striate.coding.infer import METHODS, Method
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.transform import CODE_RULES, transform
 from striate.errors import UsageError
 from striate.parameters import Anything, Choice, Integer, Real, Rule, check_parameters
 from striate.samples import is_sparse

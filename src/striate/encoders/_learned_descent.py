@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from striate.coding._simd import add_scaled, largest, select_above
 from striate.encoders._shrink import shrunk
 from striate.kernels import compiled, compiler
+from striate.kernels.simd import add_scaled, largest, select_above
 
 __all__ = ["compile_learned_descent"]
 

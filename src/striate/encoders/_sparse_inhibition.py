@@ -18,9 +18,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from striate.coding._simd import combine
 from striate.encoders._shrink import shrunk
 from striate.kernels import compiled, compiler
+from striate.kernels.simd import combine
 
 __all__ = ["SIGNALS", "SparseInhibition"]
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding._simd import padded
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
 from striate.encoders._learned_descent import compile_learned_descent
 from striate.errors import UsageError
+from striate.kernels.simd import padded
 from striate.parameters import Boolean, Integer, checked
 
 __all__ = ["LCoD"]

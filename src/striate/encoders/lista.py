@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding._simd import padded
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared
 from striate.encoders._shrink import compile_add_and_shrink, compile_shrink
 from striate.encoders._sparse_inhibition import SIGNALS, SparseInhibition
 from striate.encoders.shrinkage import first_step
 from striate.errors import UsageError
+from striate.kernels.simd import padded
 from striate.parameters import Boolean, Integer, Real, checked
 
 __all__ = ["LISTA"]

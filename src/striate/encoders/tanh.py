@@ -83,7 +83,7 @@ class TanhEncoder:
         if patches.dtype.kind == "f":
             patches = kernel_array(patches, float_type(patches.dtype))
         if self._suits_kernel(patches):
-            from striate.encoders._tanh_kernel import encode_single
+            from striate.kernels.tanh import encode_single
 
             return encode_single(patches, self.filters, self.bias, self.gain)
         activations = self.activations(patches)

@@ -11,7 +11,7 @@ from striate.energy._network import Network
 from striate.energy.criteria import likelihood
 from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine
-from striate.learning._adam import Adam
+from striate.learning.adam import Adam
 from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed
 from striate.randomness import RandomState, generator_from
 

@@ -15,7 +15,7 @@ from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine, as_points
 from striate.energy.sampling import hamiltonian, langevin
 from striate.errors import UsageError
-from striate.learning._adam import Adam
+from striate.learning.adam import Adam
 from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed, checked
 from striate.randomness import RandomState, generator_from
 

@@ -1,6 +1,6 @@
 """One file for each result in the talk: data, striate, the published figure beside ours.
 
-An experiment's module declares its figures and units (see `striate.experiments.experiment`); the runner does
+An experiment's module declares its figures and units (see `striate.experiments.engine.experiment`); the runner does
 the rest.
 """
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from striate.errors import UsageError
-from striate.experiments.experiment import Experiment, Scale, load
-from striate.experiments.figure import Figure, FigureError, Measurement, over
-from striate.experiments.listing import read_record, results_folder, summary
-from striate.experiments.results import NotRunError, Results
-from striate.experiments.runner import Run, run_experiment
-from striate.experiments.tables import cells_of, rewrite_tables
-from striate.experiments.unit import Context, Settings, Unit
+from striate.experiments.engine.experiment import Experiment, Scale, load
+from striate.experiments.engine.figure import Figure, FigureError, Measurement, over
+from striate.experiments.engine.listing import read_record, results_folder, summary
+from striate.experiments.engine.results import NotRunError, Results
+from striate.experiments.engine.runner import Run, run_experiment
+from striate.experiments.engine.tables import cells_of, rewrite_tables
+from striate.experiments.engine.unit import Context, Settings, Unit
 
 __all__ = [
     "EXPERIMENTS",
@@ -44,35 +44,35 @@ __all__ = [
 
 #: Every experiment and the module that declares it, in the order of the talk.
 EXPERIMENTS: dict[str, str] = {
-    "main-job-digits": "striate.experiments.main_job_digits",
-    "main-job-mnist": "striate.experiments.main_job_mnist",
-    "main-job-caltech101": "striate.experiments.main_job_caltech101",
-    "presets": "striate.experiments.presets",
-    "solvers": "striate.experiments.solvers",
-    "sparse-coding-natural-patches": "striate.experiments.sparse_coding_natural_patches",
-    "psd-natural-patches": "striate.experiments.psd_natural_patches",
-    "psd-mnist-strokes": "striate.experiments.psd_mnist_strokes",
-    "psd-mnist-classification": "striate.experiments.psd_mnist_classification",
-    "rbm-mnist": "striate.experiments.rbm_mnist",
-    "deep-autoencoder-mnist": "striate.experiments.deep_autoencoder_mnist",
-    "text-retrieval-reuters": "striate.experiments.text_retrieval_reuters",
-    "optimal-vs-predicted": "striate.experiments.optimal_vs_predicted",
-    "code-stability": "striate.experiments.code_stability",
-    "overcomplete-separability": "striate.experiments.overcomplete_separability",
-    "code-cost": "striate.experiments.code_cost",
-    "lista-vs-fista": "striate.experiments.lista_vs_fista",
-    "lcod-vs-cod": "striate.experiments.lcod_vs_cod",
-    "energy-surfaces": "striate.experiments.energy_surfaces",
-    "energy-training": "striate.experiments.energy_training",
-    "caltech101-one-stage": "striate.experiments.caltech101_one_stage",
-    "caltech101-two-stage": "striate.experiments.caltech101_two_stage",
-    "caltech101-filter-count": "striate.experiments.caltech101_filter_count",
-    "architecture-claims": "striate.experiments.architecture_claims",
-    "random-filters": "striate.experiments.random_filters",
-    "norb-labels": "striate.experiments.norb_labels",
-    "caltech101-pmk": "striate.experiments.caltech101_pmk",
-    "caltech101-competition": "striate.experiments.caltech101_competition",
-    "image-retrieval": "striate.experiments.image_retrieval",
+    "main-job-digits": "striate.experiments.main.main_job_digits",
+    "main-job-mnist": "striate.experiments.main.main_job_mnist",
+    "main-job-caltech101": "striate.experiments.main.main_job_caltech101",
+    "presets": "striate.experiments.main.presets",
+    "solvers": "striate.experiments.codes.solvers",
+    "sparse-coding-natural-patches": "striate.experiments.codes.sparse_coding_natural_patches",
+    "psd-natural-patches": "striate.experiments.codes.psd_natural_patches",
+    "psd-mnist-strokes": "striate.experiments.codes.psd_mnist_strokes",
+    "psd-mnist-classification": "striate.experiments.codes.psd_mnist_classification",
+    "rbm-mnist": "striate.experiments.energies.rbm_mnist",
+    "deep-autoencoder-mnist": "striate.experiments.energies.deep_autoencoder_mnist",
+    "text-retrieval-reuters": "striate.experiments.retrieval.text_retrieval_reuters",
+    "optimal-vs-predicted": "striate.experiments.codes.optimal_vs_predicted",
+    "code-stability": "striate.experiments.codes.code_stability",
+    "overcomplete-separability": "striate.experiments.codes.overcomplete_separability",
+    "code-cost": "striate.experiments.codes.code_cost",
+    "lista-vs-fista": "striate.experiments.codes.lista_vs_fista",
+    "lcod-vs-cod": "striate.experiments.codes.lcod_vs_cod",
+    "energy-surfaces": "striate.experiments.energies.energy_surfaces",
+    "energy-training": "striate.experiments.energies.energy_training",
+    "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",
+    "caltech101-two-stage": "striate.experiments.recognition.caltech101_two_stage",
+    "caltech101-filter-count": "striate.experiments.recognition.caltech101_filter_count",
+    "architecture-claims": "striate.experiments.recognition.architecture_claims",
+    "random-filters": "striate.experiments.recognition.random_filters",
+    "norb-labels": "striate.experiments.recognition.norb_labels",
+    "caltech101-pmk": "striate.experiments.recognition.caltech101_pmk",
+    "caltech101-competition": "striate.experiments.recognition.caltech101_competition",
+    "image-retrieval": "striate.experiments.retrieval.image_retrieval",
 }
 
 

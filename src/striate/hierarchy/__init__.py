@@ -25,9 +25,13 @@ from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.hierarchy.greedy import LearnedStage, learn_filters
+    from striate.hierarchy.presets import Choice, Description, choose, describe
+    from striate.hierarchy.protocols import protocol
 
 __all__ = [
+    "Choice",
     "DenseSIFT",
+    "Description",
     "FeatureCache",
     "Features",
     "FilterBank",
@@ -41,15 +45,26 @@ __all__ = [
     "PyramidPooling",
     "Rectification",
     "SparseCodes",
+    "choose",
     "connection_sets",
+    "describe",
     "extract_features",
     "format_notation",
     "learn_filters",
     "parse_notation",
+    "protocol",
     "small_pixels",
 ]
 
 # Learning loads scikit-learn and numba; prediction needs neither.
-_HOME = {"LearnedStage": "striate.hierarchy.greedy", "learn_filters": "striate.hierarchy.greedy"}
+_HOME = {
+    "LearnedStage": "striate.hierarchy.greedy",
+    "learn_filters": "striate.hierarchy.greedy",
+    "Choice": "striate.hierarchy.presets",
+    "Description": "striate.hierarchy.presets",
+    "choose": "striate.hierarchy.presets",
+    "describe": "striate.hierarchy.presets",
+    "protocol": "striate.hierarchy.protocols",
+}
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from striate.encoders._tanh_kernel import tangent
 from striate.hierarchy._convolution import WIDTH, convolve_panel
 from striate.kernels import compiled, compiler, inlined
+from striate.kernels.tanh import tangent
 
 __all__ = ["compile_filter", "compile_neighborhood", "compile_pool"]
 

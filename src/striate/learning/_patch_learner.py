@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from striate.coding import infer
-from striate.coding._estimator import CodeEstimator
+from striate.coding.estimator import CodeEstimator
 from striate.encoders import TanhEncoder
 from striate.errors import UsageError
 from striate.learning._scale import at_scale, centered, deviation_of

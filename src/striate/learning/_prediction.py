@@ -10,7 +10,7 @@ import numpy as np
 from striate.encoders import TanhEncoder, encoder_from_dictionary
 from striate.encoders.kinds import SMALL
 from striate.lazy import needs_torch
-from striate.learning._adam import Adam
+from striate.learning.adam import Adam
 
 __all__ = ["Prediction", "TanhPrediction", "prediction_of"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from striate.encoders._torch import Twin, relative_scale
-from striate.learning._adam import Adam
+from striate.learning.adam import Adam
 
 __all__ = ["TwinPrediction"]
 

@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
-from striate.coding._estimator import CodeEstimator
+from striate.coding.estimator import CodeEstimator
 from striate.errors import UsageError
 from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
 from striate.learning._patch_learner import chunks

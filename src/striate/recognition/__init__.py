@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from striate.recognition.evaluation import Evaluation, evaluate_classifier, evaluate_features
     from striate.recognition.kernel_svm import KernelSVM
     from striate.recognition.metrics import accuracy, area_under_roc, confusion_matrix, mean_class_accuracy
-    from striate.recognition.presets import Choice, Description, choose, describe
-    from striate.recognition.protocols import protocol
     from striate.recognition.pyramid_match import PyramidMatchSVM
     from striate.recognition.training import Split, TrainingResult, split_images, train_and_evaluate
 
 __all__ = [
     "Ablation",
-    "Choice",
     "ConformalRejection",
     "CurvePoint",
-    "Description",
     "Evaluation",
     "ImageClassifier",
     "KernelSVM",
@@ -37,14 +33,11 @@ __all__ = [
     "ablate",
     "accuracy",
     "area_under_roc",
-    "choose",
     "confusion_matrix",
-    "describe",
     "evaluate_classifier",
     "evaluate_features",
     "learning_curve",
     "mean_class_accuracy",
-    "protocol",
     "split_images",
     "strangeness",
     "train_and_evaluate",
@@ -54,19 +47,14 @@ __all__ = [
 _HOME = {
     "Ablation": "striate.recognition.ablation",
     "ablate": "striate.recognition.ablation",
-    "Choice": "striate.recognition.presets",
-    "Description": "striate.recognition.presets",
     "Evaluation": "striate.recognition.evaluation",
     "KernelSVM": "striate.recognition.kernel_svm",
     "PyramidMatchSVM": "striate.recognition.pyramid_match",
-    "protocol": "striate.recognition.protocols",
     "Split": "striate.recognition.training",
     "TrainingResult": "striate.recognition.training",
     "accuracy": "striate.recognition.metrics",
     "area_under_roc": "striate.recognition.metrics",
-    "choose": "striate.recognition.presets",
     "confusion_matrix": "striate.recognition.metrics",
-    "describe": "striate.recognition.presets",
     "evaluate_classifier": "striate.recognition.evaluation",
     "evaluate_features": "striate.recognition.evaluation",
     "mean_class_accuracy": "striate.recognition.metrics",

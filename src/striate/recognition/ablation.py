@@ -19,12 +19,12 @@ from striate.hierarchy import (
     extract_features,
     small_pixels,
 )
+from striate.hierarchy.presets import classifier_options
 from striate.images import ImageCollection
 from striate.images.collection import as_fractions
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, labels_of
 from striate.recognition.logistic_regression import LogisticRegression
-from striate.recognition.presets import classifier_options
 from striate.recognition.splits import hold_out_fraction
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ from striate.recognition.splits import draw_fraction
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from striate.recognition.presets import Choice as Chosen
-    from striate.recognition.presets import System
+    from striate.hierarchy.presets import Choice as Chosen
+    from striate.hierarchy.presets import System
 
 KIND = "image_classifier"
 # Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
@@ -298,7 +298,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         held_out = rows[:0]
         if self.unknown is not None:
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
-        from striate.recognition.presets import classifier_options
+        from striate.hierarchy.presets import classifier_options
 
         classifier = LogisticRegression(
             weight_decay=self.weight_decay, random_state=self.random_state, **classifier_options(self.hierarchy_)
@@ -485,7 +485,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return tags
 
     def _choose(self, images: ImageCollection) -> Chosen:
-        from striate.recognition.presets import choose, describe
+        from striate.hierarchy.presets import choose, describe
 
         return choose(
             describe(images),

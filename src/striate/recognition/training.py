@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
 from striate.hierarchy import Features, extract_features, small_pixels
+from striate.hierarchy.presets import classifier_options
 from striate.images import ImageCollection, Skipped, printable
 from striate.images.collection import as_fractions
 from striate.images.stream import require_most
@@ -22,7 +23,6 @@ from striate.recognition.evaluation import Evaluation, evaluate_features
 from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of, lost_classes
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.logistic_regression import LogisticRegression
-from striate.recognition.presets import classifier_options
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
 # The learning curve's pictures: its fits share one matrix of n × n.

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
+from striate.hierarchy.presets import choose, describe
 from striate.images import Preprocessing, as_images, stream
 from striate.learning import PSD
 from striate.model_file import ModelFileError, arrays_of, prefixed
 from striate.parameters import Boolean, Choice, Integer, Text, checked
 from striate.progress import Progress
-from striate.recognition import choose, describe
 from striate.retrieval.codes import MAX_BITS, n_words
 from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
 from striate.retrieval.nearest import unit_rows

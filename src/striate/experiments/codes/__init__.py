@@ -1,0 +1,1 @@
+"""Sparse codes: exact and predicted, what dictionaries learn from patches and digits."""

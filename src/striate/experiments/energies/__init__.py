@@ -1,0 +1,1 @@
+"""Energy surfaces, and the machines that are trained as energies: RBMs and autoencoders."""

@@ -1,0 +1,1 @@
+"""What runs an experiment: units, the cache, verdicts, results files, tables and their drawings."""

@@ -1,0 +1,146 @@
+"""The talk's sentences on architectures, as predicates on the same splits of Caltech-101, and what each costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from striate.experiments.engine.experiment import Scale
+from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.results import Results
+from striate.experiments.engine.unit import Context, Settings, Unit
+from striate.experiments.recognition.caltech101 import learned_hierarchy, load_task, match, recognize
+from striate.images import stream
+
+NAME = "architecture-claims"
+CLAIM = "Rectify and normalize; a second stage does what a costly kernel does; random filters do amazingly well."
+DATA = {"quick": (), "full": ("caltech101",)}
+
+# Protocol, classifier and architecture of each system.
+SYSTEMS = {
+    "full": {
+        "two stages": ("UU", "linear", "64F9x9 - Rabs - N - PA10x10/5 - 256F9x9:16 - Rabs - N - PA6x6/4"),
+        "one stage, pyramid match": ("U", "PMK", "64F9x9 - Rabs - N - PA10x10/3"),
+        "rectified, average": ("U", "linear", "64F9x9 - Rabs - N - PA10x10/5"),
+        "not rectified, maximum": ("U", "linear", "64F9x9 - N - PM10x10/5"),
+        "not rectified, average": ("U", "linear", "64F9x9 - N - PA10x10/5"),
+        "random, normalized": ("R", "linear", "64F9x9 - Rabs - N - PA10x10/5"),
+        "random, not normalized": ("R", "linear", "64F9x9 - Rabs - PA10x10/5"),
+    },
+    "quick": {
+        "two stages": ("UU", "linear", "8F5x5 - Rabs - N5x5 - PA4x4/3 - 16F3x3:4 - Rabs - N3x3 - PA2x2/2"),
+        "one stage, pyramid match": ("U", "PMK", "8F7x7 - Rabs - N7x7 - PA6x6/2"),
+        "rectified, average": ("U", "linear", "8F7x7 - Rabs - N7x7 - PA6x6/4"),
+        "not rectified, maximum": ("U", "linear", "8F7x7 - N7x7 - PM6x6/4"),
+        "not rectified, average": ("U", "linear", "8F7x7 - N7x7 - PA6x6/4"),
+        "random, normalized": ("R", "linear", "8F7x7 - Rabs - N7x7 - PA6x6/4"),
+        "random, not normalized": ("R", "linear", "8F7x7 - Rabs - PA6x6/4"),
+    },
+}
+WORDS = {"full": 600, "quick": 20}
+
+
+def _lead(first: str, second: str, holds: Callable[[float, float], bool]) -> Callable[[Results], Measurement]:
+    """Accuracy of one system minus another's, splits paired; `holds` is asked of the mean and its standard error."""
+
+    def measure(results: Results) -> Measurement:
+        rows = [results.select(system=system).column("accuracy")[0] for system in (first, second)]
+        found = over([100 * (one - other) for one, other in zip(*rows, strict=True)])
+        assert found.value is not None
+        return Measurement(found.value, found.uncertainty, found.n, held=holds(found.value, found.uncertainty or 0.0))
+
+    return measure
+
+
+FIGURES = (
+    Figure(
+        what="two stages with a linear classifier minus one stage with the pyramid match",
+        unit="points",
+        better="higher",
+        predicate="above −2 points: a second stage replaces the kernel",
+        measure=_lead("two stages", "one stage, pyramid match", lambda mean, error: mean > -2),
+    ),
+    Figure(
+        what="rectified and averaged minus not rectified, maximum",
+        unit="points",
+        better="higher",
+        predicate="within 10 points: both recognize, as the talk has it",
+        measure=_lead("rectified, average", "not rectified, maximum", lambda mean, error: abs(mean) < 10),
+    ),
+    Figure(
+        what="not rectified, maximum minus not rectified, averaged",
+        unit="points",
+        better="higher",
+        predicate="above 10 points: an average of what is not rectified cancels",
+        measure=_lead("not rectified, maximum", "not rectified, average", lambda mean, error: mean > 10),
+    ),
+    Figure(
+        what="random filters, normalized, minus learned ones",
+        unit="points",
+        better="higher",
+        predicate="above −5 points: random filters work amazingly well",
+        measure=_lead("random, normalized", "rectified, average", lambda mean, error: mean > -5),
+    ),
+    Figure(
+        what="random filters, normalized minus not",
+        unit="points",
+        better="higher",
+        predicate="above 2 standard errors: normalization is what makes them work",
+        measure=_lead("random, normalized", "random, not normalized", lambda mean, error: mean > 2 * error),
+    ),
+    Figure(
+        what="features of two stages, a picture at a time",
+        unit="ms",
+        better="lower",
+        goal=20.0,
+        measure=lambda results: results.select(system="time").column("ms")[0],
+    ),
+)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """One system each, and the time of the costliest, which is to be measured alone."""
+    architecture = SYSTEMS[scale]["two stages"][2]
+    return [
+        Unit("time", {"system": "time", "architecture": architecture}, measure_time, expected_seconds=15.0),
+        *(
+            Unit(
+                system,
+                {"system": system, "protocol": letters, "classifier": classifier, "architecture": notation},
+                measure_system,
+                expected_seconds=150.0,
+            )
+            for system, (letters, classifier, notation) in SYSTEMS[scale].items()
+        ),
+    ]
+
+
+def measure_system(settings: Settings, context: Context) -> dict[str, Any]:
+    """Accuracy of each split."""
+    task = load_task(context)
+    hierarchy = learned_hierarchy(task, settings["architecture"], settings["protocol"], context)
+    if settings["classifier"] == "PMK":
+        return match(task, hierarchy, WORDS[context.scale], context)
+    return recognize(task, hierarchy, context)
+
+
+def measure_time(settings: Settings, context: Context) -> dict[str, Any]:
+    """Milliseconds of features, a picture at a time (a camera), decoded and prepared before: the median over pictures.
+
+    With random filters, of which each map has inputs of its own: they are filtered as a dense bank, so that this is the
+    dearer of the two tables. Learned filters, whose maps share sets of inputs, take about half as long.
+    """
+    task = load_task(context)
+    hierarchy = learned_hierarchy(task, settings["architecture"], "RR", context)
+    batches = stream(task.images, task.preprocessing, batch_size=32, indices=range(32), **task.preprocessing.reading)
+    _, images = next(iter(batches))
+    hierarchy.transform(images[:1])
+    seconds = []
+    for number in range(len(images)):
+        started = time.perf_counter()
+        hierarchy.transform(images[number : number + 1])
+        seconds.append(time.perf_counter() - started)
+    return {"ms": 1000 * float(np.median(seconds))}

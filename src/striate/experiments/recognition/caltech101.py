@@ -1,0 +1,272 @@
+"""Caltech-101 as the papers' tables have it: splits, features that are extracted once, accuracy of each split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.experiments.engine.drawing import new_canvas, save_canvas
+from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.results import Results
+from striate.experiments.engine.unit import Context, Settings, Unit
+from striate.hierarchy import Hierarchy, extract_features, learn_filters
+from striate.hierarchy.protocols import protocol
+from striate.images import ImageCollection, Preprocessing, as_images, load_digits, stream
+from striate.recognition import LogisticRegression
+from striate.recognition.metrics import mean_class_accuracy
+from striate.recognition.pyramid_match import PyramidMatchSVM
+from striate.recognition.splits import train_test_split_per_class
+
+SPLITS = (0, 1, 2)
+N_TRAIN, N_TEST = 30, 30  # a class
+# The paper's geometry: 151 pixels, of which whole windows of 9×9 leave 143.
+PREPROCESSING = {"full": Preprocessing((151, 151), valid=True), "quick": Preprocessing((36, 36), valid=True)}
+FOR_FILTERS = 2000  # pictures that filters are learned from
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions among the pictures of a `Task`."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The pictures that some split uses, each once.
+
+    Attributes
+    ----------
+    images : ImageCollection
+    labels : int64 (n_images,)
+    splits : list of Split
+    unseen : int64 (n,)
+        Positions of pictures that no split tests on: what filters may be learned from, without their labels.
+    preprocessing : Preprocessing
+    """
+
+    images: ImageCollection
+    labels: NDArray[np.int64]
+    splits: list[Split]
+    unseen: NDArray[np.int64]
+    preprocessing: Preprocessing
+
+
+def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
+    """30 pictures of each of 102 classes to train on, at most 30 others to test on; digits at quick scale."""
+    if context.scale == "full":
+        collection = as_images(context.data("caltech101"))
+        n_train, n_test = N_TRAIN, N_TEST
+    else:
+        digits, names = load_digits()
+        collection = as_images(digits[::10], names[::10])
+        n_train, n_test, splits = 20, 10, splits[:1]
+    labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1].astype(np.int64)
+    drawn = [
+        train_test_split_per_class(
+            labels, n_train, n_test_per_class=n_test, random_state=np.random.default_rng([context.seed, split])
+        )
+        for split in splits
+    ]
+    used = np.unique(np.concatenate([part for pair in drawn for part in pair]))
+    parts = [Split(*(np.searchsorted(used, part) for part in pair)) for pair in drawn]
+    unseen = np.setdiff1d(np.arange(len(used)), np.concatenate([part.test for part in parts]))
+    return Task(collection.subset(used), labels[used], parts, unseen, PREPROCESSING[context.scale])
+
+
+def learned_hierarchy(task: Task, notation: str, letters: str, context: Context) -> Hierarchy:
+    """An architecture with filters by a protocol, from pictures that no split tests on."""
+    rng = np.random.default_rng([context.seed, 1])
+    chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
+    batches = stream(task.images, task.preprocessing, batch_size=64, indices=chosen, **task.preprocessing.reading)
+    sample = np.concatenate([batch for _, batch in batches])
+    hierarchy, _ = learn_filters(
+        Hierarchy(notation), sample, learners=protocol(letters), random_state=context.seed, progress=context.progress
+    )
+    return hierarchy
+
+
+def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bool = False) -> dict[str, Any]:
+    """Features of every picture once; then for each split logistic regression, its decay by cross-validation.
+
+    Parameters
+    ----------
+    on_disk : bool
+        Keep the features in the unit's folder instead of in memory.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` (mean over classes) and ``weight decay`` of each split, ``n_features``, ``ms`` an image.
+    """
+    started = time.perf_counter()
+    folder = context.working_folder() if on_disk else None
+    found = extract_features(task.images, task.preprocessing, hierarchy, folder=folder, progress=context.progress)
+    rows = found.rows
+    seconds = time.perf_counter() - started
+    accuracy, decays = [], []
+    for number, split in enumerate(task.splits):
+        classifier = LogisticRegression(calibrate=False, random_state=number)
+        classifier.fit(rows[split.train], task.labels[split.train], progress=context.progress)
+        accuracy.append(mean_class_accuracy(task.labels[split.test], classifier.predict(rows[split.test])))
+        decays.append(classifier.weight_decay_)
+    return {
+        "accuracy": accuracy,
+        "weight decay": decays,
+        "n_features": int(rows.shape[1]),
+        "ms": 1000 * seconds / len(rows),
+    }
+
+
+def match(task: Task, hierarchy: Hierarchy, n_words: int, context: Context) -> dict[str, Any]:
+    """Features once; words and support vectors of each split from its training pictures."""
+    rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
+    maps = rows.reshape(len(rows), *hierarchy.output_shape(task.preprocessing.shape))
+    accuracy = []
+    for number, split in enumerate(task.splits):
+        machine = PyramidMatchSVM(n_words, random_state=np.random.default_rng([context.seed, number]))
+        machine.fit(maps[split.train], task.labels[split.train], progress=context.progress)
+        accuracy.append(mean_class_accuracy(task.labels[split.test], machine.predict(maps[split.test])))
+    return {"accuracy": accuracy}
+
+
+COLUMNS = {
+    "Rabs-N-PA": ("Rabs", "N", "PA"),
+    "Rabs-PA": ("Rabs", "PA"),
+    "N-PM": ("N", "PM"),
+    "N-PA": ("N", "PA"),
+    "PA": ("PA",),
+}
+"""The papers' columns: the layers behind a filter bank, which the stages of a cell share."""
+
+
+def notation(column: str, banks: Sequence[str], pools: Sequence[str]) -> str:
+    """A cell's architecture: for each stage a bank such as ``64F9x9``, the column, and windows such as ``10x10/5``."""
+    layers: list[str] = []
+    for bank, pool in zip(banks, pools, strict=True):
+        layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
+    return " - ".join(layers)
+
+
+def cell_figures(
+    published: Mapping[str, Mapping[str, float]], goals: Mapping[str, float], source: str
+) -> tuple[Figure, ...]:
+    """A figure a cell, and the table's shape.
+
+    Parameters
+    ----------
+    published : mapping of protocol to mapping of column to per cent
+    goals : mapping of protocol to per cent
+        What is asked of its column Rabs-N-PA.
+    source : str
+    """
+    cells = [
+        Figure(
+            what=f"{letters}, {column}",
+            unit="%",
+            better="higher",
+            published=value,
+            source=f"{source}, row {letters}",
+            goal=goals[letters] if column == "Rabs-N-PA" else None,
+            measure=_accuracy(letters, column),
+        )
+        for letters, row in published.items()
+        for column, value in row.items()
+    ]
+    whole_rows = [letters for letters, row in published.items() if len(row) == len(COLUMNS)]
+    shapes = (
+        Figure(
+            what="smallest lead of Rabs-N-PA over another column of its row, in standard errors",
+            better="higher",
+            predicate="above 2 in every row: rectification, normalization and averaging together are best",
+            measure=lambda results: _smallest_lead(
+                results, whole_rows, ["Rabs-N-PA"], [column for column in COLUMNS if column != "Rabs-N-PA"]
+            ),
+        ),
+        Figure(
+            what="smallest lead of a column with Rabs or PM over PA and N-PA, in standard errors",
+            better="higher",
+            predicate="above 2 in every row: without rectification or a maximum, averaging cancels",
+            measure=lambda results: _smallest_lead(
+                results, whole_rows, ["Rabs-N-PA", "Rabs-PA", "N-PM"], ["N-PA", "PA"]
+            ),
+        ),
+    )
+    return (*cells, *shapes)
+
+
+def _accuracy(letters: str, column: str) -> Callable[[Results], list[float]]:
+    def measure(results: Results) -> list[float]:
+        (unit,) = results.select(protocol=letters, column=column)
+        return [100 * value for value in results[unit.name]["accuracy"]]
+
+    return measure
+
+
+def _smallest_lead(results: Results, rows: Sequence[str], leaders: Sequence[str], others: Sequence[str]) -> Measurement:
+    """Smallest mean difference over its standard error, splits paired."""
+    leads = []
+    for letters in rows:
+        for leader in leaders:
+            for other in others:
+                pairs = zip(_accuracy(letters, leader)(results), _accuracy(letters, other)(results), strict=True)
+                found = over([first - second for first, second in pairs])
+                assert found.value is not None
+                leads.append(found.value / found.uncertainty if found.uncertainty else found.value)
+    return Measurement(min(leads), held=min(leads) > 2)
+
+
+def cell_units(published: Mapping[str, Mapping[str, float]], notation_of: Callable[[str], str]) -> list[Unit]:
+    """A unit a cell; it holds all splits, since they share filters and features."""
+    return [
+        Unit(
+            f"{letters}, {column}",
+            {"protocol": letters, "column": column, "architecture": notation_of(column)},
+            measure_cell,
+            expected_seconds=150.0,
+        )
+        for letters, row in published.items()
+        for column in row
+    ]
+
+
+def measure_cell(settings: Settings, context: Context) -> dict[str, Any]:
+    """One cell of a table: filters by its protocol, features of every picture, accuracy of each split."""
+    task = load_task(context)
+    return recognize(task, learned_hierarchy(task, settings["architecture"], settings["protocol"], context), context)
+
+
+def draw_table(results: Results, figures: Sequence[Figure], path: Path) -> None:
+    """A group of bars a protocol, a bar a column, published values as lines across."""
+    canvas = new_canvas(9, 4)
+    axes = canvas.subplots()
+    colors = dict(zip(COLUMNS, ("#1f3b5c", "#3f6f9f", "#b3541e", "#8fa8bf", "#c9c9c9"), strict=True))
+    rows = list(dict.fromkeys(unit.settings["protocol"] for unit in results))
+    for figure in figures:
+        row, _, column = figure.what.partition(", ")
+        if row not in rows or column not in colors:
+            continue
+        found = figure.read(results)
+        if found is None or found.value is None:
+            continue
+        place = rows.index(row) + 0.16 * (list(COLUMNS).index(column) - 2)
+        axes.bar(place, found.value, 0.14, yerr=found.uncertainty, color=colors[column])
+        axes.text(
+            place, 1, f"{found.value:.1f}", ha="center", fontsize=7, color="white" if found.value > 8 else "black"
+        )
+        if figure.published is not None:
+            axes.plot([place - 0.08, place + 0.08], [figure.published] * 2, color="black", linewidth=1.5)
+    for column, color in colors.items():
+        axes.bar(0, 0, color=color, label=column)
+    axes.plot([], [], color="black", linewidth=1.5, label="published")
+    axes.set_xticks(range(len(rows)), rows)
+    axes.set_ylabel("mean per-class accuracy, %")
+    axes.legend(frameon=False, fontsize=8, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+    save_canvas(canvas, path)

@@ -1,0 +1,277 @@
+"""The competition of the talk on the same splits of Caltech-101, run by ourselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.experiments.engine.drawing import new_canvas, save_canvas
+from striate.experiments.engine.experiment import Scale
+from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.results import Results
+from striate.experiments.engine.unit import Context, Settings, Unit
+from striate.experiments.recognition.baselines import KMeansFeatures, grey_up_to, principal_products, v1_like_features
+from striate.experiments.recognition.caltech101 import Task, load_task
+from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, learn_filters
+from striate.images import Preprocessing, fit_to_canvas
+from striate.lazy import needs
+from striate.recognition.kernel_svm import KernelSVM
+from striate.recognition.metrics import mean_class_accuracy
+from striate.recognition.pyramid_match import ENOUGH_FOR_WORDS, VisualWords, intersection_kernel, pyramid_histograms
+from striate.threads import map_ordered
+
+NAME = "caltech101-competition"
+CLAIM = "The competition of its day, on the same pictures: not a straw man."
+DATA = {"quick": (), "full": ("caltech101",)}
+
+FOR_LEARNING = 1000  # pictures, none of them ever tested, that words and dictionaries are learned from
+
+Rows = NDArray[np.float32]
+Kernel = Callable[[Rows, Rows], NDArray[Any]]
+
+
+def _accuracy(system: str, key: str = "accuracy") -> Callable[[Results], list[float]]:
+    return lambda results: [100 * value for value in results.select(system=system).column(key)[0]]
+
+
+def _below(system: str, other: str) -> Callable[[Results], Measurement]:
+    def measure(results: Results) -> Measurement:
+        pairs = list(zip(_accuracy(system)(results), _accuracy(other)(results), strict=True))
+        found = over([first for first, _ in pairs])
+        return Measurement(found.value, found.uncertainty, found.n, held=all(first < second for first, second in pairs))
+
+    return measure
+
+
+FIGURES = (
+    Figure(
+        what="dense SIFT, words, spatial pyramid, intersection SVM",
+        unit="%",
+        better="higher",
+        published=64.6,
+        source="Lazebnik, Schmid, Ponce, CVPR 2006, table 3",
+        goal=64.6,
+        measure=_accuracy("SIFT + PMK"),
+    ),
+    Figure(
+        what="dense SIFT, sparse codes, maximum over a pyramid, linear SVM",
+        unit="%",
+        better="higher",
+        published=73.2,
+        source="Yang, Yu, Gong, Huang, CVPR 2009, table 1",
+        goal=73.2,
+        measure=_accuracy("ScSPM"),
+    ),
+    Figure(
+        what="dense SIFT, sparse codes of 2×2 neighbors together, maximum over a pyramid, linear SVM",
+        unit="%",
+        better="higher",
+        published=75.7,
+        source="Boureau, Bach, LeCun, Ponce, CVPR 2010",
+        measure=_accuracy("macrofeatures"),
+    ),
+    *(
+        Figure(
+            what=f"{what}, from 15 pictures a class",
+            unit="%",
+            better="higher",
+            published=published,
+            source=source,
+            measure=_accuracy(system, "accuracy from 15"),
+        )
+        for system, what, published, source in (
+            ("SIFT + PMK", "SIFT, words, intersection SVM", 56.4, "Lazebnik, Schmid, Ponce, CVPR 2006, table 3"),
+            ("ScSPM", "SIFT, sparse codes, linear SVM", 67.0, "Yang, Yu, Gong, Huang, CVPR 2009, table 1"),
+            (
+                "V1-like",
+                "V1-like model, linear SVM",
+                57.9,
+                "Pinto, Cox, DiCarlo 2008, run by its authors: github.com/npinto/v1s, reproducing_plos08.txt",
+            ),
+        )
+    ),
+    *(
+        Figure(
+            what=what,
+            unit="%",
+            better="higher",
+            predicate="below sparse codes of SIFT in every split",
+            measure=_below(system, "ScSPM"),
+        )
+        for system, what in (
+            ("K-means", "whitened patches, K-means triangles, average over a grid, linear SVM (Coates 2011)"),
+            ("HOG", "histograms of oriented gradients, linear SVM (Dalal and Triggs 2005)"),
+            ("V1-like", "V1-like model: normalized Gabor responses, linear SVM (Pinto, Cox, DiCarlo 2008)"),
+        )
+    ),
+)
+
+
+def units(scale: Scale) -> list[Unit]:
+    """One system each; a unit computes features once and classifies every split."""
+    full = scale == "full"
+    systems = {
+        "SIFT + PMK": {"longest": 300, "step": 8, "size": 400},
+        "ScSPM": {"longest": 300, "step": 6, "size": 1024},
+        "macrofeatures": {"longest": 300, "step": 6, "size": 1024},
+        "K-means": {"longest": 143, "size": 1600},
+        "HOG": {"longest": 143},
+        "V1-like": {"longest": 150},
+    }
+    if not full:
+        systems = {
+            "SIFT + PMK": {"longest": 64, "step": 4, "size": 20},
+            "ScSPM": {"longest": 64, "step": 4, "size": 24},
+            "macrofeatures": {"longest": 64, "step": 6, "size": 12},
+            "K-means": {"longest": 32, "size": 40},
+            "HOG": {"longest": 32},
+            "V1-like": {"longest": 32},
+        }
+    return [
+        Unit(system, {"system": system, **settings}, compete, expected_seconds=600.0)
+        for system, settings in systems.items()
+    ]
+
+
+def compete(settings: Settings, context: Context) -> dict[str, Any]:
+    """Words or a dictionary from pictures that no split tests on; features of every picture; each split's accuracy."""
+    task = load_task(context)
+    features_of, kernel = SYSTEMS[settings["system"]](task, settings, context)
+    started = time.perf_counter()
+    rows = _features(task, settings["longest"], features_of, context)
+    ms = 1000 * (time.perf_counter() - started) / len(rows)
+    accuracy: list[float] = []
+    from_half: list[float] = []
+    for number, split in enumerate(task.splits):
+        half = _half(split.train, task.labels, np.random.default_rng([context.seed, 3, number]))
+        for chosen, found in ((split.train, accuracy), (half, from_half)):
+            train = rows[chosen]
+            machine = KernelSVM().fit(kernel(train, train), task.labels[chosen])
+            predicted = machine.predict(kernel(rows[split.test], train))
+            found.append(mean_class_accuracy(task.labels[split.test], predicted))
+    return {"accuracy": accuracy, "accuracy from 15": from_half, "n_features": rows.shape[1], "ms": ms}
+
+
+def _half(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Half of the training pictures of each class."""
+    parts = [rng.permutation(train[labels[train] == label]) for label in np.unique(labels[train])]
+    return np.concatenate([part[: len(part) // 2] for part in parts])
+
+
+System = tuple[Callable[[Rows], Rows], Kernel]
+"""Features of a picture, and the inner products of features."""
+
+
+def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
+    sift = DenseSIFT(step=settings["step"])
+    rng = np.random.default_rng([context.seed, 2])
+    pictures = _learn_from(task, settings, context)
+    drawn = []
+    for picture in pictures:
+        descriptors = sift.apply(picture[..., np.newaxis]).reshape(-1, 128)
+        drawn.append(descriptors[rng.permutation(len(descriptors))[: -(-ENOUGH_FOR_WORDS // len(pictures))]])
+    words = VisualWords(settings["size"], random_state=context.seed).fit(np.concatenate(drawn))
+
+    def match(picture: Rows) -> Rows:
+        descriptors = sift.apply(picture[..., np.newaxis])
+        found = words.predict(descriptors.reshape(-1, descriptors.shape[2]))
+        return pyramid_histograms(found.reshape(1, *descriptors.shape[:2]), words.n_words)[0]
+
+    return match, intersection_kernel
+
+
+def _sparse_pyramid(task: Task, settings: Settings, context: Context) -> System:
+    prepare = Preprocessing((settings["longest"],) * 2, contrast="none")
+    joined = " - MF2x2/1" if settings["system"] == "macrofeatures" else ""
+    hierarchy = Hierarchy(f"SIFT16x16/{settings['step']}{joined} - {settings['size']}SC - {PyramidPooling.notation}")
+    pictures = np.stack([prepare(picture[np.newaxis]) for picture in _learn_from(task, settings, context)])
+    hierarchy, _ = learn_filters(hierarchy, pictures, learners=(), random_state=context.seed, progress=context.progress)
+    return lambda picture: hierarchy.transform(prepare(picture[np.newaxis])[np.newaxis]).ravel(), _inner_products
+
+
+def _kmeans(task: Task, settings: Settings, context: Context) -> System:
+    pictures = [_on_canvas(picture, settings["longest"]) for picture in _learn_from(task, settings, context)]
+    features = KMeansFeatures(settings["size"], random_state=context.seed).fit(np.stack(pictures)[:, np.newaxis])
+    return lambda picture: _unit_norm(features.transform_one(_on_canvas(picture, settings["longest"]))), _inner_products
+
+
+def _hog(task: Task, settings: Settings, context: Context) -> System:
+    with needs("skimage", "baselines", "HOG needs scikit-image"):
+        from skimage.feature import hog
+
+    def histograms(picture: Rows) -> Rows:
+        return _unit_norm(hog(_on_canvas(picture, settings["longest"]), cells_per_block=(2, 2), block_norm="L2-Hys"))
+
+    return histograms, _inner_products
+
+
+def _v1_like(task: Task, settings: Settings, context: Context) -> System:
+    return v1_like_features, principal_products
+
+
+SYSTEMS = {
+    "SIFT + PMK": _sift_pyramid,
+    "ScSPM": _sparse_pyramid,
+    "macrofeatures": _sparse_pyramid,
+    "K-means": _kmeans,
+    "HOG": _hog,
+    "V1-like": _v1_like,
+}
+
+
+def _unit_norm(features: Rows) -> Rows:
+    norm = np.linalg.norm(features)
+    return np.asarray(features / norm if norm > 0 else features, np.float32)
+
+
+def _on_canvas(picture: Rows, side: int) -> Rows:
+    return fit_to_canvas(picture[np.newaxis], (side, side))[0][0]
+
+
+def _inner_products(first: Rows, second: Rows) -> NDArray[Any]:
+    return first @ second.T
+
+
+def _features(task: Task, longest: int, features_of: Callable[[Rows], Rows], context: Context) -> Rows:
+    rows = np.empty((0, 0), np.float32)
+    n = len(task.images)
+    with context.progress.phase("features", n, "images") as phase:
+        for index, row in enumerate(map_ordered(lambda index: features_of(_picture(task, index, longest)), range(n))):
+            if not index:
+                rows = np.empty((n, len(row)), np.float32)
+            rows[index] = row
+            phase.advance()
+    return rows
+
+
+def _picture(task: Task, index: int, longest: int) -> Rows:
+    return grey_up_to(task.images.read(int(index), color=False, at_least=longest), longest)
+
+
+def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
+    """Pictures that no split tests on."""
+    order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
+    return [_picture(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
+
+
+def draw(results: Results, path: Path) -> None:
+    """A bar a system, the published value as a line."""
+    canvas = new_canvas(7, 0.4 + 0.7 * len(FIGURES))
+    axes = canvas.subplots()
+    for place, figure in enumerate(FIGURES):
+        found = figure.read(results)
+        if found is None or found.value is None:
+            continue
+        axes.barh(place, found.value, 0.5, xerr=found.uncertainty, color="#3f6f9f")
+        if figure.published is not None:
+            axes.plot([figure.published] * 2, [place - 0.25, place + 0.25], color="black")
+        axes.text(0.5, place + 0.48, f"{figure.what}: {found.value:.1f}", va="top", fontsize=8)
+    axes.set_yticks([])
+    axes.set_ylim(-0.5, len(FIGURES) - 0.4)
+    axes.set_xlabel("mean per-class accuracy, %; a line where it was published")
+    save_canvas(canvas, path)

@@ -1,0 +1,1 @@
+"""Search by compact codes: texts and images."""

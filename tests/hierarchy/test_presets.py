@@ -1,0 +1,230 @@
+"""What is chosen for collections that nobody has seen before: it must fit, be of a sane size, and be explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from striate.errors import UsageError
+from striate.hierarchy import Choice, Description, Hierarchy, choose, describe
+from striate.images import Preprocessing, as_images, load_digits
+from striate.recognition import ImageClassifier
+from tests.recognition.digits import digits
+
+SIZES = [(16, 16), (28, 28), (32, 32), (64, 64), (200, 300), (8, 8), (4, 40), (40, 4), (12, 2000), (4000, 6000)]
+
+
+def description(
+    height: int = 28,
+    width: int = 28,
+    *,
+    n_classes: int = 10,
+    per_class: int = 100,
+    one_size: bool = True,
+    colored: bool = False,
+    plain_ground: bool = False,
+) -> Description:
+    n = n_classes * per_class
+    return Description(n, n, n_classes, height, width, max(height, width), one_size, colored, plain_ground)
+
+
+def n_features(choice: Choice) -> int:
+    return int(np.prod(choice.hierarchy.output_shape(choice.preprocessing.shape)))
+
+
+def assert_sound(choice: Choice) -> None:
+    n = n_features(choice)
+    assert 250 <= n <= 20_000
+    assert len(choice.learners) == len(choice.hierarchy.filter_banks) == 2
+    assert len(set(choice.reasons)) == len(choice.reasons) >= 5
+    assert all(reason and "\n" not in reason for reason in choice.reasons)
+    height, width = choice.preprocessing.canvas
+    assert f"a canvas of {width}×{height}" in choice.reasons[0]
+    size = choice.hierarchy.filter_banks[0].size
+    assert any(f"filters of {size[0]}×{size[1]}" in reason for reason in choice.reasons)
+    assert any(f"{n:,} features a picture" in reason for reason in choice.reasons)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_choice_fits_and_is_explained(size: tuple[int, int]) -> None:
+    numbers = product([2, 10, 257], [5, 100, 5000])
+    for (n_classes, per_class), flags in product(numbers, product([False, True], repeat=3)):
+        one_size, colored, plain_ground = flags
+        seen = description(
+            *size,
+            n_classes=n_classes,
+            per_class=per_class,
+            one_size=one_size,
+            colored=colored,
+            plain_ground=plain_ground,
+        )
+        choice = choose(seen, system="hierarchy")
+        assert_sound(choice)
+        assert choice.preprocessing.contrast == ("ground" if plain_ground else "local")
+        assert choice.preprocessing.color == ("yuv" if colored and max(size) <= 100 else "grey")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    height=st.integers(1, 300) | st.integers(1, 10_000),
+    width=st.integers(1, 300) | st.integers(1, 10_000),
+    one_size=st.booleans(),
+)
+def test_no_size_is_left_without_an_architecture(height: int, width: int, one_size: bool) -> None:
+    choice = choose(description(height, width, one_size=one_size), system="hierarchy")
+    assert_sound(choice)
+    # A picture of that shape, larger ones reduced, comes out as the hierarchy takes it.
+    picture = np.zeros((1, min(height, 200), min(width, 200)), np.float32)
+    assert choice.preprocessing(picture).shape == choice.preprocessing.shape
+
+
+def test_what_the_talk_and_the_papers_use() -> None:
+    photographs = choose(description(200, 300, one_size=False, colored=True), system="hierarchy")
+    assert photographs.preprocessing == Preprocessing(canvas=(151, 151))
+    assert str(photographs.hierarchy).startswith("64F9x9 - Rabs - N - PA10x10/5 - ")
+    handwriting = choose(description(plain_ground=True)).preprocessing
+    assert handwriting == Preprocessing(canvas=(28, 28), contrast="ground", border=5)
+
+
+def test_photographs_get_sparse_codes_unless_they_are_many() -> None:
+    few = choose(description(200, 300, one_size=False, colored=True))
+    assert str(few.hierarchy) == "SIFT16x16/6 - 1024SC - PM1+2+4"
+    assert few.preprocessing == Preprocessing(canvas=(300, 300), contrast="none")
+    assert not few.learners
+    assert few.hierarchy.output_shape(few.preprocessing.shape) == (21 * 1024, 1, 1)
+    many = choose(description(200, 300, n_classes=400, per_class=100))
+    assert many.hierarchy.filter_banks
+    given = choose(description(28, 28), hierarchy=Hierarchy("SIFT16x16/6 - 50SC - PM1+2+4"))
+    assert given.preprocessing == Preprocessing(canvas=(64, 64), contrast="none")
+    assert choose(description(28, 28), system="scspm").preprocessing == given.preprocessing
+
+
+def test_small_pictures_of_one_size_keep_their_shape_where_two_stages_fit() -> None:
+    assert choose(description(16, 32)).preprocessing.canvas == (16, 32)
+    assert choose(description(15, 32)).preprocessing.canvas == (32, 32)
+    assert choose(description(16, 32, one_size=False)).preprocessing.canvas == (32, 32)
+
+
+def test_large_features_are_told() -> None:
+    few, many = choose(description(40, 40, per_class=10)), choose(description(40, 40, n_classes=257, per_class=5000))
+    assert n_features(many) < n_features(few)  # labels teach what features would
+    gigabytes = 4e-9 * n_features(many) * 257 * 5000
+    assert f"take {gigabytes:.1f} GB" in many.reasons[-1]
+    assert not any("GB" in reason for reason in few.reasons)
+
+
+def test_what_is_given_is_not_chosen() -> None:
+    seen = description(200, 300, colored=True)
+    given_hierarchy = Hierarchy("5F5x5 - Rabs - PA4x4/4 - 6F3x3 - Rabs - 7F3x3")
+    choice = choose(seen, hierarchy=given_hierarchy)
+    assert choice.hierarchy is given_hierarchy
+    assert len(choice.learners) == 3
+    assert choice.preprocessing == choose(seen, system="hierarchy").preprocessing
+    assert not any("10×10" in reason for reason in choice.reasons)
+    # An architecture is chosen for the canvas that was given, not for the size of the pictures.
+    for canvas in [(20, 20), (28, 28), (48, 64), (151, 100)]:
+        small = Preprocessing(canvas=canvas, color="yuv")
+        choice = choose(seen, preprocessing=small)
+        assert choice.preprocessing == small
+        assert n_features(choice) >= 250
+
+
+# What is seen.
+
+
+def test_a_collection_is_described() -> None:
+    images, labels = load_digits()
+    names = [str(label) if label < 3 else "" for label in labels]
+    seen = describe(as_images(images, names))
+    assert seen == Description(5000, 1500, 3, 28, 28, 28, one_size=True, colored=False, plain_ground=True)
+
+
+def test_sizes_are_medians(rng: np.random.Generator) -> None:
+    shapes = [(10, 30), (12, 20), (50, 14)]
+    seen = describe(as_images([rng.random(shape).astype(np.float32) for shape in shapes]))
+    assert (seen.height, seen.width, seen.longest, seen.one_size) == (12, 20, 30, False)
+    assert (seen.colored, seen.plain_ground) == (False, False)
+
+
+def test_color_counts_from_a_tenth_of_the_pictures_on(rng: np.random.Generator) -> None:
+    grey = np.repeat(rng.random((20, 1, 8, 8), dtype=np.float32), 3, axis=1)  # stored with three equal channels
+    for n_colored, expected in ((0, False), (1, False), (2, True)):
+        images = grey.copy()
+        images[:n_colored] = rng.random((n_colored, 3, 8, 8))
+        assert describe(as_images(images)).colored == expected
+
+
+def test_unreadable_pictures_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match="none of the pictures that were tried can be read"):
+        describe(as_images(tmp_path))
+    Image.fromarray(np.zeros((9, 7), np.uint8)).save(tmp_path / "1.png")
+    assert replace(describe(as_images(tmp_path)), n_images=1) == describe(as_images(tmp_path / "1.png"))
+
+
+# From pictures to classes with nothing but the preset.
+
+
+def learns(train: tuple[list[np.ndarray], list[int]], test: tuple[list[np.ndarray], list[int]]) -> ImageClassifier:
+    classifier = ImageClassifier(learner="random", weight_decay=1e-2, random_state=0).fit(*train)
+    chance = max(np.bincount(test[1])) / len(test[1])
+    accuracy = classifier.score(*test)
+    # Three standard errors above chance.
+    assert accuracy > chance + 3 * np.sqrt(chance * (1 - chance) / len(test[1]))
+    return classifier
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("side", [16, 28])
+def test_icons_and_digits(side: int) -> None:
+    def pictures(first: int) -> tuple[list[np.ndarray], list[int]]:
+        images, labels = digits([0, 1, 2, 3], 8, first=first)
+        return [resized(image, side, side) for image in images], labels.tolist()
+
+    classifier = learns(pictures(0), pictures(100))
+    assert classifier.preprocessing_.canvas == (side, side)
+    assert classifier.preprocessing_.contrast == "ground"
+
+
+def crops(
+    names: list[str], height: int, width: int, rng: np.random.Generator
+) -> tuple[list[list[np.ndarray]], list[list[int]]]:
+    """Random crops of photographs, of the left half to train with and of the right half to test; classes by photo."""
+    data = pytest.importorskip("skimage.data")
+    found: list[list[np.ndarray]] = [[], []]
+    labels: list[list[int]] = [[], []]
+    for number, name in enumerate(names):
+        photograph = getattr(data, name)()
+        middle = photograph.shape[1] // 2
+        for part, half in enumerate((photograph[:, :middle], photograph[:, middle:])):
+            for _ in range(8):
+                top = rng.integers(half.shape[0] - height + 1)
+                left = rng.integers(half.shape[1] - width + 1)
+                found[part].append(half[top : top + height, left : left + width])
+                labels[part].append(number)
+    return found, labels
+
+
+def test_colored_thumbnails(rng: np.random.Generator) -> None:
+    (train, test), (train_labels, test_labels) = crops(["astronaut", "coffee", "chelsea"], 128, 128, rng)
+    classifier = learns(
+        ([resized(image, 32, 32) for image in train], train_labels),
+        ([resized(image, 32, 32) for image in test], test_labels),
+    )
+    assert (classifier.preprocessing_.canvas, classifier.preprocessing_.color) == ((32, 32), "yuv")
+
+
+def test_photographs(rng: np.random.Generator) -> None:
+    (train, test), (train_labels, test_labels) = crops(["brick", "grass", "gravel"], 170, 130, rng)
+    classifier = learns((train, train_labels), (test, test_labels))
+    assert classifier.preprocessing_ == Preprocessing(canvas=(151, 151))
