@@ -49,7 +49,7 @@ bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS,
 bench-encoders: .venv/.bench ## Measure predicted codes beside optimal ones: time, accuracy, kernels
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/encoders.py
 
-bench-features: .venv/.bench ## Measure features of pictures beside torch, kymatio, HOG and SIFT
+bench-features: .venv/.bench ## Measure features of images beside torch, kymatio, HOG and SIFT
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/features.py
 
 bench-retrieval: .venv/.bench ## Measure search among a million codes beside NumPy, faiss and usearch

@@ -1,6 +1,6 @@
 """Predicted codes beside exact ones, and the kernels behind them: python benchmarks/encoders.py.
 
-One dictionary, learned by PSD from photographs, and as many patches as a whole picture has, drawn from others; float32
+One dictionary, learned by PSD from photographs, and as many patches as a whole image has, drawn from others; float32
 and two threads for everybody. Beside its time each encoder has its accuracy: the distance to the certified optimal
 codes, and the energy that is lost. Training is not timed; what was trained is kept in the cache.
 """
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def photographs(part: str) -> ImageCollection:
-    """Berkeley's pictures to learn from, "train", or others, "val"."""
+    """Berkeley's images to learn from, "train", or others, "val"."""
     return as_images(data_folder("berkeley") / part)
 
 
@@ -71,8 +71,8 @@ def flattened(image: np.ndarray) -> np.ndarray:
     return whiten(to_grey(image))
 
 
-def whole_picture(side: int) -> np.ndarray:
-    """All patches of one picture, without their means, at a standard deviation of 1."""
+def whole_image(side: int) -> np.ndarray:
+    """All patches of one image, without their means, at a standard deviation of 1."""
     patches = extract_patches(flattened(photographs("val")[0]), side).astype(np.float32)
     patches -= patches.mean(axis=1, keepdims=True)
     return patches / patches.std()
@@ -98,7 +98,7 @@ class Problem:
         self.dictionary = PreparedDictionary(learned["components"])
         self.tanh = TanhEncoder(learned["filters"], learned["bias"], learned["gain"])
         self._scale = learned["scale"]
-        n_patches = len(whole_picture(side))
+        n_patches = len(whole_image(side))
         self.patches = self._scaled(
             sample_patches(photographs("val"), n_patches, side, random_state=0, prepare=flattened)
         )
@@ -155,8 +155,8 @@ class Problem:
 
 
 def compare_with_product(harness: Harness, side: int, n_components: int, goal: float) -> None:
-    """The tanh encoder beside the matrix product that is in it, on the patches of one picture."""
-    patches = whole_picture(side)[: MOST_PATCHES // (4 * n_components)]
+    """The tanh encoder beside the matrix product that is in it, on the patches of one image."""
+    patches = whole_image(side)[: MOST_PATCHES // (4 * n_components)]
     rng = np.random.default_rng(0)
     filters = rng.standard_normal((n_components, side**2), dtype=np.float32) / np.float32(side)
     bias, gain = rng.standard_normal((2, n_components), dtype=np.float32)

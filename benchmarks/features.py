@@ -1,8 +1,8 @@
-"""Features of pictures beside their peers, time and accuracy: python benchmarks/features.py.
+"""Features of images beside their peers, time and accuracy: python benchmarks/features.py.
 
-The same Caltech-101 pictures, decoded once, grey, 143×143 behind local contrast normalization; HOG, SIFT and scattering
-get the pictures as they are, at the same size. Two threads for everybody; each peer runs the way that is fastest for
-it. Accuracy: logistic regression, its decay by cross-validation, from 15 pictures a class on 15 others.
+The same Caltech-101 images, decoded once, grey, 143×143 behind local contrast normalization; HOG, SIFT and scattering
+get the images as they are, at the same size. Two threads for everybody; each peer runs the way that is fastest for
+it. Accuracy: logistic regression, its decay by cross-validation, from 15 images a class on 15 others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 def main() -> None:
     """Convolutions alone, whole networks, and other people's features."""
-    harness = Harness("features", "Features of 143×143 pictures on a CPU: milliseconds and accuracy.")
+    harness = Harness("features", "Features of 143×143 images on a CPU: milliseconds and accuracy.")
     warnings.simplefilter("ignore")
     with threads.limit(2):
         images, labels = pictures()
@@ -101,7 +101,7 @@ def verdicts(timings: Any, batch: int, accuracy: dict[str, float]) -> dict[str, 
 
 
 def pictures() -> tuple[Any, np.ndarray]:
-    """Pictures of Caltech-101, 30 of each class, and their classes."""
+    """Images of Caltech-101, 30 of each class, and their classes."""
     collection = as_images(data_folder("caltech101"))
     labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1]
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
-"""Memory and time to train on a folder of 50,000 small pictures: python benchmarks/large_folder.py.
+"""Memory and time to train on a folder of 50,000 small images: python benchmarks/large_folder.py.
 
-The pictures are drawn into a temporary folder: one PNG a picture, 64×64, in color, of 20 classes that differ in the
+The images are drawn into a temporary folder: one PNG an image, 64×64, in color, of 20 classes that differ in the
 orientation and frequency of a grating under noise. What is measured is a whole process, `striate train`.
 """
 
@@ -21,11 +21,11 @@ GOAL_BYTES = 2 * 10**9
 
 
 def main() -> None:
-    """Write the pictures, train, watch the process."""
-    harness = Harness("large_folder", "Training on 50,000 pictures of 64x64 in bounded memory.", options=options)
+    """Write the images, train, watch the process."""
+    harness = Harness("large_folder", "Training on 50,000 images of 64x64 in bounded memory.", options=options)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "pictures"
-        write_pictures(folder, harness.options.pictures)
+        folder = Path(name) / "images"
+        write_images(folder, harness.options.pictures)
         command = [
             sys.executable, "-m", "striate", "train", str(folder), "--out", str(Path(name) / "model.safetensors"),
             "--json", "--quiet",
@@ -40,7 +40,7 @@ def main() -> None:
     result = json.loads(out)
     print(f"    largest memory {watched.resident / 1e9:.2f} GB, of which files' pages {watched.mapped / 1e9:.2f} GB")
     harness.report(
-        f"{harness.options.pictures:,} pictures of 64x64",
+        f"{harness.options.pictures:,} images of 64x64",
         Timings({"striate train": [seconds]}),
         peak_resident_bytes=watched.resident,
         peak_private_bytes=watched.private,
@@ -55,10 +55,10 @@ def main() -> None:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add what this benchmark alone takes."""
-    parser.add_argument("--pictures", type=int, default=50_000, help="how many (%(default)s)")
+    parser.add_argument("--images", type=int, default=50_000, help="how many (%(default)s)")
 
 
-def write_pictures(folder: Path, n: int, n_classes: int = 20) -> None:
+def write_images(folder: Path, n: int, n_classes: int = 20) -> None:
     """Gratings under noise, a sub-folder a class."""
     from PIL import Image
 

@@ -18,7 +18,7 @@ GOALS = {"striate --help": 0.3, "striate --version": 0.3, "striate predict": 1.5
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="a model file; `striate predict` is timed as well")
-    parser.add_argument("--image", type=Path, help="the picture that `striate predict` is given")
+    parser.add_argument("--image", type=Path, help="the image that `striate predict` is given")
 
 
 def _run(arguments: list[str]) -> str:

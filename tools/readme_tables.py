@@ -163,9 +163,9 @@ def encoders_table(rows: list[dict[str, Any]]) -> str:
 
 
 def features_table(rows: list[dict[str, Any]]) -> str:
-    """Milliseconds a picture of each network and of each part of others, by batch, and accuracy with one classifier."""
+    """Milliseconds an image of each network and of each part of others, by batch, and accuracy with one classifier."""
     heads = [row["workload"] for row in rows]
-    lines = [f"| 143×143 pictures | {' | '.join(heads)} | accuracy |", f"|---|{'--:|' * (len(rows) + 1)}"]
+    lines = [f"| 143×143 images | {' | '.join(heads)} | accuracy |", f"|---|{'--:|' * (len(rows) + 1)}"]
     first = rows[0]
     for name in sorted(first["ms_an_image"], key=rows[-1]["ms_an_image"].__getitem__):
         cells = [f"{row['ms_an_image'][name]:.3g} ms" for row in rows]

@@ -1,6 +1,6 @@
 """Learns the visual features of your own images, without labels, on the machine you have.
 
-The folders follow a picture's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
+The folders follow an image's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
 ``hierarchy``, ``recognition``, ``retrieval``; then what is shown and measured: ``analysis``, ``figures``, ``report``,
 ``experiments``; and the commands, ``cli``.
 

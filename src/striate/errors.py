@@ -40,12 +40,12 @@ class UsageError(StriateError, ValueError):
 
 
 class UnreadableImage(StriateError):
-    """A picture that cannot be decoded.
+    """An image that cannot be decoded.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The picture.
+        The image.
     reason : str
         What is wrong with it, without the path.
     """

@@ -89,7 +89,7 @@ def write(
     from safetensors.numpy import save
 
     about = {"format": FORMAT_VERSION, "header": dict(header), "kind": kind, "sha256": _NO_CHECKSUM}
-    # Sorted keys, because the same content must give the same bytes. ASCII, because the name of a picture
+    # Sorted keys, because the same content must give the same bytes. ASCII, because the name of an image
     # need not be valid Unicode, and everything in a safetensors header must be.
     text = json.dumps(about, sort_keys=True, separators=(",", ":"))
     content = bytearray(save({name: _storable(name, array) for name, array in arrays.items()}, {_KEY: text}))

@@ -139,7 +139,7 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Apply a function in threads, and yield the results in the order of the input.
 
-    Threads suit work that releases the interpreter's lock: decoding pictures, NumPy on large arrays, numba
+    Threads suit work that releases the interpreter's lock: decoding images, NumPy on large arrays, numba
     kernels.
 
     Parameters

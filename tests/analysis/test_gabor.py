@@ -221,21 +221,21 @@ def test_scale_and_mean_do_not_matter(rng: np.random.Generator, scale: float) ->
     np.testing.assert_allclose(moved.frequency, fits.frequency, rtol=1e-2)
 
 
-def test_rows_and_pictures_are_the_same(rng: np.random.Generator) -> None:
-    pictures = rng.standard_normal((3, 6, 9))
-    copy = pictures.copy()
-    expected = fit_gabor(pictures, random_state=0).r_squared
-    np.testing.assert_array_equal(fit_gabor(pictures.reshape(3, -1), (6, 9), random_state=0).r_squared, expected)
-    np.testing.assert_array_equal(pictures, copy)
+def test_rows_and_images_are_the_same(rng: np.random.Generator) -> None:
+    images = rng.standard_normal((3, 6, 9))
+    copy = images.copy()
+    expected = fit_gabor(images, random_state=0).r_squared
+    np.testing.assert_array_equal(fit_gabor(images.reshape(3, -1), (6, 9), random_state=0).r_squared, expected)
+    np.testing.assert_array_equal(images, copy)
     square = rng.standard_normal((3, 49)).astype(np.float32)
     expected = fit_gabor(square.reshape(3, 7, 7), random_state=0).r_squared
     np.testing.assert_array_equal(fit_gabor(square, random_state=0).r_squared, expected)
     assert expected.dtype == np.float64
 
 
-def test_turning_the_picture_turns_the_fit(rng: np.random.Generator) -> None:
-    pictures = noisy(rng, known(rng, 10), (12, 12), 0.05)
-    fits, turned = (fit_gabor(each, random_state=0) for each in (pictures, pictures.transpose(0, 2, 1)))
+def test_turning_the_image_turns_the_fit(rng: np.random.Generator) -> None:
+    images = noisy(rng, known(rng, 10), (12, 12), 0.05)
+    fits, turned = (fit_gabor(each, random_state=0) for each in (images, images.transpose(0, 2, 1)))
     np.testing.assert_allclose(turned.r_squared, fits.r_squared, atol=1e-6)
     np.testing.assert_allclose(turned.x, fits.y, atol=0.02)
     np.testing.assert_allclose(np.sin(turned.orientation + fits.orientation - np.pi / 2), 0, atol=0.02)

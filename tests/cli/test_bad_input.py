@@ -18,7 +18,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "pictures", *digits((0, 1), 10))
+    return write_folder(tmp_path / "images", *digits((0, 1), 10))
 
 
 def train(capsys: Capture, source: Path, *options: object) -> Done:
@@ -54,14 +54,14 @@ def test_a_folder_that_is_missing_or_empty(capsys: Capture, tmp_path: Path) -> N
     refused(train(capsys, tmp_path / "empty"), 2, "empty")
 
 
-def test_too_few_classes_or_pictures(capsys: Capture, tmp_path: Path) -> None:
+def test_too_few_classes_or_images(capsys: Capture, tmp_path: Path) -> None:
     refused(train(capsys, write_folder(tmp_path / "one", *digits((4,), 5))), 2, "one class")
     lonely = write_folder(tmp_path / "lonely", *digits((0, 1), 5))
     Image.new("L", (28, 28)).save(write_folder(lonely, *digits((2,), 1)) / "2" / "0000.png")
     refused(train(capsys, lonely), 2, "'2'", "one")
 
 
-def test_a_class_without_a_readable_picture(capsys: Capture, folder: Path) -> None:
+def test_a_class_without_a_readable_image(capsys: Capture, folder: Path) -> None:
     (folder / "broken").mkdir()
     for number in range(5):
         (folder / "broken" / f"{number}.png").write_bytes(b"this is text")
@@ -100,7 +100,7 @@ def test_options_that_cannot_be(
     [b"", b"this is text", bomb(), b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"],
     ids=["zero bytes", "text", "bomb", "cut off"],
 )
-def test_pictures_that_are_none_are_listed_or_end_the_work(capsys: Capture, folder: Path, content: bytes) -> None:
+def test_images_that_are_none_are_listed_or_end_the_work(capsys: Capture, folder: Path, content: bytes) -> None:
     (folder / "0" / "schöne 写真\n.png").write_bytes(content)
     done = train(capsys, folder, "--json")
     assert done.code == 0
@@ -158,7 +158,7 @@ def test_model_files_that_are_none(capsys: Capture, tmp_path: Path) -> None:
     refused(striate(capsys, "predict", tmp_path / "none.safetensors", tmp_path / "a.png"), 2, "none.safetensors")
 
 
-def test_predicting_pictures_that_are_missing(capsys: Capture, tmp_path: Path) -> None:
+def test_predicting_images_that_are_missing(capsys: Capture, tmp_path: Path) -> None:
     images, labels = digits((0, 1), 6)
     quick().fit(images, labels).save(tmp_path / "m.safetensors")
     refused(striate(capsys, "predict", tmp_path / "m.safetensors", tmp_path / "no.png"), 2, "no.png")

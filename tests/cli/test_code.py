@@ -48,10 +48,8 @@ def test_takes_a_dictionary_and_writes_dense_codes(
     np.testing.assert_array_equal(np.load(tmp_path / "codes.dictionary.npy"), units)
 
 
-def test_codes_patches_of_pictures(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator
-) -> None:
-    folder = tmp_path / "pictures"
+def test_codes_patches_of_images(capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator) -> None:
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(3):
         Image.fromarray(rng.integers(0, 256, (40, 60), np.uint8)).save(folder / f"{number}.png")

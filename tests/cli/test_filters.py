@@ -1,4 +1,4 @@
-"""`striate filters`: each learner's picture and arrays."""
+"""`striate filters`: each learner's image and arrays."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate.cli._images import patches_of_folder
 from striate.cli._left_out import LeftOut
-from striate.cli._pictures import patches_of_folder
 from striate.progress import Progress
 from tests.cli.command import striate
 
 
 @pytest.fixture
 def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for number in range(3):
-        Image.fromarray(rng.integers(0, 256, (40, 60), np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
-    return tmp_path / "pictures"
+        Image.fromarray(rng.integers(0, 256, (40, 60), np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    return tmp_path / "images"
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_each_learner_writes_its_filters(
     with np.load(done.json["arrays"]) as found:
         assert set(found) == arrays
         assert found["decoder"].shape == (16, 1, 6, 6)
-    with Image.open(out) as picture:
-        assert (picture.width > 1.5 * picture.height) == ("encoder" in arrays)
+    with Image.open(out) as image:
+        assert (image.width > 1.5 * image.height) == ("encoder" in arrays)
 
 
 def test_filters_of_photographs_see_normalized_contrast(tmp_path: Path, rng: np.random.Generator) -> None:

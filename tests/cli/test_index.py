@@ -46,7 +46,7 @@ run()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "pictures", *digits((0, 1, 7), 10))
+    return write_folder(tmp_path / "images", *digits((0, 1, 7), 10))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_folder_is_indexed_and_followed(capsys: Capture, folder: Path, tmp_pat
     refused(run("--bits", "64"), 2, "32 bits", "--out")
 
 
-def test_search_finds_the_picture_itself_and_its_kind(capsys: Capture, folder: Path, index: Path) -> None:
+def test_search_finds_the_image_itself_and_its_kind(capsys: Capture, folder: Path, index: Path) -> None:
     done = striate(
         capsys, "search", index, folder / "1" / "0013.png", folder / "7" / "0020.png", "--top", "4", "--json"
     )
@@ -117,13 +117,13 @@ def test_copies_are_grouped(capsys: Capture, folder: Path, index: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["search", "duplicates"])
-def test_a_contact_sheet_is_one_page_with_its_pictures(
+def test_a_contact_sheet_is_one_page_with_its_images(
     command: str, capsys: Capture, folder: Path, index: Path, tmp_path: Path
 ) -> None:
     shutil.copy(folder / "0" / "0002.png", folder / "<b>copy & more.png")
     ImageIndex.load(index).update(folder, save_to=index)
     if command == "search":
-        (folder / "0" / "0002.png").unlink()  # its place is shown, not the picture
+        (folder / "0" / "0002.png").unlink()  # its place is shown, not the image
     page = tmp_path / "sheet.html"
     arguments = [folder / "<b>copy & more.png", "--top", "5"] if command == "search" else ["--quiet"]
     assert striate(capsys, command, index, *arguments, "--html", page).code == 0
@@ -174,7 +174,7 @@ def test_neighbors_that_are_gone_are_said(capsys: Capture, folder: Path, index: 
         done = striate(capsys, "search", index, query, tmp_path / "broken.png", "--top", "100")
         found, broken = striate(capsys, "search", index, query, tmp_path / "broken.png", "--top", "100", "--json").json
         assert (broken["neighbors"], found["skipped"]) == ([], None)
-        assert "image" in broken["skipped"] or "picture" in broken["skipped"]
+        assert "image" in broken["skipped"]
         return done.out, done.err, found["neighbors"]
 
     out, err, near = search()
@@ -220,14 +220,14 @@ STOPPED = """
 import os, signal, sys
 from striate.retrieval import image_index
 image_index.BATCH = 8
-encode, name, n = image_index.PictureEncoder.encode, sys.argv.pop(1), 0
-def encode_and_stop(self, pictures):
+encode, name, n = image_index.ImageEncoder.encode, sys.argv.pop(1), 0
+def encode_and_stop(self, images):
     global n
     n += 1
     if n == 3:
         os.kill(os.getpid(), getattr(signal, name))
-    return encode(self, pictures)
-image_index.PictureEncoder.encode = encode_and_stop
+    return encode(self, images)
+image_index.ImageEncoder.encode = encode_and_stop
 from striate.cli.main import run
 run()
 """
@@ -239,7 +239,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has(name: str, folder: Path, tmp_pa
     command = [sys.executable, "-c", STOPPED, name, "index", str(folder), "--out", str(out), *SMALL]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 128 + getattr(signal, name), done.stderr
-    assert "16 pictures are in" in done.stderr
+    assert "16 images are in" in done.stderr
     index = ImageIndex.load(out)
     assert (len(index), index.complete) == (16, False)
     assert not list(tmp_path.glob(".striate-*"))
@@ -284,7 +284,7 @@ def test_an_index_that_was_begun_with_few_learns_anew(capsys: Capture, folder: P
     refused(striate(capsys, "index", small, "--out", out, "--architecture", "auto"), 2, "--architecture", "--relearn")
 
 
-def test_a_folder_that_cannot_be_opened_keeps_its_pictures(
+def test_a_folder_that_cannot_be_opened_keeps_its_images(
     capsys: Capture, folder: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -299,7 +299,7 @@ def test_a_folder_that_cannot_be_opened_keeps_its_pictures(
     assert (done.json["images"], done.json["removed"], done.json["out_of_reach"]) == (30, 0, 10)
     assert done.json["unreadable_folders"] == ["1"]
     text = striate(capsys, "index", folder, "--out", index, "--quiet").out
-    assert "10 pictures stay in the index" in text
+    assert "10 images stay in the index" in text
     assert "Permission denied" in text
 
 
@@ -390,5 +390,5 @@ def test_duplicates_says_what_was_not_compared(
     done = striate(capsys, "duplicates", index, "--quiet", "--json")
     assert (done.json["gone"], done.json["unreadable"]) == ([first], [second])
     text = striate(capsys, "duplicates", index, "--quiet").out
-    assert "1 picture is gone" in text
-    assert "1 picture is not to be opened for now" in text
+    assert "1 image is gone" in text
+    assert "1 image is not to be opened for now" in text

@@ -203,7 +203,7 @@ def test_folders_without_images_do_not_cost_the_others(capsys: Capture, tmp_path
         assert done.code == 0, done.err
         assert done.out.count("images/") == 6
         assert "note: " in done.err
-        for words in ("empty: holds no pictures", "1 .cr2 file was ignored", "nowhere.png: does not exist"):
+        for words in ("empty: holds no images", "1 .cr2 file was ignored", "nowhere.png: does not exist"):
             assert words in done.err
     done = striate(capsys, "features", tmp_path / "m.safetensors", *others[:2], "--out", tmp_path / "f.npy")
     assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -145,7 +145,7 @@ def test_a_wrong_command_line_is_one_line(command: list[str], arguments: list[st
         ("usage", 2, "a.csv has no column label"),
         ("newline", 2, r"no folder a\nb\x1b[31m"),
         ("image", 1, "x.jpg: it is cut off"),
-        ("memory", 1, "out of memory; close other programs, or use fewer or smaller pictures"),
+        ("memory", 1, "out of memory; close other programs, or use fewer or smaller images"),
         ("disk", 1, "no space left on the disk where out.csv should go; free some and run the command again"),
         ("denied", 1, "out.csv: Permission denied"),
         ("interrupt", 130, "interrupted"),

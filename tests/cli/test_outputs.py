@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate.cli._outputs import INDEX, MODEL, PAGE, PICTURE, Output, beside, check_files, format_of
+from striate.cli._outputs import FIGURE, INDEX, MODEL, PAGE, Output, beside, check_files, format_of
 from striate.errors import UsageError
 from striate.recognition import ImageClassifier
 from tests.cli.command import striate
@@ -29,7 +29,7 @@ Capture = pytest.CaptureFixture[str]
         ("v1.2", ".html", MODEL, "v1.2.html"),
         ("shots.2024.safetensors", ".checkpoint", MODEL, "shots.2024.checkpoint"),
         ("model.html", ".html", MODEL, "model.html.html"),
-        ("a.b.png", ".npz", PICTURE, "a.b.npz"),
+        ("a.b.png", ".npz", FIGURE, "a.b.npz"),
         (".hidden", ".html", MODEL, ".hidden.html"),
         (".safetensors", ".html", MODEL, ".safetensors.html"),
         ("f.v1", ".json", (".npy",), "f.v1.json"),

@@ -86,9 +86,9 @@ run()
 
 
 def test_a_full_disk_is_one_sentence(folder: Path, tmp_path: Path) -> None:
-    pictures = write_folder(tmp_path / "images", *digits((0, 1, 7), 60))
+    images = write_folder(tmp_path / "images", *digits((0, 1, 7), 60))
     command = [
-        "train", str(pictures), "--out", str(tmp_path / "m.safetensors"), "--learner", "random", "--architecture",
+        "train", str(images), "--out", str(tmp_path / "m.safetensors"), "--learner", "random", "--architecture",
         "32F5x5 - Rabs - PA6x6/3", "--quiet",
     ]  # fmt: skip
     done = subprocess.run([sys.executable, "-c", LIMITED, *command], capture_output=True, text=True, check=False)

@@ -59,7 +59,7 @@ run()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "pictures", *digits((0, 1, 7), 20))
+    return write_folder(tmp_path / "images", *digits((0, 1, 7), 20))
 
 
 def train(capsys: Capture, folder: Path, *options: object, out: str = "model.safetensors") -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_a_csv_and_arrays_train_like_a_folder(capsys: Capture, folder: Path, tmp
     np.savez(tmp_path / "arrays.npz", images=images, labels=labels)
     accuracies = {
         str(train(capsys, folder.parent / source, "--seed", "3")["accuracy"])
-        for source in ("pictures", "list.csv", "arrays.npz")
+        for source in ("images", "list.csv", "arrays.npz")
     }
     assert len(accuracies) == 1
 
@@ -135,8 +135,8 @@ def test_a_model_predicts_the_same_without_torch_and_network(capsys: Capture, fo
         assert here["probability"] == pytest.approx(there["probability"], abs=1e-6)
 
 
-def test_a_broken_picture_is_listed_and_the_others_are_used(capsys: Capture, folder: Path) -> None:
-    (folder / "0" / "broken\n.jpg").write_bytes(b"no picture")
+def test_a_broken_image_is_listed_and_the_others_are_used(capsys: Capture, folder: Path) -> None:
+    (folder / "0" / "broken\n.jpg").write_bytes(b"no image")
     result = train(capsys, folder)
     (skipped,) = result["skipped"]
     assert "broken" in skipped["name"]

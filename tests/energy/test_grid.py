@@ -24,7 +24,7 @@ def test_points_outside_the_support_of_the_truth_cost_nothing() -> None:
     assert GRID.divergence(truth, np.zeros(len(truth))) == pytest.approx(np.log(2))
 
 
-def test_pictures_have_their_lowest_row_first() -> None:
+def test_images_have_their_lowest_row_first() -> None:
     image = GRID.image(GRID.points[:, 1])
     assert image[0, 0] == image[0, -1] < image[-1, 0]
     assert np.ptp(GRID.image(GRID.points[:, 0])[:, 3]) == 0

@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "energies.md").read_text(encoding="utf-8")
 
 
-def test_the_code_runs_and_makes_the_pictures(tmp_path: Path) -> None:
+def test_the_code_runs_and_makes_the_images(tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     # Fewer batches and points than the page has, for time.
     code = re.sub(r"snapshots = \(.*?\)", "snapshots = (0, 10, 30)", code)

@@ -49,7 +49,7 @@ CALLS = [
         ("second", "first", "table"),
         optional=("table",),
     ),
-    Call("descriptor_pictures", figures.descriptor_pictures, {"descriptors": _RNG.random((3, 128))}, ("descriptors",)),
+    Call("descriptor_images", figures.descriptor_images, {"descriptors": _RNG.random((3, 128))}, ("descriptors",)),
     Call("encode_png", figures.encode_png, {"image": np.zeros((3, 4), np.uint8), "transparent_gap": True}),
     Call("confused_pairs", figures.confused_pairs, {"matrix": np.eye(3), "classes": ["a", "b", "c"], "at_most": 3},
          ("matrix",), unchecked=("classes",)),

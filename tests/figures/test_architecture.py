@@ -8,7 +8,7 @@ from striate.errors import UsageError
 from striate.figures import draw_architecture, to_svg
 
 LAYERS: list[dict[str, Any]] = [
-    {"kind": "input", "label": "picture", "shape": (1, 28, 28)},
+    {"kind": "input", "label": "image", "shape": (1, 28, 28)},
     {"kind": "filter_bank", "label": "64 filters & more", "shape": (64, 20, 20)},
     {"kind": "something new", "label": "$nothing$", "shape": None},
     {"kind": "classifier", "label": "logistic regression", "shape": (10,)},
@@ -17,7 +17,7 @@ LAYERS: list[dict[str, Any]] = [
 
 def test_labels_and_sizes_are_in_the_drawing() -> None:
     svg = to_svg(draw_architecture(LAYERS), alt="x")
-    for text in ("picture", "64 filters &amp; more", "$nothing$", "64 × 20 × 20", "1 × 28 × 28", "10"):
+    for text in ("image", "64 filters &amp; more", "$nothing$", "64 × 20 × 20", "1 × 28 × 28", "10"):
         assert f">{text}<" in svg
 
 

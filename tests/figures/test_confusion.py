@@ -16,7 +16,7 @@ def test_pairs_are_sorted_by_their_share_of_the_true_class() -> None:
     assert len(confused_pairs(matrix, ["a", "b", "c"], at_most=1)) == 1
 
 
-def test_a_class_without_pictures_has_no_shares() -> None:
+def test_a_class_without_images_has_no_shares() -> None:
     assert confused_pairs(np.array([[0, 0], [1, 1]]), ["none", "some"]) == [ConfusedPair("some", "none", 1, 0.5)]
     draw_confusion(np.zeros((2, 2), dtype=int), ["a", "b"])
 

@@ -43,7 +43,7 @@ def test_shapes(
     assert mosaic.dtype == np.uint8
 
 
-def test_the_default_scale_makes_a_picture_of_comfortable_size(rng: np.random.Generator) -> None:
+def test_the_default_scale_makes_a_image_of_comfortable_size(rng: np.random.Generator) -> None:
     assert 400 <= max(filter_mosaic(rng.standard_normal((16, 1, 9, 9))).shape) <= 800
     assert max(filter_mosaic(rng.standard_normal((1000, 1, 40, 40))).shape) > 800  # never below one pixel a weight
 
@@ -68,9 +68,9 @@ def test_yuv_filters_without_chroma_are_grey(rng: np.random.Generator) -> None:
 def test_yuv_is_the_inverse_of_what_preprocessing_does(rng: np.random.Generator) -> None:
     from striate.images.color import to_yuv
 
-    picture = rng.standard_normal((1, 3, 4, 4))
-    there_and_back = filter_mosaic(to_yuv(picture), scale=1, color="yuv").astype(int)
-    assert np.abs(there_and_back - filter_mosaic(picture, scale=1).astype(int)).max() <= 2
+    image = rng.standard_normal((1, 3, 4, 4))
+    there_and_back = filter_mosaic(to_yuv(image), scale=1, color="yuv").astype(int)
+    assert np.abs(there_and_back - filter_mosaic(image, scale=1).astype(int)).max() <= 2
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

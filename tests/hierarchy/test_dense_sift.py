@@ -57,7 +57,7 @@ def test_light_and_contrast_do_not_matter(rng: np.random.Generator) -> None:
 def test_says_what_is_wrong() -> None:
     with pytest.raises(UsageError, match="at least 16 pixels"):
         DenseSIFT().apply(np.zeros((12, 40, 1), np.float32))
-    with pytest.raises(UsageError, match="grey pictures"):
+    with pytest.raises(UsageError, match="grey images"):
         DenseSIFT().apply(np.zeros((40, 40, 3), np.float32))
     with pytest.raises(UsageError, match="multiple of 4"):
         DenseSIFT(size=10)

@@ -1,4 +1,4 @@
-"""Features of collections: order, unreadable pictures, memory maps, and going on after a kill."""
+"""Features of collections: order, unreadable images, memory maps, and going on after a kill."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ HIERARCHY = Hierarchy("Rabs - PA4x4/4")
 
 @pytest.fixture
 def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """200 pictures, each fifth of which is broken."""
-    folder = tmp_path / "pictures"
+    """200 images, each fifth of which is broken."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(200):
         path = folder / f"{i:03}.png"
         if i % 5 == 3:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         else:
             Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(path)
     return folder
 
 
-def test_rows_are_the_readable_pictures_in_order(folder: Path) -> None:
+def test_rows_are_the_readable_images_in_order(folder: Path) -> None:
     images = as_images(folder)
     order = np.arange(len(images))[::-1]
     found = extract_features(images, PREPROCESSING, HIERARCHY, indices=order)
@@ -84,7 +84,7 @@ def test_goes_on_behind_the_last_batch_that_is_safe(folder: Path, tmp_path: Path
     np.testing.assert_array_equal(resumed.rows, whole.rows)
     np.testing.assert_array_equal(resumed.positions, whole.positions)
     assert resumed.skipped == whole.skipped
-    # And once more from a finished one, without reading a picture.
+    # And once more from a finished one, without reading an image.
     for path in folder.iterdir():
         path.unlink()
     finished = extract_features(images, PREPROCESSING, HIERARCHY, checkpoint=again)

@@ -49,7 +49,7 @@ def assert_sound(choice: Choice) -> None:
     assert f"a canvas of {width}×{height}" in choice.reasons[0]
     size = choice.hierarchy.filter_banks[0].size
     assert any(f"filters of {size[0]}×{size[1]}" in reason for reason in choice.reasons)
-    assert any(f"{n:,} features a picture" in reason for reason in choice.reasons)
+    assert any(f"{n:,} features an image" in reason for reason in choice.reasons)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -80,7 +80,7 @@ def test_every_choice_fits_and_is_explained(size: tuple[int, int]) -> None:
 def test_no_size_is_left_without_an_architecture(height: int, width: int, one_size: bool) -> None:
     choice = choose(description(height, width, one_size=one_size), system="hierarchy")
     assert_sound(choice)
-    # A picture of that shape, larger ones reduced, comes out as the hierarchy takes it.
+    # An image of that shape, larger ones reduced, comes out as the hierarchy takes it.
     picture = np.zeros((1, min(height, 200), min(width, 200)), np.float32)
     assert choice.preprocessing(picture).shape == choice.preprocessing.shape
 
@@ -106,7 +106,7 @@ def test_photographs_get_sparse_codes_unless_they_are_many() -> None:
     assert choose(description(28, 28), system="scspm").preprocessing == given.preprocessing
 
 
-def test_small_pictures_of_one_size_keep_their_shape_where_two_stages_fit() -> None:
+def test_small_images_of_one_size_keep_their_shape_where_two_stages_fit() -> None:
     assert choose(description(16, 32)).preprocessing.canvas == (16, 32)
     assert choose(description(15, 32)).preprocessing.canvas == (32, 32)
     assert choose(description(16, 32, one_size=False)).preprocessing.canvas == (32, 32)
@@ -128,7 +128,7 @@ def test_what_is_given_is_not_chosen() -> None:
     assert len(choice.learners) == 3
     assert choice.preprocessing == choose(seen, system="hierarchy").preprocessing
     assert not any("10×10" in reason for reason in choice.reasons)
-    # An architecture is chosen for the canvas that was given, not for the size of the pictures.
+    # An architecture is chosen for the canvas that was given, not for the size of the images.
     for canvas in [(20, 20), (28, 28), (48, 64), (151, 100)]:
         small = Preprocessing(canvas=canvas, color="yuv")
         choice = choose(seen, preprocessing=small)
@@ -153,7 +153,7 @@ def test_sizes_are_medians(rng: np.random.Generator) -> None:
     assert (seen.colored, seen.plain_ground) == (False, False)
 
 
-def test_color_counts_from_a_tenth_of_the_pictures_on(rng: np.random.Generator) -> None:
+def test_color_counts_from_a_tenth_of_the_images_on(rng: np.random.Generator) -> None:
     grey = np.repeat(rng.random((20, 1, 8, 8), dtype=np.float32), 3, axis=1)  # stored with three equal channels
     for n_colored, expected in ((0, False), (1, False), (2, True)):
         images = grey.copy()
@@ -161,15 +161,15 @@ def test_color_counts_from_a_tenth_of_the_pictures_on(rng: np.random.Generator) 
         assert describe(as_images(images)).colored == expected
 
 
-def test_unreadable_pictures_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "0.png").write_bytes(b"no picture")
-    with pytest.raises(UsageError, match="none of the pictures that were tried can be read"):
+def test_unreadable_images_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"no image")
+    with pytest.raises(UsageError, match="none of the images that were tried can be read"):
         describe(as_images(tmp_path))
     Image.fromarray(np.zeros((9, 7), np.uint8)).save(tmp_path / "1.png")
     assert replace(describe(as_images(tmp_path)), n_images=1) == describe(as_images(tmp_path / "1.png"))
 
 
-# From pictures to classes with nothing but the preset.
+# From images to classes with nothing but the preset.
 
 
 def learns(train: tuple[list[np.ndarray], list[int]], test: tuple[list[np.ndarray], list[int]]) -> ImageClassifier:

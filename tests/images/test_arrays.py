@@ -27,7 +27,7 @@ from striate.images import ImageArray, ImageList, as_images, read_image, to_grey
         # Both readings are possible: the channels come first, as everywhere in this library.
         ((4, 3, 5, 3), (3, 5, 3)),
         ((4, 1, 28, 1), (1, 28, 1)),
-        ((3, 32, 32), (1, 32, 32)),  # three grey pictures, not one in color
+        ((3, 32, 32), (1, 32, 32)),  # three grey images, not one in color
     ],
 )
 def test_layouts(shape: tuple[int, ...], expected: tuple[int, ...], rng: np.random.Generator) -> None:
@@ -218,11 +218,11 @@ def test_npz_with_labels(tmp_path: Path) -> None:
     assert images.classes == ("9", "10")
     assert images.names[2] == f"{path}, X[2]"
     np.savez(path, X=np.zeros((3, 4, 4), np.uint8), y=["a", "b"])
-    with pytest.raises(UsageError, match=r"a\.npz: 2 labels for 3 pictures"):
+    with pytest.raises(UsageError, match=r"a\.npz: 2 labels for 3 images"):
         as_images(path)
 
 
-def test_nan_in_npz_names_file_key_and_picture(tmp_path: Path) -> None:
+def test_nan_in_npz_names_file_key_and_image(tmp_path: Path) -> None:
     path = tmp_path / "bad.npz"
     array = np.zeros((3, 4, 4))
     array[2, 0, 0] = np.nan
@@ -242,7 +242,7 @@ def test_idx_with_labels_beside(tmp_path: Path, rng: np.random.Generator) -> Non
     assert images.labels == ["3", "1", "4", "1", "5"]
     np.testing.assert_array_equal(images[4], pixels[4:] / np.float32(255))
     labels_path.write_bytes(struct.pack(">4BI4B", 0, 0, 8, 1, 4, 3, 1, 4, 1))
-    with pytest.raises(UsageError, match="train-labels-idx1-ubyte: 4 labels for 5 pictures"):
+    with pytest.raises(UsageError, match="train-labels-idx1-ubyte: 4 labels for 5 images"):
         as_images(path)
 
 
@@ -253,7 +253,7 @@ def test_digits_stay_in_bytes() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(images) == 20_000
-    assert peak < 4_000_000  # the names; as float32 the pictures would take 63 MB
+    assert peak < 4_000_000  # the names; as float32 the images would take 63 MB
 
 
 @pytest.mark.data

@@ -19,7 +19,7 @@ def test_content_fits_is_centered_and_touches(
     canvas, (top, left, h, w) = fit_to_canvas(image, (canvas_height, canvas_width), enlarge=enlarge)
     assert canvas.shape == (2, canvas_height, canvas_width)
     assert canvas.dtype == np.float32
-    # Ones stay ones under every filter, so that the canvas shows where the picture is.
+    # Ones stay ones under every filter, so that the canvas shows where the image is.
     expected = np.zeros_like(canvas)
     expected[:, top : top + h, left : left + w] = 1
     np.testing.assert_allclose(canvas, expected, atol=1e-6)
@@ -36,7 +36,7 @@ def test_aspect_ratio_is_kept_to_a_pixel() -> None:
     assert (top, left, height, width) == (25, 0, 101, 151)
 
 
-def test_a_thread_of_a_picture_keeps_one_pixel() -> None:
+def test_a_thread_of_a_image_keeps_one_pixel() -> None:
     canvas, box = fit_to_canvas(np.ones((1, 6000, 1), np.float32), (64, 64))
     assert box == (0, 31, 64, 1)
     np.testing.assert_allclose(canvas.sum(), 64, rtol=1e-5)
@@ -72,7 +72,7 @@ def test_enlarging_a_ramp_gives_a_ramp() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 0, 4), (1, 1, 4, 4)])
-def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
+def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="channels, height, width"):
         fit_to_canvas(np.zeros(shape, np.float32), (8, 8))
 

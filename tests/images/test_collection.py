@@ -16,7 +16,7 @@ from striate.images import ImageArray, ImageCollection, ImageFiles, ImageFolder,
 
 @pytest.fixture
 def numbered() -> ImageArray:
-    """Picture i holds i; its label is the letter of i modulo 3."""
+    """Image i holds i; its label is the letter of i modulo 3."""
     images = ImageArray(np.arange(10, dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32))
     images.labels = [letter for letter, _ in zip("cabcabcabc", range(10), strict=True)]
     return images
@@ -78,7 +78,7 @@ def test_labels_of_every_kind(numbered: ImageArray) -> None:
 
 
 def test_wrong_labels(numbered: ImageArray) -> None:
-    with pytest.raises(UsageError, match="2 labels for 10 pictures"):
+    with pytest.raises(UsageError, match="2 labels for 10 images"):
         as_images(numbered, [1, 2])
     with pytest.raises(UsageError, match=r"label 4 is 0\.5"):
         as_images(numbered, [0, 1, 2, 3, 0.5, 0, 0, 0, 0, 0])
@@ -86,7 +86,7 @@ def test_wrong_labels(numbered: ImageArray) -> None:
         as_images(numbered, np.zeros((10, 2)))
 
 
-def test_everything_that_holds_pictures(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_everything_that_holds_images(tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (9, 8)).save(path)
     (tmp_path / "list.csv").write_text("a.png,x\n")
@@ -115,8 +115,8 @@ def test_everything_that_holds_pictures(tmp_path: Path, rng: np.random.Generator
         ("missing", "no such file or folder"),
         ("missing.csv", "no such"),
         ("missing.npz", "no such file"),
-        (3, "pictures cannot be taken from int"),
-        (None, "pictures cannot be taken from NoneType"),
+        (3, "images cannot be taken from int"),
+        (None, "images cannot be taken from NoneType"),
         ([np.zeros((2, 2)), "a.png"], r"images\[1\]"),
         (np.zeros((5, 784)), r"shape \(5, 784\)"),
     ],
@@ -130,7 +130,7 @@ def test_what_holds_none(source: object, complaint: str) -> None:
 def test_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"anything")
-    with pytest.raises(UsageError, match=r"model\.safetensors: is nothing that striate takes pictures from"):
+    with pytest.raises(UsageError, match=r"model\.safetensors: is nothing that striate takes images from"):
         as_images(path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
@@ -150,7 +150,7 @@ def test_subsets_by_truth_values(numbered: ImageArray) -> None:
     chosen = np.arange(10) % 4 == 1
     assert numbered.subset(chosen).names == numbered.subset([1, 5, 9]).names
     assert numbered.subset(chosen.tolist()).names == numbered.subset([1, 5, 9]).names
-    with pytest.raises(UsageError, match="9 truth values for 10 pictures"):
+    with pytest.raises(UsageError, match="9 truth values for 10 images"):
         numbered.subset(chosen[:9])
     with pytest.raises(UsageError, match="whole numbers"):
         numbered.subset([0.5])  # type: ignore[list-item]

@@ -28,7 +28,7 @@ def test_yuv_of_pure_colors_is_that_of_the_standard() -> None:
         np.testing.assert_allclose(to_yuv(image).ravel(), yuv, atol=2e-5)
 
 
-def test_batches_are_converted_as_single_pictures(rng: np.random.Generator) -> None:
+def test_batches_are_converted_as_single_images(rng: np.random.Generator) -> None:
     batch = rng.random((4, 3, 5, 6), dtype=np.float32)
     for convert in (to_grey, to_yuv):
         np.testing.assert_array_equal(convert(batch), np.stack([convert(image) for image in batch]))
@@ -36,7 +36,7 @@ def test_batches_are_converted_as_single_pictures(rng: np.random.Generator) -> N
         assert convert(batch.astype(np.float64)).dtype == np.float64
 
 
-def test_grey_pictures_pass(rng: np.random.Generator) -> None:
+def test_grey_images_pass(rng: np.random.Generator) -> None:
     grey = rng.random((1, 5, 6), dtype=np.float32)
     assert to_grey(grey) is grey
     np.testing.assert_array_equal(to_yuv(grey), np.concatenate([grey, np.zeros((2, 5, 6))]))

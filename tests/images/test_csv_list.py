@@ -58,8 +58,8 @@ def test_blank_labels(tmp_path: Path) -> None:
         ('a.jpg,cat\n"b.jpg"x,dog\n', "line 2: is malformed"),
         ("a.jpg,cat\nb\0.jpg,dog\n", "line 2: (holds a zero byte|is malformed)"),
         ("a.jpg,Köln\n".encode("latin-1"), "not UTF-8"),
-        ("", "names no pictures"),
-        ("path,label\n", "names no pictures"),
+        ("", "names no images"),
+        ("path,label\n", "names no images"),
     ],
 )
 def test_what_is_malformed_is_named_by_its_line(tmp_path: Path, content: str | bytes, complaint: str) -> None:
@@ -88,7 +88,7 @@ _TITLES = [
     "filenames,cats",
     "image_id,label",
     "id_code,diagnosis",
-    "Picture,Kind",
+    "Image,Kind",
     "photo path,label",
     "Datei,Klasse",
     "ファイル,ラベル",

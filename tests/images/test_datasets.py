@@ -19,7 +19,7 @@ from striate.images.datasets import DATA_SETS, DataSet, Download, data_folder, f
 from tests.file_server import FileServer
 from tests.images.test_unpack import content_of, tar_of, zip_of
 
-PICTURE = b"picture " * 1000
+PICTURE = b"image " * 1000
 
 
 @pytest.fixture

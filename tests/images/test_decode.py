@@ -81,8 +81,8 @@ def test_color_on_request(tmp_path: Path, rgb: np.ndarray) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 def test_exif_orientation(tmp_path: Path, rgb: np.ndarray, name: str, orientation: int) -> None:
-    # The camera stores the upright picture turned; by EXIF 2.32 the stored row 0 and column 0 are the upright
-    # picture's (top, left), (top, right), (bottom, right), (bottom, left), (left, top), (right, top), …
+    # The camera stores the upright image turned; by EXIF 2.32 the stored row 0 and column 0 are the upright
+    # image's (top, left), (top, right), (bottom, right), (bottom, left), (left, top), (right, top), …
     stored = {
         1: rgb,
         2: rgb[:, ::-1],
@@ -103,7 +103,7 @@ def test_exif_orientation(tmp_path: Path, rgb: np.ndarray, name: str, orientatio
     assert image_size(path) == (HEIGHT, WIDTH, 3)
 
 
-def test_damaged_metadata_does_not_cost_the_picture(tmp_path: Path, rgb: np.ndarray) -> None:
+def test_damaged_metadata_does_not_cost_the_image(tmp_path: Path, rgb: np.ndarray) -> None:
     exif = b"Exif\0\0MM\0\x2a\0\0\xff\xff\xff\xff broken"
     path = _saved(tmp_path, Image.fromarray(rgb), "a.jpg", quality=97, exif=exif)
     np.testing.assert_allclose(read_image(path), _floats(rgb), atol=0.03)
@@ -239,7 +239,7 @@ def test_the_first_of_several_frames(tmp_path: Path, name: str) -> None:
     assert image_size(path) == (12, 16, 3)
 
 
-def test_cameras_multi_picture_jpeg(tmp_path: Path, rgb: np.ndarray) -> None:
+def test_cameras_multi_image_jpeg(tmp_path: Path, rgb: np.ndarray) -> None:
     image = Image.fromarray(rgb)
     path = tmp_path / "a.jpg"
     image.save(path, format="MPO", save_all=True, append_images=[image.rotate(180)], quality=97)

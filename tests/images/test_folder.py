@@ -49,7 +49,7 @@ def test_classes_named_by_numbers_are_in_their_order(tmp_path: Path) -> None:
     assert ImageFolder(_put(tmp_path, "10/a.png", "9/a.png", "-1/a.png")).classes == ("-1", "9", "10")
 
 
-def test_loose_pictures_beside_classes_have_no_label(tmp_path: Path) -> None:
+def test_loose_images_beside_classes_have_no_label(tmp_path: Path) -> None:
     _put(tmp_path, "cat/a.png", "dog/b.png", "loose.png")
     (tmp_path / "horse").mkdir()
     folder = ImageFolder(tmp_path)
@@ -57,7 +57,7 @@ def test_loose_pictures_beside_classes_have_no_label(tmp_path: Path) -> None:
     assert folder.labeled.tolist() == [0, 1]
     assert folder.classes == ("cat", "dog")
     loose, empty = folder.notes
-    assert "1 pictures lie beside" in loose
+    assert "1 images lie beside" in loose
     assert "no classes: horse" in empty
 
 
@@ -183,10 +183,10 @@ def test_strange_names(tmp_path: Path) -> None:
 
 
 def test_empty_and_missing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no pictures; striate reads .*\.jpg.*\.png"):
+    with pytest.raises(UsageError, match=r"holds no images; striate reads .*\.jpg.*\.png"):
         ImageFolder(tmp_path)
     (tmp_path / "a.doc").write_text("x")
-    with pytest.raises(UsageError, match=r"none of its 1 files is a picture; striate reads .*\.jpg"):
+    with pytest.raises(UsageError, match=r"none of its 1 files is an image; striate reads .*\.jpg"):
         ImageFolder(tmp_path)
     for name in ("t10k-images-idx3-ubyte.gz", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_text("x")

@@ -41,7 +41,7 @@ def _encoded(format: str, size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 def _png_bomb(width: int, height: int) -> bytes:
-    """A sound header that claims a huge picture, and a little data."""
+    """A sound header that claims a huge image, and a little data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -105,15 +105,15 @@ def test_the_limit_of_pixels_is_the_callers(tmp_path: Path) -> None:
     assert read_image(path, max_pixels=64 * 48).shape == (3, 48, 64)
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_what_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "text.jpg"
-    path.write_text("This is not a picture.\n")
-    assert "not a picture" in _reason(path)
+    path.write_text("This is not an image.\n")
+    assert "not an image" in _reason(path)
     path.write_bytes(b"")
     assert "zero bytes" in _reason(path)
     # Pillow would start Ghostscript for this one.
     path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
-    assert "not a picture" in _reason(path)
+    assert "not an image" in _reason(path)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_names_in_messages_are_on_one_line(tmp_path: Path) -> None:
     path.write_text("text")
     with pytest.raises(UnreadableImage) as caught:
         read_image(path)
-    assert "фото\\nс новой строки.jpg: is not a picture" in str(caught.value)
+    assert "фото\\nс новой строки.jpg: is not an image" in str(caught.value)
     path.write_bytes(_encoded("PNG"))
     assert read_image(path).shape == (3, 48, 64)
 

@@ -71,7 +71,7 @@ def test_small_and_unreadable_images_are_skipped() -> None:
     class Broken(list):
         def __getitem__(self, index):
             if index == 1:
-                raise UnreadableImage("picture.png", "it is cut off")
+                raise UnreadableImage("image.png", "it is cut off")
             return super().__getitem__(index)
 
     images = Broken([numbered(1, 3, 9), numbered(1, 9, 9), numbered(1, 9, 9, start=1000)])

@@ -17,10 +17,10 @@ from striate.images import ImageCollection, ImageFolder, Skipped, as_images, fit
 
 
 class Generated(ImageCollection):
-    """Pictures that exist only while they are read; picture i is filled with i."""
+    """Images that exist only while they are read; image i is filled with i."""
 
     def __init__(self, n: int, *, side: int = 4, unreadable: frozenset[int] = frozenset()) -> None:
-        self.names = [f"picture {index}" for index in range(n)]
+        self.names = [f"image {index}" for index in range(n)]
         self._side, self._unreadable = side, unreadable
 
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_order_is_that_of_the_indices(drawn: tuple[int, list[int]], batch_size: 
     assert all(len(chosen) == batch_size for chosen, _ in batches[:-1])
 
 
-def test_all_pictures_by_default_and_slow_ones_keep_their_place() -> None:
+def test_all_images_by_default_and_slow_ones_keep_their_place() -> None:
     def slow_at_first(image: np.ndarray) -> np.ndarray:
         time.sleep(0.02 if image[0, 0, 0] % 3 == 0 else 0)
         return image[:, :2, :2] * 2
@@ -69,12 +69,12 @@ def test_batches_are_arrays_of_their_own() -> None:
     assert second.max() == 3
 
 
-def test_unreadable_pictures_are_left_out_and_listed() -> None:
+def test_unreadable_images_are_left_out_and_listed() -> None:
     skipped: list[Skipped] = []
     unreadable = frozenset({0, 3, 4})
     batches = list(stream(Generated(8, unreadable=unreadable), _same, batch_size=2, n_threads=2, skipped=skipped))
     assert [chosen.tolist() for chosen, _ in batches] == [[1, 2], [5, 6], [7]]
-    assert skipped == [Skipped(f"picture {index}", "is damaged") for index in (0, 3, 4)]
+    assert skipped == [Skipped(f"image {index}", "is damaged") for index in (0, 3, 4)]
 
 
 def test_exactly_half_may_be_unreadable() -> None:
@@ -88,9 +88,9 @@ def test_more_than_half_unreadable_is_an_error_at_the_end(listed: bool) -> None:
     images = Generated(5, unreadable=frozenset({1, 2, 4}))
     batches = stream(images, _same, batch_size=1, skipped=skipped)
     assert [next(batches)[0].item() for _ in range(2)] == [0, 3]
-    with pytest.raises(StriateError, match="3 of 5 pictures could not be read, the first is picture 1: is damaged"):
+    with pytest.raises(StriateError, match="3 of 5 images could not be read, the first is image 1: is damaged"):
         next(batches)
-    assert skipped is None or [entry.name for entry in skipped[1:]] == ["picture 1", "picture 2", "picture 4"]
+    assert skipped is None or [entry.name for entry in skipped[1:]] == ["image 1", "image 2", "image 4"]
 
 
 def test_all_may_be_unreadable_where_half_is_not_required() -> None:
@@ -98,7 +98,7 @@ def test_all_may_be_unreadable_where_half_is_not_required() -> None:
     broken = Generated(4, unreadable=frozenset({0, 1, 3}))
     batches = list(stream(broken, _same, batch_size=2, skipped=skipped, require_half=False))
     assert [index for chosen, _ in batches for index in chosen] == [2]
-    assert [one.name for one in skipped] == ["picture 0", "picture 1", "picture 3"]
+    assert [one.name for one in skipped] == ["image 0", "image 1", "image 3"]
     assert not list(stream(broken, _same, batch_size=2, indices=[1], require_half=False))
     assert not list(stream(broken, _same, batch_size=2, indices=[], require_half=False))
 
@@ -107,7 +107,7 @@ def test_a_stream_that_was_left_goes_on_from_start() -> None:
     images = Generated(9, unreadable=frozenset({1, 5}))
     skipped: list[Skipped] = []
     before = list(stream(images, _same, batch_size=2, skipped=skipped))
-    earlier = [Skipped("picture 1", "is damaged")]  # among the four pictures before `start`
+    earlier = [Skipped("image 1", "is damaged")]  # among the four images before `start`
     again = list(stream(images, _same, batch_size=2, indices=range(9), start=4, skipped=earlier))
     assert [chosen.tolist() for chosen, _ in before] == [[0, 2], [3, 4], [6, 7], [8]]
     assert [chosen.tolist() for chosen, _ in again] == [[4, 6], [7, 8]]
@@ -126,7 +126,7 @@ def test_shapes_must_agree() -> None:
     def grow(image: np.ndarray) -> np.ndarray:
         return np.zeros((1, 1 + int(image[0, 0, 0]) // 2, 1))
 
-    with pytest.raises(UsageError, match=r"picture 2: .*\(1, 2, 1\).*\(1, 1, 1\)"):
+    with pytest.raises(UsageError, match=r"image 2: .*\(1, 2, 1\).*\(1, 1, 1\)"):
         list(stream(Generated(4), grow, batch_size=2))
 
 
@@ -148,7 +148,7 @@ def test_threads_end_when_the_caller_stops() -> None:
     assert threading.active_count() == before
 
 
-def test_memory_is_a_few_batches_however_many_pictures() -> None:
+def test_memory_is_a_few_batches_however_many_images() -> None:
     side, batch_size = 64, 16
     batch_bytes = batch_size * side * side * 4
 
@@ -169,11 +169,11 @@ def test_memory_is_a_few_batches_however_many_pictures() -> None:
     assert many < 4 * batch_bytes
 
 
-def test_a_folder_with_a_broken_picture(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_folder_with_a_broken_image(tmp_path: Path, rng: np.random.Generator) -> None:
     for number in range(6):
         height, width = rng.integers(20, 90, 2)
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / f"{number}.jpg")
-    (tmp_path / "2.jpg").write_text("not a picture")
+    (tmp_path / "2.jpg").write_text("not an image")
     skipped: list[Skipped] = []
     folder = ImageFolder(tmp_path)
     options = {"color": False, "at_least": 32}

@@ -208,7 +208,7 @@ def test_orientation_of_sixteen_bits(tmp_path: Path, rng: np.random.Generator, o
 def test_what_is_not_read_is_called_by_its_kind(tmp_path: Path, options: dict[str, Any], words: str) -> None:
     path = _tiff(tmp_path / "a.tif", bytes(HEIGHT * WIDTH * 40), **options)
     assert words in _reason(path)
-    assert "not a picture" not in _reason(path)
+    assert "not an image" not in _reason(path)
 
 
 @pytest.mark.parametrize("depth", [8, 16])

@@ -33,7 +33,7 @@ def quick(**options: Any) -> ImageClassifier:
 def write_folder(
     folder: Path, images: Sequence[np.ndarray] | np.ndarray, labels: Sequence[object] | np.ndarray
 ) -> Path:
-    """PNG files in one sub-folder a class; pictures with the label "" lie beside them."""
+    """PNG files in one sub-folder a class; images with the label "" lie beside them."""
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / str(label) / f"{index:04}.png")

@@ -13,13 +13,13 @@ TWO = "6F5x5 - Rabs - N5x5 - PA4x4/3 - 8F3x3 - Rabs - N3x3 - PA2x2/2"
 
 
 @pytest.fixture(scope="module")
-def pictures() -> ImageCollection:
+def images() -> ImageCollection:
     return as_images(*digits((0, 1, 2), 30))
 
 
 @pytest.fixture(scope="module")
-def classifier(pictures: ImageCollection) -> ImageClassifier:
-    return ImageClassifier(architecture=TWO, random_state=0).learn_features(pictures)
+def classifier(images: ImageCollection) -> ImageClassifier:
+    return ImageClassifier(architecture=TWO, random_state=0).learn_features(images)
 
 
 def test_one_component_is_gone_at_a_time(classifier: ImageClassifier) -> None:
@@ -51,14 +51,12 @@ def test_one_component_is_gone_at_a_time(classifier: ImageClassifier) -> None:
             assert not np.allclose(learned.filters, random.filters)
 
 
-def test_validates_on_pictures_that_were_not_learned_from(
-    classifier: ImageClassifier, pictures: ImageCollection
-) -> None:
-    found = ablate(classifier, pictures)
+def test_validates_on_images_that_were_not_learned_from(classifier: ImageClassifier, images: ImageCollection) -> None:
+    found = ablate(classifier, images)
     assert [one.what for one in found] == [what for what, _ in _variants(classifier)]
     assert all(0 <= one.accuracy <= 1 for one in found)
     assert found[0].accuracy > 0.8
-    assert found == ablate(classifier, pictures)
+    assert found == ablate(classifier, images)
     shuffled = as_images(*digits((0, 1, 2), 30))
     labels = np.random.default_rng(0).permutation(np.asarray(shuffled.labels))
     assert ablate(classifier, as_images(digits((0, 1, 2), 30)[0], labels))[0].accuracy < 0.7

@@ -78,7 +78,7 @@ def test_foreign_classes_are_wrong_and_not_confused() -> None:
     assert found.n_test == 5
 
 
-def test_nothing_but_foreign_pictures() -> None:
+def test_nothing_but_foreign_images() -> None:
     found = evaluate_features(one_hot_classifier(), features_of([0, 1]), pictures(["x", "y"]))
     assert (found.accuracy, found.confusion.sum()) == (0, 0)
     assert (found.per_class, found.n_foreign) == ({}, 2)
@@ -92,10 +92,10 @@ def test_the_rate_of_unknown() -> None:
     found = evaluate_features(one_hot_classifier(threshold=-5), features, pictures(labels))
     assert found.unknown_rate == 0.25
     assert [one.unknown for one in found.predictions] == [False, False, False, True]
-    assert found.accuracy == 1  # of the class that an unknown picture would have
+    assert found.accuracy == 1  # of the class that an unknown image would have
 
 
-def test_pictures_without_a_label_are_left_out_and_unreadable_ones_told(tmp_path: Path) -> None:
+def test_images_without_a_label_are_left_out_and_unreadable_ones_told(tmp_path: Path) -> None:
     images, labels = digits([0, 1], 12)
     classifier = quick().fit(images, labels)
     names = [*map(str, labels[:-2]), "", ""]
@@ -108,7 +108,7 @@ def test_pictures_without_a_label_are_left_out_and_unreadable_ones_told(tmp_path
     assert found.images.labels == names[:-2]
 
 
-def test_pictures_without_labels() -> None:
+def test_images_without_labels() -> None:
     images, labels = digits([0, 1], 4)
     classifier = quick().fit(images, labels)
     for given in (images, as_images(images)):

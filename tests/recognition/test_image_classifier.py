@@ -1,4 +1,4 @@
-"""The contract of an estimator of pictures, its model file, and models that must be readable for ever."""
+"""The contract of an estimator of images, its model file, and models that must be readable for ever."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fitted() -> ImageClassifier:
 
 @pytest.fixture(scope="module")
 def others() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures that `fitted` did not see."""
+    """Images that `fitted` did not see."""
     return digits([0, 1, 2, 3], 20, first=300)
 
 
@@ -183,7 +183,7 @@ def test_features_are_those_of_the_hierarchy(fitted: ImageClassifier) -> None:
     np.testing.assert_allclose(fitted.extract(images).rows, found, rtol=1e-5, atol=1e-6)
 
 
-def test_foreign_pictures_are_called_unknown_more_often(
+def test_foreign_images_are_called_unknown_more_often(
     fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray]
 ) -> None:
     assert fitted.is_unknown(others[0]).mean() < 0.3
@@ -198,14 +198,14 @@ def test_a_classifier_without_unknown_says_so() -> None:
         classifier.is_unknown(images)
 
 
-def test_too_few_pictures_for_unknown_are_told() -> None:
+def test_too_few_images_for_unknown_are_told() -> None:
     images, labels = digits([0, 1], 10)
     classifier = quick(unknown=0.05).fit(images, labels)
     assert not classifier.is_unknown(255 - images).any()
-    assert "no picture will be called unknown: 4 labeled ones" in classifier.record_.reasons[-1]
+    assert "no image will be called unknown: 4 labeled ones" in classifier.record_.reasons[-1]
 
 
-def test_score_counts_pictures_with_a_label_only(fitted: ImageClassifier) -> None:
+def test_score_counts_images_with_a_label_only(fitted: ImageClassifier) -> None:
     images, labels = digits([0, 1], 10, first=200)
     some = [str(label) if index % 2 else "" for index, label in enumerate(labels)]
     assert fitted.score(images, some) == fitted.score(images[1::2], labels[1::2])
@@ -214,10 +214,10 @@ def test_score_counts_pictures_with_a_label_only(fitted: ImageClassifier) -> Non
             fitted.score(images, none)
 
 
-# Where pictures come from.
+# Where images come from.
 
 
-def test_the_same_pictures_from_anywhere_give_the_same_classifier(
+def test_the_same_images_from_anywhere_give_the_same_classifier(
     tmp_path: Path, others: tuple[np.ndarray, np.ndarray]
 ) -> None:
     images, labels = digits([0, 1, 2], 10)
@@ -238,7 +238,7 @@ def test_the_same_pictures_from_anywhere_give_the_same_classifier(
         np.testing.assert_array_equal(found, first)
 
 
-def test_pictures_of_different_sizes(tmp_path: Path) -> None:
+def test_images_of_different_sizes(tmp_path: Path) -> None:
     images, labels = digits([0, 1], 12)
     uneven = [image[: 28 - index % 5, : 28 - index % 3] for index, image in enumerate(images)]
     classifier = quick().fit(uneven, labels)
@@ -247,12 +247,12 @@ def test_pictures_of_different_sizes(tmp_path: Path) -> None:
     assert classifier.score(uneven, labels) > 0.9
 
 
-def test_a_damaged_picture_is_skipped_in_training_and_refused_in_prediction(tmp_path: Path) -> None:
+def test_a_damaged_image_is_skipped_in_training_and_refused_in_prediction(tmp_path: Path) -> None:
     images, labels = digits([0, 1], 10)
     folder = write_folder(tmp_path / "x", [*images], labels)
     intact = quick().fit(folder)
-    (folder / "0" / "broken.png").write_bytes(b"no picture")
-    (folder / "loose.png").write_bytes(b"no picture")
+    (folder / "0" / "broken.png").write_bytes(b"no image")
+    (folder / "loose.png").write_bytes(b"no image")
     classifier = quick().fit(folder)
     assert sorted(one.name for one in classifier.record_.skipped) == ["0/broken.png", "loose.png"]
     np.testing.assert_array_equal(classifier.predict(images), intact.predict(images))
@@ -260,7 +260,7 @@ def test_a_damaged_picture_is_skipped_in_training_and_refused_in_prediction(tmp_
         classifier.predict(folder)
 
 
-def test_filters_see_unlabeled_pictures_and_no_labels() -> None:
+def test_filters_see_unlabeled_images_and_no_labels() -> None:
     images, labels = digits([0, 1, 2, 3], 10)
     hidden = [str(label) if label < 2 else "" for label in labels]
 
@@ -317,7 +317,7 @@ def test_reasons_tell_what_was_given() -> None:
     assert classifier.record_.reasons == [
         "the preprocessing was given: a canvas of 18×20, grey, local contrast",
         f"the architecture was given: {TINY}",
-        "filter banks with 6 maps: 24 features a picture",
+        "filter banks with 6 maps: 24 features an image",
     ]
 
 
@@ -327,8 +327,8 @@ def test_reasons_tell_what_was_given() -> None:
 @pytest.mark.parametrize(
     ("options", "labels", "message"),
     [
-        ({}, None, "these pictures have no labels"),
-        ({}, [""] * 6, "these pictures have no labels"),
+        ({}, None, "these images have no labels"),
+        ({}, [""] * 6, "these images have no labels"),
         ({}, [7] * 6, r"belong to one class \(7\)"),
         ({}, ["a"] * 5 + [""], r"belong to one class \(a\)"),
         ({}, list("aaabbc"), "class 'c' has one"),
@@ -443,7 +443,7 @@ def write_golden(version: str) -> None:
     images = np.concatenate([images, 255 - images[:1], np.zeros_like(images[:1])])
     assert classifier.rejection_ is not None
     distance = strangeness(classifier.decision_function(images)) - classifier.rejection_.threshold_
-    assert np.abs(distance).min() > 0.01  # no rounding of another machine shall move a picture over the threshold
+    assert np.abs(distance).min() > 0.01  # no rounding of another machine shall move an image over the threshold
     assert 0 < classifier.is_unknown(images).sum() < len(images)
     classifier.save(model)
     np.savez_compressed(

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = [str(label) if index % 22 < 20 else "" for index, label in enumerate(labels)]
     path = write_folder(tmp_path_factory.mktemp("digits") / "x", [*images], names)
     for name in ("0/broken.png", "loose.png"):
-        (path / name).write_bytes(b"no picture")
+        (path / name).write_bytes(b"no image")
     return path
 
 
@@ -37,7 +37,7 @@ def images(folder: Path) -> ImageCollection:
 
 @pytest.fixture(scope="module")
 def split(images: ImageCollection) -> Split:
-    """With the damaged picture of class 0 among the training pictures."""
+    """With the damaged image of class 0 among the training images."""
     broken = images.names.index("0/broken.png")
     return next(
         found for seed in range(100) if broken in (found := split_images(images, random_state=seed)).train.tolist()
@@ -83,7 +83,7 @@ def test_a_split_is_disjoint_and_complete(options: dict[str, Any], n_train: list
     assert options == {"test": False} or not np.array_equal(other.train, split.train)
 
 
-def test_the_pictures_that_test_do_not_depend_on_how_many_labels_train() -> None:
+def test_the_images_that_test_do_not_depend_on_how_many_labels_train() -> None:
     images = as_images(np.zeros((30, 2, 2)), ["a", "b", "c"] * 10)
     whole, part = (split_images(images, labels_per_class=n, random_state=0) for n in (None, 2))
     np.testing.assert_array_equal(whole.test, part.test)
@@ -108,7 +108,7 @@ def test_splits_that_are_impossible(labels: list[str] | None, options: dict[str,
 # The run.
 
 
-def test_the_classifier_is_the_one_of_the_training_pictures(
+def test_the_classifier_is_the_one_of_the_training_images(
     result: TrainingResult, images: ImageCollection, split: Split
 ) -> None:
     mine = np.sort(np.concatenate([split.train, split.unlabeled]))
@@ -121,7 +121,7 @@ def test_the_classifier_is_the_one_of_the_training_pictures(
     assert result.test.images.labels == held_out.labels
 
 
-def test_pictures_are_counted_and_unreadable_ones_listed(result: TrainingResult, split: Split) -> None:
+def test_images_are_counted_and_unreadable_ones_listed(result: TrainingResult, split: Split) -> None:
     assert result.n_train == len(split.train) - 1
     assert result.test.n_test == len(split.test)
     assert result.n_unlabeled == 7 + 4
@@ -143,7 +143,7 @@ def test_the_curve_ends_in_the_classifier_itself(result: TrainingResult) -> None
     assert result.curve[-1].standard_error_is_of == "test"
 
 
-def test_the_pixel_curve_is_of_the_same_pictures(result: TrainingResult, images: ImageCollection, split: Split) -> None:
+def test_the_pixel_curve_is_of_the_same_images(result: TrainingResult, images: ImageCollection, split: Split) -> None:
     assert [point.n_labels for point in result.pixel_curve] == [point.n_labels for point in result.curve]
 
     def pixels(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +161,7 @@ def test_no_curve_when_none_is_asked_for(images: ImageCollection, split: Split) 
     assert result.test.unknown_rate is None
 
 
-def test_curves_of_many_pictures_are_of_some_of_them(
+def test_curves_of_many_images_are_of_some_of_them(
     images: ImageCollection, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "MAX_CURVE_TRAIN", 20)
@@ -173,7 +173,7 @@ def test_curves_of_many_pictures_are_of_some_of_them(
     assert all((6 * accuracy) % 1 == pytest.approx(0) for accuracy in result.curve[0].accuracies)
 
 
-def test_test_pictures_from_elsewhere(images: ImageCollection) -> None:
+def test_test_images_from_elsewhere(images: ImageCollection) -> None:
     elsewhere, labels = digits([0, 1, 2, 9], 5, first=100)
     names = [*map(str, labels[:-1]), ""]
     split = split_images(images, test=False, random_state=0)
@@ -230,8 +230,8 @@ def test_large_features_go_to_a_folder(images: ImageCollection, split: Split, tm
 @pytest.mark.parametrize(
     ("test", "options", "message"),
     [
-        (False, {}, "no labeled pictures to test on"),
-        (True, {"test_images": as_images(np.zeros((3, 28, 28)))}, "no labeled pictures to test on"),
+        (False, {}, "no labeled images to test on"),
+        (True, {"test_images": as_images(np.zeros((3, 28, 28)))}, "no labeled images to test on"),
         (True, {"label_counts": [2, 9]}, "at least 3"),
     ],
 )

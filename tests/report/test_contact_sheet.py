@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 
 from striate.errors import UsageError
-from striate.report import SheetPicture, SheetRow, write_contact_sheet
+from striate.report import SheetImage, SheetRow, write_contact_sheet
 from tests.report.page import Outline, assert_stands_alone
 
 
-def picture(folder: Path, name: str, size: tuple[int, int], rng: np.random.Generator) -> SheetPicture:
+def picture(folder: Path, name: str, size: tuple[int, int], rng: np.random.Generator) -> SheetImage:
     Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(folder / name)
-    return SheetPicture(folder / name, name, "3")
+    return SheetImage(folder / name, name, "3")
 
 
-def test_the_page_stands_alone_and_holds_small_pictures(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_the_page_stands_alone_and_holds_small_images(tmp_path: Path, rng: np.random.Generator) -> None:
     large, small = picture(tmp_path, "large.png", (400, 300), rng), picture(tmp_path, "small.png", (20, 30), rng)
-    strange = SheetPicture(tmp_path / "gone.png", '<script>"x"</script>\n.png', "<i>")
+    strange = SheetImage(tmp_path / "gone.png", '<script>"x"</script>\n.png', "<i>")
     rows = [SheetRow([small, strange], large), SheetRow([large, small])]
     write_contact_sheet(tmp_path / "sheet.html", rows, title="a <b> & c", note="two rows")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from PIL import Image
 from striate.report import (
     ReportData,
     Sample,
-    SheetPicture,
+    SheetImage,
     SheetRow,
     StageFilters,
     write_contact_sheet,
@@ -71,16 +71,16 @@ def test_no_report_is_wider_than_the_screen(width: int, tmp_path: Path, rng: np.
 
 
 def test_no_contact_sheet_is_wider_than_the_screen(width: int, tmp_path: Path, rng: np.random.Generator) -> None:
-    picture = tmp_path / f"{LONG_NAME}.png"
-    Image.fromarray(rng.integers(0, 256, (90, 400, 3), dtype=np.uint8)).save(picture)
-    found = [SheetPicture(picture, LONG_NAME, "3")] * 12
-    rows = [SheetRow(found, SheetPicture(picture, LONG_NAME)), SheetRow(found[:2], None)]
+    image = tmp_path / f"{LONG_NAME}.png"
+    Image.fromarray(rng.integers(0, 256, (90, 400, 3), dtype=np.uint8)).save(image)
+    found = [SheetImage(image, LONG_NAME, "3")] * 12
+    rows = [SheetRow(found, SheetImage(image, LONG_NAME)), SheetRow(found[:2], None)]
     write_contact_sheet(tmp_path / "sheet.html", rows, title=LONG_NAME, note=LONG_NAME)
     assert_fits(tmp_path / "sheet.html", width)
 
 
 def assert_fits(path: Path, width: int) -> None:
-    """The page is as wide as the screen, and all its pictures are seen."""
+    """The page is as wide as the screen, and all its images are seen."""
     page = html.escape(path.read_text(encoding="utf-8"))
     frame = path.with_name("frame.html")
     frame.write_text(FRAME.format(width=width, page=page), encoding="utf-8")

@@ -33,13 +33,13 @@ def complete(rng: np.random.Generator, classes: list[str], *, color: bool = Fals
     side = (120, 200, 3) if color else (28, 28)
 
     def sample(number: int, *, right: bool, unknown: bool = False) -> Sample:
-        picture = rng.integers(0, 256, side, dtype=np.uint8)
+        image = rng.integers(0, 256, side, dtype=np.uint8)
         predicted = classes[number % n] if right else classes[(number + 1) % n]
-        return Sample(picture, classes[number % n], predicted, 0.9, unknown, f"picture {number}.png")
+        return Sample(image, classes[number % n], predicted, 0.9, unknown, f"image {number}.png")
 
     return ReportData(
         title="Digits",
-        command="striate train 'my pictures' --seed 0",
+        command="striate train 'my images' --seed 0",
         accuracy=0.9996,
         mean_class_accuracy=0.981,
         n_classes=n,
@@ -48,10 +48,10 @@ def complete(rng: np.random.Generator, classes: list[str], *, color: bool = Fals
         n_unlabeled=123,
         model_path="digits.safetensors",
         model_bytes=3_400_000,
-        reasons=["64 filters, because the pictures are small."],
+        reasons=["64 filters, because the images are small."],
         notation="64F9x9 - Rabs - N - PA10x10/5",
         architecture=[
-            {"kind": "input", "label": "picture", "shape": (1, 28, 28)},
+            {"kind": "input", "label": "image", "shape": (1, 28, 28)},
             {"kind": "filter_bank", "label": "64 filters of 9×9", "shape": (64, 20, 20)},
             {"kind": "classifier", "label": "logistic regression", "shape": (n,)},
         ],
@@ -94,7 +94,7 @@ def test_with_everything(tmp_path: Path, rng: np.random.Generator) -> None:
     text = " ".join(" ".join(outline.texts).split()).replace("\N{NO-BREAK SPACE}", " ")
     for expected in (
         "99.96 %",  # which is not 100.0
-        "of 10,000 pictures that were held out",
+        "of 10,000 images that were held out",
         "1 h 02 min",
         "1 min 15 s",
         "93.7 ± 0.4 %",
@@ -104,7 +104,7 @@ def test_with_everything(tmp_path: Path, rng: np.random.Generator) -> None:
         "910 MB",
         "0.953",
         "… and 100 more.",
-        "striate train 'my pictures' --seed 0",
+        "striate train 'my images' --seed 0",
     ):
         assert expected in text
     assert path.stat().st_size < 3_000_000
@@ -155,10 +155,10 @@ def test_names_are_text_whatever_is_in_them(tmp_path: Path, rng: np.random.Gener
     assert "<script" not in page
 
 
-def test_large_pictures_become_small(tmp_path: Path, rng: np.random.Generator) -> None:
-    picture = rng.integers(0, 256, (2000, 3000, 3), dtype=np.uint8)
+def test_large_images_become_small(tmp_path: Path, rng: np.random.Generator) -> None:
+    image = rng.integers(0, 256, (2000, 3000, 3), dtype=np.uint8)
     path = tmp_path / "report.html"
-    write_report(path, ReportData("x", "y", samples=[Sample(picture, "a", "a")] * 3))
+    write_report(path, ReportData("x", "y", samples=[Sample(image, "a", "a")] * 3))
     assert path.stat().st_size < 200_000
 
 

@@ -65,7 +65,7 @@ def gray_folder(folder: Path, **options: Any) -> Run:
     names = labels.astype(str)
     names[3::10] = np.roll(names[3::10], 2)  # wrong labels: mistakes there will be
     write_folder(folder / "x", [*images], names)
-    (folder / "x" / "0" / "broken.png").write_bytes(b"no picture")
+    (folder / "x" / "0" / "broken.png").write_bytes(b"no image")
     return run(folder, as_images(folder / "x"), **options)
 
 
@@ -95,8 +95,8 @@ def test_the_page_stands_alone_and_repeats_the_run(name: str, runs: Callable[[st
     assert len(one.page) < 1_000_000
     assert "Three <digits>" in one.text
     assert "striate train 'my digits' --seed 0" in one.text
-    assert f"Trained with {one.result.n_train} labeled pictures" in one.text
-    assert f"of {one.result.test.n_test} pictures that were held out" in one.text
+    assert f"Trained with {one.result.n_train} labeled images" in one.text
+    assert f"of {one.result.test.n_test} images that were held out" in one.text
     assert {"labels", "hierarchy", "samples", "mistakes", "confusion", "classes", "time", "skipped"} <= one.sections
     assert "0/broken.png" in one.text
     for reason in one.result.classifier.record_.reasons:
@@ -175,7 +175,7 @@ def test_every_figure_is_the_one_that_was_measured(runs: Callable[[str], Run]) -
     assert one.data.model_bytes == Path(str(one.data.model_path)).stat().st_size
 
 
-def test_many_held_out_pictures_are_shown_in_part(tmp_path: Path) -> None:
+def test_many_held_out_images_are_shown_in_part(tmp_path: Path) -> None:
     images, labels = digits([0, 1], 100)
     one = run(tmp_path, as_images(images, labels))
     assert one.result.test.n_test == 40

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from striate.errors import UsageError
 from striate.images import Preprocessing
-from striate.retrieval import ImageIndex, PictureEncoder, fit_projection, linked_names, near_copies
+from striate.retrieval import ImageEncoder, ImageIndex, fit_projection, linked_names, near_copies
 from striate.retrieval.copies import MIN_SIMILARITY
 from striate.retrieval.pixels import agreement, sketch, viewed
 
@@ -93,11 +93,11 @@ def test_copies_are_similar(change: str, photographs: list[Path], tmp_path: Path
         assert similarity(tmp_path / "copy.jpg", path) > MIN_SIMILARITY
 
 
-def test_different_pictures_are_not(photographs: list[Path]) -> None:
+def test_different_images_are_not(photographs: list[Path]) -> None:
     assert max(similarity(one, other) for one in photographs for other in photographs if one < other) < 0.3
 
 
-def test_the_same_picture_agrees_fully(photographs: list[Path]) -> None:
+def test_the_same_image_agrees_fully(photographs: list[Path]) -> None:
     assert similarity(photographs[0], photographs[0]) == pytest.approx(1, abs=1e-6)
 
 
@@ -145,13 +145,13 @@ def test_views() -> None:
     assert viewed(np.ones((1, 20, 20), np.float32), "without border") is None
 
 
-def alike(pictures: np.ndarray) -> np.ndarray:
-    return np.ones((len(pictures), 2))  # every picture has the same code
+def alike(images: np.ndarray) -> np.ndarray:
+    return np.ones((len(images), 2))  # every image has the same code
 
 
 def index_of(folder: Path) -> ImageIndex:
     projection = fit_projection(np.random.default_rng(0).standard_normal((9, 2)), 32, random_state=0)
-    index = ImageIndex(PictureEncoder(Preprocessing((32, 32)), alike, projection), str(folder))
+    index = ImageIndex(ImageEncoder(Preprocessing((32, 32)), alike, projection), str(folder))
     index.update(folder)
     return index
 

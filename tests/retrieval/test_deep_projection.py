@@ -52,9 +52,9 @@ def test_a_vector_has_the_same_code_alone_and_from_a_file(vectors: np.ndarray) -
 
 def test_an_encoder_with_deep_codes_comes_back(rng: np.random.Generator) -> None:
     linear = encoder()
-    pictures = rng.random((20, 1, 28, 28), dtype=np.float32)
+    images = rng.random((20, 1, 28, 28), dtype=np.float32)
     one = type(linear)(
-        linear.preprocessing, linear.describe, fit_deep_projection(linear.vectors(pictures), 16, random_state=0)
+        linear.preprocessing, linear.describe, fit_deep_projection(linear.vectors(images), 16, random_state=0)
     )
     again = type(linear).from_state(*one.to_state())
-    np.testing.assert_array_equal(again.encode(pictures), one.encode(pictures))
+    np.testing.assert_array_equal(again.encode(images), one.encode(images))

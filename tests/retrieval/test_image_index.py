@@ -12,7 +12,7 @@ from PIL import Image
 from striate import model_file
 from striate.errors import UnreadableImage, UsageError
 from striate.images import as_images
-from striate.retrieval import ImageIndex, PictureEncoder, Projection, fit_projection
+from striate.retrieval import ImageEncoder, ImageIndex, Projection, fit_projection
 from striate.retrieval import image_index as module
 from tests.recognition.digits import digits, write_folder
 from tests.retrieval.small import encoder
@@ -20,7 +20,7 @@ from tests.retrieval.small import encoder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_folder(tmp_path / "pictures", *digits((0, 1, 7), 10))
+    return write_folder(tmp_path / "images", *digits((0, 1, 7), 10))
 
 
 def new_index(folder: Path, **options: bool) -> ImageIndex:
@@ -64,14 +64,14 @@ def test_adding_changing_and_removing_is_like_indexing_anew(
         (folder / name).unlink()
 
     encoded = 0
-    encode = PictureEncoder.encode
+    encode = ImageEncoder.encode
 
-    def counted(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+    def counted(self: ImageEncoder, pictures: np.ndarray) -> np.ndarray:
         nonlocal encoded
         encoded += len(pictures)
         return encode(self, pictures)
 
-    monkeypatch.setattr(PictureEncoder, "encode", counted)
+    monkeypatch.setattr(ImageEncoder, "encode", counted)
     changes = index.update(folder)
     assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (3, 2, 2, 26)
     assert encoded == 5
@@ -79,9 +79,9 @@ def test_adding_changing_and_removing_is_like_indexing_anew(
     assert index.update(folder).unchanged == len(index) == 31
 
 
-def test_broken_pictures_are_listed_and_tried_again(folder: Path) -> None:
+def test_broken_images_are_listed_and_tried_again(folder: Path) -> None:
     index = new_index(folder)
-    (folder / "0" / "broken.png").write_bytes(b"no picture")
+    (folder / "0" / "broken.png").write_bytes(b"no image")
     (folder / "1" / "0011.png").write_bytes(b"")
     for _ in range(2):
         changes = index.update(folder)
@@ -100,9 +100,9 @@ def test_what_was_encoded_before_a_kill_is_not_encoded_again(
     monkeypatch.setattr(module, "_SAVING_SHARE", 0)
     whole, path = tmp_path / "whole.index", tmp_path / "a.index"
     ImageIndex(encoder()).update(folder, save_to=whole)
-    encode, batches = PictureEncoder.encode, 0
+    encode, batches = ImageEncoder.encode, 0
 
-    def killed(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+    def killed(self: ImageEncoder, pictures: np.ndarray) -> np.ndarray:
         nonlocal batches
         batches += 1
         if batches > when:
@@ -110,7 +110,7 @@ def test_what_was_encoded_before_a_kill_is_not_encoded_again(
         return encode(self, pictures)
 
     with monkeypatch.context() as patched:
-        patched.setattr(PictureEncoder, "encode", killed)
+        patched.setattr(ImageEncoder, "encode", killed)
         with pytest.raises(SystemExit):
             ImageIndex(encoder()).update(folder, save_to=path, interval=0)
     assert path.exists() == (when > 0)
@@ -124,16 +124,16 @@ def test_what_was_encoded_before_a_kill_is_not_encoded_again(
 
 def test_an_interrupt_saves_what_is_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 10)
-    encode, batches = PictureEncoder.encode, 0
+    encode, batches = ImageEncoder.encode, 0
 
-    def interrupted(self: PictureEncoder, pictures: np.ndarray) -> np.ndarray:
+    def interrupted(self: ImageEncoder, pictures: np.ndarray) -> np.ndarray:
         nonlocal batches
         batches += 1
         if batches == 3:
             raise KeyboardInterrupt
         return encode(self, pictures)
 
-    monkeypatch.setattr(PictureEncoder, "encode", interrupted)
+    monkeypatch.setattr(ImageEncoder, "encode", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ImageIndex(encoder()).update(folder, save_to=tmp_path / "a.index")
     assert len(ImageIndex.load(tmp_path / "a.index")) == 20
@@ -166,7 +166,7 @@ def test_an_index_of_another_version(folder: Path, tmp_path: Path, monkeypatch: 
         ImageIndex.load(tmp_path / "a.index")
 
 
-def test_pictures_in_memory_have_no_files_to_watch() -> None:
+def test_images_in_memory_have_no_files_to_watch() -> None:
     images = as_images(digits((0, 1), 4)[0])
     index = ImageIndex(encoder())
     assert index.update(images).added == 8

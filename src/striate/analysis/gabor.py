@@ -83,7 +83,7 @@ class GaborFits:
     x, y : ndarray (n_filters,)
         The envelope's centre in pixels, at most a fifth of the side outside of the patch.
     orientation : ndarray (n_filters,)
-        Direction of the wave vector in radians, in [0, π), from the x axis towards the y axis: clockwise as a picture
+        Direction of the wave vector in radians, in [0, π), from the x axis towards the y axis: clockwise as an image
         is seen. 0 is a wave that changes from left to right. The edges and bars that the filter looks for run at right
         angles to it: an edge's orientation is ``(orientation + π/2) mod π``.
     frequency : ndarray (n_filters,)

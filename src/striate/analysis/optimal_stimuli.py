@@ -1,4 +1,4 @@
-"""What a unit of a hierarchy likes best: pictures of fixed norm found by gradient ascent."""
+"""What a unit of a hierarchy likes best: images of fixed norm found by gradient ascent."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def optimal_stimuli(
     step : float, default 0.1
         Share of the norm that the first step moves; later ones less, evenly down to 0.
     n_starts : int, default 1
-        From as many pictures of noise; for each map the stimulus with the strongest answer is kept. A rectified unit
+        From as many images of noise; for each map the stimulus with the strongest answer is kept. A rectified unit
         has many local optima, in which parts of a grating have opposite phases.
     random_state : int
 
@@ -82,7 +82,7 @@ def optimal_stimuli(
 
 
 def grating_share(stimuli: ArrayLike) -> NDArray[np.float64]:
-    """Share of a picture's power that is one grating's: at the spectrum's highest pair of peaks, and around them.
+    """Share of an image's power that is one grating's: at the spectrum's highest pair of peaks, and around them.
 
     Parameters
     ----------
@@ -91,15 +91,15 @@ def grating_share(stimuli: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     float64 (n,)
-        Near 1 for a grating under a smooth envelope as wide as half the picture; for white noise, a few hundredths.
+        Near 1 for a grating under a smooth envelope as wide as half the image; for white noise, a few hundredths.
     """
-    pictures = as_array(stimuli, name="stimuli", axes=("n", "height", "width"))
-    if not pictures.size:
-        raise UsageError(f"stimuli of shape {pictures.shape}: give (n, height, width), none of them 0")
-    pictures = near_one(pictures)
-    height, width = pictures.shape[1:]
+    images = as_array(stimuli, name="stimuli", axes=("n", "height", "width"))
+    if not images.size:
+        raise UsageError(f"stimuli of shape {images.shape}: give (n, height, width), none of them 0")
+    images = near_one(images)
+    height, width = images.shape[1:]
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    centered = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    centered = images - images.mean(axis=(1, 2), keepdims=True)
     power = np.abs(np.fft.fft2(centered * window)) ** 2
     y = np.fft.fftfreq(height)[:, None] * height
     x = np.fft.fftfreq(width)[None] * width

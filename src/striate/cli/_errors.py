@@ -12,7 +12,7 @@ from striate.errors import StriateError, one_line
 
 LEAST_ADDRESS_SPACE = 720_000_000  # bytes; with less, NumPy, SciPy and numba cannot be loaded
 
-_OUT_OF_MEMORY = "out of memory; close other programs, or use fewer or smaller pictures"
+_OUT_OF_MEMORY = "out of memory; close other programs, or use fewer or smaller images"
 _SHORTAGE = (
     "cannot allocate memory",
     "failed to map segment",

@@ -49,7 +49,7 @@ def _silence_kernels(quiet: bool) -> bool:
 
 
 # What cannot be opened is left out and told of, as it is within a folder.
-Images = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False, readable=False)]
+Images = Annotated[list[Path], typer.Argument(help="Images, or folders of them.", show_default=False, readable=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_silence_kernels, help="Show no progress.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed and threads give the same result.")]

@@ -16,12 +16,12 @@ from typing import NamedTuple
 from striate.errors import UsageError
 from striate.whole_file import check_output, kind_of_file
 
-__all__ = ["ARRAYS", "INDEX", "MODEL", "PAGE", "PICTURE", "Output", "beside", "check_files", "format_of", "same_file"]
+__all__ = ["ARRAYS", "INDEX", "MODEL", "PAGE", "FIGURE", "Output", "beside", "check_files", "format_of", "same_file"]
 
 MODEL = (".safetensors",)
 INDEX = (".index", ".safetensors")
 PAGE = (".html", ".htm")
-PICTURE = (".png",)
+FIGURE = (".png",)
 ARRAYS = (".npz",)
 
 # Endings of files of other kinds that striate reads or writes, besides those of images. A file of one kind that

@@ -20,7 +20,7 @@ def code(
     signals: Annotated[
         Path,
         typer.Argument(
-            help="Signals, one a row, in a .npy or .npz file; or a folder of pictures, whose patches are coded.",
+            help="Signals, one a row, in a .npy or .npz file; or a folder of images, whose patches are coded.",
             show_default=False,
         ),
     ],
@@ -44,9 +44,9 @@ def code(
         int, typer.Option(min=1, max=MOST, help="Batches of 512 signals to learn from, at the most.")
     ] = 1000,
     size: Annotated[
-        int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of patches of pictures, in pixels.")
+        int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of patches of images, in pixels.")
     ] = 12,
-    patches: Annotated[int, typer.Option(min=1, max=MOST, help="How many patches of pictures.")] = 100_000,
+    patches: Annotated[int, typer.Option(min=1, max=MOST, help="How many patches of images.")] = 100_000,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -75,9 +75,9 @@ def code(
     import numpy as np
     from scipy import sparse
 
+    from striate.cli._images import patches_of_folder
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import Output, beside, check_files, same_file
-    from striate.cli._pictures import patches_of_folder
     from striate.coding import PreparedDictionary, certify, infer
     from striate.encoders import ENCODERS
     from striate.errors import UsageError

@@ -1,4 +1,4 @@
-"""``striate duplicates INDEX``: groups of pictures that are copies of each other, or nearly."""
+"""``striate duplicates INDEX``: groups of images that are copies of each other, or nearly."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def duplicates(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find copies and near-copies among indexed pictures: resized, compressed again, cut a little.
+    """Find copies and near-copies among indexed images: resized, compressed again, cut a little.
 
-    Pictures whose codes are near each other are read again, and their pixels compared. Nothing is deleted. Groups are
-    transitive: each picture is a copy of another of its group; the largest file comes first, and the similarity of the
+    Images whose codes are near each other are read again, and their pixels compared. Nothing is deleted. Groups are
+    transitive: each image is a copy of another of its group; the largest file comes first, and the similarity of the
     others is to it. Several names of one file, by hard or symbolic links, are no copies: they are listed as its links.
     """
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import UsageError
     from striate.images import printable
     from striate.progress import RichProgress
-    from striate.report import SheetPicture, SheetRow, write_contact_sheet
+    from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex, near_copies
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
@@ -70,7 +70,7 @@ def duplicates(
     if threshold is not None and threshold >= n_bits:
         raise UsageError(f"--threshold {threshold}: codes have {n_bits} bits, give less.")
     if not Path(found.folder).is_dir():
-        raise UsageError(f"{found.folder} is gone, where the pictures of {index} were: run striate index on them.")
+        raise UsageError(f"{found.folder} is gone, where the images of {index} were: run striate index on them.")
     copies = near_copies(
         found, threshold=threshold, min_similarity=similarity, also=words, progress=RichProgress(quiet=quiet)
     )
@@ -80,15 +80,15 @@ def duplicates(
     number = f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
     if html is not None:
         sheet = [
-            SheetRow([SheetPicture(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
+            SheetRow([SheetImage(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
             for group in groups
         ]
         note = (
-            f"{number} with {n_images:,} of {len(found):,} pictures, the largest file first. The "
+            f"{number} with {n_images:,} of {len(found):,} images, the largest file first. The "
             "similarity of the others is to it, 1 for equal pixels; one without is like another of its group."
         )
         write_contact_sheet(html, sheet, title=f"Near-duplicates in {index.name}", note=note)
-    lines = [f"{number} of near-duplicates, {n_images:,} of {len(found):,} pictures"]
+    lines = [f"{number} of near-duplicates, {n_images:,} of {len(found):,} images"]
     if groups:
         lines += ["", f"{'bytes':>12}  {'similarity':>10}  name"]
     for group in groups[:MOST_PRINTED]:
@@ -140,12 +140,12 @@ def _not_compared_in_words(names: list[str], state: str) -> list[str]:
     if not names:
         return []
     some = ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")
-    n = f"{len(names):,} pictures are" if len(names) > 1 else "1 picture is"
+    n = f"{len(names):,} images are" if len(names) > 1 else "1 image is"
     return ["", f"note: {n} {state}, and took no part: {some}"]
 
 
 def _members(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:
-    """What is said of each picture of a group, the largest file first."""
+    """What is said of each image of a group, the largest file first."""
     from striate.retrieval import is_link
 
     folder = Path(index.folder)

@@ -1,4 +1,4 @@
-"""``striate evaluate MODEL FOLDER``: how right a model is on pictures whose class is known."""
+"""``striate evaluate MODEL FOLDER``: how right a model is on images whose class is known."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from striate.cli._options import AsJson, Quiet, Threads, emit
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
-    folder: Annotated[
-        Path, typer.Argument(help="Labeled pictures: sub-folders, CSV, .npz or idx.", show_default=False)
-    ],
+    folder: Annotated[Path, typer.Argument(help="Labeled images: sub-folders, CSV, .npz or idx.", show_default=False)],
     threads: Threads = None,
     quiet: Quiet = False,
     as_json: AsJson = False,

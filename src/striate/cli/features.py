@@ -42,9 +42,9 @@ def features(
     """Write a model's features of images: float32, one row per image."""
     import numpy as np
 
+    from striate.cli._images import each_image
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import Output, beside, check_files, format_of
-    from striate.cli._pictures import each_picture
     from striate.errors import StriateError, UsageError
     from striate.hierarchy import FeatureCache
     from striate.images import printable
@@ -71,7 +71,7 @@ def features(
     names: list[str] = []
     rows = []
     left_out = LeftOut()
-    for found, batch in each_picture(images, classifier.preprocessing_, left_out):
+    for found, batch in each_image(images, classifier.preprocessing_, left_out):
         names += found
         rows.append(transform(batch).reshape(len(batch), -1))
     left_out.tell(len(names))

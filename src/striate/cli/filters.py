@@ -11,7 +11,7 @@ from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, S
 
 
 def filters(
-    folder: Annotated[Path, typer.Argument(help="A folder of pictures, with or without classes.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A folder of images, with or without classes.", show_default=False)],
     n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many filters.")] = 256,
     size: Annotated[int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of a filter, in pixels.")] = 12,
     learner: Annotated[str, typer.Option(help="psd, sparse-coding or random.")] = "psd",
@@ -20,7 +20,7 @@ def filters(
     ] = "tanh",
     sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
     patches: Annotated[int, typer.Option(min=1, max=MOST, help="Patches to learn from.")] = 100_000,
-    out: Annotated[Path, typer.Option(help="The picture to write, .png; the arrays go beside it, .npz.")] = Path(
+    out: Annotated[Path, typer.Option(help="The figure to write, .png; the arrays go beside it, .npz.")] = Path(
         "filters.png"
     ),
     seed: Seed = 0,
@@ -32,9 +32,9 @@ def filters(
     import numpy as np
     from PIL import Image
 
+    from striate.cli._images import patches_of_folder
     from striate.cli._left_out import LeftOut
-    from striate.cli._outputs import ARRAYS, PICTURE, Output, beside, check_files
-    from striate.cli._pictures import patches_of_folder
+    from striate.cli._outputs import ARRAYS, FIGURE, Output, beside, check_files
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
     from striate.images import printable
@@ -46,8 +46,8 @@ def filters(
         raise UsageError(f"--learner {learner}: there are psd, sparse-coding and random.")
     if encoder != "tanh" and learner != "psd":
         raise UsageError(f"--encoder {encoder} is trained by PSD: leave out --learner {learner}.")
-    arrays_file = beside(out, ".npz", PICTURE)
-    check_files(Output("--out", out, PICTURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
+    arrays_file = beside(out, ".npz", FIGURE)
+    check_files(Output("--out", out, FIGURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
     progress = RichProgress(quiet=quiet)
     left_out = LeftOut()
     rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out)
@@ -67,9 +67,9 @@ def filters(
         arrays["encoder"] = found.encoder_.reshape(shape)
         if encoder == "tanh":
             arrays |= {"bias": found.encoder_bias_, "gain": found.gain_}
-    pictures = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
-    gap = np.full((len(pictures[0]), 8, *pictures[0].shape[2:]), 255, np.uint8)
-    side_by_side = [pictures[0]] if len(pictures) == 1 else [pictures[0], gap, pictures[1]]
+    images = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
+    gap = np.full((len(images[0]), 8, *images[0].shape[2:]), 255, np.uint8)
+    side_by_side = [images[0]] if len(images) == 1 else [images[0], gap, images[1]]
     with whole_file(out) as drawn, whole_file(arrays_file) as stored:  # neither appears before both are written
         Image.fromarray(np.concatenate(side_by_side, axis=1)).save(drawn, format="PNG")
         drawn.flush()

@@ -1,4 +1,4 @@
-"""``striate index FOLDER``: codes of a folder's pictures in one file, to search and to find duplicates in."""
+"""``striate index FOLDER``: codes of a folder's images in one file, to search and to find duplicates in."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DEFAULT_BITS = 256
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(help="A folder of pictures, at any depth.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A folder of images, at any depth.", show_default=False)],
     out: Annotated[
         Path, typer.Option(help="The index file; one that is there is brought up to date.", show_default=True)
     ] = Path("photos.index"),
     bits: Annotated[
         int | None,
-        typer.Option(min=16, max=512, help="Bits of a picture's code.", show_default=str(DEFAULT_BITS)),
+        typer.Option(min=16, max=512, help="Bits of an image's code.", show_default=str(DEFAULT_BITS)),
     ] = None,
     architecture: Annotated[
         str | None,
@@ -46,19 +46,17 @@ def index(
     ] = None,
     relearn: Annotated[
         bool,
-        typer.Option(
-            "--relearn", help="Learn anew how to describe the pictures, from all that are there; encode each."
-        ),
+        typer.Option("--relearn", help="Learn anew how to describe the images, from all that are there; encode each."),
     ] = False,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make an index of a folder's pictures, or bring it up to date.
+    """Make an index of a folder's images, or bring it up to date.
 
-    The first run learns from the pictures themselves how to describe them. Run again, the command encodes new and
-    changed pictures only, and drops those that are gone; after an interruption it goes on where it was. An index that
+    The first run learns from the images themselves how to describe them. Run again, the command encodes new and
+    changed images only, and drops those that are gone; after an interruption it goes on where it was. An index that
     has grown to several times its first size says so: --relearn learns from all that is there now.
     """
     from striate.cli._outputs import INDEX, Output, check_files
@@ -71,7 +69,7 @@ def index(
     progress = RichProgress(quiet=quiet)
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "there is no such folder"
-        raise UsageError(f"{folder}: {what}: give a folder of pictures.")
+        raise UsageError(f"{folder}: {what}: give a folder of images.")
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
     images = left_out.of(as_images(folder))
@@ -87,10 +85,10 @@ def index(
                 changes = found.update(images, save_to=out, progress=progress)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"interrupted; {len(found):,} pictures are in {out}: run the command again to go on"
+                f"interrupted; {len(found):,} images are in {out}: run the command again to go on"
             ) from None
     if not len(found):
-        raise StriateError(f"none of the {len(images):,} pictures in {folder} can be read: see that they are pictures.")
+        raise StriateError(f"none of the {len(images):,} images in {folder} can be read: see that they are images.")
     left_out.skipped += changes.skipped
     outgrown = found.outgrown()
     result = {
@@ -163,12 +161,12 @@ def _summary(found: ImageIndex, changes: Changes, left_out: LeftOut, out: Path) 
     from striate.images import printable
 
     lines = [
-        f"{len(found):,} pictures in {printable(out)}: {changes.added:,} new, {changes.changed:,} changed, "
+        f"{len(found):,} images in {printable(out)}: {changes.added:,} new, {changes.changed:,} changed, "
         f"{changes.removed:,} removed, {changes.unchanged:,} as they were"
     ]
     if changes.out_of_reach:
         lines.append(
-            f"{changes.out_of_reach:,} pictures stay in the index although they cannot be looked at for now: "
+            f"{changes.out_of_reach:,} images stay in the index although they cannot be looked at for now: "
             "see that their folders can be opened"
         )
     return "\n".join([*lines, left_out.text()])

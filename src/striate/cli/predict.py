@@ -1,4 +1,4 @@
-"""``striate predict MODEL IMAGES…``: what is on pictures."""
+"""``striate predict MODEL IMAGES…``: what is on images."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 def predict(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
     images: Images,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to list for each picture.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to list for each image.")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print path,label,probability,unknown.")] = False,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Name what is on pictures.
+    """Name what is on images.
 
     Images that cannot be read are listed with the reason, on standard error and with --json; the others are named all
     the same. In text and CSV, what a terminal cannot show of a name is escaped; --json has it exactly.
     """
+    from striate.cli._images import each_image
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
-    from striate.cli._pictures import each_picture
     from striate.recognition import ImageClassifier
 
     check_files(inputs=[model, *images])
     classifier = ImageClassifier.load(model)
     predictions: list[Prediction] = []
     left_out = LeftOut()
-    for names, batch in each_picture(images, classifier.preprocessing_, left_out):
+    for names, batch in each_image(images, classifier.preprocessing_, left_out):
         features = classifier.hierarchy_.transform(batch).reshape(len(batch), -1)
         predictions += classifier.classify_features(features, names, n_top=top)
     result = [

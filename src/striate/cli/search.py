@@ -1,4 +1,4 @@
-"""``striate search INDEX IMAGES…``: the indexed pictures that look most like others."""
+"""``striate search INDEX IMAGES…``: the indexed images that look most like others."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 def search(
     index: Annotated[Path, typer.Argument(help="An index file of striate index.", show_default=False)],
     images: Images,
-    top: Annotated[int, typer.Option(min=1, help="How many neighbors of each picture.")] = 12,
+    top: Annotated[int, typer.Option(min=1, help="How many neighbors of each image.")] = 12,
     html: Annotated[
-        Path | None, typer.Option(help="Write a contact sheet: each picture beside its neighbors.", show_default=False)
+        Path | None, typer.Option(help="Write a contact sheet: each image beside its neighbors.", show_default=False)
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the pictures that look like a picture.
+    """Find the images that look like an image.
 
     They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
     nothing in common. A file of several names, by hard or symbolic links, comes once, and its other names as its links.
     """
+    from striate.cli._images import each_image
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
-    from striate.cli._pictures import each_picture
     from striate.errors import StriateError
     from striate.images import printable
-    from striate.report import SheetPicture, SheetRow, write_contact_sheet
+    from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
     check_files(*pages, inputs=[index, *images])
     found = ImageIndex.load(index)
     if not len(found):
-        raise StriateError(f"{index} holds no pictures: run striate index on a folder that does.")
+        raise StriateError(f"{index} holds no images: run striate index on a folder that does.")
     if not found.complete:
         sys.stderr.write(
             one_line(f"{index} is not complete: striate index {found.folder} --out {index} goes on") + "\n"
@@ -57,7 +57,7 @@ def search(
     exists = cache(_exists)  # images have neighbors in common
     result: list[dict[str, Any]] = []
     left_out = LeftOut()
-    for names, batch in each_picture(images, found.encoder.preprocessing, left_out):
+    for names, batch in each_image(images, found.encoder.preprocessing, left_out):
         for name, nearest in zip(names, _nearest_files(found, found.encoder.encode(batch), top), strict=True):
             near = [
                 {
@@ -78,14 +78,12 @@ def search(
     if html is not None:
         sheet = [
             SheetRow(
-                [SheetPicture(Path(one["path"]), one["name"], f"{one['distance']:g}") for one in row["neighbors"]],
-                SheetPicture(Path(row["path"]), row["path"]),
+                [SheetImage(Path(one["path"]), one["name"], f"{one['distance']:g}") for one in row["neighbors"]],
+                SheetImage(Path(row["path"]), row["path"]),
             )
             for row in result
         ]
-        note = (
-            f"Each picture beside its nearest of {len(found):,}, with the bits of {found.encoder.n_bits} that differ."
-        )
+        note = f"Each image beside its nearest of {len(found):,}, with the bits of {found.encoder.n_bits} that differ."
         write_contact_sheet(html, sheet, title=f"Neighbors in {index.name}", note=note)
     lines = []
     for row in result:

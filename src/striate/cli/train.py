@@ -1,4 +1,4 @@
-"""``striate train FOLDER``: pictures in, a classifier and a report out."""
+"""``striate train FOLDER``: images in, a classifier and a report out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def train(
     test: Annotated[
         Path | None,
         typer.Option(
-            help="Labeled pictures to test on; otherwise a fifth of each class is held out.", show_default=False
+            help="Labeled images to test on; otherwise a fifth of each class is held out.", show_default=False
         ),
     ] = None,
     train_per_class: Annotated[
@@ -44,11 +44,11 @@ def train(
     ] = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, help="Use only so many labels of each class; the other pictures still teach filters."),
+        typer.Option(min=1, help="Use only so many labels of each class; the other images still teach filters."),
     ] = None,
     unlabeled: Annotated[
         Path | None,
-        typer.Option(help="A folder with more pictures, without labels, for the filters.", show_default=False),
+        typer.Option(help="A folder with more images, without labels, for the filters.", show_default=False),
     ] = None,
     unknown: Annotated[
         float | None,
@@ -65,7 +65,7 @@ def train(
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
     ablate: Annotated[
-        bool, typer.Option("--ablate", help="Report what each component brings, on validation pictures.")
+        bool, typer.Option("--ablate", help="Report what each component brings, on validation images.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
     seed: Seed = 0,
@@ -73,7 +73,7 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Learn features and a classifier from your pictures.
+    """Learn features and a classifier from your images.
 
     Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it
     was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there; where a run had
@@ -140,7 +140,7 @@ def train(
     checkpoint.remove()
     summary = run.summary(result)
     text = (
-        f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out pictures right "
+        f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out images right "
         f"({result.test.mean_class_accuracy:.1%} mean of {summary['classes']} classes)\n"
         f"{_describe_ablations(result.ablations)}"
         f"model:  {printable(run.out)}\nreport: {printable(run.report)}\n{run.left_out.text('listed in the report')}"
@@ -149,7 +149,7 @@ def train(
 
 
 def _describe_ablations(ablations: Sequence[Ablation]) -> str:
-    return "".join(f"  {one.what:<28}{one.accuracy:6.1%} of validation pictures\n" for one in ablations)
+    return "".join(f"  {one.what:<28}{one.accuracy:6.1%} of validation images\n" for one in ablations)
 
 
 def _nothing_to_resume(run: Run) -> str:
@@ -161,7 +161,7 @@ def _nothing_to_resume(run: Run) -> str:
 def _open_checkpoint(
     folder: Path, options: dict[str, Any], sources: dict[str, ImageCollection], *, resume: bool, progress: Progress
 ) -> Checkpoint:
-    """The checkpoint of this run: same options, same pictures, same threads."""
+    """The checkpoint of this run: same options, same images, same threads."""
     import striate
     from striate.checkpoint import Checkpoint
     from striate.threads import n_threads

@@ -94,7 +94,7 @@ class Grid:
     Attributes
     ----------
     points : float64 (size², 2)
-        Row by row from the bottom; `image` brings values at them into the form of a picture.
+        Row by row from the bottom; `image` brings values at them into the form of an image.
     cell : float
         The area of a cell.
 

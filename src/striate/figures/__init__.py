@@ -1,4 +1,4 @@
-"""Every picture that striate draws: filter mosaics, maps, curves.
+"""Every figure that striate draws: filter mosaics, maps, curves.
 
 Drawings are matplotlib figures, made without pyplot (no global state, no display); `to_svg` turns one into an element
 of a page whose colors follow the page. Mosaics are plain arrays; `encode_png` turns one into a file.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from striate.figures.architecture import draw_architecture
 from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
 from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
-from striate.figures.descriptors import descriptor_pictures
+from striate.figures.descriptors import descriptor_images
 from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
 from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
 from striate.figures.reconstructions import draw_reconstructions
@@ -18,7 +18,7 @@ from striate.figures.svg import to_svg
 __all__ = [
     "filter_mosaic",
     "project_to_pixels",
-    "descriptor_pictures",
+    "descriptor_images",
     "encode_png",
     "accuracy_curve",
     "energy_curve",

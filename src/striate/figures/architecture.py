@@ -1,4 +1,4 @@
-"""A hierarchy as a drawing: the picture above, the class below, a row a layer."""
+"""A hierarchy as a drawing: the image above, the class below, a row a layer."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class ConfusedPair(NamedTuple):
     true: str
     predicted: str
     times: int
-    share: float  # of the pictures of the true class
+    share: float  # of the images of the true class
 
 
 def confused_pairs(matrix: ArrayLike, classes: Sequence[str], *, at_most: int = 10) -> list[ConfusedPair]:
@@ -111,7 +111,7 @@ def draw_confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
 
 
 def _checked(matrix: ArrayLike, classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The matrix, and each row as shares of its class; a class without pictures has shares of zero."""
+    """The matrix, and each row as shares of its class; a class without images has shares of zero."""
     given = as_array(matrix, name="counts", axes=("n_classes", "n_classes"))
     if isinstance(classes, str) or not hasattr(classes, "__len__"):
         raise UsageError(f"classes are {classes!r}; give a sequence with the name of each class")

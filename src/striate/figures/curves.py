@@ -33,7 +33,7 @@ def accuracy_curve(
     pixels: Sequence[AccuracyPoint] = (),
     random: Sequence[AccuracyPoint] = (),
 ) -> Figure:
-    """Accuracy against the number of labeled pictures, on a logarithmic axis.
+    """Accuracy against the number of labeled images, on a logarithmic axis.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def accuracy_curve(
     axes.set_xlim(n_labels[0] / 1.15, n_labels[-1] * 1.15)
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), min(100.0, high))  # no share lies outside, whatever its error bar says
-    axes.set_xlabel("labeled pictures (logarithmic)")
+    axes.set_xlabel("labeled images (logarithmic)")
     _legend(figure)
     return figure
 

@@ -1,4 +1,4 @@
-"""SIFT descriptors as pictures: in each cell, the edges whose gradients it has."""
+"""SIFT descriptors as images: in each cell, the edges whose gradients it has."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from striate.errors import UsageError
 from striate.samples import as_samples
 
-__all__ = ["descriptor_pictures"]
+__all__ = ["descriptor_images"]
 
 _CELL = 9  # pixels
 _ORIENTATIONS = 8
 _CELLS = 4  # a side
 
 
-def descriptor_pictures(descriptors: ArrayLike) -> NDArray[np.float32]:
+def descriptor_images(descriptors: ArrayLike) -> NDArray[np.float32]:
     """Draw each entry as a short edge across its gradient, a little towards where the gradient points.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Filters as a picture: a mosaic of tiles, each filter scaled to its own strongest weight."""
+"""Filters as an image: a mosaic of tiles, each filter scaled to its own strongest weight."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def project_to_pixels(
     Each weight of a second-stage kernel stands for the first-stage filter of its map, placed where the weight sits:
     ``sum over maps m and positions p of second[n, m, p] · first[map m] at stride · p``. This is the linear part of
     the unit. Rectification between the stages drops the sign of the first response, normalization its size, and
-    pooling its exact place, so the picture shows which edges a unit combines and how they lie, not their polarity.
+    pooling its exact place, so the image shows which edges a unit combines and how they lie, not their polarity.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def project_to_pixels(
 
 
 def encode_png(image: NDArray[np.uint8], *, transparent_gap: bool = False) -> bytes:
-    """A picture as the bytes of a PNG file.
+    """An image as the bytes of a PNG file.
 
     Parameters
     ----------

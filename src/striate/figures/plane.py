@@ -1,4 +1,4 @@
-"""Energies in the plane as pictures: black is low, white is high; and a film of a surface that is learned."""
+"""Energies in the plane as images: black is low, white is high; and a film of a surface that is learned."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def write_animation(
     hold = checked("hold", hold, Real(low=0.01, high=600))
     frames = [np.asarray(frame) for frame in (frames if isinstance(frames, Iterable) else ())]
     if not frames or any(frame.dtype != np.uint8 or frame.ndim != 2 or not frame.size for frame in frames):
-        raise UsageError("frames are no pictures: give at least one array of uint8 (height, width)")
-    pictures = [Image.fromarray(frame[::-1]).quantize(32) for frame in frames]
-    lengths = [round(1000 * seconds)] * (len(pictures) - 1) + [round(1000 * hold)]
+        raise UsageError("frames are no images: give at least one array of uint8 (height, width)")
+    images = [Image.fromarray(frame[::-1]).quantize(32) for frame in frames]
+    lengths = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * hold)]
     with whole_file(path) as file:
-        pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=lengths, loop=0)
+        images[0].save(file, format="GIF", save_all=True, append_images=images[1:], duration=lengths, loop=0)
 
 
 def _check_axes(axes: Any) -> None:

@@ -44,10 +44,10 @@ def draw_reconstructions(
     """
     color = checked("color", color, Choice("rgb", "yuv"))
     at_most = checked("at_most", at_most, Integer(low=1))
-    picture_axes = ("n", "channels", "height", "width")
-    given = as_array(patches, name="patches", axes=picture_axes)[:at_most]
+    image_axes = ("n", "channels", "height", "width")
+    given = as_array(patches, name="patches", axes=image_axes)[:at_most]
     bars = as_samples(codes, name="codes")[:at_most]
-    back = as_array(reconstructions, name="reconstructions", axes=picture_axes)[:at_most]
+    back = as_array(reconstructions, name="reconstructions", axes=image_axes)[:at_most]
     if given.shape != back.shape or len(bars) != len(given):
         raise UsageError(
             f"patches {given.shape}, codes {bars.shape} and reconstructions {back.shape} do not fit: "
@@ -61,8 +61,8 @@ def draw_reconstructions(
     width = given.shape[3]
     reach = float(np.abs(bars).max()) or 1.0
     components = np.arange(bars.shape[1])
-    for (left, middle, right), picture, code in zip(rows, shown, bars, strict=True):
-        for axes, half in ((left, picture[:, :width]), (right, picture[:, width:])):
+    for (left, middle, right), image, code in zip(rows, shown, bars, strict=True):
+        for axes, half in ((left, image[:, :width]), (right, image[:, width:])):
             axes.imshow(half, cmap="gray", vmin=0, vmax=254, interpolation="none")
             axes.set_axis_off()
         quiet_axes(middle, grid=False)
@@ -78,9 +78,9 @@ def draw_reconstructions(
     return figure
 
 
-def _levels(pictures: NDArray[Any], color: ColorSpace) -> NDArray[np.uint8]:
-    """Pictures (n, channels, height, width) as images that matplotlib draws; of two channels or many, the first."""
-    if pictures.shape[1] == 3:
-        levels = to_grey_levels(yuv_to_rgb(pictures) if color == "yuv" else pictures)
+def _levels(images: NDArray[Any], color: ColorSpace) -> NDArray[np.uint8]:
+    """Images (n, channels, height, width) as images that matplotlib draws; of two channels or many, the first."""
+    if images.shape[1] == 3:
+        levels = to_grey_levels(yuv_to_rgb(images) if color == "yuv" else images)
         return levels.transpose(0, 2, 3, 1)
-    return to_grey_levels(pictures[:, :1])[:, 0]
+    return to_grey_levels(images[:, :1])[:, 0]

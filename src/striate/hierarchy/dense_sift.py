@@ -41,7 +41,7 @@ class DenseSIFT:
     step : int, default 8
         From one patch to the next: 8 is Lazebnik's, 6 Yang's.
     contrast : float, default 0.02
-        Descriptors whose norm is below, for gradients of pictures of 0–1 averaged over a cell's pixels, are divided by
+        Descriptors whose norm is below, for gradients of images of 0–1 averaged over a cell's pixels, are divided by
         it instead of by their norm: the noise of flat patches is not blown up.
 
     References
@@ -69,12 +69,12 @@ class DenseSIFT:
         """A descriptor of 128 numbers a patch."""
         n_maps, height, width = shape
         if n_maps != 1:
-            raise UsageError(f"{self.notation} is for grey pictures, but {n_maps} maps come in.")
+            raise UsageError(f"{self.notation} is for grey images, but {n_maps} maps come in.")
         rows, columns = (window_positions(length, self.size, self.step, self.notation) for length in (height, width))
         return (_ORIENTATIONS * _CELLS**2, rows, columns)
 
     def apply(self, maps: Maps) -> Maps:
-        """Descriptors of a grey picture of 0–1.
+        """Descriptors of a grey image of 0–1.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class DenseSIFT:
         Returns
         -------
         float32 (n_rows, n_columns, 128)
-            Patches in the middle of the picture, as many as fit; orientations innermost.
+            Patches in the middle of the image, as many as fit; orientations innermost.
         """
         from scipy.ndimage import correlate1d, gaussian_filter1d
 

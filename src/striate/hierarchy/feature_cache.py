@@ -1,4 +1,4 @@
-"""Features of pictures on disk, so that those that take long are computed once."""
+"""Features of images on disk, so that those that take long are computed once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from striate.hierarchy.hierarchy import Hierarchy
 
 __all__ = ["FeatureCache"]
 
-# Raised whenever a layer's features of the same picture change.
+# Raised whenever a layer's features of the same image change.
 _VERSION = 1
-# What a picture must take to be worth a file: two stages of filters take 3 ms, sparse codes of SIFT 75.
+# What an image must take to be worth a file: two stages of filters take 3 ms, sparse codes of SIFT 75.
 _WORTH_SECONDS = 0.01
 _CHECKSUM = np.dtype("<u4")
 
@@ -32,14 +32,14 @@ _CHECKSUM = np.dtype("<u4")
 class FeatureCache:
     """A hierarchy that looks up what it has computed before.
 
-    An entry is a small file of float32 numbers, named after all that they depend on: the prepared picture and the
+    An entry is a small file of float32 numbers, named after all that they depend on: the prepared image and the
     hierarchy, filters included. A damaged one counts as absent. When all entries together exceed the limit, those that
     were not used for longest go.
 
     Parameters
     ----------
     hierarchy : Hierarchy
-        Where it takes less than 10 ms a picture nothing is kept: reading would take as long.
+        Where it takes less than 10 ms an image nothing is kept: reading would take as long.
     folder : Path, optional
         By default in ``STRIATE_CACHE``, or striate's folder in the user's cache folder.
     limit : float, optional

@@ -1,4 +1,4 @@
-"""Features of many pictures: decoded, prepared and sent through a hierarchy in batches, to memory or to disk."""
+"""Features of many images: decoded, prepared and sent through a hierarchy in batches, to memory or to disk."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from striate.images.stream import Skipped, stream
 from striate.memory_map import mapped_array
 from striate.progress import Progress
 
-# Pictures in a batch: enough for two threads, and 6 MB at 151×151.
+# Images in a batch: enough for two threads, and 6 MB at 151×151.
 BATCH = 64
 
 
 @dataclass
 class Features:
-    """Features of the pictures that could be read.
+    """Features of the images that could be read.
 
     Attributes
     ----------
     rows : float32 (n_read, n_features)
         In the order asked for; a memory map when they were written to disk.
     positions : int64 (n_read,)
-        Which of the pictures asked for these are.
+        Which of the images asked for these are.
     skipped : list of Skipped
         The others.
     """
@@ -63,9 +63,9 @@ def extract_features(
     images : ImageCollection
     preprocessing : Preprocessing
     transform : Hierarchy, or callable (n, channels, height, width) → (n, ...)
-        A callable serves for other features of the same pictures, such as their pixels.
+        A callable serves for other features of the same images, such as their pixels.
     indices : (n,) sequence of int, optional
-        Which pictures, in which order; all by default.
+        Which images, in which order; all by default.
     checkpoint : Checkpoint, optional
         Features then go to a memory map in its folder, and a run that starts again goes on behind the last
         batch that is safely there.
@@ -82,7 +82,7 @@ def extract_features(
     Raises
     ------
     StriateError
-        When more than half of the pictures cannot be read and `require_half` is set.
+        When more than half of the images cannot be read and `require_half` is set.
     """
     progress = progress or Progress()
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
@@ -129,13 +129,13 @@ def extract_features(
 
 
 def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.float32]:
-    """Prepared pictures as raw pixels, the baseline that learned features have to beat.
+    """Prepared images as raw pixels, the baseline that learned features have to beat.
 
     Parameters
     ----------
     images : float32 (n, channels, height, width)
     side : int
-        Larger pictures are averaged down to at most this many pixels a side, which a linear classifier on raw
+        Larger images are averaged down to at most this many pixels a side, which a linear classifier on raw
         pixels prefers (and which keeps them few).
 
     Returns
@@ -153,7 +153,7 @@ def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.f
 
 @dataclass
 class _Written:
-    """How far a feature file is: pictures done, the positions of those that gave a row, and the others.
+    """How far a feature file is: images done, the positions of those that gave a row, and the others.
 
     The rows themselves lie in a memory map; each block of them has a digest, so that a file that was cut or damaged is
     kept as far as it is whole, and the rest is computed again.
@@ -201,7 +201,7 @@ class _Written:
     def save(self, checkpoint: Checkpoint, name: str, rows: NDArray[np.float32]) -> None:
         if isinstance(rows, np.memmap):
             rows.flush()
-        # The stream reads ahead: pictures behind the last row will be met again.
+        # The stream reads ahead: images behind the last row will be met again.
         behind = self.skipped[: self.done - len(self.positions)]
         state = {
             "done": self.done,

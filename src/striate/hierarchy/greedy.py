@@ -37,7 +37,7 @@ CONNECTION_SETS = 8
 ENOUGH_FOR_SCALE = 2000
 # Of learning a dictionary for sparse codes.
 DICTIONARY_BATCHES = 1500
-# Patches kept for pictures of codes and reconstructions.
+# Patches kept for images of codes and reconstructions.
 SHOWN = 256
 
 
@@ -52,7 +52,7 @@ class LearnedStage:
     learners : list of PSD or others
         One, or one for each set of input maps of a sparse connection table.
     patches : float32 (n, fan_in · height · width)
-        A few of the patches that the first learner saw, for pictures of codes and reconstructions.
+        A few of the patches that the first learner saw, for images of codes and reconstructions.
     """
 
     bank: FilterBank | SparseCodes

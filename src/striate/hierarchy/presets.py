@@ -14,12 +14,12 @@ from striate.images import ImageCollection, Preprocessing
 from striate.images.preprocessing import contrast_range, white_of
 from striate.learning import PSD
 
-# Pictures whose headers are read, and pictures that are decoded, before anything is chosen.
+# Images whose headers are read, and images that are decoded, before anything is chosen.
 N_HEADERS = 400
 N_DECODED = 60
-# Pictures with a longer side up to this are small: their strokes are a few pixels wide.
+# Images with a longer side up to this are small: their strokes are a few pixels wide.
 SMALL = 40
-# Of these, from this side on, a filter of 9×9 is no more than a third of the picture.
+# Of these, from this side on, a filter of 9×9 is no more than a third of the image.
 LARGE_FILTERS = 24
 MEDIUM = 100
 # The paper's canvas for photographs (Jarrett et al. 2009).
@@ -28,9 +28,9 @@ PHOTOGRAPH = 151
 LONGEST_FOR_SIFT, SHORTEST_FOR_SIFT = 300, 64
 # Sparse codes of a photograph take some 75 ms of a core: more photographs than this would take longer than 20 minutes.
 MANY_PHOTOGRAPHS = 30_000
-# More labeled pictures than this teach the classifier what more features would.
+# More labeled images than this teach the classifier what more features would.
 MANY = 20_000
-# Features of all labeled pictures together stay below 1 GB: float32 numbers.
+# Features of all labeled images together stay below 1 GB: float32 numbers.
 MAX_FEATURE_FLOATS = 1 << 28
 
 
@@ -50,13 +50,13 @@ class Description:
     longest : int
         Median of the longer side.
     one_size : bool
-        Whether all pictures looked at have the same size.
+        Whether all images looked at have the same size.
     colored : bool
         Whether at least a tenth of them has visible color.
     plain_ground : bool
-        Whether most of a typical picture is one flat ground, as for digits, icons and line drawings.
+        Whether most of a typical image is one flat ground, as for digits, icons and line drawings.
     white : float
-        The difference between black and white that thresholds are relative to; 1 unless the pictures use less than half
+        The difference between black and white that thresholds are relative to; 1 unless the images use less than half
         of the range of 0–1, as those of a camera of 12 bits in files of 16 do.
     """
 
@@ -83,7 +83,7 @@ class Choice:
 
 
 def describe(images: ImageCollection) -> Description:
-    """Look at the headers of some hundred pictures, evenly spread, and decode some of them.
+    """Look at the headers of some hundred images, evenly spread, and decode some of them.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def describe(images: ImageCollection) -> Description:
             continue
         looked_at.append(image)
     if not sizes or not looked_at:
-        raise UsageError("none of the pictures that were tried can be read: see that the folder holds pictures.")
+        raise UsageError("none of the images that were tried can be read: see that the folder holds images.")
     white = white_of(contrast_range(looked_at))
     labels = images.labels or []
     return Description(
@@ -132,7 +132,7 @@ def choose(
 
     Photographs get sparse codes of SIFT over a spatial pyramid (Yang et al. 2009), the best of the frozen systems on
     Caltech-101, unless there are so many that it would take long; then the two stages of Jarrett et al. 2009. Smaller
-    pictures get smaller windows, so that a few positions remain after each pooling.
+    images get smaller windows, so that a few positions remain after each pooling.
 
     Parameters
     ----------
@@ -170,10 +170,10 @@ def choose(
     n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
     if n_maps:
         maps = " and ".join(map(str, n_maps))
-        reasons.append(f"filter banks with {maps} maps: {n_features:,} features a picture")
+        reasons.append(f"filter banks with {maps} maps: {n_features:,} features an image")
     if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
         reasons.append(
-            f"features of {seen.n_labeled:,} labeled pictures take {4e-9 * n_features * seen.n_labeled:.1f} GB: "
+            f"features of {seen.n_labeled:,} labeled images take {4e-9 * n_features * seen.n_labeled:.1f} GB: "
             "a run with a checkpoint keeps them on disk"
         )
     # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.
@@ -186,7 +186,7 @@ def classifier_options(hierarchy: Hierarchy) -> dict[str, Any]:
     """Options of `LogisticRegression` that suit a hierarchy's features.
 
     Maxima of sparse codes are in one unit and 0 where nothing answers: standardized one by one, rare ones would be
-    blown up. On validation pictures of 51 classes of Caltech-101 they were 2.6 points better left as they are.
+    blown up. On validation images of 51 classes of Caltech-101 they were 2.6 points better left as they are.
     Pooled responses of filters gain from two weights each.
     """
     if any(isinstance(layer, SparseCodes) for layer in hierarchy):
@@ -199,12 +199,10 @@ def _takes_sift(hierarchy: Hierarchy) -> bool:
 
 
 def _preprocessing_for_sift(seen: Description, reasons: list[str]) -> Preprocessing:
-    """Grey pictures as they are; `reasons` gets a sentence."""
+    """Grey images as they are; `reasons` gets a sentence."""
     side = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
     size = f"typically {seen.width}×{seen.height} pixels"
-    reasons.append(
-        f"descriptors normalize themselves: grey pictures as they are ({size}), on a canvas of {side}×{side}"
-    )
+    reasons.append(f"descriptors normalize themselves: grey images as they are ({size}), on a canvas of {side}×{side}")
     _say_white(seen, reasons)
     return Preprocessing(canvas=(side, side), contrast="none", white=seen.white)
 
@@ -212,7 +210,7 @@ def _preprocessing_for_sift(seen: Description, reasons: list[str]) -> Preprocess
 def _say_white(seen: Description, reasons: list[str]) -> None:
     if seen.white != 1:
         reasons.append(
-            f"pictures use a range of {seen.white:.3g} in the place of 0–1: they are divided by it before all else"
+            f"images use a range of {seen.white:.3g} in the place of 0–1: they are divided by it before all else"
         )
 
 
@@ -224,7 +222,7 @@ def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessin
         # As they are, unless one side would leave no room for two stages.
         as_they_are = seen.one_size and min(seen.height, seen.width) >= 16
         canvas = (seen.height, seen.width) if as_they_are else (longest, longest)
-        # Zeros around the picture, so that filters reach strokes at its edge.
+        # Zeros around the image, so that filters reach strokes at its edge.
         border = 5 if longest >= LARGE_FILTERS else 4
         kind = "small (typically {0}×{1} pixels)"
     elif seen.longest <= MEDIUM:
@@ -233,19 +231,19 @@ def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessin
     else:
         canvas = (PHOTOGRAPH, PHOTOGRAPH)
         kind = "photographs or of their size (typically {0}×{1} pixels)"
-    reasons.append(f"pictures are {kind.format(seen.width, seen.height)}: a canvas of {canvas[1]}×{canvas[0]}")
+    reasons.append(f"images are {kind.format(seen.width, seen.height)}: a canvas of {canvas[1]}×{canvas[0]}")
     color: Literal["grey", "yuv"] = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
     if color == "yuv":
-        reasons.append("pictures are small and colored: luma and two chroma channels")
+        reasons.append("images are small and colored: luma and two chroma channels")
     elif seen.colored:
         reasons.append("in photographs of this size shape tells more than color: grey")
     else:
-        reasons.append("pictures have no color: grey")
+        reasons.append("images have no color: grey")
     contrast: Literal["ground", "local"] = "ground" if seen.plain_ground else "local"
     if seen.plain_ground:
-        reasons.append("most of each picture is a plain ground, which is brought to zero; contrast is kept")
+        reasons.append("most of each image is a plain ground, which is brought to zero; contrast is kept")
     else:
-        reasons.append("light varies over the pictures: local contrast normalization")
+        reasons.append("light varies over the images: local contrast normalization")
     _say_white(seen, reasons)
     return Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border, white=seen.white)
 
@@ -255,7 +253,7 @@ def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: 
     longest, shortest = max(preprocessing.canvas), min(preprocessing.canvas)
     side = shortest + 2 * preprocessing.border
     if longest <= SMALL:
-        # Filters about a quarter of the picture.
+        # Filters about a quarter of the image.
         size, pool = (9, 5) if longest >= LARGE_FILTERS else (5, 4)
         first = f"64F{size}x{size} - Rabs - N7x7 - PA{pool}x{pool}/2"
         after = (side - size + 1 - pool) // 2 + 1
@@ -264,7 +262,7 @@ def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: 
         second_pool = min(5, left) if left >= 5 else max(2, left - 1)
         n_second = 512 if seen.n_labeled <= MANY else 256
         second = f"{n_second}F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
-        reasons.append(f"filters of {size}×{size}, as suits small pictures, pooled over {pool}×{pool}")
+        reasons.append(f"filters of {size}×{size}, as suits small images, pooled over {pool}×{pool}")
     elif longest <= MEDIUM:
         first = "64F7x7 - Rabs - N - PA8x8/4"
         after = (side - 6 - 8) // 4 + 1
@@ -274,7 +272,7 @@ def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: 
         second = (
             f"256F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/{max(1, second_pool // 2)}"
         )
-        reasons.append("filters of 7×7, as suits pictures of medium size, pooled over 8×8")
+        reasons.append("filters of 7×7, as suits images of medium size, pooled over 8×8")
     else:
         first = "64F9x9 - Rabs - N - PA10x10/5"
         second = "256F5x5 - Rabs - N - PA6x6/4"
@@ -288,7 +286,7 @@ def _spread(n: int, at_most: int) -> list[int]:
 
 
 def _is_colored(image: np.ndarray, white: float) -> bool:
-    """Whether the channels differ by more than compression does, on average over the picture."""
+    """Whether the channels differ by more than compression does, on average over the image."""
     return len(image) == 3 and float(np.abs(image - image.mean(axis=0)).mean()) > 0.01 * white
 
 

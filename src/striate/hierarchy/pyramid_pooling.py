@@ -1,4 +1,4 @@
-"""Pooling over the cells of a spatial pyramid: where in the picture, at three scales."""
+"""Pooling over the cells of a spatial pyramid: where in the image, at three scales."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where pictures come from: files, folders, built-in and downloaded data sets; patches; preprocessing.
+"""Where images come from: files, folders, built-in and downloaded data sets; patches; preprocessing.
 
-`as_images` makes one `ImageCollection` of whatever holds pictures; `stream` reads it in batches, in bounded
+`as_images` makes one `ImageCollection` of whatever holds images; `stream` reads it in batches, in bounded
 memory.
 """
 

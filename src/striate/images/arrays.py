@@ -1,4 +1,4 @@
-"""Pictures that are in memory already: one array, or a list of arrays of different sizes.
+"""Images that are in memory already: one array, or a list of arrays of different sizes.
 
 They stay as they are, 60,000 digits in 47 MB of uint8, and become float32 one by one when they are read.
 """
@@ -29,7 +29,7 @@ _CHECKED_AT_ONCE = 2**22  # values; float32 copies of more would show in the mem
 
 
 class ImageArray(ImageCollection):
-    """Pictures of one size in one array.
+    """Images of one size in one array.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class ImageArray(ImageCollection):
         Channels may come first (1, 2 or 3) or last (1 or 3). Where both readings are possible, as for
         (n, 3, 5, 3), they come first, which is the layout of this library.
     source : str
-        Where the pictures come from, for messages and names.
+        Where the images come from, for messages and names.
 
     Raises
     ------
     UsageError
-        When the shape or type is not one of these, there is no picture, or a value is not finite or beyond ±1e15.
+        When the shape or type is not one of these, there is no image, or a value is not finite or beyond ±1e15.
     """
 
     def __init__(self, images: np.ndarray, *, source: str = "images") -> None:
@@ -52,7 +52,7 @@ class ImageArray(ImageCollection):
         if images.ndim not in (3, 4) or 0 in images.shape:
             raise UsageError(
                 f"{source}: has shape {images.shape}; give (n, height, width), (n, channels, height, width) "
-                "or (n, height, width, channels), with at least one picture"
+                "or (n, height, width, channels), with at least one image"
             )
         self._images = _channels_first(_plain_numbers(images, source), source)
         self.names = [f"{source}[{index}]" for index in range(len(images))]
@@ -73,19 +73,19 @@ class ImageArray(ImageCollection):
 
 
 class ImageList(ImageCollection):
-    """Pictures of different sizes in memory.
+    """Images of different sizes in memory.
 
     Parameters
     ----------
     images : sequence of (height, width), (channels, height, width) or (height, width, channels) arrays
         Each as in `ImageArray`.
     source : str
-        Where the pictures come from, for messages and names.
+        Where the images come from, for messages and names.
 
     Raises
     ------
     UsageError
-        As for `ImageArray`; the message names the first picture that is wrong.
+        As for `ImageArray`; the message names the first image that is wrong.
     """
 
     def __init__(self, images: Sequence[Any] | np.ndarray, *, source: str = "images") -> None:
@@ -108,7 +108,7 @@ class ImageList(ImageCollection):
 
 
 def open_arrays(path: str | os.PathLike[str]) -> ImageArray:
-    """The pictures of an ``.npz`` or idx file, with their labels where there are any.
+    """The images of an ``.npz`` or idx file, with their labels where there are any.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def open_arrays(path: str | os.PathLike[str]) -> ImageArray:
     Raises
     ------
     UsageError
-        When there is no such file, it is of another kind, or its arrays are not pictures and labels.
+        When there is no such file, it is of another kind, or its arrays are not images and labels.
     UnreadableImage
         When it is damaged.
     """
@@ -135,8 +135,8 @@ def open_arrays(path: str | os.PathLike[str]) -> ImageArray:
         raise UsageError(f"{printable(path)}: there is no such file or folder")
     if not path.is_file() or not is_idx(path):
         raise UsageError(
-            f"{printable(path)}: is nothing that striate takes pictures from; "
-            "give a folder, a picture, or a .csv, .npz or idx file"
+            f"{printable(path)}: is nothing that striate takes images from; "
+            "give a folder, an image, or a .csv, .npz or idx file"
         )
     label_path = labels_beside(path)
     labels = None if label_path is None else read_idx(label_path)
@@ -198,7 +198,7 @@ def _plain_numbers(images: np.ndarray, source: str) -> np.ndarray:
         _require_finite(images, source)
         return images
     if images.dtype.kind in "iu":
-        # What 8-bit pictures have become on their way through other programs; any wider range has no white.
+        # What 8-bit images have become on their way through other programs; any wider range has no white.
         if images.min() >= 0 and images.max() <= 255:
             return images.astype(np.uint8)
         raise UsageError(
@@ -220,7 +220,7 @@ def _require_finite(images: np.ndarray, source: str) -> None:
         if not usable.all():
             first = int(np.argmin(usable))
             what = "that is not finite (NaN or infinity)" if not finite[first] else f"beyond ±{LARGEST:g}"
-            raise UsageError(f"{source}[{start + first}]: holds a value {what}; leave the picture out")
+            raise UsageError(f"{source}[{start + first}]: holds a value {what}; leave the image out")
 
 
 def _white_of_floats(arrays: Sequence[np.ndarray]) -> float:

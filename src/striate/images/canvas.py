@@ -1,4 +1,4 @@
-"""Bring a picture of any size to one size: its longer side to the canvas, the rest zero padding.
+"""Bring an image of any size to one size: its longer side to the canvas, the rest zero padding.
 
 This is the preprocessing of the talk's object-recognition pipeline: aspect ratio kept, no cropping.
 """
@@ -18,26 +18,26 @@ def fit_to_canvas(
     fill: float = 0.0,
     enlarge: bool = True,
 ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Scale a picture to fit a canvas, aspect ratio kept, and center it there.
+    """Scale an image to fit a canvas, aspect ratio kept, and center it there.
 
     Parameters
     ----------
     image : (channels, height, width) float array
-        One picture, any number of channels, any real values.
+        One image, any number of channels, any real values.
     size : tuple of int
         Height and width of the canvas, in pixels.
     fill : float
-        Value around the picture; the paper pads with zeros.
+        Value around the image; the paper pads with zeros.
     enlarge : bool
-        Whether a picture smaller than the canvas is enlarged (default: filters then see objects at one
+        Whether an image smaller than the canvas is enlarged (default: filters then see objects at one
         scale) or only centered.
 
     Returns
     -------
     canvas : (channels, *size) float32 array
-        The picture on the canvas.
+        The image on the canvas.
     box : tuple of int
-        Top, left, height and width of the picture on the canvas, in pixels.
+        Top, left, height and width of the image on the canvas, in pixels.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def fit_to_canvas(
 
     Notes
     -----
-    Pictures are reduced with the Lanczos filter over the whole support (antialiased), enlarged with the
-    bicubic one. Both overshoot beside strong edges; the result is clipped to the picture's own range, so
+    Images are reduced with the Lanczos filter over the whole support (antialiased), enlarged with the
+    bicubic one. Both overshoot beside strong edges; the result is clipped to the image's own range, so
     that 0–1 stays 0–1. When the padding is an odd number of pixels, the extra one goes below and right.
 
     References
@@ -56,7 +56,7 @@ def fit_to_canvas(
     recognition?, ICCV 2009, section 3 (longer side to 151 pixels, zero padding).
     """
     if image.ndim != 3 or 0 in image.shape:
-        raise UsageError(f"a picture of shape {image.shape} does not fit a canvas: give (channels, height, width)")
+        raise UsageError(f"an image of shape {image.shape} does not fit a canvas: give (channels, height, width)")
     canvas_height, canvas_width = size
     if canvas_height < 1 or canvas_width < 1:
         raise UsageError(f"a canvas of {canvas_height}×{canvas_width} is empty: give sides of at least 1 pixel")
@@ -65,7 +65,7 @@ def fit_to_canvas(
     scale = min(canvas_height / height, canvas_width / width)
     if not enlarge:
         scale = min(scale, 1.0)
-    # A very long, thin picture keeps at least one pixel of its short side.
+    # A very long, thin image keeps at least one pixel of its short side.
     fitted_height = min(canvas_height, max(1, round(height * scale)))
     fitted_width = min(canvas_width, max(1, round(width * scale)))
     top, left = (canvas_height - fitted_height) // 2, (canvas_width - fitted_width) // 2

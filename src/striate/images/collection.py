@@ -1,6 +1,6 @@
-"""Many pictures, of any sizes, from anywhere: the one thing that all that learns from pictures asks for.
+"""Many images, of any sizes, from anywhere: the one thing that all that learns from images asks for.
 
-A collection knows its names and labels at once and reads a picture when it is asked for it, so that a folder
+A collection knows its names and labels at once and reads an image when it is asked for it, so that a folder
 of 80 GB takes the memory of its file names.
 """
 
@@ -21,14 +21,14 @@ from striate.errors import UsageError
 
 
 class ImageCollection(ABC):
-    """An ordered collection of pictures, some or all of which may have a label.
+    """An ordered collection of images, some or all of which may have a label.
 
     Attributes
     ----------
     names : sequence of str
-        What each picture is called in messages and results: a path inside the folder, or array and number.
+        What each image is called in messages and results: a path inside the folder, or array and number.
     labels : list of str, or None
-        The class of each picture, ``""`` for a picture without one; None when no picture has a label.
+        The class of each image, ``""`` for an image without one; None when no image has a label.
     notes : list of str
         What a person should know about the source, one whole sentence each: files that were ignored, classes of
         which nothing can be read, folders that cannot be opened. Empty when there is nothing unusual.
@@ -53,7 +53,7 @@ class ImageCollection(ABC):
 
     @abstractmethod
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
-        """One picture.
+        """One image.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class ImageCollection(ABC):
         color : bool, optional
             True gives red, green and blue; False luma; None, the default, what is stored.
         at_least : int, optional
-            The picture may come reduced by a whole factor as long as its longer side keeps this many pixels;
+            The image may come reduced by a whole factor as long as its longer side keeps this many pixels;
             big photographs are read several times faster so.
 
         Returns
@@ -73,12 +73,12 @@ class ImageCollection(ABC):
         Raises
         ------
         UnreadableImage
-            When the picture cannot be decoded.
+            When the image cannot be decoded.
         """
 
     @abstractmethod
     def size_of(self, index: int) -> tuple[int, int, int]:
-        """Height, width and channels of one picture, without decoding it.
+        """Height, width and channels of one image, without decoding it.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class ImageCollection(ABC):
         return 1.0
 
     def path_of(self, index: int) -> Path | None:
-        """The file that one picture comes from; None when it is not a file of its own."""
+        """The file that one image comes from; None when it is not a file of its own."""
         return None
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class ImageCollection(ABC):
 
     @property
     def paths(self) -> list[Path] | None:
-        """The files, in order; None when the pictures are not files of their own."""
+        """The files, in order; None when the images are not files of their own."""
         found = [path for index in range(len(self)) if (path := self.path_of(index)) is not None]
         return found if len(found) == len(self) else None
 
@@ -120,45 +120,45 @@ class ImageCollection(ABC):
 
     @property
     def labeled(self) -> np.ndarray:
-        """Indices of the pictures that have a label, an increasing int64 array."""
+        """Indices of the images that have a label, an increasing int64 array."""
         return np.flatnonzero([label != "" for label in self.labels or ()])
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageCollection:
-        """Some of the pictures, in the order of `indices`, still read only when they are asked for.
+        """Some of the images, in the order of `indices`, still read only when they are asked for.
 
         Parameters
         ----------
         indices : (n,) sequence of int, or (len(self),) sequence of bool
-            Which pictures; any order, also repeated. Truth values choose the pictures where they are True.
+            Which images; any order, also repeated. Truth values choose the images where they are True.
 
         Returns
         -------
         ImageCollection
-            With the names and labels of the chosen pictures; its classes are those that occur among them.
+            With the names and labels of the chosen images; its classes are those that occur among them.
 
         Raises
         ------
         IndexError
-            When there is no such picture.
+            When there is no such image.
         UsageError
             When the indices are no whole numbers.
         """
         chosen = np.asarray(indices).reshape(-1)
         if chosen.dtype.kind == "b":
             if len(chosen) != len(self):
-                raise UsageError(f"{len(chosen)} truth values for {len(self)} pictures; give one per picture")
+                raise UsageError(f"{len(chosen)} truth values for {len(self)} images; give one per image")
             chosen = np.flatnonzero(chosen)
         if chosen.size and chosen.dtype.kind not in "iu":
-            raise UsageError(f"indices of pictures are whole numbers, not {chosen.dtype}")
+            raise UsageError(f"indices of images are whole numbers, not {chosen.dtype}")
         return _View(self, [self._checked(index) for index in chosen.tolist()])
 
     def with_labels(self, labels: Sequence[Any] | np.ndarray | None) -> ImageCollection:
-        """The same pictures with other labels.
+        """The same images with other labels.
 
         Parameters
         ----------
         labels : (n,) sequence of str or int, or None
-            One a picture; None or ``""`` in a place for no label. None takes all labels away.
+            One an image; None or ``""`` in a place for no label. None takes all labels away.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class ImageCollection(ABC):
         Raises
         ------
         UsageError
-            When there are not as many labels as pictures, or one is neither text nor a whole number.
+            When there are not as many labels as images, or one is neither text nor a whole number.
         """
         view = _View(self, range(len(self)))
         view.labels = None if labels is None else as_labels(labels, n_images=len(self))
@@ -178,12 +178,12 @@ class ImageCollection(ABC):
         """An index as a non-negative int; Python's IndexError beyond the ends, so that loops stop."""
         position = operator.index(index)
         if not -len(self) <= position < len(self):
-            raise IndexError(f"picture {position} of a collection of {len(self)}")
+            raise IndexError(f"image {position} of a collection of {len(self)}")
         return position % len(self)
 
 
 class _View(ImageCollection):
-    """Chosen pictures of another collection."""
+    """Chosen images of another collection."""
 
     def __init__(self, whole: ImageCollection, indices: Sequence[int]) -> None:
         self._whole = whole
@@ -229,7 +229,7 @@ def as_fractions(images: ImageCollection) -> ImageCollection:
 
 
 def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> ImageCollection:
-    """Whatever holds pictures, as a collection.
+    """Whatever holds images, as a collection.
 
     Parameters
     ----------
@@ -238,22 +238,22 @@ def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> 
         - the path of a folder or a ``.csv`` file: see `ImageFolder`;
         - the path of an ``.npz`` file (`images` or `x`, and perhaps `labels` or `y`), or of an idx file such
           as MNIST's ``train-images-idx3-ubyte.gz``, whose labels are taken from the file beside it;
-        - the path of one picture;
+        - the path of one image;
         - an array (n, height, width), (n, height, width, 1 or 3) or (n, channels, height, width): see
           `ImageArray`;
-        - a list of such pictures, of any sizes, or of paths of picture files.
+        - a list of such images, of any sizes, or of paths of image files.
     labels : (n,) sequence of str or int, optional
-        One a picture, in place of those that the source has; None or ``""`` in a place for no label.
+        One an image, in place of those that the source has; None or ``""`` in a place for no label.
 
     Returns
     -------
     ImageCollection
-        Nothing but names, labels and arrays is read before a picture is asked for.
+        Nothing but names, labels and arrays is read before an image is asked for.
 
     Raises
     ------
     UsageError
-        When the source is nothing of this, is empty, or labels and pictures differ in number.
+        When the source is nothing of this, is empty, or labels and images differ in number.
     UnreadableImage
         When an ``.npz`` or idx file is damaged.
     """
@@ -280,18 +280,18 @@ def _without_labels(source: Any) -> ImageCollection:
         return ImageArray(source)
     if isinstance(source, list | tuple | np.ndarray):
         if len(source) == 0:
-            raise UsageError("there are no pictures in an empty list: give at least one")
+            raise UsageError("there are no images in an empty list: give at least one")
         if all(isinstance(item, str | os.PathLike) for item in source):
             return ImageFiles(list(source))
         return ImageList(source)
     raise UsageError(
-        f"pictures cannot be taken from {type(source).__name__}: "
+        f"images cannot be taken from {type(source).__name__}: "
         "give a folder, a .csv, .npz or idx file, an array, or a list of arrays or of paths"
     )
 
 
 def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str = "labels") -> list[str]:
-    """Labels of any kind as text, one a picture.
+    """Labels of any kind as text, one an image.
 
     Parameters
     ----------
@@ -314,12 +314,12 @@ def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str 
     """
     # Through a list: NumPy would turn a list of numbers and text into text, and None into an object.
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-        raise UsageError(f"{source} are {type(labels).__name__}; give a list or an array, one label per picture")
+        raise UsageError(f"{source} are {type(labels).__name__}; give a list or an array, one label per image")
     values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if not isinstance(values, list):
         values = [values]  # of an array without dimensions
     if len(values) != n_images:
-        raise UsageError(f"{source}: {len(values)} labels for {n_images} pictures; give one label a picture")
+        raise UsageError(f"{source}: {len(values)} labels for {n_images} images; give one label an image")
     return [_as_label(value, index, source) for index, value in enumerate(values)]
 
 
@@ -341,7 +341,7 @@ def _as_label(value: Any, index: int, source: str) -> str:
         return str(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    raise UsageError(f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label a picture")
+    raise UsageError(f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label an image")
 
 
 def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:

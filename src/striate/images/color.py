@@ -20,7 +20,7 @@ _V_SCALE = 0.615 / (1 - LUMA_WEIGHTS[0])
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:
-    """Luma of a color picture; a grey picture as it is.
+    """Luma of a color image; a grey image as it is.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def to_grey(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     (..., 1, height, width) array, dtype of `image`
-        In the range of `image`. A grey picture is returned itself, not a copy.
+        In the range of `image`. A grey image is returned itself, not a copy.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def to_grey(image: np.ndarray) -> np.ndarray:
 
 
 def to_yuv(image: np.ndarray) -> np.ndarray:
-    """Luma and two color differences of a color picture (red, green, blue).
+    """Luma and two color differences of a color image (red, green, blue).
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def to_yuv(image: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Three equal channels from a grey picture; a color picture as it is.
+    """Three equal channels from a grey image; a color image as it is.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     (..., 3, height, width) array, dtype of `image`
-        A color picture is returned itself, not a copy.
+        A color image is returned itself, not a copy.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _luma(image: np.ndarray) -> np.ndarray:
 def _n_channels(image: np.ndarray, target: str) -> int:
     if image.ndim < 3 or image.shape[-3] not in (1, 3):
         raise UsageError(
-            f"a picture of shape {image.shape} cannot become {target}: "
+            f"an image of shape {image.shape} cannot become {target}: "
             "give (channels, height, width) with 1 channel (grey) or 3 (red, green, blue)"
         )
     return int(image.shape[-3])

@@ -156,7 +156,7 @@ def _best_table(text: str, shown: str, files: _Files) -> _Table:
     # The comma, which comes first, unless another delimiter shows more paths, or more than one column at all.
     best = max(tables, key=lambda table: (table.n_found, table.label_column is not None), default=None)
     if best is None or (problem and not best.n_found and best.label_column is None):
-        raise problem or UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
+        raise problem or UsageError(f"{shown}: names no images; give path,label, one row per image")
     return best
 
 
@@ -181,7 +181,7 @@ def _rows(text: str, delimiter: str, shown: str) -> list[_Row]:
 def _understood(rows: list[_Row], shown: str, files: _Files) -> _Table:
     """Find the columns and the header, by the files that are there, and where there are none, by the titles."""
     if not rows:
-        raise UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
+        raise UsageError(f"{shown}: names no images; give path,label, one row per image")
     titles = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0].cells]
     found = [
         sum(files.find(row.cells[column]) is not None for row in rows[:_LOOKED_AT]) for column in range(len(titles))
@@ -236,5 +236,5 @@ def _listed(
         line_of[name] = line
         labels.append("" if table.label_column is None else as_class(cells[table.label_column].strip()))
     if not line_of:
-        raise UsageError(f"{shown}: names no pictures; give path,label, one row per picture")
+        raise UsageError(f"{shown}: names no images; give path,label, one row per image")
     return list(line_of), labels if any(labels) else None

@@ -143,7 +143,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             license="research",
             homepage="https://figshare.com/articles/dataset/15-Scene_Image_Dataset/7007177",
             layout="one folder a category, Bedroom to TallBuilding",
-            by_hand="download the archive, reduce the longer side of each picture to 144, and name the 15 folders",
+            by_hand="download the archive, reduce the longer side of each image to 144, and name the 15 folders",
         ),
         "coil100": DataSet(
             what="objects on a turntable in steps of 10°, grey, 64×64",
@@ -177,7 +177,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             by_hand="download both collections and copy the frames of these two sequences",
         ),
         "stereo": DataSet(
-            what="20 pairs of rectified color pictures of a street, with calibration (KITTI odometry 00)",
+            what="20 pairs of rectified color images of a street, with calibration (KITTI odometry 00)",
             license="CC BY-NC-SA 3.0",
             homepage="https://www.cvlibs.net/datasets/kitti/eval_odometry.php",
             layout="kitti-00/left/, kitti-00/right/ and kitti-00/calib.txt",

@@ -1,7 +1,7 @@
-"""Pictures in files: a folder with one sub-folder a class, a flat folder, a CSV of paths, or a list of paths.
+"""Images in files: a folder with one sub-folder a class, a flat folder, a CSV of paths, or a list of paths.
 
-The layout decides the labels, by one rule: a picture's class is the sub-folder, directly below the folder,
-that it lies in, however deep; a picture that lies in the folder itself has no label.
+The layout decides the labels, by one rule: an image's class is the sub-folder, directly below the folder,
+that it lies in, however deep; an image that lies in the folder itself has no label.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DATA_ENDINGS = (".csv", ".npz", "-ubyte", "-ubyte.gz")
 
 
 class ImageFiles(ImageCollection):
-    """Picture files, each decoded when it is asked for.
+    """Image files, each decoded when it is asked for.
 
     Parameters
     ----------
@@ -51,18 +51,18 @@ class ImageFiles(ImageCollection):
 
 
 class ImageFolder(ImageFiles):
-    """The pictures of a folder, or those that a CSV file names.
+    """The images of a folder, or those that a CSV file names.
 
     Three layouts:
 
-    - *sub-folders*: every sub-folder that holds pictures, at any depth, is a class, and its name the label.
-      Pictures that lie beside the sub-folders have no label;
-    - *flat*: pictures and no sub-folders with pictures: nothing has a label;
+    - *sub-folders*: every sub-folder that holds images, at any depth, is a class, and its name the label.
+      Images that lie beside the sub-folders have no label;
+    - *flat*: images and no sub-folders with images: nothing has a label;
     - *CSV*: rows `path,label`, header optional, relative paths from the CSV's folder, a blank label for none; as
       spreadsheets and pandas write it, see `csv_list.read_csv`.
 
     Hidden files and what systems leave behind (``Thumbs.db``, ``__MACOSX``) are skipped, other files that are
-    no pictures are ignored and counted. Links are followed, but into no folder twice within a class, so that
+    no images are ignored and counted. Links are followed, but into no folder twice within a class, so that
     links in a circle end. Only names are kept in memory: 50,000 files are listed in a fraction of a second.
 
     Labels are in Unicode's composed form (NFC), so that "é" from a Mac's folder and "é" from Linux are one
@@ -85,7 +85,7 @@ class ImageFolder(ImageFiles):
     Raises
     ------
     UsageError
-        When there is no such folder, it cannot be opened, or no picture is found; when a CSV is malformed.
+        When there is no such folder, it cannot be opened, or no image is found; when a CSV is malformed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -155,12 +155,12 @@ class _Scan:
         self._take_notes(root, len(loose))
 
     def labels(self) -> list[str] | None:
-        """The first part of every name that has more than one; None when all pictures are loose."""
+        """The first part of every name that has more than one; None when all images are loose."""
         labels = [as_class(name.partition("/")[0]) if "/" in name else "" for name in self.names]
         return labels if any(labels) else None
 
     def _walk_class(self, root: Path, class_name: str) -> None:
-        """Collect the pictures below one sub-folder."""
+        """Collect the images below one sub-folder."""
         n_before, n_unreadable = len(self.names), len(self.unreadable)
         ignored_before = self.ignored.copy()
         # Real folders, however they are reached, are entered once a class: this ends circles of links, and
@@ -191,7 +191,7 @@ class _Scan:
             self._empty.append(class_name)
 
     def _list(self, folder: Path, prefix: str) -> tuple[list[str], list[str]]:
-        """Pictures (with the prefix) and sub-folders of one folder; folders sorted."""
+        """Images (with the prefix) and sub-folders of one folder; folders sorted."""
         pictures: list[str] = []
         folders: list[str] = []
         try:
@@ -223,10 +223,10 @@ class _Scan:
             # Of MNIST's four files, the images to learn from.
             best = min(self._data_files, key=lambda name: ("train" not in name, "images" not in name, name))
             data_file = printable(root / best)
-            return f"{printable(root)}: holds no picture files; to use the data file in it, give {data_file}"
+            return f"{printable(root)}: holds no image files; to use the data file in it, give {data_file}"
         endings = " ".join(sorted(EXTENSIONS))
         n_ignored = self.ignored.total()
-        what = f"none of its {n_ignored} files is a picture" if n_ignored else "holds no pictures"
+        what = f"none of its {n_ignored} files is an image" if n_ignored else "holds no images"
         where = "in the folder itself or in one sub-folder per class"
         images = {ending: count for ending, count in self.ignored.items() if is_image_kind(ending)}
         if images:
@@ -238,15 +238,15 @@ class _Scan:
         n_classes = len(set(self.labels() or ()) - {""})
         if n_loose and n_classes:
             self.notes.append(
-                f"{shown}: {n_loose} pictures lie beside the sub-folders and count as unlabeled; "
+                f"{shown}: {n_loose} images lie beside the sub-folders and count as unlabeled; "
                 "to label them, move them into a sub-folder"
             )
         self.notes += self._lost
         if n_classes and self._empty:
-            self.notes.append(f"{shown}: sub-folders without pictures are no classes: {_some(self._empty)}")
+            self.notes.append(f"{shown}: sub-folders without images are no classes: {_some(self._empty)}")
         if n_classes == 1 and not n_loose and all(name.count("/") > 1 for name in self.names):
             inner = printable(root / self.names[0].partition("/")[0])
-            self.notes.append(f"{shown}: all pictures lie below one sub-folder; give {inner} if the classes are in it")
+            self.notes.append(f"{shown}: all images lie below one sub-folder; give {inner} if the classes are in it")
         if self._n_folders_skipped:
             n_links = self._n_folders_skipped
             self.notes.append(f"{shown}: {n_links} links to folders that were read already were not followed")

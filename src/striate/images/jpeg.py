@@ -115,21 +115,21 @@ class JpegFile:
         Where some are not, the decoder makes them up from whatever comes next, and they differ when that differs.
         """
         data = data.removesuffix(b"\xff")
-        picture = self._decoded(data + _END, at_least, grey=grey)
+        image = self._decoded(data + _END, at_least, grey=grey)
         noise = np.random.default_rng(0).integers(0, 255, 256, dtype=np.uint8).tobytes()
         other = self._decoded(data + noise + _END, at_least, grey=grey)
-        if picture.tobytes() != other.tobytes():
+        if image.tobytes() != other.tobytes():
             raise Refused("is cut off before its end (truncated)")
-        return picture
+        return image
 
     def _decoded(self, data: bytes, at_least: int | None, *, grey: bool) -> Image.Image:
-        picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         factor = self._factor(at_least)
         # Pillow takes the greatest of 8, 4, 2, 1 that exceeds neither width // size[0] nor height // size[1].
         size = (max(1, self.width // factor), max(1, self.height // factor))
-        picture.draft("L" if grey else None, size)  # None: keep the mode
-        picture.load()
-        return picture
+        image.draft("L" if grey else None, size)  # None: keep the mode
+        image.load()
+        return image
 
     def _factor(self, at_least: int | None) -> int:
         # Below 8 pixels the rounding of Pillow's own choice of scale could fall short of at_least.

@@ -1,7 +1,7 @@
 """The files of small NORB: a magic number, the sizes, the values; all little-endian.
 
 After the magic number and the number of dimensions come at least three sizes, whatever the number of dimensions; then
-the values in C order. The data set is three such files: ``-dat`` (pairs of stereo pictures), ``-cat`` (categories) and
+the values in C order. The data set is three such files: ``-dat`` (pairs of stereo images), ``-cat`` (categories) and
 ``-info`` (instance, elevation, azimuth, lighting).
 
 References
@@ -92,12 +92,12 @@ def read_norb_matrix(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_small_norb(path: str | os.PathLike[str]) -> SmallNORB:
-    """Pictures with their categories and poses.
+    """Images with their categories and poses.
 
     Parameters
     ----------
     path : str or path
-        The file of pictures, ``…-dat.mat``; those ending in ``-cat.mat`` and ``-info.mat`` lie beside it.
+        The file of images, ``…-dat.mat``; those ending in ``-cat.mat`` and ``-info.mat`` lie beside it.
 
     Raises
     ------
@@ -108,13 +108,13 @@ def read_small_norb(path: str | os.PathLike[str]) -> SmallNORB:
     """
     path = Path(path)
     if not path.name.endswith("-dat.mat"):
-        raise UsageError(f"{printable(path)}: give the file of pictures, whose name ends in -dat.mat")
+        raise UsageError(f"{printable(path)}: give the file of images, whose name ends in -dat.mat")
     stem = path.name.removesuffix("-dat.mat")
     images, category, info = (read_norb_matrix(path.with_name(f"{stem}-{part}.mat")) for part in ("dat", "cat", "info"))
     fits = images.ndim == 4 and images.shape[1] == 2 and images.dtype == np.uint8
     if not fits or category.shape != images.shape[:1] or info.shape != (*images.shape[:1], 4):
         raise UsageError(
-            f"{printable(path)}: pictures {images.shape}, categories {category.shape} and poses {info.shape} "
+            f"{printable(path)}: images {images.shape}, categories {category.shape} and poses {info.shape} "
             "do not belong together; get the three files again"
         )
     return SmallNORB(images, category, info)

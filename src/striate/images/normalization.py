@@ -53,7 +53,7 @@ def high_pass(image: np.ndarray, *, size: int = 9, sigma: float = 1.591) -> np.n
     Parameters
     ----------
     image : ndarray (..., height, width)
-        Pictures of any number of channels; each channel is filtered by itself.
+        Images of any number of channels; each channel is filtered by itself.
     size, sigma : int, float
         The window, in pixels; see `gaussian_window`.
 
@@ -83,7 +83,7 @@ def local_contrast_normalization(
     Parameters
     ----------
     image : ndarray (..., height, width) or, if `jointly`, (..., channels, height, width)
-        A picture, feature maps, or a batch of either. Integers are taken as float32.
+        An image, feature maps, or a batch of either. Integers are taken as float32.
     size : int, default 9
         Pixels across the window, odd; the paper's 9×9. It may exceed the image.
     sigma : float, default 1.591
@@ -91,7 +91,7 @@ def local_contrast_normalization(
     floor : "mean" or float, default "mean"
         What `σ` is not allowed to fall below, so that the noise of flat regions is not blown up.
         "mean" is the mean of `σ` over the image at hand (over each channel, unless `jointly`): it follows the
-        contrast of the picture, which a fixed number does not.
+        contrast of the image, which a fixed number does not.
     jointly : bool, default False
         Whether the channels share one mean and one deviation, as the maps of a stage do: then strong maps
         suppress weak ones. Otherwise each channel is normalized by itself.

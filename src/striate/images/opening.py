@@ -181,7 +181,7 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
     """Opening a pipe would wait for ever; reading a device might never end."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise Refused("is a folder, not a picture")
+        raise Refused("is a folder, not an image")
     if not stat.S_ISREG(mode):
         raise Refused("is not a regular file")
 
@@ -189,7 +189,7 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
 def _why_unidentified(path: str | os.PathLike[str]) -> str:
     if Path(path).stat().st_size == 0:
         return "is empty (zero bytes)"
-    return "is not a picture (JPEG, PNG, TIFF, BMP, WebP, GIF or PPM), or its beginning is damaged"
+    return "is not an image (JPEG, PNG, TIFF, BMP, WebP, GIF or PPM), or its beginning is damaged"
 
 
 def _why_damaged(error: Exception) -> str:

@@ -149,33 +149,33 @@ class PngFile:
         return b"".join(parts)
 
     def _shallow(self, data: bytes) -> Image.Image:
-        picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        image = PngImagePlugin.PngImageFile(io.BytesIO(data))
         key = self._key()
         if self._color == _GREY and key is not None:  # as a value of 8 bits, which Pillow makes of all depths
-            picture.info["transparency"] = key[0] * 255 // (2**self._depth - 1)
-        picture.load()
-        self._require_all_rows(picture)
-        return picture
+            image.info["transparency"] = key[0] * 255 // (2**self._depth - 1)
+        image.load()
+        self._require_all_rows(image)
+        return image
 
     def _add(
         self, samples: np.ndarray, data: bytes, mode: str = "", rawmode: str = "", *, view: str = "", shift: int = 0
     ) -> None:
         """Decode in a mode of 8 bits, and add what comes to the samples."""
-        picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        image = PngImagePlugin.PngImageFile(io.BytesIO(data))
         if mode:
-            picture._mode = mode
-            picture.tile = [(*picture.tile[0][:3], rawmode)]  # type: ignore[list-item]
-        picture.load()
-        self._require_all_rows(picture)
+            image._mode = mode
+            image.tile = [(*image.tile[0][:3], rawmode)]  # type: ignore[list-item]
+        image.load()
+        self._require_all_rows(image)
         for top, bottom in bands(self.width, self.height):
-            rows = np.asarray(picture.crop((0, top, self.width, bottom)))
+            rows = np.asarray(image.crop((0, top, self.width, bottom)))
             rows = rows.view(view) if view else rows
             samples[top:bottom] |= rows.reshape(samples[top:bottom].shape).astype(np.uint16) << shift
 
-    def _require_all_rows(self, picture: Image.Image) -> None:
+    def _require_all_rows(self, image: Image.Image) -> None:
         """Refuse a file whose pixels end too early, but properly: Pillow leaves the rows that are missing black."""
         # Counting costs as much as decoding. Only where the last row is black may rows be missing.
-        last = picture.crop((0, self.height - 1, self.width, self.height))
+        last = image.crop((0, self.height - 1, self.width, self.height))
         if not self._interlaced and any(low or high for low, high in _extremes(last)):
             return
         missing = self._n_stored()
@@ -211,6 +211,6 @@ class PngFile:
         return tuple(value & (2**self._depth - 1) for value in struct.unpack(f">{n_values}H", stored[: 2 * n_values]))
 
 
-def _extremes(picture: Image.Image) -> list[tuple[float, float]]:
+def _extremes(image: Image.Image) -> list[tuple[float, float]]:
     """The least and the greatest value of each channel."""
-    return [channel.getextrema() for channel in picture.split()]  # type: ignore[misc]
+    return [channel.getextrema() for channel in image.split()]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""From a decoded picture to what the first filters see: one size, one kind of color, normalized contrast."""
+"""From a decoded image to what the first filters see: one size, one kind of color, normalized contrast."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _MOST_NUMBERS = 1 << 23  # of an image: what stages make of it is many times as 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to every picture, in training and ever after; a part of the model file.
+    """What is done to every image, in training and ever after; a part of the model file.
 
-    The picture is brought to its color, its longer side to the canvas, its contrast is normalized where the
-    picture is (never across its edge), and the rest of the canvas is zero; where contrast is kept as it is, the rest
-    goes on as the picture's edge, which makes no gradient there.
+    The image is brought to its color, its longer side to the canvas, its contrast is normalized where the
+    image is (never across its edge), and the rest of the canvas is zero; where contrast is kept as it is, the rest
+    goes on as the image's edge, which makes no gradient there.
 
     Parameters
     ----------
     canvas : (int, int)
-        Height and width in pixels; pictures keep their aspect ratio.
+        Height and width in pixels; images keep their aspect ratio.
     color : "grey" or "yuv"
     contrast : "local", "ground" or "none"
         "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": only the
-        picture's ground, the median of its outline, is brought to zero: for strokes on a plain ground, whose
+        image's ground, the median of its outline, is brought to zero: for strokes on a plain ground, whose
         emptiness local normalization would fill with noise. "none": as it is, 0–1, for descriptors that normalize
         themselves.
     window : int
@@ -60,7 +60,7 @@ class Preprocessing:
         part of the range, such as those of a camera of 12 bits in files of 16. 1: they stay as they are.
     valid : bool
         Keep only what the normalization's whole window covers: 151×151 become 143×143, as in the paper. Otherwise the
-        windows at the picture's edge end there, and nothing is lost.
+        windows at the image's edge end there, and nothing is lost.
     """
 
     canvas: tuple[int, int]
@@ -89,18 +89,18 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of every picture that comes out."""
+        """``(channels, height, width)`` of every image that comes out."""
         more = 2 * self.border - (self.window - 1 if self.valid else 0)
         height, width = self.canvas
         return (1 if self.color == "grey" else 3, height + more, width + more)
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How pictures need to be read, as keywords of `ImageCollection.read` and `stream`."""
+        """How images need to be read, as keywords of `ImageCollection.read` and `stream`."""
         return {"color": self.color == "yuv", "at_least": max(self.canvas)}
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Prepare one picture.
+        """Prepare one image.
 
         Parameters
         ----------

@@ -72,7 +72,7 @@ class PillowRaster:
 
     Parameters
     ----------
-    picture : PIL.Image.Image
+    image : PIL.Image.Image
         Decoded.
     """
 

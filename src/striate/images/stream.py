@@ -1,4 +1,4 @@
-"""Read pictures in threads, hand them out in batches: the memory is a few batches, however many there are."""
+"""Read images in threads, hand them out in batches: the memory is a few batches, however many there are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from striate.threads import n_threads as default_n_threads
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that was left out, and why."""
+    """An image that was left out, and why."""
 
     name: str
     reason: str
@@ -38,38 +38,38 @@ def stream(
     color: bool | None = None,
     at_least: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Prepared pictures in batches, in the order of `indices`.
+    """Prepared images in batches, in the order of `indices`.
 
-    While a batch is worked on, threads decode and prepare the next one. Pictures that cannot be read are left
+    While a batch is worked on, threads decode and prepare the next one. Images that cannot be read are left
     out; the batch is filled from those that follow.
 
     Parameters
     ----------
     images : ImageCollection
-        The pictures.
+        The images.
     prepare : callable
-        (channels, height, width) float32 → array, of the same shape for every picture; called in several
+        (channels, height, width) float32 → array, of the same shape for every image; called in several
         threads at once.
     batch_size : int
-        Pictures in a batch; the last may have fewer.
+        Images in a batch; the last may have fewer.
     indices : (n,) sequence of int, optional
-        Which pictures, in which order. Default: all.
+        Which images, in which order. Default: all.
     start : int
         Where in `indices` to begin, to go on with a stream that was left; `skipped` then has what was left out
         before.
     n_threads : int, optional
         Threads that decode. Default: `striate.threads.n_threads()`.
     skipped : list of Skipped, optional
-        Pictures that could not be read are appended here, in order.
+        Images that could not be read are appended here, in order.
     require_half : bool
         Whether it is an error when most cannot be read. Not where they are few among others that are known already.
     color, at_least
-        How pictures are read, see `ImageCollection.read`.
+        How images are read, see `ImageCollection.read`.
 
     Yields
     ------
     indices : (batch_size,) int64 array
-        Which pictures these are.
+        Which images these are.
     batch : (batch_size, ...) float32 array
         What `prepare` made of them. A new array for every batch.
 
@@ -78,17 +78,17 @@ def stream(
     UsageError
         When `prepare` gives arrays of different shapes, or a parameter is none of these.
     StriateError
-        At the end, when more than half of the pictures could not be read and `require_half` is set.
+        At the end, when more than half of the images could not be read and `require_half` is set.
     """
     batch_size = checked("batch_size", batch_size, Integer(low=1))
     start = checked("start", start, Integer(low=0))
     n_threads = checked("n_threads", n_threads, Integer(low=1) | None)
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices).reshape(-1)
     if chosen.size and chosen.dtype.kind not in "iu":
-        raise UsageError(f"indices of pictures are whole numbers, not {chosen.dtype}")
+        raise UsageError(f"indices of images are whole numbers, not {chosen.dtype}")
     chosen = chosen.astype(np.int64)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= len(images)):
-        raise UsageError(f"indices go beyond the {len(images)} pictures; give 0 to {len(images) - 1}")
+        raise UsageError(f"indices go beyond the {len(images)} images; give 0 to {len(images) - 1}")
     return _batches(
         images,
         lambda index: prepare(images.read(index, color=color, at_least=at_least)),
@@ -156,13 +156,13 @@ def require_most(skipped: Sequence[Skipped], n_images: int) -> None:
     if len(skipped) > n_images / 2:
         first = skipped[0]
         raise StriateError(
-            f"{len(skipped)} of {n_images} pictures could not be read, the first is {printable(first.name)}: "
+            f"{len(skipped)} of {n_images} images could not be read, the first is {printable(first.name)}: "
             f"{first.reason}; at least half must be readable"
         )
 
 
 class _Batch:
-    """A batch that is being filled; its array is as large as the batch from the first picture on."""
+    """A batch that is being filled; its array is as large as the batch from the first image on."""
 
     def __init__(self, size: int) -> None:
         self._indices = np.empty(size, dtype=np.int64)
@@ -182,8 +182,8 @@ class _Batch:
         self._shape = self._shape or values.shape
         if values.shape != self._shape:
             raise UsageError(
-                f"{printable(name)}: became an array of shape {values.shape}, the pictures before it of "
-                f"shape {self._shape}; prepare every picture to the same shape"
+                f"{printable(name)}: became an array of shape {values.shape}, the images before it of "
+                f"shape {self._shape}; prepare every image to the same shape"
             )
         if self._values is None:
             self._values = np.empty((len(self._indices), *self._shape), dtype=np.float32)

@@ -22,7 +22,7 @@ def whiten(image: NDArray[np.floating], *, cutoff: float = 0.4) -> NDArray[np.fl
     ----------
     image : float (channels, height, width)
     cutoff : float, default 0.4
-        Cycles a pixel; Olshausen & Field's 200 cycles a picture of 512 pixels.
+        Cycles a pixel; Olshausen & Field's 200 cycles an image of 512 pixels.
 
     Returns
     -------

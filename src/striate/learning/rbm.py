@@ -291,7 +291,7 @@ class RBM(CodeEstimator):
             Samples at which the chains start, in turn; by default noise: fair coins, or normal about the bias.
         means : bool, default False
             Whether to return the probabilities (the means) that the last states are drawn with, which make smoother
-            pictures.
+            images.
         random_state : int, Generator, RandomState or None
 
         Returns

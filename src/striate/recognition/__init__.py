@@ -1,4 +1,4 @@
-"""A hierarchy and a classifier: pictures in, classes out; protocols, and honest measurement."""
+"""A hierarchy and a classifier: images in, classes out; protocols, and honest measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each component of a trained system brings: the same pictures without it."""
+"""What each component of a trained system brings: the same images without it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VALIDATION_FRACTION = 0.25
 
 @dataclass(frozen=True)
 class Ablation:
-    """A system, and how often it was right on validation pictures."""
+    """A system, and how often it was right on validation images."""
 
     what: str
     accuracy: float
@@ -49,14 +49,14 @@ def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Pr
     """Take one component away at a time, and learn the classifier anew.
 
     Filters stay those that were learned with everything in place, except where random ones replace them. A quarter of
-    the pictures is held out, the same for all; no test picture is looked at.
+    the images is held out, the same for all; no test image is looked at.
 
     Parameters
     ----------
     classifier : ImageClassifier
         With filters.
     images : ImageCollection
-        Labeled training pictures; at most 3,000 are used, as many as possible of each class.
+        Labeled training images; at most 3,000 are used, as many as possible of each class.
 
     Returns
     -------

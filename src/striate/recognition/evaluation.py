@@ -1,4 +1,4 @@
-"""How right a classifier is on pictures whose class is known."""
+"""How right a classifier is on images whose class is known."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Evaluation:
     Attributes
     ----------
     images : ImageCollection
-        The pictures that were tested: labeled, and readable.
+        The images that were tested: labeled, and readable.
     predictions : list of Prediction
         In their order.
     accuracy, mean_class_accuracy : float
-        Of all pictures; mean over classes of the accuracy in each. Pictures of a class that the classifier does not
+        Of all images; mean over classes of the accuracy in each. Images of a class that the classifier does not
         know count as wrong.
     per_class : dict of str to float
         Accuracy in each class that the classifier knows.
@@ -36,11 +36,11 @@ class Evaluation:
     unknown_rate : float or None
         Share called unknown; None for a classifier that does not say so.
     foreign_classes : list of str
-        Classes of the pictures that the classifier does not know: always wrong, and not in `per_class` or `confusion`.
+        Classes of the images that the classifier does not know: always wrong, and not in `per_class` or `confusion`.
     n_foreign : int
-        Pictures of these classes.
+        Images of these classes.
     accuracy_of_known : float
-        Of the pictures of classes that it knows; NaN where there is none.
+        Of the images of classes that it knows; NaN where there is none.
     skipped : list of Skipped
     """
 
@@ -58,12 +58,12 @@ class Evaluation:
 
     @property
     def n_test(self) -> int:
-        """Pictures tested."""
+        """Images tested."""
         return len(self.predictions)
 
 
 def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: Progress | None = None) -> Evaluation:
-    """Features, predictions and figures for labeled pictures.
+    """Features, predictions and figures for labeled images.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: P
     Raises
     ------
     UsageError
-        Where no picture has a label.
+        Where no image has a label.
     """
     images = as_images(images)
     labels_of(images)

@@ -1,4 +1,4 @@
-"""The main estimator: pictures in, classes out, with filters learned from the pictures themselves."""
+"""The main estimator: images in, classes out, with filters learned from the images themselves."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from striate.hierarchy.presets import System
 
 KIND = "image_classifier"
-# Prepared pictures that filters are learned from, in floats (256 MB), and at most so many of them.
+# Prepared images that filters are learned from, in floats (256 MB), and at most so many of them.
 MAX_SAMPLE_FLOATS = 1 << 26
 MAX_SAMPLE_IMAGES = 5000
-# Of the labeled pictures, set aside for the "unknown" threshold.
+# Of the labeled images, set aside for the "unknown" threshold.
 HELD_OUT_FRACTION = 0.2
 
 _RULES = {
@@ -68,20 +68,20 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one picture.
+    """What a classifier says of one image.
 
     Attributes
     ----------
     name : str
-        The picture's path, or array and number.
+        The image's path, or array and number.
     label : str
-        The most probable class, also for a picture that is unknown.
+        The most probable class, also for an image that is unknown.
     probability : float
         Of that class, calibrated.
     top : tuple of (str, float)
         The most probable classes, first the best.
     unknown : bool
-        Whether the picture resembles no class; always False for a classifier without ``unknown``.
+        Whether the image resembles no class; always False for a classifier without ``unknown``.
     """
 
     name: str
@@ -98,13 +98,13 @@ class TrainingRecord:
     Attributes
     ----------
     reasons : list of str
-        What was chosen for these pictures, and why.
+        What was chosen for these images, and why.
     stages : list of LearnedStage
         Not in the model file: filters are in the hierarchy.
     skipped : list of Skipped
-        Pictures that could not be read.
+        Images that could not be read.
     facts : dict
-        Numbers of pictures and classes, seed, versions, measured accuracy: anything JSON can hold.
+        Numbers of images and classes, seed, versions, measured accuracy: anything JSON can hold.
     """
 
     reasons: list[str] = field(default_factory=list)
@@ -114,27 +114,27 @@ class TrainingRecord:
 
 
 class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
-    """Learns filters from pictures without labels, and a classifier from those that have one.
+    """Learns filters from images without labels, and a classifier from those that have one.
 
     `fit` is three steps, which can be taken one by one: `learn_features` (preset, filters), `extract`
-    (features of pictures), `fit_classifier`.
+    (features of images), `fit_classifier`.
 
     Parameters
     ----------
     system : "auto", "hierarchy" or "scspm"
-        "auto" chooses from the pictures; "hierarchy" are stages of learned filters (3 ms a photograph), "scspm" sparse
+        "auto" chooses from the images; "hierarchy" are stages of learned filters (3 ms a photograph), "scspm" sparse
         codes of SIFT by a learned dictionary, over a spatial pyramid (some 75 ms, and better on photographs).
     architecture : str, default "auto"
-        "auto" chooses from the pictures; otherwise the papers' notation, for example
+        "auto" chooses from the images; otherwise the papers' notation, for example
         ``"64F9x9 - Rabs - N - PA10x10/5"``, whatever the system.
     preprocessing : Preprocessing or "auto"
-        What is done to every picture first; "auto" chooses from the pictures.
+        What is done to every image first; "auto" chooses from the images.
     learner : "psd" or "random"
         How filters of a hierarchy come about: predictive sparse decomposition, or at random (protocol R of Jarrett et
         al. 2009), to see what learning brings.
     unknown : float or None
-        Rate of false alarms at which a picture may be called unknown, for example 0.05; a fifth of the labeled pictures
-        is then set aside to find the threshold. None: every picture gets a class.
+        Rate of false alarms at which an image may be called unknown, for example 0.05; a fifth of the labeled images
+        is then set aside to find the threshold. None: every image gets a class.
     weight_decay : float or "auto"
         Of the logistic regression; "auto" chooses it by cross-validation.
     random_state : int or None
@@ -193,14 +193,14 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
-            Pictures; see `striate.as_images`. Those without a label help to learn filters. Floating-point arrays may
+            Images; see `striate.as_images`. Those without a label help to learn filters. Floating-point arrays may
             hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here and
             wherever the classifier is given images.
         labels : sequence of str, int or bool (n,), optional
-            Where the pictures do not bring them along, as a folder with one sub-folder a class does. None, NaN and ""
+            Where the images do not bring them along, as a folder with one sub-folder a class does. None, NaN and ""
             stand for no label.
         unlabeled : like images, optional
-            More pictures for the filters.
+            More images for the filters.
         checkpoint : Checkpoint, optional
             A run that was killed goes on from it, to the same bits.
         progress : Progress, optional
@@ -265,7 +265,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         require_half: bool = True,
         progress: Progress | None = None,
     ) -> Features:
-        """Features of pictures, with the pictures that could not be read; see `extract_features`."""
+        """Features of images, with the images that could not be read; see `extract_features`."""
         check_is_fitted(self, "hierarchy_")
         return extract_features(
             as_fractions(as_images(images)),
@@ -313,7 +313,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             self.rejection_.fit(logits)
             if self.rejection_.threshold_ == np.inf:
                 reason = (
-                    f"no picture will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
+                    f"no image will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
                     f"too few for a rate of {self.unknown} of false alarms"
                 )
                 self.record_.reasons.append(reason)
@@ -321,7 +321,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, images: Any) -> NDArray[np.float32]:
-        """Features of pictures, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
+        """Features of images, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
         return self._features(as_fractions(as_images(images)))
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
@@ -335,14 +335,14 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self.classifier_.predict_proba(self.transform(images))
 
     def predict(self, images: Any) -> NDArray[Any]:
-        """The most probable class of each picture, (n_images,)."""
+        """The most probable class of each image, (n_images,)."""
         check_is_fitted(self, "classifier_")
         return self.classifier_.predict(self.transform(images))
 
     def is_unknown(self, images: Any) -> NDArray[np.bool_]:
-        """Which pictures resemble no class, bool (n_images,): the companion of `predict_proba`.
+        """Which images resemble no class, bool (n_images,): the companion of `predict_proba`.
 
-        Of pictures that do belong to a class, the share that is called unknown is the error rate asked for.
+        Of images that do belong to a class, the share that is called unknown is the error rate asked for.
 
         Raises
         ------
@@ -355,7 +355,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return self.rejection_.is_unknown(self.classifier_.logits(self.transform(images)))
 
     def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
-        """Everything there is to say of each picture: class, probability, the runners-up, whether it is unknown."""
+        """Everything there is to say of each image: class, probability, the runners-up, whether it is unknown."""
         check_is_fitted(self, "classifier_")
         images = as_fractions(as_images(images))
         features = self._features(images)
@@ -388,7 +388,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         ]
 
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
-        """Accuracy on those pictures that have a label."""
+        """Accuracy on those images that have a label."""
         check_is_fitted(self, "classifier_")
         images = as_fractions(as_images(images, labels))
         images = images.subset(images.labeled)
@@ -497,7 +497,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _sample(
         self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
     ) -> NDArray[np.float32]:
-        """Prepared pictures for the filters, drawn evenly from all, labeled or not; others go to the record."""
+        """Prepared images for the filters, drawn evenly from all, labeled or not; others go to the record."""
         rng = np.random.default_rng(self.random_state)
         n_all = len(images) + (len(extra) if extra is not None else 0)
         size = int(np.prod(self.preprocessing_.shape))
@@ -531,7 +531,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return np.concatenate(batches)
 
     def _features(self, images: ImageCollection) -> NDArray[np.float32]:
-        """Features of every picture; the first one that cannot be read ends it."""
+        """Features of every image; the first one that cannot be read ends it."""
         check_is_fitted(self, "hierarchy_")
         rows = [np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)]
         for start in range(0, len(images), 64):
@@ -548,10 +548,10 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
 
 def labels_of(images: ImageCollection) -> NDArray[Any]:
-    """Labels of those pictures that have one; UsageError when none has."""
+    """Labels of those images that have one; UsageError when none has."""
     labels = [label for label in images.labels or () if label != ""]
     if not labels:
-        raise UsageError("these pictures have no labels: put each class into a sub-folder of its name, or give a CSV.")
+        raise UsageError("these images have no labels: put each class into a sub-folder of its name, or give a CSV.")
     return np.asarray(labels)
 
 
@@ -583,18 +583,18 @@ def lost_classes(images: ImageCollection, readable: ImageCollection) -> list[str
 
 
 def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
-    """UsageError when a classifier cannot be learned from these labels: one class, or a class with few pictures."""
+    """UsageError when a classifier cannot be learned from these labels: one class, or a class with few images."""
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise UsageError(
-            f"all {len(labels)} labeled pictures belong to one class ({', '.join(map(str, classes)) or 'none'}): "
+            f"all {len(labels)} labeled images belong to one class ({', '.join(map(str, classes)) or 'none'}): "
             "a classifier needs at least two, one sub-folder each; where data are sorted by class, as those of "
             "load_digits() are, shuffle them or take every tenth rather than the first."
         )
     if counts.min() < at_least:
         lonely = classes[counts.argmin()]
         raise UsageError(
-            f"class {str(lonely)!r} has one readable picture: "
+            f"class {str(lonely)!r} has one readable image: "
             "give at least two (one to learn from, one to check with), or leave the class out."
         )
 

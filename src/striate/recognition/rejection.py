@@ -1,4 +1,4 @@
-"""An honest "unknown": a threshold on held-out pictures, with a guaranteed rate of false alarms."""
+"""An honest "unknown": a threshold on held-out images, with a guaranteed rate of false alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole run: split the pictures, learn, measure on what was held out, compare with raw pixels."""
+"""A whole run: split the images, learn, measure on what was held out, compare with raw pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from striate.recognition.learning_curve import CurvePoint, default_label_counts,
 from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
-# The learning curve's pictures: its fits share one matrix of n × n.
+# The learning curve's images: its fits share one matrix of n × n.
 MAX_CURVE_TRAIN = 4000
 MAX_CURVE_TEST = 5000
 # Of each class, held out for the test when nothing else is said.
@@ -34,7 +34,7 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """Which pictures are for what: indices, int64."""
+    """Which images are for what: indices, int64."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -49,16 +49,16 @@ class TrainingResult:
     ----------
     classifier : ImageClassifier
     test : Evaluation
-        On held-out pictures. Its rate of "unknown" is that of false alarms: each picture belongs to a class.
+        On held-out images. Its rate of "unknown" is that of false alarms: each image belongs to a class.
     n_train, n_unlabeled : int
-        Labeled pictures that were read; others that helped to learn filters.
+        Labeled images that were read; others that helped to learn filters.
     curve, pixel_curve : list of CurvePoint
         Accuracy against number of labels: learned features, and raw pixels with the same classifier.
     skipped : list of Skipped
     lost_classes : list of str
         A sentence on each class of which no training image could be read.
     ablations : list of Ablation
-        What each component brings, on validation pictures; empty unless it was asked for.
+        What each component brings, on validation images; empty unless it was asked for.
     """
 
     classifier: ImageClassifier
@@ -80,7 +80,7 @@ def split_images(
     test: bool = True,
     random_state: int | None = None,
 ) -> Split:
-    """Decide which pictures train, which test, and whose label is not to be used.
+    """Decide which images train, which test, and whose label is not to be used.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def split_images(
         So many of each class train, all the rest test (the protocol of Caltech-101). Otherwise a fifth of each
         class is held out.
     labels_per_class : int, optional
-        Of the training pictures, only so many of each class keep their label; the rest still help to learn filters.
+        Of the training images, only so many of each class keep their label; the rest still help to learn filters.
     test : bool
-        False when the test pictures come from elsewhere: all train.
+        False when the test images come from elsewhere: all train.
     """
     labels = labels_of(images)
     labeled = images.labeled
@@ -133,17 +133,17 @@ def train_and_evaluate(
     classifier : ImageClassifier
         Not fitted yet.
     images, split
-        The pictures, and what each is for.
+        The images, and what each is for.
     test_images : ImageCollection, optional
-        Labeled pictures to test on, in place of the split's.
+        Labeled images to test on, in place of the split's.
     unlabeled : ImageCollection, optional
-        More pictures for the filters.
+        More images for the filters.
     label_counts : sequence of int, optional
         Points of the learning curve: numbers of labels in all; chosen from the data by default, none when empty.
     n_draws : int
         Stratified draws of the labels at each point but the last.
     with_ablations : bool
-        Also measure what each component brings (`ablate`), on training pictures.
+        Also measure what each component brings (`ablate`), on training images.
     folder : Path, optional
         For memory maps of large features, when there is no checkpoint.
     """
@@ -157,7 +157,7 @@ def train_and_evaluate(
     if label_counts is not None and min(label_counts, default=n_classes) < n_classes:
         raise UsageError(f"points of the learning curve are numbers of labels: at least {n_classes}, one a class.")
     if not len(test_images.labeled if test_images is not None else split.test):
-        raise UsageError("there are no labeled pictures to test on: hold some out, or give labeled test pictures.")
+        raise UsageError("there are no labeled images to test on: hold some out, or give labeled test images.")
     for_filters = images.subset(np.sort(np.concatenate([split.train, split.unlabeled])))
     classifier.learn_features(for_filters, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
     train_images = images.subset(split.train)
@@ -275,7 +275,7 @@ def _add_curves(
 
 
 def _thin_out(part: Part, at_most: int, seed: int | None) -> Part:
-    """A stratified subset of a part, of at most so many pictures."""
+    """A stratified subset of a part, of at most so many images."""
     rows, images, labels = part
     if len(labels) <= at_most:
         return part

@@ -1,8 +1,8 @@
-"""The HTML report of a run, and contact sheets of pictures that were found."""
+"""The HTML report of a run, and contact sheets of images that were found."""
 
 from __future__ import annotations
 
-from striate.report.contact_sheet import SheetPicture, SheetRow, write_contact_sheet
+from striate.report.contact_sheet import SheetImage, SheetRow, write_contact_sheet
 from striate.report.data import PhaseLike, Reconstructions, ReportData, Sample, StageFilters
 from striate.report.report import write_report
 from striate.report.training import training_report, write_training_report
@@ -16,7 +16,7 @@ __all__ = [
     "write_report",
     "training_report",
     "write_training_report",
-    "SheetPicture",
+    "SheetImage",
     "SheetRow",
     "write_contact_sheet",
 ]

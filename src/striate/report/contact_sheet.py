@@ -1,4 +1,4 @@
-"""A contact sheet: rows of small pictures, each beside the picture that they were found for, in one HTML file."""
+"""A contact sheet: rows of small images, each beside the image that they were found for, in one HTML file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from markupsafe import Markup
 from striate.errors import UnreadableImage
 from striate.images import printable, read_image
 from striate.report._page import render_page
-from striate.report.pictures import image
+from striate.report.drawings import image
 from striate.whole_file import whole_file
 
-__all__ = ["SheetPicture", "SheetRow", "write_contact_sheet"]
+__all__ = ["SheetImage", "SheetRow", "write_contact_sheet"]
 
 _SIDE = 128  # pixels of a thumbnail's longer side
 
 
 @dataclass(frozen=True)
-class SheetPicture:
-    """A picture of the sheet.
+class SheetImage:
+    """An image of the sheet.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class SheetPicture:
 class SheetRow:
     """What was found, beside what it was found for, if anything."""
 
-    found: Sequence[SheetPicture]
-    query: SheetPicture | None = None
+    found: Sequence[SheetImage]
+    query: SheetImage | None = None
 
 
 def write_contact_sheet(path: str | os.PathLike[str], rows: Sequence[SheetRow], *, title: str, note: str = "") -> None:
-    """Write rows of pictures as one self-contained HTML file, with thumbnails inside it.
+    """Write rows of images as one self-contained HTML file, with thumbnails inside it.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def write_contact_sheet(path: str | os.PathLike[str], rows: Sequence[SheetRow], 
         file.write(page.encode("utf-8", "backslashreplace"))
 
 
-def _cell(one: SheetPicture) -> dict[str, object]:
-    return {"picture": _thumbnail(one), "name": one.name, "note": one.note}
+def _cell(one: SheetImage) -> dict[str, object]:
+    return {"image": _thumbnail(one), "name": one.name, "note": one.note}
 
 
-def _thumbnail(one: SheetPicture) -> Markup | None:
-    """The picture as a small JPEG inside the page; None where it cannot be read."""
+def _thumbnail(one: SheetImage) -> Markup | None:
+    """The image as a small JPEG inside the page; None where it cannot be read."""
     from PIL import Image
 
     try:

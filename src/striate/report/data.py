@@ -56,7 +56,7 @@ class Reconstructions:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that was held out, and what was said of it.
+    """An image that was held out, and what was said of it.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ class ReportData:
     command : str
         The exact shell command that repeats the run.
     accuracy, mean_class_accuracy : float, optional
-        Fractions of the held-out pictures; mean over classes of the accuracy in each.
+        Fractions of the held-out images; mean over classes of the accuracy in each.
     n_classes, n_train, n_test, n_unlabeled : int, optional
-        Pictures with labels that trained the classifier, that were held out, and those without labels that the
+        Images with labels that trained the classifier, that were held out, and those without labels that the
         filters saw.
     model_path, model_bytes : str, int, optional
     reasons : list of str
@@ -125,10 +125,10 @@ class ReportData:
     confusion : (int (n_classes, n_classes), sequence of str), optional
         Counts with true classes in rows, and the names of the classes.
     samples, mistakes : list of Sample
-        Any held-out pictures; wrong ones, hardest first.
+        Any held-out images; wrong ones, hardest first.
     unknown : dict, optional
         ``error_rate`` (the rate of false alarms that was asked for) and ``false_alarm_rate`` (the one measured), maybe
-        ``n_held_out`` (pictures the threshold was set on) and ``auroc``.
+        ``n_held_out`` (images the threshold was set on) and ``auroc``.
     phases : list of records
         Each with ``name``, ``seconds``, ``items``, ``unit`` and ``peak_memory_bytes``.
     seconds, peak_memory_bytes : float, int, optional
@@ -139,7 +139,7 @@ class ReportData:
     per_class : dict of str to float
         The accuracy in each class.
     left_out : list of str
-        What was left out besides skipped pictures, a sentence each.
+        What was left out besides skipped images, a sentence each.
     notes : list of str
         Anything else, a sentence each.
     color : "rgb" or "yuv", default="rgb"

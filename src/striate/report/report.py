@@ -9,7 +9,7 @@ from typing import Any
 
 from striate.figures import AccuracyPoint, confused_pairs
 from striate.images import printable
-from striate.report import pictures
+from striate.report import drawings
 from striate.report._page import render_page
 from striate.report.data import ReportData
 from striate.whole_file import whole_file
@@ -57,16 +57,16 @@ def _sections(data: ReportData) -> dict[str, Any]:
         pairs = confused_pairs(matrix, [printable(name) for name in classes], at_most=12)
     return {
         "data": data,
-        "hero": pictures.hero(data),
-        "stages": pictures.stage_pictures(data),
-        "architecture": pictures.architecture(data),
-        "learning": pictures.learning(data),
-        "reconstructions": pictures.reconstructions(data),
-        "curve": pictures.curve(data),
-        "confusion": pictures.confusion(data),
+        "hero": drawings.hero(data),
+        "stages": drawings.stage_drawings(data),
+        "architecture": drawings.architecture(data),
+        "learning": drawings.learning(data),
+        "reconstructions": drawings.reconstructions(data),
+        "curve": drawings.curve(data),
+        "confusion": drawings.confusion(data),
         "pairs": pairs,
-        "samples": pictures.gallery(data.samples, _MOST_SAMPLES),
-        "mistakes": pictures.gallery(data.mistakes, _MOST_SAMPLES),
+        "samples": drawings.gallery(data.samples, _MOST_SAMPLES),
+        "mistakes": drawings.gallery(data.mistakes, _MOST_SAMPLES),
         "classes": sorted(data.per_class.items(), key=lambda item: (item[1], item[0])),
         "longest": max((phase.seconds for phase in data.phases), default=0.0),
         "most_listed": _MOST_LISTED,

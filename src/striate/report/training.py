@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.figures import descriptor_pictures, project_to_pixels
+from striate.figures import descriptor_images, project_to_pixels
 from striate.hierarchy import (
     DenseSIFT,
     FilterBank,
@@ -36,9 +36,9 @@ from striate.threads import n_threads
 
 __all__ = ["training_report", "write_training_report"]
 
-_SAMPLES = 24  # pictures in each gallery
+_SAMPLES = 24  # images in each gallery
 _PATCHES = 6  # whose codes are drawn
-_SIDE = 96  # pixels that a picture in a gallery needs at most
+_SIDE = 96  # pixels that an image in a gallery needs at most
 
 
 def write_training_report(
@@ -128,7 +128,7 @@ def training_report(
 
 def _architecture(classifier: ImageClassifier) -> list[dict[str, Any]]:
     shape = classifier.preprocessing_.shape
-    rows = [{"kind": "input", "label": "picture", "shape": shape}]
+    rows = [{"kind": "input", "label": "image", "shape": shape}]
     shapes = classifier.hierarchy_.shapes(shape)
     rows += [
         {"kind": layer.kind, "label": _in_words(layer), "shape": after}
@@ -199,7 +199,7 @@ def _dictionary(stage: LearnedStage) -> StageFilters:
     return StageFilters(
         name="dictionary",
         kind="sparse coding",
-        encoder=descriptor_pictures(learner.components_),
+        encoder=descriptor_images(learner.components_),
         energies=[(look.batch, look.objective) for look in learner.history_],
         active_fraction=float(learner.usage_.mean()),
         dead_units=int((learner.usage_ == 0).sum()),
@@ -241,7 +241,7 @@ def _samples(test: Evaluation, indices: Sequence[int]) -> list[Sample]:
     labels = test.images.labels or []
     return [
         Sample(
-            image=_picture(test.images, index),
+            image=_image(test.images, index),
             true=labels[index],
             predicted=test.predictions[index].label,
             probability=test.predictions[index].probability,
@@ -252,7 +252,7 @@ def _samples(test: Evaluation, indices: Sequence[int]) -> list[Sample]:
     ]
 
 
-def _picture(images: ImageCollection, index: int) -> NDArray[np.uint8]:
+def _image(images: ImageCollection, index: int) -> NDArray[np.uint8]:
     """(height, width) or (height, width, 3)."""
     image = np.clip(255 * images.read(index, at_least=_SIDE), 0, 255).round().astype(np.uint8)
     return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))

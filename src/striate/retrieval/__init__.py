@@ -1,7 +1,7 @@
-"""Compact codes of pictures, or of any vectors, and search for nearest neighbors in them.
+"""Compact codes of images, or of any vectors, and search for nearest neighbors in them.
 
 `fit_projection` makes binary or real codes of vectors, `nearest_codes` and `nearest_vectors` search them exactly;
-`learn_encoder` and `ImageIndex` do so for a folder of pictures.
+`learn_encoder` and `ImageIndex` do so for a folder of images.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from striate.retrieval.deep_projection import DeepProjection, fit_deep_projection
     from striate.retrieval.duplicates import near_duplicates
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
+    from striate.retrieval.image_encoder import ImageEncoder, learn_encoder
     from striate.retrieval.image_index import Changes, ImageIndex
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
-    from striate.retrieval.picture_encoder import PictureEncoder, learn_encoder
     from striate.retrieval.pixels import is_flat
     from striate.retrieval.projection import Projection, fit_projection
 
@@ -41,7 +41,7 @@ __all__ = [
     "linked_names",
     "is_link",
     "is_flat",
-    "PictureEncoder",
+    "ImageEncoder",
     "learn_encoder",
     "ImageIndex",
     "Changes",
@@ -69,8 +69,8 @@ _HOME = {
     "linked_names": "striate.retrieval.copies",
     "is_link": "striate.retrieval.copies",
     "is_flat": "striate.retrieval.pixels",
-    "PictureEncoder": "striate.retrieval.picture_encoder",
-    "learn_encoder": "striate.retrieval.picture_encoder",
+    "ImageEncoder": "striate.retrieval.image_encoder",
+    "learn_encoder": "striate.retrieval.image_encoder",
     "ImageIndex": "striate.retrieval.image_index",
     "Changes": "striate.retrieval.image_index",
     "Curves": "striate.retrieval.evaluation",

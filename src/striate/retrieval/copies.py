@@ -22,9 +22,9 @@ from striate.images import as_images, file_identity, stream
 from striate.parameters import Choice, Integer, Real, checked
 from striate.progress import Progress
 from striate.retrieval.duplicates import near_duplicates
+from striate.retrieval.image_encoder import BATCH
 from striate.retrieval.image_index import ImageIndex
 from striate.retrieval.nearest import nearest_codes, nearest_vectors
-from striate.retrieval.picture_encoder import BATCH
 from striate.retrieval.pixels import Sketch, View, agreement, sketch, viewed
 
 __all__ = ["ALSO", "CODE_SHARE", "MIN_SIMILARITY", "CopyGroup", "Pair", "linked_names", "near_copies"]

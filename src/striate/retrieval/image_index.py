@@ -1,4 +1,4 @@
-"""An index of pictures: their codes, and what it takes to keep them in step with a folder that changes."""
+"""An index of images: their codes, and what it takes to keep them in step with a folder that changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from striate.images import Skipped, as_images, stream
 from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Choice, Real, Text, checked
 from striate.progress import Progress
+from striate.retrieval.image_encoder import BATCH, ImageEncoder
 from striate.retrieval.items import UNAVAILABLE, Items, out_of_reach, stamps_of
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
-from striate.retrieval.picture_encoder import BATCH, PictureEncoder
 
 __all__ = ["INDEX_VERSION", "Changes", "ImageIndex"]
 
 KIND = "index"
-# Goes up when a picture's code, or the arrangement of the file, changes.
+# Goes up when an image's code, or the arrangement of the file, changes.
 INDEX_VERSION = 1
 # Saving what is there takes at most one twentieth of the time.
 _SAVING_SHARE = 20
@@ -58,11 +58,11 @@ class Changes:
 
 
 class ImageIndex:
-    """Codes of pictures in the order of their names, in one file from which they are mapped, not read.
+    """Codes of images in the order of their names, in one file from which they are mapped, not read.
 
     Parameters
     ----------
-    encoder : PictureEncoder
+    encoder : ImageEncoder
     folder : str
         What the names are relative to.
 
@@ -89,7 +89,7 @@ class ImageIndex:
     (7, 0)
     """
 
-    def __init__(self, encoder: PictureEncoder, folder: str = "") -> None:
+    def __init__(self, encoder: ImageEncoder, folder: str = "") -> None:
         self.encoder = encoder
         self.folder = folder
         self.codes: NDArray[Any] = encoder.no_codes()
@@ -107,15 +107,15 @@ class ImageIndex:
         interval: float = 20.0,
         progress: Progress | None = None,
     ) -> Changes:
-        """Bring the index in step with a collection: only new and changed pictures are encoded.
+        """Bring the index in step with a collection: only new and changed images are encoded.
 
-        A picture is known by its name, and has changed where the size or time of its file has. The result is the same
+        An image is known by its name, and has changed where the size or time of its file has. The result is the same
         as that of indexing the collection anew with this encoder.
 
         Parameters
         ----------
         images : folder or ImageCollection
-            All pictures that there are now.
+            All images that there are now.
         save_to : str or path, optional
             A file that gets the index at the end, and now and then before: what was encoded when a run is killed is not
             encoded again by the next.
@@ -207,11 +207,11 @@ class ImageIndex:
         )
 
     def search(self, images: Any, n_neighbors: int = 12) -> Neighbors:
-        """The indexed pictures that are nearest to pictures, by Hamming distance, or Euclidean for real codes.
+        """The indexed images that are nearest to images, by Hamming distance, or Euclidean for real codes.
 
         Parameters
         ----------
-        images : picture, folder, list or ImageCollection
+        images : image, folder, list or ImageCollection
         n_neighbors : int
 
         Returns
@@ -221,7 +221,7 @@ class ImageIndex:
         Raises
         ------
         UnreadableImage
-            When one of the pictures cannot be read.
+            When one of the images cannot be read.
         """
         preprocessing = self.encoder.preprocessing
         images = as_images(images)
@@ -229,7 +229,7 @@ class ImageIndex:
         return self.search_codes(self.encoder.encode(np.stack(pictures)), n_neighbors)
 
     def search_codes(self, codes: NDArray[Any], n_neighbors: int = 12) -> Neighbors:
-        """The indexed pictures that are nearest to codes of this index's encoder."""
+        """The indexed images that are nearest to codes of this index's encoder."""
         nearest = nearest_codes if self.encoder.binary else nearest_vectors
         return nearest(codes, self.codes, n_neighbors)
 
@@ -270,7 +270,7 @@ class ImageIndex:
     def _from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> ImageIndex:
         encoder = {key: np.array(array) for key, array in model_file.arrays_of("encoder", arrays).items()}
         with stored.part("encoder"):
-            index = cls(PictureEncoder.from_state(encoder, stored.field(header, "encoder", stored.Table())))
+            index = cls(ImageEncoder.from_state(encoder, stored.field(header, "encoder", stored.Table())))
         index.folder = stored.field(header, "folder", Text() | Choice(""))
         with stored.part("items"):
             index.items = Items.from_state(model_file.arrays_of("items", arrays), stored.field(header, "items"))

@@ -1,4 +1,4 @@
-"""Which pictures an index holds: their names, and the sizes and times by which a change is seen."""
+"""Which images an index holds: their names, and the sizes and times by which a change is seen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def stamp_of(path: Path | None) -> tuple[int, int]:
 
 
 class Items:
-    """Names, sizes and times of pictures, a row each; the names lie in one text, so that millions may be mapped.
+    """Names, sizes and times of images, a row each; the names lie in one text, so that millions may be mapped.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Items:
 
 
 def stamps_of(images: ImageCollection) -> list[tuple[int, int]]:
-    """The stamps of all pictures of a collection."""
+    """The stamps of all images of a collection."""
     return [stamp_of(images.path_of(index)) for index in range(len(images))]
 
 

@@ -64,7 +64,7 @@ class Projection:
         """
         vectors = as_samples(vectors, name="vectors", n_features=len(self.mean))
         # One at a time, from the same place: the last bits of a product of matrices depend on a row's place among the
-        # others, and a picture must have the same code alone as in a folder. It reads the directions for each vector,
+        # others, and an image must have the same code alone as in a folder. It reads the directions for each vector,
         # some megabytes in a millisecond, where the vector itself took many.
         result = np.empty((len(vectors), self.n_bits), np.float32)
         centered = np.empty(len(self.mean), np.float32)

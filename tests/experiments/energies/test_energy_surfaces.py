@@ -47,7 +47,7 @@ def test_a_groove_along_the_spiral() -> None:
     assert groove_along(Given(lambda points: np.zeros(len(points))), spiral) == 0  # type: ignore[arg-type]
 
 
-def test_pictures_survive_the_results_file() -> None:
+def test_images_survive_the_results_file() -> None:
     pixels = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) % 256
     again = unpack(pack(pixels.astype(np.uint8)))
     assert np.abs(again.astype(int) - pixels).max() <= 4

@@ -23,8 +23,8 @@ def test_every_kind_of_figure_is_drawn(tmp_path: Path) -> None:
         row(None, goal=90.0),
     ]
     draw_figures("A claim that is long enough to need more than one line. " * 3, rows, tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 600
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.format == "PNG"
+        assert image.width > 600
     draw_figures("A claim that is long enough to need more than one line. " * 3, rows, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes(), "the same figures, the same file"

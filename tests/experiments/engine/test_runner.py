@@ -40,7 +40,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_a_complete_run_writes_figures_units_and_a_picture(make_experiment: Make, diary: Diary, results: Path) -> None:
+def test_a_complete_run_writes_figures_units_and_a_image(make_experiment: Make, diary: Diary, results: Path) -> None:
     run = run_experiment(make_experiment(), results=results, seed=3)
     assert run.complete
     assert diary() == ALL

@@ -35,7 +35,7 @@ CLAIM = "Codes that an encoder predicts change less from one video frame to the 
 DATA = {"quick": (), "full": ("berkeley", "video")}
 
 SPARSITIES = (1.0, 0.5, 2.0)  # the first is PSD's default, and decides
-MIN_STD = 0.3  # of a patch, in whitened pictures, that counts as not flat
+MIN_STD = 0.3  # of a patch, in whitened images, that counts as not flat
 MARGIN = 16  # pixels that patches keep from the border
 NOISE = 0.05  # of a patch's standard deviation
 STEPS = 3  # of LISTA
@@ -108,7 +108,7 @@ def _steadier_units(results: Results) -> Measurement:
     return _measurement(found, held=found["low"] > 0.5, factor=100)
 
 
-BELOW_CHANCE = "below 1 with 95 % confidence: signs follow the picture"
+BELOW_CHANCE = "below 1 with 95 % confidence: signs follow the image"
 BELOW_OPTIMAL = "below 1 with 95 % confidence: less than that of optimal codes"
 
 
@@ -171,7 +171,7 @@ def units(scale: Scale) -> list[Unit]:
         "n_taught": 50_000 if full else 1000,
         "lista_batches": 2000 if full else 20,
         "spacing": 24 if full else 12,  # of the places of patches, in pixels
-        "clip": 24 if full else 5,  # frames; a clip is a quarter of the picture
+        "clip": 24 if full else 5,  # frames; a clip is a quarter of the image
     }
     return [
         Unit(f"sparsity {sparsity:g}", {"sparsity": sparsity, **common}, compare_codes, expected_seconds=110.0)
@@ -257,7 +257,7 @@ class Scenes(NamedTuple):
 
 
 def _read_scenes(context: Context, side: int, spacing: int, clip_length: int) -> Scenes:
-    """Cut the videos: places on a grid, clips of a quarter of the picture and so many frames."""
+    """Cut the videos: places on a grid, clips of a quarter of the image and so many frames."""
     rng = np.random.default_rng(context.seed)
     parts: list[Patches] = []
     of_frames: list[bool] = []
@@ -339,7 +339,7 @@ def _follow(
     lefts: NDArray[np.int64],
     side: int,
 ) -> tuple[Patches, NDArray[np.bool_]]:
-    """Patches at the places to which the camera's motion has carried them, and which of these are in the picture."""
+    """Patches at the places to which the camera's motion has carried them, and which of these are in the image."""
     height, width = frame.shape
     match = np.fft.irfft2(np.fft.rfft2(frame) * np.conj(np.fft.rfft2(previous)), frame.shape)
     down, right = (int(found) for found in np.unravel_index(match.argmax(), match.shape))

@@ -35,7 +35,7 @@ CLASSES, TRAIN, VALIDATION, TEST = 102, 30, 6, 30
 
 
 def _at_best(codes: str) -> Callable[[Results], list[float]]:
-    """Test accuracy of each split at the sparsity that is best on validation pictures."""
+    """Test accuracy of each split at the sparsity that is best on validation images."""
 
     def measure(results: Results) -> list[float]:
         rows = [results[unit.name] for unit in results.select(codes=codes)]
@@ -111,9 +111,9 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def recognize(settings: Settings, context: Context) -> dict[str, Any]:
-    """PSD on patches of normalized pictures; its codes at each position, rectified, normalized, pooled, classified."""
+    """PSD on patches of normalized images; its codes at each position, rectified, normalized, pooled, classified."""
     full = context.scale == "full"
-    images, labels = _pictures(context)
+    images, labels = _images(context)
     preprocessing = Preprocessing((143, 143) if full else (28, 28))
     patches = sample_patches(
         images.subset(np.random.default_rng(0).permutation(len(images))[: 1000 if full else 200]),
@@ -132,7 +132,7 @@ def recognize(settings: Settings, context: Context) -> dict[str, Any]:
 
     rows = extract_features(
         images, preprocessing, features, folder=context.working_folder(), progress=context.progress
-    ).rows  # in order: every picture can be read
+    ).rows  # in order: every image can be read
     accuracy, validation = [], []
     n_train, n_validation, n_test = (TRAIN, VALIDATION, TEST) if full else (10, 2, 10)
     for split in settings["splits"]:
@@ -173,8 +173,8 @@ def _accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], train: Any, 
     return mean_class_accuracy(labels[test], classifier.predict(rows[test]))
 
 
-def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
-    """At most as many pictures of each class as a split can use, so that no picture is coded in vain."""
+def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
+    """At most as many images of each class as a split can use, so that no image is coded in vain."""
     if context.scale == "quick":
         images, labels = load_digits()
         chosen = np.concatenate([np.flatnonzero(labels == digit)[:30] for digit in range(10)])

@@ -75,7 +75,7 @@ FIGURES = tuple(
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Every size for both kinds of pictures, at one sparsity each."""
+    """Every size for both kinds of images, at one sparsity each."""
     full = scale == "full"
     return [
         Unit(
@@ -96,9 +96,9 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def separate(settings: Settings, context: Context) -> dict[str, Any]:
-    """Accuracy of a linear classifier on codes, over draws of labels; half of the rest of the pictures is tested.
+    """Accuracy of a linear classifier on codes, over draws of labels; half of the rest of the images is tested.
 
-    Whether it standardizes the codes is chosen on pictures of the training half that no draw labels: rare units
+    Whether it standardizes the codes is chosen on images of the training half that no draw labels: rare units
     gain from their weight where each tells of one class, and drown the others where they are noise.
     """
     features = (_codes_of_digits if settings["task"] == "digits" else _codes_of_scenes)(settings, context)
@@ -143,7 +143,7 @@ def _codes_of_digits(settings: Settings, context: Context) -> Codes:
 
 
 def _codes_of_scenes(settings: Settings, context: Context) -> Codes:
-    """Mean absolute codes of a picture's patches, over the whole and over its quarters."""
+    """Mean absolute codes of an image's patches, over the whole and over its quarters."""
     if context.scale == "full":
         collection = as_images(context.data("scenes15"))
         labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1]
@@ -160,7 +160,7 @@ def _codes_of_scenes(settings: Settings, context: Context) -> Codes:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     dictionary = _learned(rows, settings, context)
     features, active = [], []
-    with context.progress.phase("codes", len(pictures), "pictures") as phase:
+    with context.progress.phase("codes", len(pictures), "images") as phase:
         for picture in pictures:
             pooled, n_active = _pooled(picture, dictionary, settings["sparsity"])
             features.append(pooled)

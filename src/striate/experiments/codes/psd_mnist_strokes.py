@@ -155,9 +155,9 @@ def draw(results: Results, path: Path) -> None:
         pictures = [(np.asarray(digit), "digit"), (code @ units, f"≈ {np.count_nonzero(code)} parts")]
         # Each part as it is added: unit times coefficient.
         pictures += [(code[k] * units[k], f"{'+' if code[k] > 0 else '−'} {abs(code[k]):.1f} ×") for k in order]
-        for place, (picture, title) in zip(row, pictures, strict=True):
-            reach = float(np.abs(picture).max()) or 1.0
-            place.imshow(picture.reshape(side, side), cmap="gray", vmin=-reach, vmax=reach)
+        for place, (image, title) in zip(row, pictures, strict=True):
+            reach = float(np.abs(image).max()) or 1.0
+            place.imshow(image.reshape(side, side), cmap="gray", vmin=-reach, vmax=reach)
             place.set_title(title, fontsize=7, pad=2)
             place.set_axis_off()
     save_canvas(canvas, path)

@@ -1,4 +1,4 @@
-"""Objective against time for every solver on the same patches: the talk's picture of ISTA and FISTA, continued."""
+"""Objective against time for every solver on the same patches: the talk's image of ISTA and FISTA, continued."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def natural_patches(context: Context, side: int, n: int, *, part: Part = "train"
 
 
 def photographs(context: Context, part: Part) -> ImageCollection:
-    """Berkeley's pictures to learn from, "train", or others, "val"; for a quick run, digits that ship."""
+    """Berkeley's images to learn from, "train", or others, "val"; for a quick run, digits that ship."""
     if context.scale == "full":
         return as_images(context.data("berkeley") / part)
     digits, _ = load_digits()
@@ -195,7 +195,7 @@ def whitened(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
-    """The 256 units that patches excite most, the strongest first, to as many digits as a picture shows."""
+    """The 256 units that patches excite most, the strongest first, to as many digits as an image shows."""
     variance = np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
     drawn: NDArray[np.float64] = dictionary[np.argsort(-variance)[:256]].astype(np.float64)
     return drawn.round(4)

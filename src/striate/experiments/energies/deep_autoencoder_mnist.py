@@ -30,7 +30,7 @@ DATA = {"quick": (), "full": ("mnist",)}
 SOURCE = "Hinton, Salakhutdinov, Science 313, 2006, figure 2"
 N_CODES = 30
 SHOWN = 20  # digits, two of each class
-SCATTERED = 2000  # digits in the picture of two-dimensional codes
+SCATTERED = 2000  # digits in the image of two-dimensional codes
 
 
 def _apart(results: Results) -> Measurement:

@@ -41,7 +41,7 @@ DATA = {"quick": (), "full": ()}
 TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": cache(ThreeCauchy), "spiral": cache(Spiral)}
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
 MORE = ("PSD", "RBM", "denoising autoencoder")
-SIDE = 120  # pixels of a picture
+SIDE = 120  # pixels of an image
 LOW = 0.0018  # what counts as a low energy: a reconstruction within twice the spiral's noise, ½·0.06²
 STEP = 0.1  # at which values of a code are told apart
 
@@ -227,7 +227,7 @@ def draw_machine(settings: Settings, context: Context) -> dict[str, Any]:
     fresh = model.free_energy(density.sample(2000, random_state=2))
     found: dict[str, Any] = {
         "machine": list(model.machine),
-        "picture": pack(surface_pixels(_picture_of(model, density))),
+        "picture": pack(surface_pixels(_image_of(model, density))),
         "rank": float(np.searchsorted(np.sort(energies), fresh).mean() / len(energies)),
         "minima": float(len(grid.local_minima(energies))),
     }
@@ -297,7 +297,7 @@ def measure_information(settings: Settings, context: Context) -> dict[str, Any]:
     return {"entropy": code_entropy(codes, STEP), "low": grid.low_share(energies, energies.min() + LOW)}
 
 
-def _picture_of(model: EnergyModel, density: Density) -> np.ndarray:
+def _image_of(model: EnergyModel, density: Density) -> np.ndarray:
     grid = Grid(density.window, SIDE)
     return grid.image(model.free_energy(grid.points))
 

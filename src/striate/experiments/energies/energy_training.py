@@ -121,8 +121,8 @@ def train(settings: Settings, context: Context) -> dict[str, Any]:
     factor = temperature(model, points, Grid(density.window, settings["size"] // 4))
     as_it_is = divergence(model, density, size=settings["size"])
     fitted = divergence(model, density, size=settings["size"], factor=factor)
-    picture = Grid(density.window, SIDE)
-    energies = model.free_energy(picture.points) * (1.0 if settings["way"] in NETWORKS else factor)
+    image = Grid(density.window, SIDE)
+    energies = model.free_energy(image.points) * (1.0 if settings["way"] in NETWORKS else factor)
     tests = density.sample(settings["n_points"], random_state=2)
     grid = Grid(density.window, settings["size"])
     log_partition = grid.log_partition(model.free_energy(grid.points))
@@ -132,7 +132,7 @@ def train(settings: Settings, context: Context) -> dict[str, Any]:
         "factor": factor,
         "test log-likelihood": float(-model.free_energy(tests).mean() - log_partition),
         "true log-likelihood": float(density.log_density(tests).mean()),
-        "picture": pack(density_pixels(picture.image(picture.log_density(energies)))),
+        "picture": pack(density_pixels(image.image(image.log_density(energies)))),
     }
 
 

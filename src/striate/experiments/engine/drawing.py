@@ -1,4 +1,4 @@
-"""The picture of an experiment that draws none of its own, each figure beside its goal; and what others draw with."""
+"""The figure of an experiment that draws none of its own, each figure beside its goal; and what others draw with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw_figures(title: str, figures: Sequence[Mapping[str, Any]], path: Path) -
 
 
 def pack(pixels: NDArray[np.uint8]) -> str:
-    """Pictures, uint8 of any shape, as text for a results file: a number a line would be ten times as long."""
+    """Images, uint8 of any shape, as text for a results file: a number a line would be ten times as long."""
     return b64encode(compress(pixels.tobytes(), 9)).decode()
 
 

@@ -285,7 +285,7 @@ def _write(experiment: Experiment, outcome: Results, record: dict[str, Any], tar
     if not record["complete"] and target.exists() and read_record(target)["complete"]:
         return None
     if record["complete"]:
-        picture = target.with_suffix(".png")
+        image = target.with_suffix(".png")
         partial = target.with_name(f".{experiment.name}.partial.png")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -293,7 +293,7 @@ def _write(experiment: Experiment, outcome: Results, record: dict[str, Any], tar
                 experiment.draw(outcome, partial)
             else:
                 draw_figures(experiment.claim, record["figures"], partial)
-            partial.replace(picture)
+            partial.replace(image)
         finally:
             partial.unlink(missing_ok=True)
     write_json(target, record)

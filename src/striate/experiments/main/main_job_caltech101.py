@@ -1,4 +1,4 @@
-"""The main job on Caltech-101, by the `auto` preset: 30 pictures of each class to learn from, all others to test on."""
+"""The main job on Caltech-101, by the `auto` preset: 30 images of each class to learn from, all others to test on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from striate.progress import peak_memory_bytes
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 
 NAME = "main-job-caltech101"
-CLAIM = "The preset learns to tell 102 classes of photographs from 30 pictures each, without any pre-trained network."
+CLAIM = "The preset learns to tell 102 classes of photographs from 30 images each, without any pre-trained network."
 DATA = {"quick": (), "full": ("caltech101",)}
 # Development used seeds 0 to 2 and validation inside the 30; these were run once, on frozen code.
 SPLITS = (100, 101, 102)
@@ -50,7 +50,7 @@ FIGURES = (
         unit="%",
         better="higher",
         published=63.7,
-        source=f"{JARRETT}, UU (at most 30 test pictures a class)",
+        source=f"{JARRETT}, UU (at most 30 test images a class)",
         measure=_accuracy("hierarchy"),
     ),
     Figure(
@@ -58,7 +58,7 @@ FIGURES = (
         unit="%",
         better="higher",
         published=62.9,
-        source=f"{JARRETT}, RR (at most 30 test pictures a class)",
+        source=f"{JARRETT}, RR (at most 30 test images a class)",
         measure=_accuracy("random filters"),
     ),
     Figure(
@@ -106,8 +106,8 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn_objects(settings: Settings, context: Context) -> dict[str, Any]:
-    """One split: filters and classifier from 30 pictures a class, accuracy on all the others."""
-    images = _pictures(context)
+    """One split: filters and classifier from 30 images a class, accuracy on all the others."""
+    images = _images(context)
     started = time.perf_counter()
     result = train_and_evaluate(
         ImageClassifier(
@@ -131,7 +131,7 @@ def learn_objects(settings: Settings, context: Context) -> dict[str, Any]:
     }
 
 
-def _pictures(context: Context) -> ImageCollection:
+def _images(context: Context) -> ImageCollection:
     if context.scale == "full":
         return as_images(context.data("caltech101"))
     images, labels = load_digits()  # what ships: the protocol at work, not the result

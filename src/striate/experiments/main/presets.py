@@ -1,4 +1,4 @@
-"""What `auto` chooses for several kinds of pictures, before photographs got a system of their own and after.
+"""What `auto` chooses for several kinds of images, before photographs got a system of their own and after.
 
 Caltech-101 is compared in `main-job-caltech101`, which learns with both systems on the same splits.
 """
@@ -18,10 +18,10 @@ from striate.images import ImageCollection, as_images, load_digits
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 
 NAME = "presets"
-CLAIM = "What auto chooses is at least as good as two stages of learned filters, whatever the pictures."
+CLAIM = "What auto chooses is at least as good as two stages of learned filters, whatever the images."
 DATA = {"quick": (), "full": ("mnist", "scenes15", "coil100")}
 
-# Pictures of a class that train; all others test, where nothing else is said.
+# Images of a class that train; all others test, where nothing else is said.
 COLLECTIONS = {
     "digits": (100, "10,000 digits, 100 labels a class"),
     "15 scenes": (100, "15 scenes, 100 labels a class"),
@@ -96,8 +96,8 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn(settings: Settings, context: Context) -> dict[str, Any]:
-    """Filters and a classifier from some pictures of each class; accuracy on others."""
-    images = _pictures(settings["collection"], context)
+    """Filters and a classifier from some images of each class; accuracy on others."""
+    images = _images(settings["collection"], context)
     split = split_images(images, train_per_class=settings["train_per_class"], random_state=settings["seed"])
     result = train_and_evaluate(
         ImageClassifier(
@@ -117,7 +117,7 @@ def learn(settings: Settings, context: Context) -> dict[str, Any]:
     }
 
 
-def _pictures(collection: str, context: Context) -> ImageCollection:
+def _images(collection: str, context: Context) -> ImageCollection:
     if context.scale == "quick":
         images, labels = load_digits()
         return as_images(images[::50], labels[::50])

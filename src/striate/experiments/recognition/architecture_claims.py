@@ -92,7 +92,7 @@ FIGURES = (
         measure=_lead("random, normalized", "random, not normalized", lambda mean, error: mean > 2 * error),
     ),
     Figure(
-        what="features of two stages, a picture at a time",
+        what="features of two stages, an image at a time",
         unit="ms",
         better="lower",
         goal=20.0,
@@ -128,7 +128,7 @@ def measure_system(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def measure_time(settings: Settings, context: Context) -> dict[str, Any]:
-    """Milliseconds of features, a picture at a time (a camera), decoded and prepared before: the median over pictures.
+    """Milliseconds of features, an image at a time (a camera), decoded and prepared before: the median over images.
 
     With random filters, of which each map has inputs of its own: they are filtered as a dense bank, so that this is the
     dearer of the two tables. Learned filters, whose maps share sets of inputs, take about half as long.

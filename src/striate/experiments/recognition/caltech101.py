@@ -27,12 +27,12 @@ SPLITS = (0, 1, 2)
 N_TRAIN, N_TEST = 30, 30  # a class
 # The paper's geometry: 151 pixels, of which whole windows of 9×9 leave 143.
 PREPROCESSING = {"full": Preprocessing((151, 151), valid=True), "quick": Preprocessing((36, 36), valid=True)}
-FOR_FILTERS = 2000  # pictures that filters are learned from
+FOR_FILTERS = 2000  # images that filters are learned from
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions among the pictures of a `Task`."""
+    """Positions among the images of a `Task`."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """The pictures that some split uses, each once.
+    """The images that some split uses, each once.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Task:
     labels : int64 (n_images,)
     splits : list of Split
     unseen : int64 (n,)
-        Positions of pictures that no split tests on: what filters may be learned from, without their labels.
+        Positions of images that no split tests on: what filters may be learned from, without their labels.
     preprocessing : Preprocessing
     """
 
@@ -60,7 +60,7 @@ class Task:
 
 
 def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
-    """30 pictures of each of 102 classes to train on, at most 30 others to test on; digits at quick scale."""
+    """30 images of each of 102 classes to train on, at most 30 others to test on; digits at quick scale."""
     if context.scale == "full":
         collection = as_images(context.data("caltech101"))
         n_train, n_test = N_TRAIN, N_TEST
@@ -82,7 +82,7 @@ def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
 
 
 def learned_hierarchy(task: Task, notation: str, letters: str, context: Context) -> Hierarchy:
-    """An architecture with filters by a protocol, from pictures that no split tests on."""
+    """An architecture with filters by a protocol, from images that no split tests on."""
     rng = np.random.default_rng([context.seed, 1])
     chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
     batches = stream(task.images, task.preprocessing, batch_size=64, indices=chosen, **task.preprocessing.reading)
@@ -94,7 +94,7 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
 
 
 def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bool = False) -> dict[str, Any]:
-    """Features of every picture once; then for each split logistic regression, its decay by cross-validation.
+    """Features of every image once; then for each split logistic regression, its decay by cross-validation.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bo
 
 
 def match(task: Task, hierarchy: Hierarchy, n_words: int, context: Context) -> dict[str, Any]:
-    """Features once; words and support vectors of each split from its training pictures."""
+    """Features once; words and support vectors of each split from its training images."""
     rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
     maps = rows.reshape(len(rows), *hierarchy.output_shape(task.preprocessing.shape))
     accuracy = []
@@ -238,7 +238,7 @@ def cell_units(published: Mapping[str, Mapping[str, float]], notation_of: Callab
 
 
 def measure_cell(settings: Settings, context: Context) -> dict[str, Any]:
-    """One cell of a table: filters by its protocol, features of every picture, accuracy of each split."""
+    """One cell of a table: filters by its protocol, features of every image, accuracy of each split."""
     task = load_task(context)
     return recognize(task, learned_hierarchy(task, settings["architecture"], settings["protocol"], context), context)
 

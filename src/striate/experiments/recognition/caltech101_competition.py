@@ -26,10 +26,10 @@ from striate.recognition.pyramid_match import ENOUGH_FOR_WORDS, VisualWords, int
 from striate.threads import map_ordered
 
 NAME = "caltech101-competition"
-CLAIM = "The competition of its day, on the same pictures: not a straw man."
+CLAIM = "The competition of its day, on the same images: not a straw man."
 DATA = {"quick": (), "full": ("caltech101",)}
 
-FOR_LEARNING = 1000  # pictures, none of them ever tested, that words and dictionaries are learned from
+FOR_LEARNING = 1000  # images, none of them ever tested, that words and dictionaries are learned from
 
 Rows = NDArray[np.float32]
 Kernel = Callable[[Rows, Rows], NDArray[Any]]
@@ -77,7 +77,7 @@ FIGURES = (
     ),
     *(
         Figure(
-            what=f"{what}, from 15 pictures a class",
+            what=f"{what}, from 15 images a class",
             unit="%",
             better="higher",
             published=published,
@@ -139,7 +139,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def compete(settings: Settings, context: Context) -> dict[str, Any]:
-    """Words or a dictionary from pictures that no split tests on; features of every picture; each split's accuracy."""
+    """Words or a dictionary from images that no split tests on; features of every image; each split's accuracy."""
     task = load_task(context)
     features_of, kernel = SYSTEMS[settings["system"]](task, settings, context)
     started = time.perf_counter()
@@ -158,27 +158,27 @@ def compete(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _half(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Half of the training pictures of each class."""
+    """Half of the training images of each class."""
     parts = [rng.permutation(train[labels[train] == label]) for label in np.unique(labels[train])]
     return np.concatenate([part[: len(part) // 2] for part in parts])
 
 
 System = tuple[Callable[[Rows], Rows], Kernel]
-"""Features of a picture, and the inner products of features."""
+"""Features of an image, and the inner products of features."""
 
 
 def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
     sift = DenseSIFT(step=settings["step"])
     rng = np.random.default_rng([context.seed, 2])
-    pictures = _learn_from(task, settings, context)
+    images = _learn_from(task, settings, context)
     drawn = []
-    for picture in pictures:
-        descriptors = sift.apply(picture[..., np.newaxis]).reshape(-1, 128)
-        drawn.append(descriptors[rng.permutation(len(descriptors))[: -(-ENOUGH_FOR_WORDS // len(pictures))]])
+    for image in images:
+        descriptors = sift.apply(image[..., np.newaxis]).reshape(-1, 128)
+        drawn.append(descriptors[rng.permutation(len(descriptors))[: -(-ENOUGH_FOR_WORDS // len(images))]])
     words = VisualWords(settings["size"], random_state=context.seed).fit(np.concatenate(drawn))
 
-    def match(picture: Rows) -> Rows:
-        descriptors = sift.apply(picture[..., np.newaxis])
+    def match(image: Rows) -> Rows:
+        descriptors = sift.apply(image[..., np.newaxis])
         found = words.predict(descriptors.reshape(-1, descriptors.shape[2]))
         return pyramid_histograms(found.reshape(1, *descriptors.shape[:2]), words.n_words)[0]
 
@@ -189,23 +189,23 @@ def _sparse_pyramid(task: Task, settings: Settings, context: Context) -> System:
     prepare = Preprocessing((settings["longest"],) * 2, contrast="none")
     joined = " - MF2x2/1" if settings["system"] == "macrofeatures" else ""
     hierarchy = Hierarchy(f"SIFT16x16/{settings['step']}{joined} - {settings['size']}SC - {PyramidPooling.notation}")
-    pictures = np.stack([prepare(picture[np.newaxis]) for picture in _learn_from(task, settings, context)])
-    hierarchy, _ = learn_filters(hierarchy, pictures, learners=(), random_state=context.seed, progress=context.progress)
-    return lambda picture: hierarchy.transform(prepare(picture[np.newaxis])[np.newaxis]).ravel(), _inner_products
+    images = np.stack([prepare(image[np.newaxis]) for image in _learn_from(task, settings, context)])
+    hierarchy, _ = learn_filters(hierarchy, images, learners=(), random_state=context.seed, progress=context.progress)
+    return lambda image: hierarchy.transform(prepare(image[np.newaxis])[np.newaxis]).ravel(), _inner_products
 
 
 def _kmeans(task: Task, settings: Settings, context: Context) -> System:
-    pictures = [_on_canvas(picture, settings["longest"]) for picture in _learn_from(task, settings, context)]
-    features = KMeansFeatures(settings["size"], random_state=context.seed).fit(np.stack(pictures)[:, np.newaxis])
-    return lambda picture: _unit_norm(features.transform_one(_on_canvas(picture, settings["longest"]))), _inner_products
+    images = [_on_canvas(image, settings["longest"]) for image in _learn_from(task, settings, context)]
+    features = KMeansFeatures(settings["size"], random_state=context.seed).fit(np.stack(images)[:, np.newaxis])
+    return lambda image: _unit_norm(features.transform_one(_on_canvas(image, settings["longest"]))), _inner_products
 
 
 def _hog(task: Task, settings: Settings, context: Context) -> System:
     with needs("skimage", "baselines", "HOG needs scikit-image"):
         from skimage.feature import hog
 
-    def histograms(picture: Rows) -> Rows:
-        return _unit_norm(hog(_on_canvas(picture, settings["longest"]), cells_per_block=(2, 2), block_norm="L2-Hys"))
+    def histograms(image: Rows) -> Rows:
+        return _unit_norm(hog(_on_canvas(image, settings["longest"]), cells_per_block=(2, 2), block_norm="L2-Hys"))
 
     return histograms, _inner_products
 
@@ -229,8 +229,8 @@ def _unit_norm(features: Rows) -> Rows:
     return np.asarray(features / norm if norm > 0 else features, np.float32)
 
 
-def _on_canvas(picture: Rows, side: int) -> Rows:
-    return fit_to_canvas(picture[np.newaxis], (side, side))[0][0]
+def _on_canvas(image: Rows, side: int) -> Rows:
+    return fit_to_canvas(image[np.newaxis], (side, side))[0][0]
 
 
 def _inner_products(first: Rows, second: Rows) -> NDArray[Any]:
@@ -241,7 +241,7 @@ def _features(task: Task, longest: int, features_of: Callable[[Rows], Rows], con
     rows = np.empty((0, 0), np.float32)
     n = len(task.images)
     with context.progress.phase("features", n, "images") as phase:
-        for index, row in enumerate(map_ordered(lambda index: features_of(_picture(task, index, longest)), range(n))):
+        for index, row in enumerate(map_ordered(lambda index: features_of(_image(task, index, longest)), range(n))):
             if not index:
                 rows = np.empty((n, len(row)), np.float32)
             rows[index] = row
@@ -249,14 +249,14 @@ def _features(task: Task, longest: int, features_of: Callable[[Rows], Rows], con
     return rows
 
 
-def _picture(task: Task, index: int, longest: int) -> Rows:
+def _image(task: Task, index: int, longest: int) -> Rows:
     return grey_up_to(task.images.read(int(index), color=False, at_least=longest), longest)
 
 
 def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
-    """Pictures that no split tests on."""
+    """Images that no split tests on."""
     order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
-    return [_picture(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
+    return [_image(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
 
 
 def draw(results: Results, path: Path) -> None:

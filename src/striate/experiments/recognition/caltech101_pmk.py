@@ -29,7 +29,7 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """One unit: the splits share filters and features.
 
-    Windows 3 pixels apart give 42×42 words a picture instead of 26×26, on validation pictures worth 3 points.
+    Windows 3 pixels apart give 42×42 words an image instead of 26×26, on validation images worth 3 points.
     """
     full = scale == "full"
     settings = {
@@ -40,6 +40,6 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def match_pyramids(settings: Settings, context: Context) -> dict[str, Any]:
-    """Features once, words and support vectors of each split from its training pictures."""
+    """Features once, words and support vectors of each split from its training images."""
     task = load_task(context)
     return match(task, learned_hierarchy(task, settings["architecture"], "U", context), settings["words"], context)

@@ -29,7 +29,7 @@ NAME = "norb-labels"
 CLAIM = "Normalization makes up for labels, and for learning: random filters do nearly as well with it."
 DATA = {"quick": (), "full": ("coil100",)}
 
-VIEWS = {"full": (1, 2, 4, 8, 16), "quick": (2, 8)}  # labeled pictures of each object
+VIEWS = {"full": (1, 2, 4, 8, 16), "quick": (2, 8)}  # labeled images of each object
 DRAWS = {"full": 5, "quick": 2}
 SYSTEMS = ("UU, normalized", "RR, normalized", "UU, not normalized", "RR, not normalized", "pixels")
 ARCHITECTURE = {
@@ -80,8 +80,8 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def recognize_views(settings: Settings, context: Context) -> dict[str, Any]:
-    """Filters from all pictures without labels; a classifier from few views of each object, tested on the others."""
-    images, labels = _pictures(context)
+    """Filters from all images without labels; a classifier from few views of each object, tested on the others."""
+    images, labels = _images(context)
     side = 64 if context.scale == "full" else 28
     preprocessing = Preprocessing((side, side))
     transform: Any = small_pixels
@@ -110,7 +110,7 @@ def recognize_views(settings: Settings, context: Context) -> dict[str, Any]:
     return {"errors": errors}
 
 
-def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
+def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
     if context.scale == "full":
         with np.load(context.data("coil100") / "coil100-64x64.npz") as found:
             order = np.random.default_rng(0).permutation(len(found["images"]))

@@ -1,6 +1,6 @@
-"""Pictures that look like a picture: twelve neighbors under each distance, precision against bits, on the 15 scenes.
+"""Images that look like an image: twelve neighbors under each distance, precision against bits, on the 15 scenes.
 
-It stands in for LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose pictures could not be had: relevant is here what
+It stands in for LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose images could not be had: relevant is here what
 shows the same kind of place. A tenth of each category asks, another tenth was for choosing settings, the others are
 searched; filters and projections are learned from those alone, without labels.
 """
@@ -30,7 +30,7 @@ from striate.images import ImageCollection, Preprocessing, as_images, fit_to_can
 from striate.retrieval import Neighbors, average_precision, fit_projection, nearest_codes, nearest_vectors
 
 NAME = "image-retrieval"
-CLAIM = "Compact binary codes of learned features find similar pictures as well as whole descriptors do."
+CLAIM = "Compact binary codes of learned features find similar images as well as whole descriptors do."
 DATA = {"quick": (), "full": ("scenes15",)}
 
 NEIGHBORS = 12
@@ -41,15 +41,15 @@ ITERATIONS = {"full": 50, "quick": 3}
 PROTOCOL = {"full": "UU", "quick": "R"}
 SIDE = {"full": 128, "quick": 32}  # of the squares that the other descriptors see
 # Chosen on validation queries, as everything here: two stages instead of one bring 4 points with 64 bits, no
-# normalization behind the last stage and pictures that keep their aspect ratio 2.5 more.
+# normalization behind the last stage and images that keep their aspect ratio 2.5 more.
 ARCHITECTURE = {
     "full": "64F9x9 - Rabs - N - PA10x10/5 - 256F5x5 - Rabs - PA5x5/5",
     "quick": "16F5x5 - Rabs - N5x5 - PA6x6/4",
 }
 CANVAS = {"full": 144, "quick": 32}  # of the hierarchy
 DESCRIPTORS = ("pixels", "HOG", "GIST", "hierarchy")
-FOR_LEARNING = 1500  # pictures that filters and projections are learned from
-SHOWN = 4  # queries in the picture
+FOR_LEARNING = 1500  # images that filters and projections are learned from
+SHOWN = 4  # queries in the image
 THUMBNAIL = 56
 FRAME = (42, 127, 79)  # around neighbors of the query's category
 
@@ -119,7 +119,7 @@ def units(scale: Scale) -> list[Unit]:
 
 def retrieve(settings: Settings, context: Context) -> dict[str, Any]:
     """Exact search on one descriptor; for the hierarchy, search in all kinds of codes as well."""
-    images, labels = _pictures(context)
+    images, labels = _images(context)
     base, _, queries = split(labels)
     name = settings["descriptor"]
     vectors = _hierarchy(images, base, context) if name == "hierarchy" else _describe(name, images, context)
@@ -195,7 +195,7 @@ def _search_codes(
 # ---- descriptors ---------------------------------------------------------------------------------------------------
 
 
-def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
+def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
     if context.scale == "full":
         images = as_images(context.data("scenes15"))
         return images, np.unique(np.asarray(images.labels), return_inverse=True)[1].astype(np.int64)
@@ -204,7 +204,7 @@ def _pictures(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
 
 
 def _hierarchy(images: ImageCollection, base: NDArray[np.int64], context: Context) -> NDArray[np.float32]:
-    """Features of unit length, of filters that were learned from pictures that are searched."""
+    """Features of unit length, of filters that were learned from images that are searched."""
     side = CANVAS[context.scale]
     preprocessing = Preprocessing((side, side))
     chosen = _for_learning(base, context)
@@ -225,7 +225,7 @@ def _for_learning(base: NDArray[np.int64], context: Context) -> NDArray[np.int64
 
 
 def _describe(name: str, images: ImageCollection, context: Context) -> NDArray[np.float32]:
-    """A classical descriptor of every picture, grey and stretched to a square."""
+    """A classical descriptor of every image, grey and stretched to a square."""
     side = SIDE[context.scale]
     describe: dict[str, Callable[[NDArray[np.float32]], NDArray[Any]]] = {
         "pixels": lambda grey: grey.reshape(32, side // 32, 32, side // 32).mean(axis=(1, 3)),
@@ -313,7 +313,7 @@ def time_queries(settings: Settings, context: Context) -> dict[str, Any]:
     return {"ms": 1000 * float(np.median(seconds))}
 
 
-# ---- picture -------------------------------------------------------------------------------------------------------
+# ---- image -------------------------------------------------------------------------------------------------------
 
 
 def _contact_sheet(

@@ -1,4 +1,4 @@
-"""Coates's features against loops, and pictures as they are taken."""
+"""Coates's features against loops, and images as they are taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_triangles_are_averaged_over_cells(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(found, expected / counts, atol=1e-4)
 
 
-def test_pictures_keep_their_shape_and_thin_ones_get_room(rng: np.random.Generator) -> None:
+def test_images_keep_their_shape_and_thin_ones_get_room(rng: np.random.Generator) -> None:
     assert grey_up_to(rng.random((3, 200, 400), dtype=np.float32), 100).shape == (50, 100)
     assert grey_up_to(rng.random((1, 40, 60), dtype=np.float32), 100).shape == (40, 60)
     thin = rng.random((1, 3, 60), dtype=np.float32)

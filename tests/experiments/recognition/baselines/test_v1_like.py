@@ -20,7 +20,7 @@ from striate.recognition.kernel_svm import KernelSVM
 
 
 @pytest.fixture
-def picture(rng: np.random.Generator) -> np.ndarray:
+def image(rng: np.random.Generator) -> np.ndarray:
     return gaussian_filter(rng.random((31, 37)), 1).astype(np.float32)
 
 
@@ -57,12 +57,12 @@ def test_the_family_of_filters() -> None:
     np.testing.assert_allclose(396 / spectra[:5].argmax(axis=1), (2, 3, 4, 6, 11), rtol=0.06)
 
 
-def test_simple_cells_by_their_definition(picture: np.ndarray) -> None:
-    padded = np.pad(picture.astype(np.float64), 1, mode="edge")
+def test_simple_cells_by_their_definition(image: np.ndarray) -> None:
+    padded = np.pad(image.astype(np.float64), 1, mode="edge")
     smooth = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean(axis=(2, 3))
     smooth = (smooth - smooth.mean()) / smooth.std()
     whole = normalized(smooth[np.newaxis])[0]
-    found = simple_cells(picture)
+    found = simple_cells(image)
     assert found.shape == (96, 29, 35)
     assert found.min() == 0
     assert found.max() <= 1
@@ -72,15 +72,15 @@ def test_simple_cells_by_their_definition(picture: np.ndarray) -> None:
         np.testing.assert_allclose(found[which], expected, atol=1e-5)
 
 
-def test_features_by_their_definition(picture: np.ndarray) -> None:
-    responses = normalized(simple_cells(picture).astype(np.float64))
+def test_features_by_their_definition(image: np.ndarray) -> None:
+    responses = normalized(simple_cells(image).astype(np.float64))
     _, height, width = responses.shape
     expected = np.empty((96, 30, 30))
     for i in range(30):
         for j in range(30):
             y, x = round(i * (height - 1) / 29), round(j * (width - 1) / 29)
             expected[:, i, j] = responses[:, max(0, y - 8) : y + 9, max(0, x - 8) : x + 9].sum(axis=(1, 2))
-    found = v1_like_features(picture)
+    found = v1_like_features(image)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected.ravel(), atol=1e-3)
 
@@ -93,13 +93,13 @@ def test_strong_responses_saturate() -> None:
     assert found.min() == 0
 
 
-def test_a_constant_picture_has_no_features() -> None:
+def test_a_constant_image_has_no_features() -> None:
     assert not v1_like_features(np.full((20, 30), 0.4, np.float32)).any()
 
 
-def test_light_and_contrast_do_not_matter(picture: np.ndarray) -> None:
-    other = np.float32(0.5) * picture + np.float32(0.2)
-    np.testing.assert_allclose(v1_like_features(other), v1_like_features(picture), atol=1e-2)
+def test_light_and_contrast_do_not_matter(image: np.ndarray) -> None:
+    other = np.float32(0.5) * image + np.float32(0.2)
+    np.testing.assert_allclose(v1_like_features(other), v1_like_features(image), atol=1e-2)
 
 
 def test_products_are_those_of_principal_components(rng: np.random.Generator) -> None:

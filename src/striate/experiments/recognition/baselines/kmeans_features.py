@@ -31,7 +31,7 @@ class KMeansFeatures(BaseEstimator):
     step : int, default 2
         From one patch to the next.
     n_cells : int, default 4
-        A side of the grid. Coates averages over quadrants, 2, of pictures of 32×32.
+        A side of the grid. Coates averages over quadrants, 2, of images of 32×32.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -60,13 +60,13 @@ class KMeansFeatures(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, images: NDArray[np.float32], y: object = None) -> Self:
-        """Learn the whitening and the centers from pictures (n, 1, height, width), 0–1; no labels."""
+        """Learn the whitening and the centers from images (n, 1, height, width), 0–1; no labels."""
         from sklearn.cluster import MiniBatchKMeans
 
         rng = generator_from(self.random_state)
         patches = sample_patches(images, _FOR_CENTERS, self.size, random_state=rng)
         if len(patches) < self.n_centers:
-            raise UsageError(f"{len(patches)} patches are too few for {self.n_centers} centers: give more pictures")
+            raise UsageError(f"{len(patches)} patches are too few for {self.n_centers} centers: give more images")
         patches = _normalized(patches)
         self.mean_ = patches.mean(axis=0)
         variances, axes = np.linalg.eigh(np.cov(patches, rowvar=False).astype(np.float64))
@@ -78,10 +78,10 @@ class KMeansFeatures(BaseEstimator):
         return self
 
     def transform_one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of one picture (height, width), 0–1: float32 (n_cells² · n_centers,)."""
+        """Features of one image (height, width), 0–1: float32 (n_cells² · n_centers,)."""
         check_is_fitted(self)
         if min(image.shape) < self.size + self.step * (self.n_cells - 1):
-            raise UsageError(f"a picture of {image.shape} has too few patches of {self.size} for {self.n_cells} cells")
+            raise UsageError(f"an image of {image.shape} has too few patches of {self.size} for {self.n_cells} cells")
         windows = np.lib.stride_tricks.sliding_window_view(image, (self.size, self.size))[:: self.step, :: self.step]
         height, width = windows.shape[:2]
         patches = (_normalized(windows.reshape(height * width, -1)) - self.mean_) @ self.whitening_

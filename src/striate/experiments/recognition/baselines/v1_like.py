@@ -26,8 +26,8 @@ ORIENTATIONS = 16
 GRID = 30
 """Positions a side that responses are sampled at."""
 
-# Standard deviation in pixels, chosen on validation pictures: the authors' program has exp(−π r² / 8.6²), which is 3.4,
-# and with it 61 instead of 68 % of 340 (of 34 classes of Caltech-101, 15 pictures each to learn from) were right.
+# Standard deviation in pixels, chosen on validation images: the authors' program has exp(−π r² / 8.6²), which is 3.4,
+# and with it 61 instead of 68 % of 340 (of 34 classes of Caltech-101, 15 images each to learn from) were right.
 _ENVELOPE = 9.0
 _WINDOW = 3  # of both normalizations
 _THRESHOLD = 1.0  # norms below it are not brought to 1, so that flat regions stay flat
@@ -50,16 +50,16 @@ def v1_filters() -> NDArray[np.float32]:
     return filters.astype(np.float32)
 
 
-def v1_like_features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of a picture, as Pinto, Cox and DiCarlo have them.
+def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features of an image, as Pinto, Cox and DiCarlo have them.
 
     Responses of `simple_cells`, normalized over 3×3 pixels and all filters together, then summed over 17×17 pixels at
     30×30 positions: some 20 ms of a core for 110×150 pixels.
 
     Parameters
     ----------
-    picture : float32 (height, width)
-        Grey. The authors take pictures whose longer side has 150 pixels.
+    image : float32 (height, width)
+        Grey. The authors take images whose longer side has 150 pixels.
 
     Returns
     -------
@@ -71,37 +71,37 @@ def v1_like_features(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     Pinto, Cox, DiCarlo, "Why is real-world visual object recognition hard?", PLoS Computational Biology 4(1), 2008;
     constants that are not in it are those of the authors' program (github.com/npinto/v1s).
     """
-    responses = _normalized(simple_cells(picture))
+    responses = _normalized(simple_cells(image))
     rows, columns = (_sums(length) for length in responses.shape[1:])
     return np.asarray(np.matmul(np.matmul(rows, responses), columns.T), np.float32).ravel()
 
 
-def simple_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def simple_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Responses of 96 simple cells at every pixel: filtered, then cut off below 0 and above 1.
 
-    The picture is smoothed over 3×3 pixels, brought to mean 0 and deviation 1, and normalized locally.
+    The image is smoothed over 3×3 pixels, brought to mean 0 and deviation 1, and normalized locally.
 
     Parameters
     ----------
-    picture : float32 (height, width)
+    image : float32 (height, width)
 
     Returns
     -------
     float32 (96, height − 2, width − 2)
     """
-    if picture.ndim != 2 or min(picture.shape) < 2 * _WINDOW - 1:
+    if image.ndim != 2 or min(image.shape) < 2 * _WINDOW - 1:
         least = 2 * _WINDOW - 1
         raise UsageError(
-            f"the V1-like model is for grey pictures of at least {least}×{least}, not of shape {picture.shape}"
+            f"the V1-like model is for grey images of at least {least}×{least}, not of shape {image.shape}"
         )
-    smooth = uniform_filter(np.asarray(picture, np.float32), 3, mode="nearest")
+    smooth = uniform_filter(np.asarray(image, np.float32), 3, mode="nearest")
     smooth -= smooth.mean()
     deviation = smooth.std()
     if deviation > 1e-6:
         smooth /= deviation
     normalized = _normalized(smooth[np.newaxis])[0]
     height, width = normalized.shape
-    # Transforms of one size for all pictures of a longer side. What wraps around falls outside of what is kept.
+    # Transforms of one size for all images of a longer side. What wraps around falls outside of what is kept.
     side = fft.next_fast_len(max(height, width) + SIDE // 2, real=True)
     spectrum = fft.rfft2(normalized, (side, side))
     spectra = _spectra(side)

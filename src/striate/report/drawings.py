@@ -1,4 +1,4 @@
-"""Every picture of a report as an element of HTML, with words for those who cannot see it."""
+"""Every image of a report as an element of HTML, with words for those who cannot see it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PROJECTED = (
 
 
 @dataclass(frozen=True)
-class StagePictures:
+class StageDrawings:
     """The mosaics of one stage, each ``(caption, element)``, and what is said of them."""
 
     name: str
@@ -62,12 +62,12 @@ def hero(data: ReportData) -> Markup | None:
     return _mosaic(shown, f"{len(shown)} filters of {stage.name}, {stage.kind}.", data, columns=columns)
 
 
-def stage_pictures(data: ReportData) -> list[StagePictures]:
+def stage_drawings(data: ReportData) -> list[StageDrawings]:
     """The filters of every stage."""
     return [_stage(stage, data, first=number == 0) for number, stage in enumerate(data.stages)]
 
 
-def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StagePictures:
+def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StageDrawings:
     parts = []
     if stage.kind == "sparse coding":
         parts.append(("dictionary", stage.encoder, "the edges that each unit stands for, in 4×4 cells"))
@@ -84,7 +84,7 @@ def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StagePictur
         shown = len(some)
         alt = f"{name.capitalize()} of {stage.name}: {shown} filters of {_size(filters)} pixels"
         mosaics.append((f"{name.capitalize()}: {meaning}.", _mosaic(some, alt, data)))
-    return StagePictures(
+    return StageDrawings(
         name=printable(stage.name),
         kind=stage.kind,
         n_filters=len(stage.encoder),
@@ -122,7 +122,7 @@ def _mosaic(filters: NDArray[Any], alt: str, data: ReportData, *, columns: int |
 
 
 def image(content: bytes, alt: str, *, width: int, height: int, kind: str, media: str = "png") -> Markup:
-    """A picture inside the page: the content of a file of that type."""
+    """An image inside the page: the content of a file of that type."""
     source = base64.b64encode(content).decode("ascii")
     return Markup('<img class="{}" alt="{}" width="{}" height="{}" src="data:image/{};base64,{}">').format(
         kind, alt, width, height, media, source
@@ -130,7 +130,7 @@ def image(content: bytes, alt: str, *, width: int, height: int, kind: str, media
 
 
 def sample_image(sample: Sample) -> Markup:
-    """A held-out picture, made smaller if it is large."""
+    """A held-out image, made smaller if it is large."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(sample.image))
@@ -138,7 +138,7 @@ def sample_image(sample: Sample) -> Markup:
         picture.thumbnail((_SAMPLE_SIDE, _SAMPLE_SIDE))
     png = encode_png(np.asarray(picture))
     said = "called unknown" if sample.unknown else f"taken for {printable(sample.predicted)}"
-    alt = f"A picture of class {printable(sample.true)}, {said}."
+    alt = f"An image of class {printable(sample.true)}, {said}."
     kind = "pixels" if max(picture.size) <= 48 else "photo"
     return image(png, alt, width=picture.size[0], height=picture.size[1], kind=kind)
 
@@ -148,7 +148,7 @@ def architecture(data: ReportData) -> Markup | None:
     if not data.architecture:
         return None
     layers = ", then ".join(str(layer["label"]) for layer in data.architecture)
-    return Markup(to_svg(draw_architecture(data.architecture), alt=f"The hierarchy from picture to class: {layers}."))
+    return Markup(to_svg(draw_architecture(data.architecture), alt=f"The hierarchy from image to class: {layers}."))
 
 
 def learning(data: ReportData) -> Markup | None:
@@ -193,5 +193,5 @@ def confusion(data: ReportData) -> Markup | None:
 
 
 def gallery(samples: Sequence[Sample], at_most: int) -> list[tuple[Sample, Markup]]:
-    """Samples with their pictures."""
+    """Samples with their images."""
     return [(sample, sample_image(sample)) for sample in samples[:at_most]]

@@ -1,4 +1,4 @@
-"""From a picture to its code: prepared, turned into a vector, projected, and, for a binary code, reduced to signs."""
+"""From an image to its code: prepared, turned into a vector, projected, and, for a binary code, reduced to signs."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from striate.retrieval.nearest import unit_rows
 from striate.retrieval.projection import Method, Projection, fit_projection
 from striate.stored import Table, field, part
 
-__all__ = ["Describe", "PictureEncoder", "learn_encoder"]
+__all__ = ["Describe", "ImageEncoder", "learn_encoder"]
 
 Describe = Hierarchy | PSD | Callable[[NDArray[np.float32]], NDArray[Any]]
-"""What makes a vector of a prepared picture: features of a hierarchy, the PSD code of the picture as one patch, or any
+"""What makes a vector of a prepared image: features of a hierarchy, the PSD code of the image as one patch, or any
 callable (n, channels, height, width) → (n, ...)."""
 
-# Pictures that the encoder is learned from.
+# Images that the encoder is learned from.
 N_SAMPLE = 1500
 BATCH = 64
 
 
 @dataclass(frozen=True)
-class PictureEncoder:
-    """Codes of prepared pictures.
+class ImageEncoder:
+    """Codes of prepared images.
 
     Parameters
     ----------
     preprocessing : Preprocessing
-        What is done to every picture first.
+        What is done to every image first.
     describe : Hierarchy, PSD or callable
         Only an encoder with one of the first two can be saved.
     projection : Projection or DeepProjection
-        Of its vectors, each scaled to unit length, so that a picture's contrast does not count.
+        Of its vectors, each scaled to unit length, so that an image's contrast does not count.
     binary : bool
         Whether codes are the signs, packed, or the projections themselves.
     n_images : int, optional
@@ -68,19 +68,19 @@ class PictureEncoder:
         return self.projection.n_bits
 
     def no_codes(self) -> NDArray[Any]:
-        """An array for no picture at all, of the shape and type that `encode` returns."""
+        """An array for no image at all, of the shape and type that `encode` returns."""
         return np.empty((0, n_words(self.n_bits)), np.uint64) if self.binary else np.empty((0, self.n_bits), np.float32)
 
     def vectors(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors of unit length of prepared pictures (n, channels, height, width), float32 (n, n_features)."""
-        return describe_pictures(self.describe, pictures)
+        """Vectors of unit length of prepared images (n, channels, height, width), float32 (n, n_features)."""
+        return describe_images(self.describe, pictures)
 
     def encode(self, pictures: NDArray[np.float32]) -> NDArray[Any]:
-        """Codes of prepared pictures.
+        """Codes of prepared images.
 
         Parameters
         ----------
-        pictures : float32 (n, channels, height, width)
+        images : float32 (n, channels, height, width)
             As `preprocessing` makes them.
 
         Returns
@@ -98,12 +98,12 @@ class PictureEncoder:
         Raises
         ------
         UsageError
-            When pictures are described by a function, which no file can hold.
+            When images are described by a function, which no file can hold.
         """
         kind = next((kind for kind, part in _KINDS.items() if isinstance(self.describe, part)), None)
         if kind is None:
             raise UsageError(
-                "an encoder that describes pictures by a function cannot be saved: give a Hierarchy or a PSD"
+                "an encoder that describes images by a function cannot be saved: give a Hierarchy or a PSD"
             )
         arrays: dict[str, NDArray[Any]] = {}
         header: dict[str, Any] = {"preprocessing": self.preprocessing.to_state(), "binary": self.binary}
@@ -116,7 +116,7 @@ class PictureEncoder:
         return arrays, {**header, "describe": {"kind": kind, **header["describe"]}}
 
     @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> PictureEncoder:
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> ImageEncoder:
         """The inverse of `to_state`."""
         with part("describe"):
             of_describe = field(header, "describe", Table())
@@ -133,7 +133,7 @@ class PictureEncoder:
             n_features = _n_features(describe, preprocessing)
         if n_features != len(projection.mean):
             raise ModelFileError(
-                f"pictures are described by {n_features:,} features, and the projection takes {len(projection.mean):,}"
+                f"images are described by {n_features:,} features, and the projection takes {len(projection.mean):,}"
             )
         return cls(
             preprocessing,
@@ -146,21 +146,21 @@ class PictureEncoder:
 
 
 def _n_features(describe: Hierarchy | PSD, preprocessing: Preprocessing) -> int:
-    """Numbers that a picture is described by."""
+    """Numbers that an image is described by."""
     if isinstance(describe, Hierarchy):
         if not describe.is_learned:
             raise ModelFileError("some of its filters or dictionaries are missing")
         return math.prod(describe.output_shape(preprocessing.shape))
     if describe.n_features_in_ != math.prod(preprocessing.shape):
-        raise ModelFileError(f"it takes {describe.n_features_in_:,} numbers, and a picture is {preprocessing.shape}")
+        raise ModelFileError(f"it takes {describe.n_features_in_:,} numbers, and an image is {preprocessing.shape}")
     return len(describe.components_)
 
 
 _KINDS: dict[str, Any] = {"hierarchy": Hierarchy, "psd": PSD}
 
 
-def describe_pictures(describe: Describe, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A vector of unit length for each prepared picture, float32 (n, n_features); zeros stay zeros."""
+def describe_images(describe: Describe, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A vector of unit length for each prepared image, float32 (n, n_features); zeros stay zeros."""
     if isinstance(describe, Hierarchy):
         found = describe.transform(pictures)
     elif isinstance(describe, PSD):
@@ -180,8 +180,8 @@ def learn_encoder(
     preprocessing: Preprocessing | None = None,
     random_state: int | None = None,
     progress: Progress | None = None,
-) -> PictureEncoder:
-    """Learn an encoder from pictures, without labels: filters, then the projection of their features.
+) -> ImageEncoder:
+    """Learn an encoder from images, without labels: filters, then the projection of their features.
 
     Parameters
     ----------
@@ -194,16 +194,16 @@ def learn_encoder(
     binary : bool
         Whether codes are bits or numbers.
     architecture : str
-        "auto": two stages of learned filters that suit the size of the pictures, as `striate train` has them; or the
+        "auto": two stages of learned filters that suit the size of the images, as `striate train` has them; or the
         papers' notation, as in ``"64F9x9 - Rabs - N - PA10x10/5"``.
     preprocessing : Preprocessing, optional
-        By default, chosen from the pictures as `striate train` does.
+        By default, chosen from the images as `striate train` does.
     random_state : int, optional
 
     Raises
     ------
     UsageError
-        When fewer than two of the pictures can be read.
+        When fewer than two of the images can be read.
     """
     progress = progress or Progress()
     n_bits, binary = checked("n_bits", n_bits, Integer(low=1, high=MAX_BITS)), checked("binary", binary, Boolean())
@@ -225,7 +225,7 @@ def learn_encoder(
             phase.advance(len(batch))
     n_read = sum(map(len, batches))
     if n_read < 2:
-        raise UsageError(f"an encoder is learned from two pictures at least; {n_read} could be read: add pictures")
+        raise UsageError(f"an encoder is learned from two images at least; {n_read} could be read: add images")
     sample = np.concatenate(batches)
     hierarchy, _ = learn_filters(
         _for_codes(choice.hierarchy) if given is None else given,
@@ -237,7 +237,7 @@ def learn_encoder(
     with progress.phase("projection", total=len(sample), unit="images") as phase:
         vectors = []
         for start in range(0, len(sample), BATCH):
-            vectors.append(describe_pictures(hierarchy, sample[start : start + BATCH]))
+            vectors.append(describe_images(hierarchy, sample[start : start + BATCH]))
             phase.advance(len(vectors[-1]))
     features = np.concatenate(vectors)
     projection: Projection | DeepProjection
@@ -245,14 +245,14 @@ def learn_encoder(
         projection = fit_deep_projection(features, n_bits, random_state=random_state, progress=progress)
     else:
         projection = fit_projection(features, n_bits, method=method, random_state=random_state)
-    return PictureEncoder(preprocessing, hierarchy, projection, binary, len(images), architecture)
+    return ImageEncoder(preprocessing, hierarchy, projection, binary, len(images), architecture)
 
 
 def _for_codes(hierarchy: Hierarchy) -> Hierarchy:
     """The preset's stages without the last normalization, as the experiment image-retrieval has them.
 
     On validation queries of the 15 scenes, 64 bits were 2.5 points more precise so; part of that may be due to the
-    pictures' aspect ratio, which was kept at the same time.
+    images' aspect ratio, which was kept at the same time.
     """
     layers = list(hierarchy)
     last = max((k for k, layer in enumerate(layers) if isinstance(layer, LocalContrastNormalization)), default=None)

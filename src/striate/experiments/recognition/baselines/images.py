@@ -1,4 +1,4 @@
-"""Pictures as the competition takes them: grey, of their own shape, up to a size."""
+"""Images as the competition takes them: grey, of their own shape, up to a size."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["grey_up_to"]
 
 
 def grey_up_to(image: NDArray[np.float32], longest: int, *, shortest: int = 32) -> NDArray[np.float32]:
-    """A decoded picture, grey and reduced to `longest` pixels on its longer side.
+    """A decoded image, grey and reduced to `longest` pixels on its longer side.
 
     Parameters
     ----------
     image : float32 (1 or 3, height, width), 0–1
     longest : int
-        Smaller pictures are not enlarged.
+        Smaller images are not enlarged.
     shortest : int, default 32
-        Thinner pictures get their edges repeated up to so many pixels, so that a grid of patches fits.
+        Thinner images get their edges repeated up to so many pixels, so that a grid of patches fits.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pictures that are named on the command line: files and folders, in batches, the unreadable ones set aside."""
+"""Images that are named on the command line: files and folders, in batches, the unreadable ones set aside."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from striate.images import ImageCollection, Preprocessing, Skipped, as_images, s
 from striate.progress import Progress
 
 
-def each_picture(
+def each_image(
     paths: Sequence[Path], preprocessing: Preprocessing, left_out: LeftOut
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Names and prepared pictures (n, channels, height, width), a batch at a time; what is not read is noted."""
+    """Names and prepared images (n, channels, height, width), a batch at a time; what is not read is noted."""
     files: list[str] = []
     empty: list[UsageError] = []  # folders without images, or that cannot be opened
     for path in paths:
@@ -30,7 +30,7 @@ def each_picture(
         elif os.path.lexists(path):
             files.append(str(path))
         else:
-            raise UsageError(f"{path}: no such file: give pictures, or folders of them.")
+            raise UsageError(f"{path}: no such file: give images, or folders of them.")
     if empty and not files:
         raise empty[0]
     left_out.notes += [str(error) for error in empty]
@@ -72,7 +72,7 @@ class _Watched(ImageCollection):
 def patches_of_folder(
     folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut
 ) -> tuple[NDArray[np.float32], Preprocessing]:
-    """Patches of at most 2,000 of a folder's pictures, and their preprocessing, as the preset has it for filters."""
+    """Patches of at most 2,000 of a folder's images, and their preprocessing, as the preset has it for filters."""
     from striate.hierarchy import choose, describe
 
     images = _Watched(left_out.of(as_images(folder)), left_out.skipped)
