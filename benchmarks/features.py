@@ -21,7 +21,7 @@ from striate.hierarchy.protocols import protocol
 from striate.images import Preprocessing, as_images, data_folder, stream
 from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey
-from striate.recognition import LogisticRegression
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.splits import train_test_split_per_class
 
@@ -120,7 +120,7 @@ def judged(transform: Features, data: np.ndarray, labels: np.ndarray, train: np.
     """Mean per-class accuracy of the classifier that all share."""
     rows = np.concatenate([transform(data[start : start + 16]).reshape(len(data[start : start + 16]), -1)
                            for start in range(0, len(data), 16)])  # fmt: skip
-    classifier = LogisticRegression(calibrate=False, random_state=0).fit(rows[train].astype(np.float32), labels[train])
+    classifier = SoftmaxClassifier(calibrate=False, random_state=0).fit(rows[train].astype(np.float32), labels[train])
     return mean_class_accuracy(labels[test], classifier.predict(rows[test].astype(np.float32)))
 
 

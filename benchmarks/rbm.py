@@ -55,7 +55,7 @@ def main() -> None:
     harness = Harness(
         "rbm", "Time to the log-likelihood of BernoulliRBM's ten epochs on MNIST.", repetitions=1, options=options
     )
-    digits = load_digits()
+    digits = load_mnist_digits()
     chosen = next((row for row in harness.all_rows() if row["workload"] == CHOICE), {"workload": CHOICE})
     if harness.options.choose:
         choose(harness, chosen, digits)
@@ -72,7 +72,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(keep=True)
 
 
-def load_digits() -> Digits:
+def load_mnist_digits() -> Digits:
     """Pixels drawn with fixed random numbers."""
     rng = np.random.default_rng(0)
     drawn = []

@@ -16,14 +16,14 @@ from striate.lazy import lazy_names
 if TYPE_CHECKING:
     from striate.coding import PreparedDictionary, SparseCoder, infer
     from striate.hierarchy import Hierarchy
-    from striate.images import as_images, load_digits, read_image
+    from striate.images import as_images, load_mnist_digits, read_image
     from striate.learning import PSD, RBM, RandomFilters, SparseCoding
-    from striate.recognition import ImageClassifier, LogisticRegression
+    from striate.recognition import ImageClassifier, SoftmaxClassifier
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "load_digits",
+    "load_mnist_digits",
     "read_image",
     "as_images",
     "infer",
@@ -35,12 +35,12 @@ __all__ = [
     "RandomFilters",
     "Hierarchy",
     "ImageClassifier",
-    "LogisticRegression",
+    "SoftmaxClassifier",
     "__version__",
 ]
 
 _HOME = {
-    "load_digits": "striate.images",
+    "load_mnist_digits": "striate.images",
     "read_image": "striate.images",
     "as_images": "striate.images",
     "infer": "striate.coding",
@@ -52,7 +52,7 @@ _HOME = {
     "RandomFilters": "striate.learning",
     "Hierarchy": "striate.hierarchy",
     "ImageClassifier": "striate.recognition",
-    "LogisticRegression": "striate.recognition",
+    "SoftmaxClassifier": "striate.recognition",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from striate import SparseCoder
 from striate.coding import PreparedDictionary, certify, infer, infer_until
-from striate.coding.infer import Method
+from striate.coding.solving import Method
 from striate.coding.transform import refit
 from striate.errors import UsageError
 

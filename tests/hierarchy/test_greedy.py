@@ -10,7 +10,7 @@ import pytest
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import FilterBank, Hierarchy, learn_filters
-from striate.images import load_digits
+from striate.images import load_mnist_digits
 from striate.learning import PSD, RandomFilters
 from striate.progress import Progress
 from tests.killing import learn_through_kills
@@ -20,7 +20,7 @@ NOTATION = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 12F3x3 - Rabs - N5x5 - PA2x2/2"
 
 @pytest.fixture
 def images() -> np.ndarray:
-    return load_digits()[0][::50]
+    return load_mnist_digits()[0][::50]
 
 
 def quick(**options: object) -> PSD:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from striate.errors import UsageError
 from striate.hierarchy import Choice, Description, Hierarchy, choose, describe
-from striate.images import Preprocessing, as_images, load_digits
+from striate.images import Preprocessing, as_images, load_mnist_digits
 from striate.recognition import ImageClassifier
 from tests.recognition.digits import digits
 
@@ -140,7 +140,7 @@ def test_what_is_given_is_not_chosen() -> None:
 
 
 def test_a_collection_is_described() -> None:
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     names = [str(label) if label < 3 else "" for label in labels]
     seen = describe(as_images(images, names))
     assert seen == Description(5000, 1500, 3, 28, 28, 28, one_size=True, colored=False, plain_ground=True)

@@ -10,7 +10,7 @@ import pytest
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, PyramidPooling, SparseCodes, learn_filters
-from striate.images import load_digits
+from striate.images import load_mnist_digits
 from striate.learning import PSD
 
 NOTATION = "SIFT8x8/4 - 20SC0.2 - PM1+2+4"
@@ -19,7 +19,7 @@ MACRO = "SIFT8x8/4 - MF2x2/1 - 20SC0.2 - PM1+2+4"
 
 @pytest.fixture
 def images() -> np.ndarray:
-    return np.asarray(load_digits()[0][::100], np.float32)
+    return np.asarray(load_mnist_digits()[0][::100], np.float32)
 
 
 @pytest.fixture

@@ -205,8 +205,8 @@ def refuse(*_, **__):
 
 socket.socket.connect = socket.socket.connect_ex = socket.create_connection = socket.getaddrinfo = refuse
 import striate
-from striate.images import load_digits
-images, labels = load_digits()
+from striate.images import load_mnist_digits
+images, labels = load_mnist_digits()
 assert images.shape == (5000, 1, 28, 28)
 imported = []
 for module in pkgutil.walk_packages(striate.__path__, "striate."):

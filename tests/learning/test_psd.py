@@ -15,7 +15,7 @@ from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.coding import energy, fista, infer
 from striate.errors import UsageError
-from striate.images import as_images, load_digits, sample_patches
+from striate.images import as_images, load_mnist_digits, sample_patches
 from striate.learning import PSD
 from striate.progress import Progress
 from tests.killing import learn_through_kills
@@ -264,7 +264,7 @@ def test_a_killed_fit_of_another_encoder_ends_with_the_same_bits(rng: np.random.
 
 @pytest.mark.parametrize("predict_in_inference", [True, False])
 def test_the_energy_never_rises_over_inference(predict_in_inference: bool) -> None:
-    digits, _ = load_digits()
+    digits, _ = load_mnist_digits()
     patches = sample_patches(as_images(digits[::50]), 1000, 8, random_state=0, min_std=0.1)
     psd = PSD(32, sparsity=0.5, max_batches=100, predict_in_inference=predict_in_inference, random_state=0).fit(patches)
     rows = psd.scaled(patches).astype(np.float64)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from striate.images import load_digits
+from striate.images import load_mnist_digits
 from striate.recognition import ImageClassifier
 
 TINY = "6F5x5 - Rabs - N5x5 - PA6x6/6"
 
-_all = cache(load_digits)
+_all = cache(load_mnist_digits)
 
 
 def digits(classes: Sequence[int], n: int, *, first: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,8 @@ from striate.recognition import (
     ConformalRejection,
     ImageClassifier,
     KernelSVM,
-    LogisticRegression,
     PyramidMatchSVM,
+    SoftmaxClassifier,
     area_under_roc,
     confusion_matrix,
     learning_curve,
@@ -69,7 +69,7 @@ def test_any_real_number_is_a_strength(strength: Any) -> None:
 def test_candidates_are_checked_whether_used_or_not(wrong: Any) -> None:
     for decay in (0.1, "auto"):
         with pytest.raises(UsageError, match="weight_decays"):
-            LogisticRegression(weight_decay=decay, weight_decays=wrong).fit(np.eye(6), np.arange(6) % 2)
+            SoftmaxClassifier(weight_decay=decay, weight_decays=wrong).fit(np.eye(6), np.arange(6) % 2)
 
 
 def test_fit_transform_is_fit_and_transform() -> None:

@@ -12,7 +12,7 @@ from striate.images import ImageCollection, as_images
 from striate.recognition import (
     ConformalRejection,
     ImageClassifier,
-    LogisticRegression,
+    SoftmaxClassifier,
     evaluate_classifier,
     evaluate_features,
 )
@@ -33,7 +33,7 @@ def one_hot_classifier(*, threshold: float | None = None) -> ImageClassifier:
         "n_iterations": 1,
     }
     arrays = {"coefficients": np.eye(3, dtype=np.float32), "intercept": np.zeros(3, np.float32)}
-    classifier.classifier_ = LogisticRegression.from_state(arrays, header)
+    classifier.classifier_ = SoftmaxClassifier.from_state(arrays, header)
     classifier.classes_ = classifier.classifier_.classes_
     classifier.rejection_ = None
     if threshold is not None:

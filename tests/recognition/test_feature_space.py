@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from striate.errors import UsageError
-from striate.recognition import LogisticRegression, feature_space
+from striate.recognition import SoftmaxClassifier, feature_space
 from striate.recognition.feature_space import FeatureSpace, Standardization, row_blocks
 
 
@@ -163,14 +163,14 @@ def test_extreme_features_are_learned_as_others_are(
         scaled = (features * scale).astype(dtype)
         found = Standardization(scaled, scale=standardize, split=split).apply(scaled)
         np.testing.assert_allclose(found, wanted, atol=2e-5 if dtype == np.float32 else 1e-12)
-        model = LogisticRegression(weight_decay=1e-3, standardize=standardize, split=split).fit(scaled, codes)
+        model = SoftmaxClassifier(weight_decay=1e-3, standardize=standardize, split=split).fit(scaled, codes)
         assert (model.predict(scaled) == codes).mean() > 0.97
 
 
 def test_a_tiny_feature_beside_others_gets_no_weight(rng: np.random.Generator) -> None:
     features = rng.standard_normal((50, 3)).astype(np.float32)
     features[:, 1] *= 1e-41
-    model = LogisticRegression(weight_decay=1e-3).fit(features, np.arange(50) % 2)
+    model = SoftmaxClassifier(weight_decay=1e-3).fit(features, np.arange(50) % 2)
     assert np.abs(model.coef_[:, 1]).max() < 1e-30
     assert model.coef_[:, 0].any()
 
@@ -189,4 +189,4 @@ def test_what_no_weights_can_hold_is_refused(
 ) -> None:
     features = (rng.standard_normal((50, 3)) * scale).astype(dtype)
     with pytest.raises(UsageError, match=said):
-        LogisticRegression(weight_decay=1e-3, **options).fit(features, np.arange(50) % 2)
+        SoftmaxClassifier(weight_decay=1e-3, **options).fit(features, np.arange(50) % 2)

@@ -18,8 +18,8 @@ from striate.images import as_images
 from striate.recognition import (
     ImageClassifier,
     KernelSVM,
-    LogisticRegression,
     PyramidMatchSVM,
+    SoftmaxClassifier,
     accuracy,
     evaluate_classifier,
     learning_curve,
@@ -78,7 +78,7 @@ def classifiers() -> dict[str, tuple[Any, Callable[[np.ndarray], Any]]]:
 
     return {
         "ImageClassifier": (quick(), lambda images: images),
-        "LogisticRegression": (LogisticRegression(random_state=0), rows),
+        "SoftmaxClassifier": (SoftmaxClassifier(random_state=0), rows),
         "KernelSVM": (KernelSVM(), lambda images: rows(images) @ rows(IMAGES).T),
         "PyramidMatchSVM": (PyramidMatchSVM(8, random_state=0), maps),
     }

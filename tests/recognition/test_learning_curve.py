@@ -8,7 +8,7 @@ import pytest
 
 from striate.errors import UsageError
 from striate.progress import Progress
-from striate.recognition import CurvePoint, LogisticRegression, learning_curve
+from striate.recognition import CurvePoint, SoftmaxClassifier, learning_curve
 from striate.recognition.learning_curve import default_label_counts, point_of_one_fit
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.splits import stratified_draws
@@ -53,7 +53,7 @@ def test_a_point_is_what_fitting_the_drawn_samples_alone_gives(problem: Problem)
     draws = stratified_draws(np.unique(labels, return_inverse=True)[1], 60, 2, random_state=generator)
     seed = int(generator.integers(2**31))
     for rows in draws:
-        classifier = LogisticRegression(standardize=False, calibrate=False, random_state=seed)
+        classifier = SoftmaxClassifier(standardize=False, calibrate=False, random_state=seed)
         accuracies.append(np.mean(classifier.fit(scaled[0][rows], labels[rows]).predict(scaled[1]) == test_labels))
     np.testing.assert_allclose(point.accuracies, accuracies, atol=0.02)  # decays of equal merit
 

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from striate.cli.main import app
 from striate.errors import UnreadableImage
 from striate.hierarchy import describe
-from striate.images import Preprocessing, as_images, load_digits
+from striate.images import Preprocessing, as_images, load_mnist_digits
 from striate.images.collection import as_fractions
 from striate.images.preprocessing import contrast_range, white_of
 from striate.recognition import ImageClassifier
 from tests.recognition.digits import digits, quick
 
-IMAGES, LABELS = load_digits()
+IMAGES, LABELS = load_mnist_digits()
 TRAIN, TRAIN_LABELS = IMAGES[::50], LABELS[::50]
 TEST, TEST_LABELS = IMAGES[7::40], LABELS[7::40]
 

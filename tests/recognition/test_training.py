@@ -13,7 +13,7 @@ from striate.errors import UsageError
 from striate.hierarchy import extract_features, small_pixels
 from striate.images import ImageCollection, as_images
 from striate.progress import Progress
-from striate.recognition import LogisticRegression, Split, TrainingResult, split_images, train_and_evaluate, training
+from striate.recognition import SoftmaxClassifier, Split, TrainingResult, split_images, train_and_evaluate, training
 from tests.recognition.digits import digits, filters_of, quick, write_folder
 
 CLASSES = (0, 1, 2)
@@ -150,7 +150,7 @@ def test_the_pixel_curve_is_of_the_same_images(result: TrainingResult, images: I
         found = extract_features(images, result.classifier.preprocessing_, small_pixels, indices=indices)
         return found.rows, np.asarray(images.labels)[indices[found.positions]]
 
-    baseline = LogisticRegression(random_state=0).fit(*pixels(split.train))
+    baseline = SoftmaxClassifier(random_state=0).fit(*pixels(split.train))
     rows, labels = pixels(split.test)
     assert result.pixel_curve[-1].mean == (baseline.predict(rows) == labels).mean()
 

@@ -7,7 +7,7 @@ import pytest
 
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy
-from striate.images import as_images, load_digits
+from striate.images import as_images, load_mnist_digits
 from striate.learning import PSD
 from striate.model_file import ModelFileError
 from striate.retrieval import ImageEncoder, fit_projection, learn_encoder, unpack_bits
@@ -67,7 +67,7 @@ def test_a_part_that_is_not_known() -> None:
 
 
 def test_learned_codes_bring_digits_of_a_kind_together() -> None:
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     images, labels = images[::20], labels[::20]
     found = learn_encoder(as_images(images), n_bits=64, architecture="8F5x5 - Rabs - PA6x6/6", random_state=0)
     codes = found.encode(np.stack([found.preprocessing(image) for image in images]))

@@ -27,7 +27,7 @@ def demo(
     """
     from striate.cli._training import Run
     from striate.errors import UsageError
-    from striate.images import as_images, load_digits, printable
+    from striate.images import as_images, load_mnist_digits, printable
     from striate.recognition import ImageClassifier, split_images
 
     try:
@@ -36,7 +36,7 @@ def demo(
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"--out {out}: cannot be made a folder, {reason}: choose another place.") from None
     run = Run(out / "digits.safetensors", out / "report.html", quiet=quiet)
-    digits, labels = load_digits()
+    digits, labels = load_mnist_digits()
     images = as_images(digits, labels)
     split = split_images(images, random_state=seed)
     result = run.train(

@@ -10,8 +10,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from striate.coding.estimator import CodeEstimator, validated
-from striate.coding.infer import METHODS, Method
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.solving import METHODS, Method
 from striate.coding.transform import CODE_RULES, transform
 from striate.errors import UsageError
 from striate.parameters import Anything, Choice, Integer, Real, Rule, check_parameters

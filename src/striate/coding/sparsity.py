@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.infer import infer
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.coding.solving import infer
 from striate.errors import UsageError
 from striate.parameters import Integer, Real, checked
 from striate.samples import as_samples

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.infer import infer
 from striate.coding.path import infer_until
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.solving import infer
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, Rule
 from striate.samples import is_sparse

@@ -80,7 +80,7 @@ def train_predictor(
     random_state : int, Generator, RandomState or None
     progress : Progress, optional
     """
-    from striate.coding.infer import infer
+    from striate.coding.solving import infer
 
     prepared = as_prepared(dictionary)
     start = encoder_from_dictionary(kind, prepared, sparsity, steps)

@@ -183,7 +183,7 @@ def choose(
 
 
 def classifier_options(hierarchy: Hierarchy) -> dict[str, Any]:
-    """Options of `LogisticRegression` that suit a hierarchy's features.
+    """Options of `SoftmaxClassifier` that suit a hierarchy's features.
 
     Maxima of sparse codes are in one unit and 0 where nothing answers: standardized one by one, rare ones would be
     blown up. On validation images of 51 classes of Caltech-101 they were 2.6 points better left as they are.

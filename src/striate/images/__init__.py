@@ -24,7 +24,7 @@ from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from striate.images.datasets import data_folder
-    from striate.images.digits import load_digits
+    from striate.images.digits import load_mnist_digits
     from striate.images.normalization import gaussian_window, high_pass, local_contrast_normalization
     from striate.images.patches import extract_patches, sample_patches
     from striate.images.preprocessing import Preprocessing
@@ -38,7 +38,7 @@ __all__ = [
     "ImageList",
     "as_images",
     "read_image",
-    "load_digits",
+    "load_mnist_digits",
     "data_folder",
     "image_size",
     "file_identity",
@@ -62,7 +62,7 @@ __all__ = [
 
 # What needs SciPy or is needed by few is loaded when it is first used.
 _HOME = {
-    "load_digits": "striate.images.digits",
+    "load_mnist_digits": "striate.images.digits",
     "data_folder": "striate.images.datasets",
     "gaussian_window": "striate.images.normalization",
     "high_pass": "striate.images.normalization",

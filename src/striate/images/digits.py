@@ -12,7 +12,7 @@ N_DIGITS = 5000
 SIDE = 28
 
 
-def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def load_mnist_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """5,000 handwritten digits, 500 of each class, from the training set of MNIST.
 
     They need no download; origin and licence (CC BY-SA 3.0) are beside the file, ``striate/images/data/README.md``.
@@ -31,7 +31,7 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     Examples
     --------
-    >>> images, labels = load_digits()
+    >>> images, labels = load_mnist_digits()
     >>> images.shape, labels[::1000].tolist()
     ((5000, 1, 28, 28), [0, 2, 4, 6, 8])
     """

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from striate.checkpoint import Checkpoint
 from striate.coding import PreparedDictionary, certify, find_sparsity, infer
 from striate.coding.estimator import CodeEstimator, validated
-from striate.coding.infer import METHODS, Method
+from striate.coding.solving import METHODS, Method
 from striate.coding.transform import CODE_RULES, transform
 from striate.errors import StriateError, UsageError
 from striate.learning._dictionary_update import update_dictionary

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from striate.lazy import lazy_names
 from striate.recognition.image_classifier import ImageClassifier, Prediction
 from striate.recognition.learning_curve import CurvePoint, learning_curve
-from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.rejection import ConformalRejection, strangeness
+from striate.recognition.softmax_classifier import SoftmaxClassifier
 
 if TYPE_CHECKING:
     from striate.recognition.ablation import Ablation, ablate
@@ -25,7 +25,7 @@ __all__ = [
     "Evaluation",
     "ImageClassifier",
     "KernelSVM",
-    "LogisticRegression",
+    "SoftmaxClassifier",
     "Prediction",
     "PyramidMatchSVM",
     "Split",

@@ -24,7 +24,7 @@ from striate.images import ImageCollection
 from striate.images.collection import as_fractions
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier, labels_of
-from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import hold_out_fraction
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _validated(
     rows: NDArray[np.float32], labels: NDArray[np.str_], seed: int | None, options: Mapping[str, Any]
 ) -> float:
     kept, held_out = hold_out_fraction(labels, VALIDATION_FRACTION, random_state=seed)
-    model = LogisticRegression(calibrate=False, random_state=seed, **options).fit(rows[kept], labels[kept])
+    model = SoftmaxClassifier(calibrate=False, random_state=seed, **options).fit(rows[kept], labels[kept])
     return float(np.mean(model.predict(rows[held_out]) == labels[held_out]))
 
 

@@ -37,8 +37,8 @@ from striate.parameters import (
 )
 from striate.progress import Progress
 from striate.recognition.labels import AsGiven, class_names, label_array, name_of
-from striate.recognition.logistic_regression import LogisticRegression
 from striate.recognition.rejection import ConformalRejection
+from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_fraction
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Of the type of the labels that were given: integers stay integers. Text where images bring their labels along.
     preprocessing_ : Preprocessing
     hierarchy_ : Hierarchy
-    classifier_ : LogisticRegression
+    classifier_ : SoftmaxClassifier
     rejection_ : ConformalRejection or None
     record_ : TrainingRecord
 
@@ -300,7 +300,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
         from striate.hierarchy.presets import classifier_options
 
-        classifier = LogisticRegression(
+        classifier = SoftmaxClassifier(
             weight_decay=self.weight_decay, random_state=self.random_state, **classifier_options(self.hierarchy_)
         )
         training = features if len(rows) == len(features) else features[rows]
@@ -436,7 +436,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             classifier.preprocessing_ = Preprocessing.from_state(stored.field(header, "preprocessing"))
         parts = stored.field(header, "parts", stored.Table())
         classifier.hierarchy_ = _part("hierarchy", Hierarchy, arrays, parts)
-        classifier.classifier_ = _part("classifier", LogisticRegression, arrays, parts)
+        classifier.classifier_ = _part("classifier", SoftmaxClassifier, arrays, parts)
         classifier.rejection_ = _part("rejection", ConformalRejection, arrays, parts) if "rejection" in parts else None
         with stored.part("parts.hierarchy"):
             n_features = math.prod(classifier.hierarchy_.output_shape(classifier.preprocessing_.shape))
@@ -589,7 +589,7 @@ def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
         raise UsageError(
             f"all {len(labels)} labeled images belong to one class ({', '.join(map(str, classes)) or 'none'}): "
             "a classifier needs at least two, one sub-folder each; where data are sorted by class, as those of "
-            "load_digits() are, shuffle them or take every tenth rather than the first."
+            "load_mnist_digits() are, shuffle them or take every tenth rather than the first."
         )
     if counts.min() < at_least:
         lonely = classes[counts.argmin()]
@@ -601,7 +601,7 @@ def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
 
 _KIND_OF: dict[Any, str] = {
     Hierarchy: "hierarchy",
-    LogisticRegression: "logistic_regression",
+    SoftmaxClassifier: "logistic_regression",
     ConformalRejection: "conformal_rejection",
 }
 

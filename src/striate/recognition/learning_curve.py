@@ -15,9 +15,9 @@ from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import Standardization, as_features, non_finite
 from striate.recognition.labels import label_array
-from striate.recognition.logistic_regression import LogisticRegression, fit_rows
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.sample_space import SampleSpace
+from striate.recognition.softmax_classifier import SoftmaxClassifier, fit_rows
 from striate.recognition.splits import stratified_draws
 
 __all__ = ["CurvePoint", "default_label_counts", "learning_curve", "point_of_one_fit"]
@@ -64,7 +64,7 @@ def learning_curve(
     standardize: bool | Literal["together"] = True,
     split: bool = False,
 ) -> list[CurvePoint]:
-    """Accuracy of `LogisticRegression` trained with some of the labels.
+    """Accuracy of `SoftmaxClassifier` trained with some of the labels.
 
     Each fit chooses its own weight decay by cross-validation inside its labels. Features are standardized with the
     statistics of all training samples, labeled or not; their inner products are computed once.
@@ -82,7 +82,7 @@ def learning_curve(
     progress : Progress, optional
     phase_name : str
     standardize, split
-        As `LogisticRegression` has them.
+        As `SoftmaxClassifier` has them.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def learning_curve(
     ]
     if not draws:
         return []
-    options = LogisticRegression(random_state=int(generator.integers(2**31)), calibrate=False)
+    options = SoftmaxClassifier(random_state=int(generator.integers(2**31)), calibrate=False)
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
         space = SampleSpace(train_features, Standardization(train_features, scale=standardize, split=split))

@@ -22,7 +22,7 @@ from striate.recognition.ablation import Ablation, ablate
 from striate.recognition.evaluation import Evaluation, evaluate_features
 from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of, lost_classes
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
-from striate.recognition.logistic_regression import LogisticRegression
+from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
 # The learning curve's images: its fits share one matrix of n × n.
@@ -270,7 +270,7 @@ def _add_curves(
         **options,
     )
     if len(train_labels) == result.n_train:
-        baseline = LogisticRegression(split=True, random_state=classifier.random_state).fit(train_pixels, train_labels)
+        baseline = SoftmaxClassifier(split=True, random_state=classifier.random_state).fit(train_pixels, train_labels)
         result.pixel_curve.append(point_of_one_fit(result.n_train, baseline.predict(test_pixels) == test_labels))
 
 

@@ -77,9 +77,9 @@ class ImageIndex:
 
     Examples
     --------
-    >>> from striate.images import as_images, load_digits
+    >>> from striate.images import as_images, load_mnist_digits
     >>> from striate.retrieval import ImageIndex, learn_encoder
-    >>> digits = as_images(load_digits()[0][::50])
+    >>> digits = as_images(load_mnist_digits()[0][::50])
     >>> encoder = learn_encoder(digits, n_bits=64, architecture="8F5x5 - Rabs - PA6x6/6", random_state=0)
     >>> index = ImageIndex(encoder)
     >>> index.update(digits).added

@@ -16,8 +16,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "striate/__init__.py": "from importlib import import_module\n_HOME = {'PSD': 'striate.learning'}\n"
         "if TYPE_CHECKING:\n    from striate.learning import PSD\n",
         "striate/errors.py": "class StriateError(Exception): pass\n",
-        "striate/images/__init__.py": "from striate.images.digits import load_digits\nfrom .canvas import fit\n",
-        "striate/images/digits.py": "from striate.errors import StriateError\ndef load_digits(): return 1\n",
+        "striate/images/__init__.py": "from striate.images.digits import load_mnist_digits\nfrom .canvas import fit\n",
+        "striate/images/digits.py": "from striate.errors import StriateError\ndef load_mnist_digits(): return 1\n",
         "striate/images/digits.npz": "digits",
         "striate/images/canvas.py": "def fit(): return 2\n",
         "striate/learning/__init__.py": "from striate.learning.psd import PSD\nfrom striate.learning.rbm import RBM\n",
@@ -40,7 +40,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("from striate.images import load_digits", {"images/digits.py"}),
+        ("from striate.images import load_mnist_digits", {"images/digits.py"}),
         ("from striate.images import digits", {"images/digits.py"}),
         ("def lazy():\n    from striate.learning import PSD", {"learning/psd.py", "images/canvas.py"}),
         ("from striate import PSD", {"learning/psd.py", "images/canvas.py"}),
@@ -70,8 +70,8 @@ def test_relative_imports_of_an_experiment_are_followed(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "changes"),
     [
-        ("images/digits.py", "def load_digits(): return 2\n", True),
-        ("images/digits.py", '"""New."""\nfrom striate.errors import StriateError\ndef load_digits():\n'
+        ("images/digits.py", "def load_mnist_digits(): return 2\n", True),
+        ("images/digits.py", '"""New."""\nfrom striate.errors import StriateError\ndef load_mnist_digits():\n'
                              '    "Doc."\n    return 1  # one\n', False),
         ("images/digits.npz", "other digits", True),
         ("images/canvas.py", "def fit(): return 3\n", False),
@@ -83,7 +83,7 @@ def test_the_fingerprint_changes_with_what_is_reached(
     package: Path, tmp_path: Path, file: str, text: str, changes: bool
 ) -> None:
     source = tmp_path / "experiment.py"
-    source.write_text("from striate.images import load_digits\n")
+    source.write_text("from striate.images import load_mnist_digits\n")
     before = code_fingerprint(source)
     (package / file).write_text(text)
     assert (code_fingerprint(source) != before) == changes

@@ -27,7 +27,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits, sample_patches
+from striate.images import ImageCollection, as_images, load_mnist_digits, sample_patches
 from striate.learning import PSD
 
 NAME = "code-stability"
@@ -362,7 +362,7 @@ def _shifted(frame: NDArray[np.floating], down: float, right: float) -> NDArray[
 def _videos(context: Context) -> dict[str, ImageCollection]:
     if context.scale == "full":
         return {name: as_images(context.data("video") / name) for name in ("tennis", "bag")}
-    digits, _ = load_digits()
+    digits, _ = load_mnist_digits()
     rng = np.random.default_rng(context.seed)
     picture = np.block([[image[0] for image in digits[first::625]] for first in range(6)])
     drift = np.cumsum(rng.uniform(-0.7, 0.7, (16, 2)), axis=0)

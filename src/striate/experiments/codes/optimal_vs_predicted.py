@@ -17,9 +17,9 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy
 from striate.hierarchy.features import extract_features
-from striate.images import ImageCollection, Preprocessing, as_images, load_digits, sample_patches
+from striate.images import ImageCollection, Preprocessing, as_images, load_mnist_digits, sample_patches
 from striate.learning import PSD
-from striate.recognition import LogisticRegression
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.splits import train_test_split_per_class
 
@@ -169,14 +169,14 @@ def _code_maps(
 
 def _accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], train: Any, test: Any, seed: int) -> float:
     """Mean over the classes, of a classifier of some rows on others."""
-    classifier = LogisticRegression(calibrate=False, random_state=seed).fit(rows[train], labels[train])
+    classifier = SoftmaxClassifier(calibrate=False, random_state=seed).fit(rows[train], labels[train])
     return mean_class_accuracy(labels[test], classifier.predict(rows[test]))
 
 
 def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
     """At most as many images of each class as a split can use, so that no image is coded in vain."""
     if context.scale == "quick":
-        images, labels = load_digits()
+        images, labels = load_mnist_digits()
         chosen = np.concatenate([np.flatnonzero(labels == digit)[:30] for digit in range(10)])
         return as_images(images[chosen]), labels[chosen].astype(np.int64)
     collection = as_images(context.data("caltech101"))

@@ -16,9 +16,9 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import as_images, load_digits, sample_patches, to_grey, whiten
+from striate.images import as_images, load_mnist_digits, sample_patches, to_grey, whiten
 from striate.learning import SparseCoding
-from striate.recognition import LogisticRegression
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class
 
 NAME = "overcomplete-separability"
@@ -110,7 +110,7 @@ def separate(settings: Settings, context: Context) -> dict[str, Any]:
         )
         others = np.setdiff1d(np.arange(len(train)), rows)[:5000]
         fitted = [
-            LogisticRegression(standardize=standardize, calibrate=False, random_state=draw_number).fit(
+            SoftmaxClassifier(standardize=standardize, calibrate=False, random_state=draw_number).fit(
                 train[rows], labels[rows]
             )
             for standardize in (True, False)
@@ -149,7 +149,7 @@ def _codes_of_scenes(settings: Settings, context: Context) -> Codes:
         labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1]
         pictures = [whiten(to_grey(collection.read(index)))[0] for index in range(len(collection))]
     else:
-        images, digits = load_digits()
+        images, digits = load_mnist_digits()
         labels = digits[::17].astype(np.int64)
         pictures = [whiten(to_grey(image))[0] for image in as_images(images[::17])]
     order = np.random.default_rng(0).permutation(len(pictures))

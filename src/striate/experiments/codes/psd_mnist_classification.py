@@ -23,7 +23,7 @@ from striate.experiments.engine.figure import Figure, Measurement, above, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import PSD
-from striate.recognition import LogisticRegression
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class
 
 NAME = "psd-mnist-classification"
@@ -130,7 +130,7 @@ def classify_digits(settings: Settings, context: Context) -> dict[str, Any]:
             rates: dict[str, list[float]] = {part: [] for part in judged}
             for draw_number in range(settings["draws"]):
                 rows = draw_per_class(labels, n, random_state=np.random.default_rng([context.seed, n, draw_number]))
-                classifier = LogisticRegression(standardize=standardize, calibrate=False, random_state=draw_number)
+                classifier = SoftmaxClassifier(standardize=standardize, calibrate=False, random_state=draw_number)
                 classifier.fit(features[rows], labels[rows])
                 for part, (judged_features, truth) in judged.items():
                     rates[part].append(float(np.mean(classifier.predict(judged_features) != truth)))

@@ -14,7 +14,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, below, column
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import as_images, load_digits
+from striate.images import as_images, load_mnist_digits
 from striate.learning import PSD
 
 NAME = "psd-mnist-strokes"
@@ -112,7 +112,7 @@ def mnist_rows(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Digits as rows of 784 pixels from 0 to 1, and their labels: to train on, to test on; a few for a quick run."""
     if context.scale == "quick":
-        images, labels = load_digits()
+        images, labels = load_mnist_digits()
         rows = images.reshape(len(images), -1)
         rows = (rows / max(float(rows.max()), 1.0)).astype(np.float32)
         chosen = np.random.default_rng(0).permutation(len(rows))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.coding import PreparedDictionary, certify, infer
-from striate.coding.infer import METHODS, Method
+from striate.coding.solving import METHODS, Method
 from striate.experiments.codes.sparse_coding_natural_patches import SIDE, natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale

@@ -18,7 +18,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, column, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits, sample_patches, to_grey, whiten
+from striate.images import ImageCollection, as_images, load_mnist_digits, sample_patches, to_grey, whiten
 from striate.learning import SparseCoding
 
 NAME = "sparse-coding-natural-patches"
@@ -185,7 +185,7 @@ def photographs(context: Context, part: Part) -> ImageCollection:
     """Berkeley's images to learn from, "train", or others, "val"; for a quick run, digits that ship."""
     if context.scale == "full":
         return as_images(context.data("berkeley") / part)
-    digits, _ = load_digits()
+    digits, _ = load_mnist_digits()
     return as_images(digits[::10] if part == "train" else digits[5::50])
 
 

@@ -9,7 +9,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, column
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits
+from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.progress import peak_memory_bytes
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 
@@ -134,5 +134,5 @@ def learn_objects(settings: Settings, context: Context) -> dict[str, Any]:
 def _images(context: Context) -> ImageCollection:
     if context.scale == "full":
         return as_images(context.data("caltech101"))
-    images, labels = load_digits()  # what ships: the protocol at work, not the result
+    images, labels = load_mnist_digits()  # what ships: the protocol at work, not the result
     return as_images(images[::5], labels[::5])

@@ -12,7 +12,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, column, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import as_images, load_digits
+from striate.images import as_images, load_mnist_digits
 from striate.recognition import ImageClassifier, area_under_roc, split_images, strangeness, train_and_evaluate
 
 NAME = "main-job-digits"
@@ -117,7 +117,7 @@ def _size(scale: Scale) -> dict[str, Any]:
 
 
 def _digits(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     return images[:: settings["every"]], labels[:: settings["every"]]
 
 

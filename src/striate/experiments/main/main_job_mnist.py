@@ -11,7 +11,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, column
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits
+from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.progress import peak_memory_bytes
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 
@@ -91,7 +91,7 @@ def _digits(context: Context) -> tuple[ImageCollection, ImageCollection]:
     if context.scale == "full":
         folder = context.data("mnist")
         return as_images(folder / "train-images-idx3-ubyte.gz"), as_images(folder / "t10k-images-idx3-ubyte.gz")
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     chosen = np.arange(0, len(labels), 5)
     test = chosen + 1
     return as_images(images[chosen], labels[chosen]), as_images(images[test], labels[test])

@@ -14,7 +14,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, column, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_digits
+from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 
 NAME = "presets"
@@ -119,7 +119,7 @@ def learn(settings: Settings, context: Context) -> dict[str, Any]:
 
 def _images(collection: str, context: Context) -> ImageCollection:
     if context.scale == "quick":
-        images, labels = load_digits()
+        images, labels = load_mnist_digits()
         return as_images(images[::50], labels[::50])
     if collection == "digits":  # MNIST's test digits alone: most of them are to be told, few are learned from
         return as_images(context.data("mnist") / "t10k-images-idx3-ubyte.gz")

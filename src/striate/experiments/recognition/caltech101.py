@@ -17,8 +17,8 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
 from striate.hierarchy.protocols import protocol
-from striate.images import ImageCollection, Preprocessing, as_images, load_digits, stream
-from striate.recognition import LogisticRegression
+from striate.images import ImageCollection, Preprocessing, as_images, load_mnist_digits, stream
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import PyramidMatchSVM
 from striate.recognition.splits import train_test_split_per_class
@@ -65,7 +65,7 @@ def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
         collection = as_images(context.data("caltech101"))
         n_train, n_test = N_TRAIN, N_TEST
     else:
-        digits, names = load_digits()
+        digits, names = load_mnist_digits()
         collection = as_images(digits[::10], names[::10])
         n_train, n_test, splits = 20, 10, splits[:1]
     labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1].astype(np.int64)
@@ -113,7 +113,7 @@ def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bo
     seconds = time.perf_counter() - started
     accuracy, decays = [], []
     for number, split in enumerate(task.splits):
-        classifier = LogisticRegression(calibrate=False, random_state=number)
+        classifier = SoftmaxClassifier(calibrate=False, random_state=number)
         classifier.fit(rows[split.train], task.labels[split.train], progress=context.progress)
         accuracy.append(mean_class_accuracy(task.labels[split.test], classifier.predict(rows[split.test])))
         decays.append(classifier.weight_decay_)

@@ -21,8 +21,8 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters, small_pixels
 from striate.hierarchy.protocols import protocol
-from striate.images import ImageCollection, Preprocessing, as_images, load_digits, stream
-from striate.recognition import LogisticRegression
+from striate.images import ImageCollection, Preprocessing, as_images, load_mnist_digits, stream
+from striate.recognition import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class
 
 NAME = "norb-labels"
@@ -104,7 +104,7 @@ def recognize_views(settings: Settings, context: Context) -> dict[str, Any]:
         for draw_number in range(settings["draws"]):
             train = draw_per_class(labels, n, random_state=np.random.default_rng([context.seed, n, draw_number]))
             test = np.setdiff1d(np.arange(len(labels)), train)
-            classifier = LogisticRegression(calibrate=False, random_state=draw_number).fit(rows[train], labels[train])
+            classifier = SoftmaxClassifier(calibrate=False, random_state=draw_number).fit(rows[train], labels[train])
             found.append(float(np.mean(classifier.predict(rows[test]) != labels[test])))
         errors.append(found)
     return {"errors": errors}
@@ -115,7 +115,7 @@ def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
         with np.load(context.data("coil100") / "coil100-64x64.npz") as found:
             order = np.random.default_rng(0).permutation(len(found["images"]))
             return as_images(found["images"][order]), found["object"][order].astype(np.int64)
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     return as_images(images[::17]), labels[::17].astype(np.int64)
 
 

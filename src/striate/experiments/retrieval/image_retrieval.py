@@ -26,7 +26,7 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
 from striate.hierarchy.protocols import protocol
-from striate.images import ImageCollection, Preprocessing, as_images, fit_to_canvas, load_digits, stream, to_grey
+from striate.images import ImageCollection, Preprocessing, as_images, fit_to_canvas, load_mnist_digits, stream, to_grey
 from striate.retrieval import Neighbors, average_precision, fit_projection, nearest_codes, nearest_vectors
 
 NAME = "image-retrieval"
@@ -199,7 +199,7 @@ def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
     if context.scale == "full":
         images = as_images(context.data("scenes15"))
         return images, np.unique(np.asarray(images.labels), return_inverse=True)[1].astype(np.int64)
-    digits, names = load_digits()
+    digits, names = load_mnist_digits()
     return as_images(digits[::16]), names[::16].astype(np.int64)
 
 

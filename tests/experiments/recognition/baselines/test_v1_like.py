@@ -15,7 +15,7 @@ from striate.experiments.recognition.baselines.v1_like import (
     v1_filters,
     v1_like_features,
 )
-from striate.images import load_digits
+from striate.images import load_mnist_digits
 from striate.recognition.kernel_svm import KernelSVM
 
 
@@ -115,7 +115,7 @@ def test_products_are_those_of_principal_components(rng: np.random.Generator) ->
 
 
 def test_it_learns_digits() -> None:
-    images, labels = load_digits()
+    images, labels = load_mnist_digits()
     chosen = np.concatenate([np.flatnonzero(labels == digit)[:24] for digit in np.unique(labels)[:4]])
     rows = np.stack([v1_like_features(images[index, 0]) for index in chosen])
     labels = labels[chosen]

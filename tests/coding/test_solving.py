@@ -13,7 +13,7 @@ from sklearn.linear_model import Lasso
 
 from striate import threads
 from striate.coding import PreparedDictionary, certify, infer
-from striate.coding.infer import METHODS
+from striate.coding.solving import METHODS
 from striate.errors import UsageError
 
 EVERY_METHOD = pytest.mark.parametrize("method", list(METHODS))

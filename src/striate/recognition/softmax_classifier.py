@@ -48,7 +48,7 @@ from striate.stored import ListOf, Table, array, field, part, with_parameters
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-__all__ = ["DEFAULT_WEIGHT_DECAYS", "LogisticRegression"]
+__all__ = ["DEFAULT_WEIGHT_DECAYS", "SoftmaxClassifier"]
 
 DEFAULT_WEIGHT_DECAYS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # Where no class has two samples, nothing can be held out; on features of digits this decay was never far from the best.
@@ -69,7 +69,7 @@ _RULES: dict[str, Rule] = {
 }
 
 
-class LogisticRegression(ClassifierMixin, BaseEstimator):
+class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     """Multinomial logistic regression whose weight decay is chosen by cross-validation, with calibrated probabilities.
 
     It minimizes, over the weights W of standardized features and the intercept b,
@@ -140,10 +140,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np
-    >>> from striate.recognition import LogisticRegression
+    >>> from striate.recognition import SoftmaxClassifier
     >>> features = np.random.default_rng(0).normal(size=(40, 300))
     >>> labels = np.where(features[:, :20].sum(axis=1) > 0, "up", "down")
-    >>> classifier = LogisticRegression(random_state=0).fit(features, labels)
+    >>> classifier = SoftmaxClassifier(random_state=0).fit(features, labels)
     >>> classifier.predict_proba(features[:3]).shape
     (3, 2)
     """
@@ -316,7 +316,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         check_parameters(self, _RULES)
         candidates: Any = self.weight_decays
         if isinstance(candidates, str) or not isinstance(candidates, Iterable) or not (given := list(candidates)):
-            raise UsageError(f"LogisticRegression: weight_decays is {candidates!r}; it must be numbers, at least one")
+            raise UsageError(f"SoftmaxClassifier: weight_decays is {candidates!r}; it must be numbers, at least one")
         for decay in given:
             checked("one of weight_decays", decay, _DECAY)
 
@@ -381,7 +381,7 @@ def fit_rows(
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
-    options: LogisticRegression,
+    options: SoftmaxClassifier,
     *,
     progress: Progress | None = None,
 ) -> Fit:
@@ -395,7 +395,7 @@ def fit_rows(
     labels : integer (n,)
         In 0 … n_classes − 1, each class at least once.
     n_classes : int
-    options : LogisticRegression
+    options : SoftmaxClassifier
         Whose parameters say how; it need not be fitted, and is not changed.
     progress : Progress, optional
     """
@@ -430,7 +430,7 @@ def _choose(
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
-    options: LogisticRegression,
+    options: SoftmaxClassifier,
     progress: Progress | None,
 ) -> CrossValidation:
     """Weight decay and temperature, by cross-validation unless neither is asked for or nothing can be held out."""

@@ -20,7 +20,7 @@ from striate import model_file
 from striate.coding import SparseCoder
 from striate.errors import UsageError
 from striate.progress import Progress
-from striate.recognition import LogisticRegression, feature_space, logistic_regression
+from striate.recognition import SoftmaxClassifier, feature_space, softmax_classifier
 from striate.recognition.metrics import expected_calibration_error
 from striate.recognition.softmax import cross_entropy
 
@@ -29,13 +29,13 @@ EXACT: dict[str, Any] = {"calibrate": False, "tolerance": 1e-11, "max_iterations
 
 @parametrize_with_checks(
     [
-        LogisticRegression(random_state=0),
-        LogisticRegression(split=True, calibrate=False, weight_decay=0.1),
-        LogisticRegression(standardize="together", n_folds=2, random_state=np.random.RandomState(0)),
-        LogisticRegression(standardize=False, weight_decays=[1, 1e-3], max_iterations=200),
+        SoftmaxClassifier(random_state=0),
+        SoftmaxClassifier(split=True, calibrate=False, weight_decay=0.1),
+        SoftmaxClassifier(standardize="together", n_folds=2, random_state=np.random.RandomState(0)),
+        SoftmaxClassifier(standardize=False, weight_decays=[1, 1e-3], max_iterations=200),
     ]
 )
-def test_scikit_learn_contract(estimator: LogisticRegression, check: Any) -> None:
+def test_scikit_learn_contract(estimator: SoftmaxClassifier, check: Any) -> None:
     check(estimator)
 
 
@@ -59,7 +59,7 @@ def test_equals_scikit_learn_and_the_gradient_vanishes(
 ) -> None:
     features, labels = problem(rng, *shape, n_classes=n_classes)
     decay = 0.02
-    ours = LogisticRegression(weight_decay=decay, standardize=standardize, **EXACT).fit(features, labels)
+    ours = SoftmaxClassifier(weight_decay=decay, standardize=standardize, **EXACT).fit(features, labels)
     scaler = StandardScaler(with_std=standardize).fit(features)
     samples = scaler.transform(features)
     # Two rows of weights where scikit-learn has one, their difference, are penalized half as much.
@@ -83,12 +83,12 @@ def test_together_is_one_scale_for_all_features(rng: np.random.Generator, shape:
     features[:, 3] = 7.0  # what does not vary does not count
     scale = np.sqrt(np.delete(features, 3, axis=1).var(axis=0).mean())
     options = {"weight_decay": 0.02, "split": split, **EXACT}
-    ours = LogisticRegression(standardize="together", **options).fit(features, labels)
-    same = LogisticRegression(standardize=False, **options).fit(features / scale, labels)
+    ours = SoftmaxClassifier(standardize="together", **options).fit(features, labels)
+    same = SoftmaxClassifier(standardize=False, **options).fit(features / scale, labels)
     np.testing.assert_allclose(ours.logits(features), same.logits(features / scale), atol=1e-4)
     np.testing.assert_allclose(ours.coef_ * scale, same.coef_, atol=1e-4)
     with pytest.raises(UsageError, match="standardize"):
-        LogisticRegression(standardize="each").fit(features, labels)  # type: ignore[arg-type]
+        SoftmaxClassifier(standardize="each").fit(features, labels)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("space", ["SampleSpace", "FeatureSpace", "streamed"])
@@ -100,22 +100,22 @@ def test_split_features_get_a_weight_above_and_one_below_their_mean(
     features, labels = problem(rng, *((40, 100) if space == "SampleSpace" else (150, 20)))
     z = StandardScaler().fit_transform(features)
     by_hand = np.hstack([np.maximum(z, 0), np.maximum(-z, 0)])
-    split = LogisticRegression(weight_decay=0.02, split=True, **EXACT).fit(features, labels)
-    same = LogisticRegression(weight_decay=0.02, standardize=False, **EXACT).fit(by_hand, labels)
+    split = SoftmaxClassifier(weight_decay=0.02, split=True, **EXACT).fit(features, labels)
+    same = SoftmaxClassifier(weight_decay=0.02, standardize=False, **EXACT).fit(by_hand, labels)
     np.testing.assert_allclose(split.logits(features), same.logits(by_hand), atol=1e-4)
     assert split.knots_ is not None
     np.testing.assert_allclose(split.knots_, features.mean(axis=0), rtol=1e-10)
     scale = features.std(axis=0)
     np.testing.assert_allclose(split.coef_ * np.concatenate([scale, scale]), same.coef_, atol=1e-4)
     arrays, header = split.to_state()
-    again = LogisticRegression.from_state(arrays, header)
+    again = SoftmaxClassifier.from_state(arrays, header)
     np.testing.assert_array_equal(again.logits(features[:7]), split.logits(features[:7]))
     assert again.n_features_in_ == features.shape[1]
 
 
 def test_the_decision_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
     features, labels = problem(rng, n_classes=2)
-    pair = LogisticRegression(random_state=0).fit(features, labels)
+    pair = SoftmaxClassifier(random_state=0).fit(features, labels)
     assert pair.decision_function(features).shape == (150,)
     np.testing.assert_array_equal(pair.decision_function(features) > 0, pair.predict(features) == pair.classes_[1])
     probabilities = softmax_of_scipy(pair.logits(features) / pair.temperature_, axis=1)
@@ -126,8 +126,8 @@ def test_the_decision_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
 def test_precision_follows_the_features_and_nothing_else_does(rng: np.random.Generator, shape: tuple[int, int]) -> None:
     features, labels = problem(rng, *shape)
     features = features.astype(np.float16)  # the same numbers in every precision
-    fitted = [LogisticRegression(random_state=0).fit(features.astype(d), labels) for d in (np.float64, np.float32)]
-    fitted.append(LogisticRegression(random_state=0).fit(features, labels))
+    fitted = [SoftmaxClassifier(random_state=0).fit(features.astype(d), labels) for d in (np.float64, np.float32)]
+    fitted.append(SoftmaxClassifier(random_state=0).fit(features, labels))
     for classifier, dtype in zip(fitted, (np.float64, np.float32, np.float32), strict=True):
         assert classifier.coef_.dtype == classifier.intercept_.dtype == dtype
         assert classifier.predict_proba(features.astype(dtype)).dtype == dtype
@@ -143,12 +143,12 @@ def test_a_memory_map_that_streams_gives_what_memory_does(
     features, labels = problem(rng)
     np.save(tmp_path / "features.npy", features.astype(np.float16))
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
-    resident = LogisticRegression(random_state=0, tolerance=1e-8).fit(np.array(mapped), labels)
+    resident = SoftmaxClassifier(random_state=0, tolerance=1e-8).fit(np.array(mapped), labels)
     monkeypatch.setattr(feature_space, "_RESIDENT_BYTES", 0)
     monkeypatch.setattr(feature_space, "_BLOCK_BYTES", 4 * 20 * 11)
     if not gram:
         monkeypatch.setattr(feature_space, "_LARGEST_GRAM", 19)
-    streamed = LogisticRegression(random_state=0, tolerance=1e-8).fit(mapped, labels)
+    streamed = SoftmaxClassifier(random_state=0, tolerance=1e-8).fit(mapped, labels)
     assert streamed.weight_decay_ == resident.weight_decay_
     assert streamed.temperature_ == pytest.approx(resident.temperature_, rel=0.03)
     np.testing.assert_allclose(streamed.coef_, resident.coef_, atol=2e-3)
@@ -160,9 +160,9 @@ def test_many_samples_of_more_features_are_not_held_as_inner_products(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features, labels = problem(rng, 40, 100)
-    by_samples = LogisticRegression(weight_decay=1e-2, **EXACT).fit(features, labels)
-    monkeypatch.setattr(logistic_regression, "_LARGEST_KERNEL", 39)
-    by_features = LogisticRegression(weight_decay=1e-2, **EXACT).fit(features, labels)
+    by_samples = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
+    monkeypatch.setattr(softmax_classifier, "_LARGEST_KERNEL", 39)
+    by_features = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
     np.testing.assert_allclose(by_samples.coef_, by_features.coef_, atol=1e-5)
     np.testing.assert_allclose(np.ptp(by_samples.intercept_ - by_features.intercept_), 0, atol=1e-5)
 
@@ -170,9 +170,9 @@ def test_many_samples_of_more_features_are_not_held_as_inner_products(
 @pytest.mark.parametrize("shape", [(150, 20), (40, 100)])
 def test_duplicates_and_constant_features_change_nothing(rng: np.random.Generator, shape: tuple[int, int]) -> None:
     features, labels = problem(rng, *shape)
-    plain = LogisticRegression(weight_decay=1e-2, **EXACT).fit(features, labels)
+    plain = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
     padded = np.hstack([features, np.full((len(features), 2), [0.1, -1e4])])
-    twice = LogisticRegression(weight_decay=1e-2, **EXACT).fit(np.tile(padded, (2, 1)), np.tile(labels, 2))
+    twice = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(np.tile(padded, (2, 1)), np.tile(labels, 2))
     np.testing.assert_allclose(twice.predict_proba(padded), plain.predict_proba(features), atol=1e-5)
     np.testing.assert_allclose(twice.coef_[:, -2:], 0, atol=1e-9)
 
@@ -180,10 +180,10 @@ def test_duplicates_and_constant_features_change_nothing(rng: np.random.Generato
 def test_calibration_is_honest_on_samples_not_seen(rng: np.random.Generator) -> None:
     features, labels = problem(rng, 2300, 60, noise=4.0)
     train, test = np.split(np.arange(2300), [300])
-    classifier = LogisticRegression(weight_decay=1e-2, tolerance=1e-9, random_state=0).fit(
+    classifier = SoftmaxClassifier(weight_decay=1e-2, tolerance=1e-9, random_state=0).fit(
         features[train], labels[train]
     )
-    raw = LogisticRegression(weight_decay=1e-2, **EXACT).fit(features[train], labels[train])
+    raw = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features[train], labels[train])
     assert classifier.temperature_ > 1.5
     assert raw.temperature_ == 1
     codes = np.searchsorted(classifier.classes_, labels[test])
@@ -201,10 +201,10 @@ def test_calibration_is_honest_on_samples_not_seen(rng: np.random.Generator) -> 
 def test_the_number_of_folds_follows_the_number_of_samples(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, three_below: int, n_folds: Any, n_fits: int
 ) -> None:
-    monkeypatch.setattr(logistic_regression, "_FIVE_FOLDS_BELOW", 100)
-    monkeypatch.setattr(logistic_regression, "_THREE_FOLDS_BELOW", three_below)
+    monkeypatch.setattr(softmax_classifier, "_FIVE_FOLDS_BELOW", 100)
+    monkeypatch.setattr(softmax_classifier, "_THREE_FOLDS_BELOW", three_below)
     progress = Progress()
-    classifier = LogisticRegression(n_folds=n_folds, random_state=0).fit(*problem(rng), progress=progress)
+    classifier = SoftmaxClassifier(n_folds=n_folds, random_state=0).fit(*problem(rng), progress=progress)
     assert [(record.name, record.items) for record in progress.records] == [
         ("weight decay by cross-validation", n_fits),
         ("classifier", 1),
@@ -215,10 +215,10 @@ def test_the_number_of_folds_follows_the_number_of_samples(
 def test_a_class_of_one_sample_is_trained_and_never_held_out(rng: np.random.Generator) -> None:
     features, labels = problem(rng, n_classes=3)
     features[17], labels[17] = 12.0, "only"
-    classifier = LogisticRegression(random_state=0).fit(features, labels)
+    classifier = SoftmaxClassifier(random_state=0).fit(features, labels)
     assert classifier.predict(features[17:18]) == ["only"]
     # Nothing can be held out: a decay that is rarely bad, and no temperature.
-    alone = LogisticRegression().fit(features[:5], np.array(list("abcde")))
+    alone = SoftmaxClassifier().fit(features[:5], np.array(list("abcde")))
     assert (alone.weight_decay_, alone.temperature_, alone.cross_validation_) == (1e-3, 1.0, [])
     np.testing.assert_array_equal(alone.predict(features[:5]), list("abcde"))
 
@@ -227,11 +227,11 @@ def test_a_class_of_one_sample_is_trained_and_never_held_out(rng: np.random.Gene
 def test_state_survives_a_file(rng: np.random.Generator, tmp_path: Path, dtype: type) -> None:
     features, labels = problem(rng, n_classes=2)
     labels = labels.astype(object) if dtype is object else (labels == "ash").astype(dtype)
-    classifier = LogisticRegression(random_state=0).fit(features.astype(np.float32), labels)
+    classifier = SoftmaxClassifier(random_state=0).fit(features.astype(np.float32), labels)
     arrays, header = classifier.to_state()
     assert json.loads(json.dumps(header)) == header
     model_file.write(tmp_path / "classifier.safetensors", arrays, header, kind="classifier")
-    loaded = LogisticRegression.from_state(*model_file.read(tmp_path / "classifier.safetensors", kind="classifier"))
+    loaded = SoftmaxClassifier.from_state(*model_file.read(tmp_path / "classifier.safetensors", kind="classifier"))
     np.testing.assert_array_equal(loaded.predict_proba(features), classifier.predict_proba(features))
     np.testing.assert_array_equal(loaded.predict(features), classifier.predict(features))
     assert loaded.classes_.dtype == classifier.classes_.dtype
@@ -243,7 +243,7 @@ def test_the_same_seed_gives_the_same_bits(rng: np.random.Generator) -> None:
     features, labels = problem(rng)
 
     def fitted(seed: Any) -> dict[str, Any]:
-        arrays, header = LogisticRegression(random_state=seed).fit(features, labels).to_state()
+        arrays, header = SoftmaxClassifier(random_state=seed).fit(features, labels).to_state()
         return {name: array.tobytes() for name, array in arrays.items()} | header
 
     for make in (int, np.random.default_rng, np.random.RandomState):
@@ -253,7 +253,7 @@ def test_the_same_seed_gives_the_same_bits(rng: np.random.Generator) -> None:
 
 def test_sits_in_a_pipeline_under_grid_search(rng: np.random.Generator) -> None:
     features, labels = problem(rng, noise=0.5)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(calibrate=False))
+    pipeline = make_pipeline(StandardScaler(), SoftmaxClassifier(calibrate=False))
     search = GridSearchCV(pipeline, {"logisticregression__weight_decay": np.array([1e2, 1e-2], np.float32)}, cv=3)
     search.fit(features, labels)
     assert search.best_params_["logisticregression__weight_decay"] == np.float32(1e-2)
@@ -266,7 +266,7 @@ def test_what_is_not_finite_is_refused_when_fitting_and_predicting(
     rng: np.random.Generator, value: float, shape: tuple[int, int]
 ) -> None:
     features, labels = problem(rng, *shape)
-    classifier = LogisticRegression(weight_decay=1.0, calibrate=False).fit(features, labels)
+    classifier = SoftmaxClassifier(weight_decay=1.0, calibrate=False).fit(features, labels)
     features[31, 4] = value
     for use in (lambda: classifier.predict(features), lambda: classifier.fit(features, labels)):
         with pytest.raises(UsageError, match=r"^features X contain (NaN|infinity) \(sample 31, feature 4\); remove"):
@@ -276,31 +276,31 @@ def test_what_is_not_finite_is_refused_when_fitting_and_predicting(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"weight_decay": 0.0}, 'LogisticRegression: weight_decay is 0.0; it must be a number above 0 or "auto"'),
-        ({"weight_decay": "best"}, "LogisticRegression: weight_decay is 'best'; it must be a number above 0"),
+        ({"weight_decay": 0.0}, 'SoftmaxClassifier: weight_decay is 0.0; it must be a number above 0 or "auto"'),
+        ({"weight_decay": "best"}, "SoftmaxClassifier: weight_decay is 'best'; it must be a number above 0"),
         ({"weight_decays": (1.0, -1.0)}, "one of weight_decays is -1.0; it must be a number above 0"),
-        ({"weight_decays": ()}, r"LogisticRegression: weight_decays is \(\); it must be numbers"),
-        ({"n_folds": 1}, 'LogisticRegression: n_folds is 1; it must be an integer of at least 2 or "auto"'),
-        ({"n_folds": 2.5}, 'LogisticRegression: n_folds is 2.5; it must be an integer of at least 2 or "auto"'),
+        ({"weight_decays": ()}, r"SoftmaxClassifier: weight_decays is \(\); it must be numbers"),
+        ({"n_folds": 1}, 'SoftmaxClassifier: n_folds is 1; it must be an integer of at least 2 or "auto"'),
+        ({"n_folds": 2.5}, 'SoftmaxClassifier: n_folds is 2.5; it must be an integer of at least 2 or "auto"'),
     ],
 )
 def test_impossible_options_are_refused_by_name(rng: np.random.Generator, option: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
-        LogisticRegression(**option).fit(*problem(rng))
+        SoftmaxClassifier(**option).fit(*problem(rng))
 
 
 def test_one_class_is_refused_and_too_few_iterations_are_reported(rng: np.random.Generator) -> None:
     features, labels = problem(rng)
     with pytest.raises(UsageError, match=r"^all 150 samples are of one class, 'oak'; a classifier .* two: shuffle"):
-        LogisticRegression().fit(features, np.full(150, "oak"))
+        SoftmaxClassifier().fit(features, np.full(150, "oak"))
     with pytest.warns(ConvergenceWarning, match=r"stopped after 2 iterations.*increase max_iterations or weight_decay"):
-        LogisticRegression(weight_decay=1e-6, calibrate=False, max_iterations=2).fit(features, labels)
+        SoftmaxClassifier(weight_decay=1e-6, calibrate=False, max_iterations=2).fit(features, labels)
 
 
 def test_one_label_of_each_class_is_no_reason_to_warn(rng: np.random.Generator) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        model = LogisticRegression(weight_decay=1e-3, calibrate=False).fit(rng.standard_normal((30, 8)), np.arange(30))
+        model = SoftmaxClassifier(weight_decay=1e-3, calibrate=False).fit(rng.standard_normal((30, 8)), np.arange(30))
     assert len(model.classes_) == 30
 
 
@@ -312,8 +312,8 @@ def test_sparse_features_are_dense_ones(
 ) -> None:
     features, labels = problem(rng, *shape)
     features = np.where(features > 1, features, 0).astype(np.float32)
-    dense = LogisticRegression(random_state=0, **options).fit(features, labels)
-    thin = LogisticRegression(random_state=0, **options).fit(make(features), labels)
+    dense = SoftmaxClassifier(random_state=0, **options).fit(features, labels)
+    thin = SoftmaxClassifier(random_state=0, **options).fit(make(features), labels)
     np.testing.assert_array_equal(thin.coef_, dense.coef_)
     np.testing.assert_array_equal(thin.intercept_, dense.intercept_)
     np.testing.assert_array_equal(thin.predict_proba(make(features)), dense.predict_proba(features))
@@ -323,8 +323,8 @@ def test_sparse_features_are_dense_ones(
 def test_codes_that_are_sparse_are_classified(rng: np.random.Generator) -> None:
     features, labels = problem(rng)
     coder = SparseCoder(rng.standard_normal((12, 20)), sparsity=2.0, sparse_output=True).fit(features)
-    thin = make_pipeline(coder, LogisticRegression(random_state=0)).fit(features, labels)
-    dense = LogisticRegression(random_state=0).fit(coder.transform(features).toarray(), labels)
+    thin = make_pipeline(coder, SoftmaxClassifier(random_state=0)).fit(features, labels)
+    dense = SoftmaxClassifier(random_state=0).fit(coder.transform(features).toarray(), labels)
     np.testing.assert_array_equal(
         thin.predict_proba(features), dense.predict_proba(coder.transform(features).toarray())
     )
@@ -334,7 +334,7 @@ def test_sparse_features_that_are_not_finite_are_refused(rng: np.random.Generato
     features, labels = problem(rng)
     features[31, 4] = np.nan
     with pytest.raises(UsageError, match=r"contain NaN \(sample 31, feature 4\)"):
-        LogisticRegression().fit(sparse.csr_array(features), labels)
+        SoftmaxClassifier().fit(sparse.csr_array(features), labels)
 
 
 def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
@@ -344,9 +344,9 @@ def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
         "standardize": np.bool_(True), "split": np.True_, "calibrate": False, "max_iterations": np.int32(50),
         "tolerance": np.float32(0.125), "random_state": np.int64(3),
     }  # fmt: skip
-    classifier = LogisticRegression(**given).fit(features, labels)
+    classifier = SoftmaxClassifier(**given).fit(features, labels)
     arrays, header = classifier.to_state()
-    again = LogisticRegression.from_state(arrays, json.loads(json.dumps(header)))
+    again = SoftmaxClassifier.from_state(arrays, json.loads(json.dumps(header)))
     assert again.get_params() == given
     np.testing.assert_array_equal(again.predict_proba(features), classifier.predict_proba(features))
     np.testing.assert_array_equal(again.fit(features, labels).coef_, classifier.coef_)
@@ -358,11 +358,11 @@ def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
                                   "tolerance", "random_state"])  # fmt: skip
 @pytest.mark.parametrize("wrong", ["many", -1, 1.5j, np.nan, [], {}, object(), -np.inf])
 def test_wrong_parameters_are_named(rng: np.random.Generator, name: str, wrong: object) -> None:
-    with pytest.raises(UsageError, match=f"LogisticRegression: {name} is "):
-        LogisticRegression(**{name: wrong}).fit(*problem(rng))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"SoftmaxClassifier: {name} is "):
+        SoftmaxClassifier(**{name: wrong}).fit(*problem(rng))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", ["many", 3, None, [], [0.0], ["a"], [None], [np.nan]])
 def test_wrong_candidates_are_named(rng: np.random.Generator, wrong: Any) -> None:
     with pytest.raises(UsageError, match="weight_decays is "):
-        LogisticRegression(weight_decays=wrong).fit(*problem(rng))
+        SoftmaxClassifier(weight_decays=wrong).fit(*problem(rng))
