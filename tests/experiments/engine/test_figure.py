@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.experiments import Figure, FigureError, Measurement, NotRunError, Results, Unit, over
+from striate.experiments.engine.figure import holding, paired
 
 
 def figure(**options: Any) -> Figure:
@@ -124,6 +125,22 @@ def test_one_value_has_no_uncertainty() -> None:
     assert over([3.0]) == Measurement(3.0, None, 1)
     with pytest.raises(FigureError, match="no values"):
         over([])
+
+
+def test_pairs_keep_what_all_splits_share_out_of_the_error() -> None:
+    assert paired([50.0, 70.0, 60.0], [49.0, 69.0, 59.0]) == Measurement(1.0, 0.0, 3)
+    assert paired([3.0], [1.0]) == Measurement(2.0, None, 1)
+    with pytest.raises(ValueError, match="shorter"):
+        paired([1.0, 2.0], [1.0])
+
+
+def test_a_predicate_sees_the_value_and_its_error() -> None:
+    found = Measurement(1.0, 0.4, 3)
+    assert holding(found, lambda mean, error: mean > 2 * error) == Measurement(1.0, 0.4, 3, held=True)
+    assert holding(found, lambda mean, error: mean > 3 * error).held is False
+    assert holding(Measurement(1.0), lambda mean, error: mean > 2 * error).held is True
+    with pytest.raises(FigureError, match="without a value"):
+        holding(Measurement(None, held=True), lambda mean, error: True)
 
 
 def run(settings: Any, context: Any) -> dict[str, Any]:

@@ -73,6 +73,24 @@ def over(values: Iterable[float]) -> Measurement:
     return Measurement(mean, math.sqrt(variance / n), n)
 
 
+def paired(first: Iterable[float], second: Iterable[float]) -> Measurement:
+    """Return the mean of the differences first − second, taken per split or seed, with its standard error.
+
+    Parameters
+    ----------
+    first, second : iterable of float, (n,)
+        Values of the same splits or seeds, in the same order.
+    """
+    return over([one - other for one, other in zip(first, second, strict=True)])
+
+
+def holding(found: Measurement, predicate: Callable[[float, float], bool]) -> Measurement:
+    """Return the measurement with whether a predicate of its value and its standard error (0 if n is 1) holds."""
+    if found.value is None:
+        raise FigureError("a predicate of a measurement without a value was asked for; measure a number")
+    return replace(found, held=bool(predicate(found.value, found.uncertainty or 0.0)))
+
+
 def above(values: Sequence[float], bound: float) -> Measurement:
     """Return the mean as `over` does; it holds where every value is above the bound."""
     return replace(over(values), held=bool(min(values) > bound))
