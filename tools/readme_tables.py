@@ -24,7 +24,7 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("autoencoders", "energies", "recognition", "search", "sparse-coding", "which-code")
+        for name in ("autoencoders", "energies", "recognition", "results", "search", "sparse-coding", "which-code")
     ),
 )
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)

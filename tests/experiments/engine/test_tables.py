@@ -171,3 +171,27 @@ def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
         "Smallest lead: 4; above 2: held.",
         "<!-- end -->",
     ]
+
+
+def test_a_table_of_chosen_figures_names_them_by_its_labels() -> None:
+    summaries = [{"name": "toy", "figures": [row(Measurement(93.7123, 0.1234, 5)), row(None, what="time")]}]
+    text = "<!-- figures:\nDigits, 100 labels = toy: accuracy\n-->\nold\n<!-- end -->\n"
+    rewritten = rewrite_tables(text, summaries)
+    assert "| Digits, 100 labels |  | ≥ 90 % | 93.71 ± 0.12 % (n = 5) | met |" in rewritten
+    assert "old" not in rewritten
+    assert "time" not in rewritten
+    assert rewrite_tables(rewritten, summaries) == rewritten
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("accuracy", "no row of a table"),
+        ("a = toy: size", "names no figure"),
+        ("a = other: accuracy", "names no figure"),
+    ],
+)
+def test_a_table_of_chosen_figures_refuses_what_is_not_there(line: str, message: str) -> None:
+    summaries = [{"name": "toy", "figures": [row(Measurement(93.7))]}]
+    with pytest.raises(UsageError, match=message):
+        rewrite_tables(f"<!-- figures:\n{line}\n-->\n<!-- end -->\n", summaries)

@@ -2,7 +2,8 @@
 
 The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment NAME, a row
 each; between ``<!-- matrix: NAME -->`` and ``<!-- end -->`` figures called "ROW, COLUMN" make a table of rows and
-columns, with what was published in brackets.
+columns, with what was published in brackets. A comment that begins with ``figures:`` and has a line ``LABEL = NAME:
+FIGURE`` per row makes a table of figures of several experiments.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from striate.errors import UsageError
 
 _MARK = re.compile(r"<!-- (?P<form>table|matrix): (?P<name>\S+) -->\n(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
-_ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+|end) -->")
+_CHOSEN = re.compile(r"(?P<mark><!-- figures:\n(?P<rows>.*?)-->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_ROW = re.compile(r"(?P<label>.+?) = (?P<name>\S+): (?P<what>.+)")
+_ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+|figures:\n[^>]*|end) ?-->")
 
 
 def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
@@ -47,10 +50,28 @@ def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
         make = markdown_table if match["form"] == "table" else markdown_matrix
         return f"<!-- {match['form']}: {name} -->\n{make(by_name[name]['figures'])}\n<!-- end -->"
 
-    rewritten = _MARK.sub(table, text)
+    def chosen(match: re.Match[str]) -> str:
+        nonlocal n_marks
+        n_marks -= 2
+        figures = [_chosen_figure(line, by_name) for line in match["rows"].splitlines() if line.strip()]
+        return f"{match['mark']}{markdown_table(figures)}\n{match['end']}"
+
+    rewritten = _CHOSEN.sub(chosen, _MARK.sub(table, text))
     if n_marks:
         raise UsageError("a mark <!-- table: NAME --> has no <!-- end -->, or the other way round; add it")
     return rewritten
+
+
+def _chosen_figure(line: str, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The figure that a line ``LABEL = NAME: FIGURE`` names, with the label in the place of its own name."""
+    row = _ROW.fullmatch(line.strip())
+    if row is None:
+        raise UsageError(f"{line!r} is no row of a table of figures; write LABEL = EXPERIMENT: FIGURE")
+    figures = summaries.get(row["name"], {}).get("figures", ())
+    for figure in figures:
+        if figure["what"] == row["what"]:
+            return {**figure, "what": row["label"]}
+    raise UsageError(f"{line!r} names no figure of an experiment; see `striate experiments`")
 
 
 def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
