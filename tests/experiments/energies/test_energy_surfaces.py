@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from striate.energy import PCAEnergy, Spiral, ThreeCauchy
-from striate.experiments.energies.energy_surfaces import SIDE, groove_along, grooves_of, pack, unpack
+from striate.experiments.energies.energy_surfaces import groove_along, grooves_of
+from striate.experiments.energies.toys import SIDE, pack, unpack
 
 
 class Given:

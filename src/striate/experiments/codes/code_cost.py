@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.coding import PreparedDictionary, certify, infer
 from striate.encoders import train_predictor
-from striate.experiments.codes.sparse_coding_natural_patches import natural_patches
+from striate.experiments.data.natural_patches import natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from striate.coding import PreparedDictionary, infer
 from striate.encoders import LISTA
-from striate.experiments.codes.sparse_coding_natural_patches import photographs, whitened
+from striate.experiments.data.natural_patches import photographs, whitened
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.encoders import LCoD
-from striate.experiments.codes.lista_vs_fista import (
+from striate.experiments.codes.problem import (
     ACTIVE,
     equivalent_iterations,
     make_problem,

@@ -27,25 +27,19 @@ Gregor, LeCun, "Learning fast approximations of sparse coding", ICML 2010, secti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from striate.coding import PreparedDictionary, certify, find_sparsity, fista, infer
+from striate.coding import fista
 from striate.encoders import LISTA
-from striate.experiments.codes.sparse_coding_natural_patches import natural_patches
+from striate.experiments.codes.problem import ACTIVE, Problem, equivalent_iterations, make_problem, problem_settings
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, below
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.learning import SparseCoding
 
 NAME = "lista-vs-fista"
 CLAIM = "An iteration whose matrices are learned comes as near to optimal sparse codes as many iterations of FISTA."
@@ -54,7 +48,6 @@ DATA = {"quick": (), "full": ("berkeley",)}
 PAPER = "Gregor & LeCun 2010, from memory; the paper was not at hand"
 ITERATIONS = {"quick": (1, 3), "full": (1, 2, 3, 5, 7, 10, 20)}
 FEW_ITERATIONS = (1, 3, 7)  # of tied networks, and where another share of the units is active
-ACTIVE = 0.1
 OTHER_ACTIVE = {"quick": (), "full": (0.05, 0.2)}
 SIZES = {"quick": {"small": 32, "large": 64}, "full": {"small": 100, "large": 400}}
 FORMS = ("tied", "untied")
@@ -65,32 +58,6 @@ FISTA_ITERATIONS = {
 }
 KEPT = {"quick": (1.0, 0.2), "full": (1.0, 0.5, 0.2, 0.1, 0.05)}  # of the inhibition
 PRUNED_AT = 3
-TOLERANCE = 1e-6
-
-
-def equivalent_iterations(curve: Sequence[Sequence[float]], error: float) -> float:
-    """Iterations after which a solver's code error is `error`, between two of them by interpolating logarithms.
-
-    Parameters
-    ----------
-    curve : sequence of (iterations, code error, ...)
-        By growing iterations.
-    error : float
-
-    Returns
-    -------
-    float
-        The first iterations where all of the curve is below, the last where none of it is.
-    """
-    previous: tuple[float, float] | None = None
-    for iterations, reached, *_ in curve:
-        if reached <= error:
-            if previous is None:
-                return float(iterations)
-            ratio = np.log(previous[1] / error) / np.log(previous[1] / max(reached, 1e-300))
-            return float(previous[0] * (iterations / previous[0]) ** ratio)
-        previous = float(iterations), reached
-    return float(curve[-1][0])
 
 
 def _lista(
@@ -287,92 +254,6 @@ def _training(scale: Scale, iterations: int, active: float) -> dict[str, list[tu
     if active == ACTIVE and iterations in FEW_ITERATIONS:
         training["tied"] = [(3000, 0.02)]
     return training
-
-
-def problem_settings(scale: Scale, n_components: int, active: float) -> dict[str, Any]:
-    """What `make_problem` asks for."""
-    full = scale == "full"
-    return {
-        "n_components": n_components,
-        "active": active,
-        "side": 10 if full else 8,
-        "dictionary_patches": 50_000 if full else 1000,
-        "dictionary_batches": 200 if full else 20,
-        "n_patches": 200_000 if full else 1500,
-        "n_held_out": 5000 if full else 500,
-    }
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A dictionary with its sparsity, patches and their optimal codes.
-
-    Parameters
-    ----------
-    dictionary : PreparedDictionary
-    sparsity : float
-    patches : ndarray (n_samples, n_features)
-        For networks to learn from; none of them taught the dictionary.
-    held_out : ndarray (n_held_out, n_features)
-        Of photographs from which nothing was learned.
-    optimal : ndarray (n_held_out, n_components)
-        Their codes.
-    gap : float
-        The largest duality gap of these, relative.
-    """
-
-    dictionary: PreparedDictionary
-    sparsity: float
-    patches: NDArray[np.float32]
-    held_out: NDArray[np.float32]
-    optimal: NDArray[np.float32]
-    gap: float
-
-    @cached_property
-    def codes(self) -> Any:
-        """The optimal codes of `patches`, a csr_array (n_samples, n_components)."""
-        return infer(self.patches, self.dictionary, self.sparsity, tolerance=TOLERANCE, sparse_output=True)
-
-    def errors(self, codes: NDArray[Any]) -> tuple[float, float]:
-        """The code error and the energy excess of codes of the held-out patches, both relative."""
-        distance = np.square(codes - self.optimal, dtype=np.float64).sum()
-        size = np.square(self.optimal, dtype=np.float64).sum()
-        lowest = self._energy(self.optimal)
-        return round(float(distance / size), 7), round(self._energy(codes) / lowest - 1, 7)
-
-    def facts(self) -> dict[str, float]:
-        """What says how hard it is."""
-        return {
-            "sparsity": self.sparsity,
-            "active fraction": float(np.mean(self.optimal != 0)),
-            "largest relative gap": self.gap,
-            "mean squared norm of a code": float(np.square(self.optimal).sum(axis=1).mean()),
-            "largest eigenvalue": self.dictionary.largest_eigenvalue,
-        }
-
-    def _energy(self, codes: NDArray[Any]) -> float:
-        proof = certify(self.held_out, codes, self.dictionary.components, self.sparsity)
-        return float(proof.objective.mean())
-
-
-def make_problem(settings: Settings, context: Context) -> Problem:
-    """Learn a dictionary, fix the sparsity that leaves the share of units active, and code the held-out patches."""
-    side, n_first = settings["side"], settings["dictionary_patches"]
-    drawn = natural_patches(context, side, n_first + settings["n_patches"])
-    first, patches = drawn[:n_first], drawn[n_first:]
-    held_out = natural_patches(context, side, settings["n_held_out"], part="val")
-    learner = SparseCoding(
-        settings["n_components"],
-        active_fraction=settings["active"],
-        max_batches=settings["dictionary_batches"],
-        random_state=0,
-    ).fit(first, progress=context.progress)
-    dictionary = PreparedDictionary(learner.components_)
-    sparsity = find_sparsity(
-        first[:2000], dictionary, settings["active"], low=learner.sparsity_ / 2, high=2 * learner.sparsity_, n_steps=9
-    )
-    found = infer(held_out, dictionary, sparsity, tolerance=TOLERANCE, info=True)
-    return Problem(dictionary, sparsity, patches, held_out, found.codes, float(found.relative_gap.max()))
 
 
 def follow_fista(settings: Settings, context: Context) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.experiments.codes.psd_mnist_strokes import mnist_rows
+from striate.experiments.data.mnist import mnist_rows
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, over

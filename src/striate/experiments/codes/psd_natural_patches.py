@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.analysis import fit_gabor
 from striate.coding import certify, infer
-from striate.experiments.codes.sparse_coding_natural_patches import GABOR, SIDE, natural_patches
+from striate.experiments.data.natural_patches import GABOR, SIDE, natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, column

@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.coding import PreparedDictionary, certify, infer
 from striate.coding.solving import METHODS, Method
-from striate.experiments.codes.sparse_coding_natural_patches import SIDE, natural_patches
+from striate.experiments.data.natural_patches import SIDE, natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above

@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.analysis import coherence, fit_gabor, orientation_histogram, peak_frequency
 from striate.coding import PreparedDictionary, find_sparsity, infer
-from striate.errors import UsageError
+from striate.experiments.data.natural_patches import GABOR, SIDE, natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above, column, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import ImageCollection, as_images, load_mnist_digits, sample_patches, to_grey, whiten
 from striate.learning import SparseCoding
 
 NAME = "sparse-coding-natural-patches"
 CLAIM = "Units that code natural patches sparsely are localized and oriented, as Gabors are; random filters are not."
 DATA = {"quick": (), "full": ("berkeley",)}
 
-GABOR = 0.8  # of R²
 ACTIVE = 10  # units in a code, on average
-SIDE = {"quick": 8, "full": 12}
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
 SEEDS = (0, 1, 2)
-
-Part = Literal["train", "val"]
 
 
 def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], float]:
@@ -169,29 +164,6 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
         "side": side,
         **({"drawn": _most_excited(held_out, dictionary)} if settings["drawn"] else {}),
     }
-
-
-def natural_patches(context: Context, side: int, n: int, *, part: Part = "train") -> NDArray[np.float32]:
-    """Patches of whitened photographs, without their means, at a standard deviation of 1: the same for all units."""
-    rng = np.random.default_rng({"train": 0, "val": 1}[part])
-    rows = sample_patches(photographs(context, part), n, side, random_state=rng, min_std=0.3, prepare=whitened)
-    if len(rows) < 100:
-        raise UsageError("there are too few patches to learn from")
-    rows -= rows.mean(axis=1, keepdims=True)
-    return rows / rows.std()
-
-
-def photographs(context: Context, part: Part) -> ImageCollection:
-    """Berkeley's images to learn from, "train", or others, "val"; for a quick run, digits that ship."""
-    if context.scale == "full":
-        return as_images(context.data("berkeley") / part)
-    digits, _ = load_mnist_digits()
-    return as_images(digits[::10] if part == "train" else digits[5::50])
-
-
-def whitened(image: NDArray[Any]) -> NDArray[np.float32]:
-    """One channel with a flat spectrum, (1, height, width)."""
-    return whiten(to_grey(image))
 
 
 def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from striate.checkpoint import Checkpoint
-from striate.experiments.codes.psd_mnist_strokes import mnist_rows
+from striate.experiments.data.mnist import mnist_rows
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, below, column

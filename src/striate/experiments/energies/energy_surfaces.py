@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from striate.energy import (
     ThreeCauchy,
     code_entropy,
 )
-from striate.experiments.engine import drawing
+from striate.experiments.energies.toys import SIDE, TOYS, pack, spiral_code, unpack
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, below
@@ -37,11 +36,8 @@ NAME = "energy-surfaces"
 CLAIM = "A machine whose code can take few values has a low energy in few places: near what it learned from."
 DATA = {"quick": (), "full": ()}
 
-# The same objects in every unit: their normalization is integrated once.
-TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": cache(ThreeCauchy), "spiral": cache(Spiral)}
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
 MORE = ("PSD", "RBM", "denoising autoencoder")
-SIDE = 120  # pixels of an image
 LOW = 0.0018  # what counts as a low energy: a reconstruction within twice the spiral's noise, ½·0.06²
 STEP = 0.1  # at which values of a code are told apart
 
@@ -75,11 +71,6 @@ def machine_of(name: str, toy: str, window: Any, n_batches: int) -> EnergyModel:
     return AutoencoderEnergy(
         1, hidden=(60, 60), pull_up="dimension", window=window, n_batches=2 * n_batches, random_state=1
     )
-
-
-def spiral_code(n_units: int, sparsity: float) -> SparseCodingEnergy:
-    """Sparse coding with units that have places."""
-    return SparseCodingEnergy(n_units, sparsity=sparsity, height=1.0, random_state=0)
 
 
 def _of(toy: str, name: str, key: str) -> Callable[[Results], float]:
@@ -300,16 +291,6 @@ def measure_information(settings: Settings, context: Context) -> dict[str, Any]:
 def _image_of(model: EnergyModel, density: Density) -> np.ndarray:
     grid = Grid(density.window, SIDE)
     return grid.image(model.free_energy(grid.points))
-
-
-def pack(pixels: np.ndarray) -> str:
-    """Gray values, uint8 (SIDE, SIDE), as text for a results file; to 64 levels."""
-    return drawing.pack((pixels >> 2).astype(np.uint8))
-
-
-def unpack(text: str) -> np.ndarray:
-    """The inverse of `pack`."""
-    return (drawing.unpack(text, (SIDE, SIDE)).astype(float) * 255 / 63).astype(np.uint8)
 
 
 def draw(results: Results, path: Path) -> None:

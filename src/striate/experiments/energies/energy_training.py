@@ -17,7 +17,7 @@ from striate.energy import (
     divergence,
     temperature,
 )
-from striate.experiments.energies.energy_surfaces import SIDE, TOYS, pack, spiral_code, unpack
+from striate.experiments.energies.toys import SIDE, TOYS, pack, spiral_code, unpack
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
-from striate.experiments.codes.psd_mnist_strokes import mnist_rows
+from striate.experiments.data.mnist import mnist_rows
 from striate.experiments.engine.drawing import new_canvas, pack, save_canvas, unpack
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement

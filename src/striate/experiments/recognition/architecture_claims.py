@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from striate.experiments.data.caltech101 import load_task
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.recognition.caltech101 import learned_hierarchy, load_task, match, recognize
+from striate.experiments.recognition.cells import learned_hierarchy, match, recognize
 from striate.images import stream
 
 NAME = "architecture-claims"

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.experiments.data.caltech101 import Task, load_task
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.baselines import KMeansFeatures, grey_up_to, principal_products, v1_like_features
-from striate.experiments.recognition.caltech101 import Task, load_task
 from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, learn_filters
 from striate.images import Preprocessing, fit_to_canvas
 from striate.lazy import needs

@@ -7,7 +7,7 @@ from pathlib import Path
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Unit
-from striate.experiments.recognition.caltech101 import cell_figures, cell_units, draw_table, notation
+from striate.experiments.recognition.cells import cell_figures, cell_units, draw_table, notation
 
 NAME = "caltech101-one-stage"
 CLAIM = "Rectification and normalization matter more than where a stage's filters come from."

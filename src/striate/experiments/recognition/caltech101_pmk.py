@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from striate.experiments.data.caltech101 import load_task
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.recognition.caltech101 import learned_hierarchy, load_task, match
+from striate.experiments.recognition.cells import learned_hierarchy, match
 
 NAME = "caltech101-pmk"
 CLAIM = "A single stage of learned filters with the pyramid match is as good as SIFT."

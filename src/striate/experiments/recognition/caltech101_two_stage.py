@@ -7,7 +7,7 @@ from pathlib import Path
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Unit
-from striate.experiments.recognition.caltech101 import cell_figures, cell_units, draw_table, notation
+from striate.experiments.recognition.cells import cell_figures, cell_units, draw_table, notation
 
 NAME = "caltech101-two-stage"
 CLAIM = "Two stages of random filters, rectified and normalized, recognize objects almost as well as learned ones."

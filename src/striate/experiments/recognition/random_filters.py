@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from striate.analysis.optimal_stimuli import grating_share, optimal_stimuli
+from striate.experiments.data.caltech101 import load_task
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.recognition.caltech101 import learned_hierarchy, load_task, recognize
+from striate.experiments.recognition.cells import learned_hierarchy, recognize
 
 NAME = "random-filters"
 CLAIM = (

@@ -1,0 +1,42 @@
+"""Berkeley's photographs, whitened, and patches of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.experiments.engine.unit import Context
+from striate.images import ImageCollection, as_images, load_mnist_digits, sample_patches, to_grey, whiten
+
+__all__ = ["GABOR", "SIDE", "Part", "natural_patches", "photographs", "whitened"]
+
+SIDE = {"quick": 8, "full": 12}  # pixels
+GABOR = 0.8  # the least R² of its Gabor fit at which a filter learned from these patches counts as a Gabor
+
+Part = Literal["train", "val"]
+
+
+def natural_patches(context: Context, side: int, n: int, *, part: Part = "train") -> NDArray[np.float32]:
+    """Patches of whitened photographs, without their means, at a standard deviation of 1: the same for all units."""
+    rng = np.random.default_rng({"train": 0, "val": 1}[part])
+    rows = sample_patches(photographs(context, part), n, side, random_state=rng, min_std=0.3, prepare=whitened)
+    if len(rows) < 100:
+        raise UsageError("there are too few patches to learn from")
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows / rows.std()
+
+
+def photographs(context: Context, part: Part) -> ImageCollection:
+    """Berkeley's images to learn from, "train", or others, "val"; for a quick run, digits that ship."""
+    if context.scale == "full":
+        return as_images(context.data("berkeley") / part)
+    digits, _ = load_mnist_digits()
+    return as_images(digits[::10] if part == "train" else digits[5::50])
+
+
+def whitened(image: NDArray[Any]) -> NDArray[np.float32]:
+    """One channel with a flat spectrum, (1, height, width)."""
+    return whiten(to_grey(image))
