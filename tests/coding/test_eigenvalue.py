@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.coding import TrackedEigenvalue, largest_eigenvalue
+from striate.coding.eigenvalue import TrackedEigenvalue, largest_eigenvalue
 
 
 def gram_of(dictionary: np.ndarray) -> np.ndarray:

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
-from striate.coding import energy, fista, fista_from_gram, largest_eigenvalue
-from striate.coding._accelerated_step import accelerated_step
+from striate.coding import energy, fista
+from striate.coding._descent import accelerated_step
+from striate.coding.eigenvalue import largest_eigenvalue
+from striate.coding.proximal import fista_from_gram
 from striate.errors import UsageError
 
 

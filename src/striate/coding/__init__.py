@@ -3,11 +3,10 @@
 from typing import TYPE_CHECKING
 
 from striate.coding.certificate import Certificate, certify
-from striate.coding.eigenvalue import TrackedEigenvalue, largest_eigenvalue
 from striate.coding.objective import energy
 from striate.coding.path import Path, infer_until, regularization_path
 from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.coding.proximal import fista, fista_from_gram
+from striate.coding.proximal import fista
 from striate.coding.solving import Inference, infer
 from striate.coding.sparsity import find_sparsity
 from striate.lazy import lazy_names
@@ -21,15 +20,12 @@ __all__ = [
     "Path",
     "PreparedDictionary",
     "SparseCoder",
-    "TrackedEigenvalue",
     "certify",
     "energy",
     "find_sparsity",
     "fista",
-    "fista_from_gram",
     "infer",
     "infer_until",
-    "largest_eigenvalue",
     "regularization_path",
 ]
 

@@ -86,7 +86,7 @@ def run_classical(
     """
     weights = weights.astype(signals.dtype)
     if method in ("fista", "ista"):
-        from striate.coding.gradient import descend_to_gap
+        from striate.coding._gradient import descend_to_gap
 
         codes[:], iterations, converged = descend_to_gap(
             signals @ arrays.components.T, energies, arrays.gram, eigenvalue or 0.0, weights, sparsities,

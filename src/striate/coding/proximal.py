@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from striate.coding._accelerated_step import accelerated_step
+from striate.coding._descent import Descent
 from striate.coding.eigenvalue import largest_eigenvalue
 from striate.coding.prepared_dictionary import as_prepared
 from striate.errors import UsageError
@@ -173,31 +173,15 @@ def _descend(
     steps: int,
 ) -> tuple[np.ndarray, float]:
     """`steps` iterations; the codes, and the curvature of `gram` along the last move."""
-    real = start.dtype.type
     lipschitz = eigenvalue + prediction
     step = 1.0 / lipschitz if lipschitz > 0 else 1.0
     # The prediction term makes the energy strongly convex: more momentum than this overshoots (Nesterov).
     root = np.sqrt(prediction * step)
-    momentum_limit = (1.0 - root) / (1.0 + root)
-
-    advance = accelerated_step(start.dtype)
-    codes = start.copy()
-    point, last, spare = start.copy(), np.zeros_like(start), np.empty_like(start)
-    product, last_product = np.zeros_like(start), np.zeros_like(start)
-    age = np.ones(len(start))
-    thresholds = np.full(len(start), step * sparsity, start.dtype)
-    weights = np.ones(start.shape[1], start.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # a divergence is noticed below
+    descent = Descent(
+        start, linear, gram, step=step, thresholds=np.full(len(start), step * sparsity, start.dtype),
+        weights=np.ones(start.shape[1], start.dtype), pull=prediction, momentum_limit=(1.0 - root) / (1.0 + root),
+    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller notices a divergence
         for _ in range(steps):
-            last_product, product = product, last_product
-            np.matmul(point, gram, out=product)
-            advance(
-                point, product, linear, codes, spare, age, thresholds, weights,
-                real(step), real(prediction), real(1), real(0), momentum_limit,
-            )  # fmt: skip
-            point, last, spare = spare, point, last
-        # `last` is where the final product was taken; `spare` is where the one before was.
-        move = last - spare
-        length = np.vdot(move, move) if steps > 1 else 0.0
-        curvature = np.vdot(move, product - last_product) / length if length != 0 else 0.0
-    return codes, float(curvature)
+            descent.advance()
+        return descent.codes, descent.curvature()

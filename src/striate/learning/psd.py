@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
-from striate.coding import TrackedEigenvalue, fista_from_gram, infer
+from striate.coding import infer
+from striate.coding.eigenvalue import TrackedEigenvalue
+from striate.coding.proximal import fista_from_gram
 from striate.encoders import ENCODERS, encoder_from_dictionary
 from striate.encoders.kinds import SMALL
 from striate.errors import UsageError

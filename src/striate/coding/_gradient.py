@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.coding._accelerated_step import accelerated_step
+from striate.coding._descent import Descent
 
 __all__ = ["descend_to_gap"]
 
-_BETWEEN_LOOKS = 10  # iterations; a look costs about as much as one of them
+_BETWEEN_CHECKS = 10  # iterations between two checks of the gap; a check costs about as much as an iteration
 
 
 def descend_to_gap(
@@ -56,34 +56,27 @@ def descend_to_gap(
     converged : (n_samples,)
     """
     dtype, n_samples = correlations.dtype, len(correlations)
-    real = dtype.type
     codes = np.array(start, dtype, order="C")
     iterations = np.full(n_samples, max_iterations)
     converged = np.zeros(n_samples, bool)
     step = 1.0 / (eigenvalue * (1 + 4 * float(np.finfo(dtype).eps))) if eigenvalue > 0 else 1.0
-    advance = accelerated_step(dtype)
+    descent = Descent(
+        codes, np.ascontiguousarray(correlations), gram, step=step, thresholds=(step * sparsities).astype(dtype),
+        weights=weights, positive=positive, momentum_limit=1.0 if accelerated else 0.0,
+    )  # fmt: skip
     rows = np.arange(n_samples)
-    linear, code, point = np.ascontiguousarray(correlations), codes.copy(), codes.copy()
-    spare, age = np.empty_like(code), np.ones(n_samples)
     for iteration in range(max_iterations + 1):
-        if iteration % _BETWEEN_LOOKS == 0 or iteration == max_iterations:
-            gap = _gaps(linear, code, gram, weights, energies[rows], sparsities[rows], positive)
+        if iteration % _BETWEEN_CHECKS == 0 or iteration == max_iterations:
+            gap = _gaps(descent.linear, descent.codes, gram, weights, energies[rows], sparsities[rows], positive)
             done = gap <= tolerance * 0.5 * energies[rows]
-            codes[rows], iterations[rows[done]], converged[rows[done]] = code, iteration, True
+            codes[rows], iterations[rows[done]], converged[rows[done]] = descent.codes, iteration, True
             if done.all():
                 break
             if done.any():
-                left = ~done
-                rows, linear, code, point, age = rows[left], linear[left], code[left], point[left], age[left]
-                spare = np.empty_like(code)
-        if iteration == max_iterations:
-            break
-        product = point @ gram
-        advance(
-            point, product, linear, code, spare, age, (step * sparsities[rows]).astype(dtype), weights,
-            real(step), real(0), real(0 if positive else 1), real(0), 1.0 if accelerated else 0.0,
-        )  # fmt: skip
-        point, spare = spare, point
+                rows = rows[~done]
+                descent.keep(~done)
+        if iteration < max_iterations:
+            descent.advance()
     return codes, iterations, converged
 
 
