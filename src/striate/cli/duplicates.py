@@ -118,19 +118,17 @@ def duplicates(
 
 def _not_compared(index: ImageIndex) -> tuple[list[str], list[str]]:
     """Names of images that are no longer there, and of those that may not be read."""
+    from striate.images.stamps import ABSENT, UNAVAILABLE, stamp_of
+
     gone: list[str] = []
     unreadable: list[str] = []
     for name in index.items.names():
         path = Path(index.folder) / name
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
+        stamp = stamp_of(path)
+        if stamp == ABSENT:
             gone.append(name)
-        except OSError:
+        elif stamp == UNAVAILABLE or not os.access(path, os.R_OK):
             unreadable.append(name)
-        else:
-            if not os.access(path, os.R_OK):
-                unreadable.append(name)
     return gone, unreadable
 
 

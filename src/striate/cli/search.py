@@ -41,6 +41,7 @@ def search(
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import StriateError
     from striate.images import printable
+    from striate.images.stamps import ABSENT, stamp_of
     from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
 
@@ -54,7 +55,11 @@ def search(
             one_line(f"{index} is not complete: striate index {found.folder} --out {index} goes on") + "\n"
         )
     folder = Path(found.folder)
-    exists = cache(_exists)  # images have neighbors in common
+
+    @cache  # images have neighbors in common
+    def exists(path: Path) -> bool:
+        return stamp_of(path) != ABSENT
+
     result: list[dict[str, Any]] = []
     left_out = LeftOut()
     for names, batch in each_image(images, found.encoder.preprocessing, left_out):
@@ -121,23 +126,14 @@ def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[lis
         n = min(2 * n, len(found))
 
 
-def _exists(path: Path) -> bool:
-    """Whether a file is there; what may not be looked at for now is not gone."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def _tell_of_gone(index: Path, folder: Path, neighbors: Sequence[Mapping[str, Any]]) -> None:
     """A line on standard error where images that were found are no longer in their place."""
     n_gone = sum(not one["exists"] for one in neighbors)
     if not n_gone:
         return
-    if _exists(folder):
+    from striate.images.stamps import ABSENT, stamp_of
+
+    if stamp_of(folder) != ABSENT:
         said = f"{n_gone:,} of the {len(neighbors):,} neighbors are gone from {folder}"
         advice = f"striate index {shlex.quote(str(folder))} --out {shlex.quote(str(index))} brings the index up to date"
     else:

@@ -164,6 +164,7 @@ def _open_checkpoint(
     """The checkpoint of this run: same options, same images, same threads."""
     import striate
     from striate.checkpoint import Checkpoint
+    from striate.images.stamps import fingerprint_of
     from striate.threads import n_threads
 
     fingerprint = {
@@ -175,22 +176,3 @@ def _open_checkpoint(
     if not resume and folder.exists():
         progress.message(f"starting afresh: {folder} had an earlier run; --resume goes on with it")
     return Checkpoint(folder, fingerprint, fresh=not resume)
-
-
-def fingerprint_of(images: ImageCollection) -> str:
-    """A digest of names, labels and, for files, sizes and times: tells whether a collection has changed."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    labels = images.labels or [""] * len(images)
-    for index, (name, label) in enumerate(zip(images.names, labels, strict=True)):
-        path = images.path_of(index)
-        stamp = ""
-        if path is not None:
-            try:
-                status = path.stat()
-                stamp = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
-                stamp = "missing"
-        digest.update(repr((name, label, stamp)).encode())
-    return digest.hexdigest()[:16]

@@ -23,7 +23,8 @@ from striate.hierarchy.presets import classifier_options
 from striate.images import ImageCollection
 from striate.images.collection import as_fractions
 from striate.progress import Progress
-from striate.recognition.image_classifier import ImageClassifier, labels_of
+from striate.recognition.image_classifier import ImageClassifier
+from striate.recognition.labels import labels_of
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import hold_out_fraction
 

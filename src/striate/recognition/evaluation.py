@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.images import ImageCollection, Skipped, as_images
 from striate.progress import Progress
-from striate.recognition.image_classifier import ImageClassifier, Prediction, labels_of
-from striate.recognition.labels import class_names, name_of
+from striate.recognition.image_classifier import ImageClassifier, Prediction
+from striate.recognition.labels import class_names, labels_of, name_of
 from striate.recognition.metrics import accuracy, confusion_matrix, mean_class_accuracy
 
 

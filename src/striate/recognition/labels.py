@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import compress
@@ -14,8 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
+from striate.images import ImageCollection, printable
 
-__all__ = ["AsGiven", "check_targets", "class_names", "label_array", "name_of"]
+__all__ = [
+    "AsGiven",
+    "check_classes",
+    "check_targets",
+    "class_names",
+    "label_array",
+    "labels_of",
+    "lost_classes",
+    "name_of",
+]
 
 
 def label_array(labels: Any, *, n_samples: int | None = None, samples: str = "samples") -> NDArray[Any]:
@@ -73,6 +84,58 @@ def name_of(label: Any) -> str:
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
     return unicodedata.normalize("NFC", str(label))
+
+
+def labels_of(images: ImageCollection) -> NDArray[Any]:
+    """Labels of those images that have one; UsageError when none has."""
+    labels = [label for label in images.labels or () if label != ""]
+    if not labels:
+        raise UsageError("these images have no labels: put each class into a sub-folder of its name, or give a CSV.")
+    return np.asarray(labels)
+
+
+def lost_classes(images: ImageCollection, readable: ImageCollection) -> list[str]:
+    """A sentence on each class of which no training image can be read: the model does not know it.
+
+    Parameters
+    ----------
+    images : ImageCollection
+        All training images.
+    readable : ImageCollection
+        Those of them that could be read.
+
+    Raises
+    ------
+    UsageError
+        When fewer than two classes are left.
+    """
+    counts = Counter(images.labels or [])
+    left = set(readable.labels or [])
+    lost = [name for name in images.classes if name not in left]
+    notes = [
+        f"class {printable(name)}: none of its {counts[name]} training images can be read; the model does not know it"
+        for name in lost
+    ]
+    if lost and len(left) < 2:
+        raise UsageError(f"{notes[0]}, and a classifier needs at least two classes")
+    return notes
+
+
+def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
+    """UsageError when a classifier cannot be learned from these labels: one class, or a class with few images."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise UsageError(
+            f"all {len(labels)} labeled images belong to one class ({', '.join(map(str, classes)) or 'none'}): "
+            "a classifier needs at least two, one sub-folder each; where data are sorted by class, as those of "
+            "load_mnist_digits() are, shuffle them or take every tenth rather than the first."
+        )
+    if counts.min() < at_least:
+        lonely = classes[counts.argmin()]
+        raise UsageError(
+            f"class {str(lonely)!r} has one readable image: "
+            "give at least two (one to learn from, one to check with), or leave the class out."
+        )
 
 
 class AsGiven:

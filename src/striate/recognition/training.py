@@ -20,7 +20,8 @@ from striate.images.stream import require_most
 from striate.progress import Progress
 from striate.recognition.ablation import Ablation, ablate
 from striate.recognition.evaluation import Evaluation, evaluate_features
-from striate.recognition.image_classifier import ImageClassifier, check_classes, labels_of, lost_classes
+from striate.recognition.image_classifier import ImageClassifier
+from striate.recognition.labels import check_classes, labels_of, lost_classes
 from striate.recognition.learning_curve import CurvePoint, default_label_counts, learning_curve, point_of_one_fit
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class

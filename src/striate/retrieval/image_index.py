@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from striate import __version__, model_file, stored
 from striate.errors import UsageError
 from striate.images import Skipped, as_images, stream
+from striate.images.stamps import UNAVAILABLE, stamps_of
 from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Choice, Real, Text, checked
 from striate.progress import Progress
 from striate.retrieval.image_encoder import BATCH, ImageEncoder
-from striate.retrieval.items import UNAVAILABLE, Items, out_of_reach, stamps_of
+from striate.retrieval.items import Items, out_of_reach
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
 
 __all__ = ["INDEX_VERSION", "Changes", "ImageIndex"]

@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,7 @@ from striate.images import ImageCollection, ImageFolder
 from striate.model_file import ModelFileError
 from striate.stored import array
 
-__all__ = ["UNAVAILABLE", "Items", "out_of_reach", "stamps_of"]
-
-UNKNOWN = (-1, -1)
-UNAVAILABLE = (-2, -2)
-
-
-def stamp_of(path: Path | None) -> tuple[int, int]:
-    """Size in bytes and time of modification in ns; `UNKNOWN` for what is no file, `UNAVAILABLE` without access."""
-    if path is None:
-        return UNKNOWN
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return UNKNOWN
-    except OSError:
-        return UNAVAILABLE
-    return status.st_size, status.st_mtime_ns
+__all__ = ["Items", "out_of_reach"]
 
 
 class Items:
@@ -92,11 +75,6 @@ class Items:
         if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != len(text):
             raise ModelFileError("the array ends does not part the names")
         return cls(text, ends, array(arrays, "stamps", (len(ends), 2), "int64"))
-
-
-def stamps_of(images: ImageCollection) -> list[tuple[int, int]]:
-    """The stamps of all images of a collection."""
-    return [stamp_of(images.path_of(index)) for index in range(len(images))]
 
 
 def out_of_reach(images: ImageCollection, names: Sequence[str]) -> list[str]:
