@@ -9,7 +9,7 @@ from striate.figures import draw_architecture, to_svg
 
 LAYERS: list[dict[str, Any]] = [
     {"kind": "input", "label": "image", "shape": (1, 28, 28)},
-    {"kind": "filter_bank", "label": "64 filters & more", "shape": (64, 20, 20)},
+    {"kind": "learned", "label": "64 filters & more", "shape": (64, 20, 20)},
     {"kind": "something new", "label": "$nothing$", "shape": None},
     {"kind": "classifier", "label": "logistic regression", "shape": (10,)},
 ]
@@ -23,7 +23,7 @@ def test_labels_and_sizes_are_in_the_drawing() -> None:
 
 def test_a_stack_of_many_maps_is_deeper_and_a_smaller_map_smaller() -> None:
     def sheets(shape: tuple[int, ...]) -> list[float]:
-        layers = [LAYERS[0], {"kind": "pooling", "label": "", "shape": shape}]
+        layers = [LAYERS[0], {"kind": "fixed", "label": "", "shape": shape}]
         below = [patch for patch in draw_architecture(layers).axes[0].patches if patch.get_y() > 0.54]  # type: ignore[attr-defined]
         return [patch.get_width() for patch in below]  # type: ignore[attr-defined]
 

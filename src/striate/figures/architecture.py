@@ -1,4 +1,4 @@
-"""A hierarchy as a drawing: the image above, the class below, a row a layer."""
+"""A hierarchy as a drawing: the image above, the class below, one row per layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What is learned without labels is in the color of learned filters, what is learned with them in another.
-_COLORS = {"filter_bank": OURS, "sparse_codes": OURS, "classifier": RANDOM, "input": QUIET}
+_COLORS = {"learned": OURS, "classifier": RANDOM, "input": QUIET}
 _ROW = 0.54  # inches
 
 
@@ -23,10 +23,10 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
     Parameters
     ----------
     layers : sequence of dict
-        Each with ``"kind"`` (``"input"``, ``"filter_bank"``, ``"rectification"``, ``"normalization"``, ``"pooling"``,
-        ``"classifier"`` or any other word), ``"label"`` (what stands beside it) and ``"shape"``: of what comes out,
-        (maps, height, width), or (n,), or None. The side of a map is drawn with the square root of its size in
-        pixels, and the stack is deeper the more maps there are.
+        Each with ``"kind"`` (``"input"``, ``"learned"``, ``"classifier"``, or any other word for a layer without
+        learned parameters), ``"label"`` (the text beside it) and ``"shape"``: that of its output, (maps, height,
+        width) or (n,), or None. The side of a map is drawn in proportion to the square root of its size in pixels,
+        and the stack is deeper the more maps there are.
 
     Returns
     -------

@@ -1,19 +1,20 @@
 """Filter bank, rectification, normalization and pooling make a stage; stages stacked make a hierarchy.
 
-Inside, the feature maps of an image are float32 ``(height, width, n_maps)``: see `striate.hierarchy._layer.Maps`.
+Inside, the feature maps of an image are float32 ``(height, width, n_maps)``. `striate.hierarchy.layer`
+says what a layer is and how to write one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.hierarchy._layer import Layer
 from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.features import Features, extract_features, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.high_pass import HighPass
+from striate.hierarchy.layer import Layer, Operations, register_layer
 from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
@@ -41,6 +42,7 @@ __all__ = [
     "LearnedStage",
     "LocalContrastNormalization",
     "Macrofeatures",
+    "Operations",
     "Pooling",
     "PyramidPooling",
     "Rectification",
@@ -53,6 +55,7 @@ __all__ = [
     "learn_filters",
     "parse_notation",
     "protocol",
+    "register_layer",
     "small_pixels",
 ]
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.hierarchy._layer import Maps
+from striate.hierarchy.layer import Layer, Maps
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.pooling import Pooling
+from striate.hierarchy.rectification import Rectification
 from striate.threads import run_ranges
 
-__all__ = ["FilterPlan", "run_stage"]
+__all__ = ["FilterPlan", "run_stage", "taken_in"]
 
 _BLOCK_FLOATS = 1 << 16  # of maps that are filtered, then squashed while they are in the cache: 256 KB
 
@@ -100,26 +101,36 @@ def _sets(
     return list(sets), [np.flatnonzero(which == number) for number in range(len(sets))]
 
 
+def taken_in(following: Sequence[Layer]) -> dict[str, Any]:
+    """Which of the layers after a filter bank `run_stage` does with it, as its options."""
+    taken: dict[str, Layer] = {}
+    waiting = list(following)
+    for option, kind in (("rectify", Rectification), ("normalize", LocalContrastNormalization), ("pool", Pooling)):
+        if waiting and type(waiting[0]) is kind:
+            taken[option] = waiting.pop(0)
+    return taken
+
+
 def run_stage(
     maps: Maps,
-    plan: FilterPlan,
+    threads: int = 1,
     *,
-    rectify: bool = False,
+    plan: FilterPlan,
+    rectify: Rectification | None = None,
     normalize: LocalContrastNormalization | None = None,
     pool: Pooling | None = None,
-    threads: int = 1,
 ) -> Maps:
     """One image through a stage.
 
     Parameters
     ----------
     maps : float32 (height, width, n_inputs), contiguous
-    plan : FilterPlan
-    rectify : bool
-    normalize : LocalContrastNormalization, optional
-    pool : Pooling, optional
     threads : int
         They share the rows; the result has the same bits whatever their number.
+    plan : FilterPlan
+    rectify : Rectification, optional
+    normalize : LocalContrastNormalization, optional
+    pool : Pooling, optional
 
     Returns
     -------
@@ -135,8 +146,8 @@ def run_stage(
     def filter_block(first: int, last: int) -> None:
         for visible, (_, at, panels, bias, gain, threshold) in zip(seen, plan.groups, strict=True):
             filter_rows(
-                first, last, visible, plan.height, plan.width, panels, at, bias, gain, threshold, plan.shrink, rectify,
-                filtered, sums, squares,
+                first, last, visible, plan.height, plan.width, panels, at, bias, gain, threshold, plan.shrink,
+                rectify is not None, filtered, sums, squares,
             )  # fmt: skip
 
     rows = max(1, _BLOCK_FLOATS // (width * plan.n_padded))

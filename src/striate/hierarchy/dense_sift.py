@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
+from striate.hierarchy._checks import LARGEST_SIDE, check_layer, window_positions
+from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
 from striate.parameters import Integer, Real
-from striate.stored import field
 
 __all__ = ["DenseSIFT"]
 
@@ -28,8 +27,9 @@ _RULES = {
 }
 
 
+@register_layer
 @dataclass(frozen=True)
-class DenseSIFT:
+class DenseSIFT(Layer):
     """SIFT descriptors, upright and of one size, on a grid: 128 maps.
 
     A stage like others, without learning: eight oriented gradients, rectified, pooled over cells, normalized.
@@ -54,6 +54,8 @@ class DenseSIFT:
     step: int = 8
     contrast: float = 0.02
     kind: ClassVar[str] = "dense_sift"
+    grammar: ClassVar[str] = r"SIFT(?P<size>[0-9]+)x(?P=size)/(?P<step>[0-9]+)"
+    examples: ClassVar[str] = "SIFT16x16/6"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -64,6 +66,16 @@ class DenseSIFT:
     def notation(self) -> str:
         """E.g. ``SIFT16x16/6``."""
         return f"SIFT{self.size}x{self.size}/{self.step}"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return f"SIFT of {self.size}×{self.size}, every {self.step}"
+
+    @property
+    def spacing(self) -> int:
+        """The step."""
+        return self.step
 
     def output_shape(self, shape: Shape) -> Shape:
         """A descriptor of 128 numbers a patch."""
@@ -117,15 +129,6 @@ class DenseSIFT:
         clear = norms >= self.contrast
         norms = np.linalg.norm(descriptors, axis=2, keepdims=True)
         return np.where(clear, descriptors / np.maximum(norms, 1e-12), descriptors).astype(np.float32)
-
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Its three parameters."""
-        return {}, {"size": self.size, "step": self.step, "contrast": self.contrast}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> DenseSIFT:
-        """The inverse of `to_state`."""
-        return cls(*(field(header, name) for name in ("size", "step", "contrast")))
 
     def _starts(self, length: int) -> NDArray[np.int64]:
         n = window_positions(length, self.size, self.step, self.notation)

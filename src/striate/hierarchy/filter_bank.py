@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import LARGEST_SIDE, MOST_MAPS, Maps, Shape, check_layer, layer_array, window_positions
-from striate.hierarchy._stage import FilterPlan, run_stage
+from striate.hierarchy._checks import LARGEST_SIDE, MOST_MAPS, check_layer, layer_array, window_positions
+from striate.hierarchy._stage import FilterPlan, run_stage, taken_in
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
 from striate.parameters import Choice, Integer, IntegerTuple
 from striate.stored import array, field
 
@@ -28,8 +30,9 @@ _OF_A_MAP = ("bias", "gain", "threshold")
 _MOST_WEIGHTS = 1 << 28  # of all filters together: 1 GB
 
 
+@register_layer
 @dataclass(frozen=True, eq=False)
-class FilterBank:
+class FilterBank(Layer):
     """``gain · f(filters ∗ maps + bias)``: the encoder of PSD run over an image (``F_CSG`` of Jarrett et al. 2009).
 
     Without filters it is a place in an architecture that `learn_filters` fills. Filters are correlated with the
@@ -73,6 +76,9 @@ class FilterBank:
     threshold: NDArray[np.float32] | None = None
     table: NDArray[np.int64] | None = None
     kind: ClassVar[str] = "filter_bank"
+    grammar: ClassVar[str] = r"(?P<n>[0-9]+)F(?P<height>[0-9]+)x(?P<width>[0-9]+)(?::(?P<fan_in>[0-9]+))?(?P<shrink>S?)"
+    examples: ClassVar[str] = "64F9x9 (64 filters of 9x9; 256F9x9:16 when each sees 16 maps; S after it for shrinkage)"
+    drawn_as: ClassVar[Literal["fixed", "learned"]] = "learned"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -93,6 +99,12 @@ class FilterBank:
             if self.table.size and self.table.min() < 0:
                 raise UsageError(f"the table names input map {self.table.min()}: maps are numbered from 0")
 
+    def __repr__(self) -> str:
+        seen = "" if self.fan_in is None else f", each on {self.fan_in:,} maps"
+        learned = "" if self.is_learned else ", not learned yet"
+        height, width = self.size
+        return f"FilterBank({self.n_maps:,} filters of {height}×{width}{seen}, {self.nonlinearity}{learned})"
+
     @cached_property
     def plan(self) -> FilterPlan:
         """The filters as the kernels read them."""
@@ -107,6 +119,27 @@ class FilterBank:
         """In the papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` sees 16 maps each; ``S`` marks shrinkage."""
         seen = "" if self.fan_in is None else f":{self.fan_in}"
         return f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{'S' if self.nonlinearity == 'shrink' else ''}"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        squashing = "tanh" if self.nonlinearity == "tanh" else "shrinkage"
+        return f"{self.n_maps} filters of {self.size[0]}×{self.size[1]}, {squashing}"
+
+    @classmethod
+    def from_notation(cls, match: re.Match[str]) -> FilterBank:
+        """See `Layer.from_notation`."""
+        return cls(
+            n_maps=int(match["n"]),
+            size=(int(match["height"]), int(match["width"])),
+            fan_in=int(match["fan_in"]) if match["fan_in"] else None,
+            nonlinearity="shrink" if match["shrink"] else "tanh",
+        )
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it has filters."""
+        return self.filters is not None
 
     def output_shape(self, shape: Shape) -> Shape:
         """``(n_maps, height, width)`` that come out for the same that go in."""
@@ -142,7 +175,34 @@ class FilterBank:
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_inputs) → (new_height, new_width, n_maps)."""
-        return run_stage(maps, self.plan)
+        return run_stage(maps, plan=self.plan)
+
+    def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
+        """The bank, and in the same passes what the kernels can do of rectification, normalization and pooling."""
+        options = taken_in(following)
+        return partial(run_stage, plan=self.plan, **options), len(options)
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Filters, bias and gain, and the threshold of shrinkage."""
+        if self.filters is None:
+            raise UsageError(f"{self.notation} has no filters yet: learn them, or give them, before making its twin")
+        held = {"bias": self.bias, "gain": self.gain}
+        if self.nonlinearity == "shrink":
+            held["threshold"] = self.threshold
+        default = {"bias": 0, "gain": 1, "threshold": 0}
+        return {"filters": self.filters} | {
+            name: np.full(self.n_maps, default[name], np.float32) if values is None else values
+            for name, values in held.items()
+        }
+
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        sums = operations.correlate(maps, weights["filters"], weights["bias"], self.table)
+        if self.nonlinearity == "shrink":
+            squashed = operations.soft_threshold(sums, operations.per_map(weights["threshold"]))
+        else:
+            squashed = operations.tanh(sums)
+        return operations.per_map(weights["gain"]) * squashed
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON for the model file."""

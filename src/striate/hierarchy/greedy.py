@@ -12,9 +12,9 @@ from sklearn.base import clone
 
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
-from striate.hierarchy._layer import Layer
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy, real_images
+from striate.hierarchy.layer import Layer
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.images.patches import sample_patches
 from striate.images.preprocessing import contrast_range, white_of

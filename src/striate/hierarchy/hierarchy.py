@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy._layer import Layer, Maps, Shape
-from striate.hierarchy._stage import FilterPlan, run_stage
-from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.filter_bank import FilterBank
-from striate.hierarchy.high_pass import HighPass
-from striate.hierarchy.macrofeatures import Macrofeatures
-from striate.hierarchy.normalization import LocalContrastNormalization
+from striate.hierarchy.layer import LAYERS, Layer, Maps, Shape, Step
 from striate.hierarchy.notation import format_notation, parse_notation
-from striate.hierarchy.pooling import Pooling
-from striate.hierarchy.pyramid_pooling import PyramidPooling
-from striate.hierarchy.rectification import Rectification
-from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import needs_torch
 from striate.model_file import arrays_of, prefixed
 from striate.parameters import Choice, plain
@@ -31,22 +21,6 @@ from striate.samples import check_finite
 from striate.stored import ListOf, field, part
 from striate.threads import n_threads, run_ranges
 
-LAYERS: dict[str, type[Layer]] = {
-    layer.kind: layer
-    for layer in (
-        FilterBank,
-        Rectification,
-        HighPass,
-        LocalContrastNormalization,
-        Pooling,
-        DenseSIFT,
-        Macrofeatures,
-        SparseCodes,
-        PyramidPooling,
-    )
-}
-
-_NEEDED = ("kind", "notation", "output_shape", "apply")  # of what counts as a layer
 _MOST_NUMBERS = 1 << 28  # in the maps of one image: 1 GB
 
 
@@ -78,7 +52,7 @@ class Hierarchy:
             )
         self.layers = tuple(layers)
         for number, layer in enumerate(self.layers, 1):
-            if isinstance(layer, type) or not all(hasattr(layer, name) for name in _NEEDED):
+            if not isinstance(layer, Layer):
                 raise UsageError(
                     f"layer {number} of a hierarchy is {layer!r}, which is not a layer such as Pooling(...)"
                 )
@@ -93,7 +67,8 @@ class Hierarchy:
         return format_notation(self.layers)
 
     def __repr__(self) -> str:
-        return f"Hierarchy({str(self)!r})"
+        is_learned = self.is_learned and any(layer.drawn_as == "learned" for layer in self.layers)
+        return f"Hierarchy({str(self)!r}{', learned' if is_learned else ''})"
 
     @property
     def stages(self) -> list[Hierarchy]:
@@ -109,12 +84,8 @@ class Hierarchy:
 
     @property
     def is_learned(self) -> bool:
-        """Whether all filter banks have their filters, and all layers of sparse codes their dictionary."""
-        return all(
-            (layer.filters if isinstance(layer, FilterBank) else layer.dictionary) is not None
-            for layer in self.layers
-            if isinstance(layer, FilterBank | SparseCodes)
-        )
+        """Whether all layers have what they need to run: filters, or a dictionary."""
+        return all(layer.is_learned for layer in self.layers)
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """``(n_maps, height, width)`` after every layer, for images of ``shape`` (channels, height, width).
@@ -172,7 +143,7 @@ class Hierarchy:
         features = np.empty((len(images), *(shapes[-1] if shapes else images.shape[1:])), dtype=np.float32)
         if not len(images):
             return features
-        steps = _steps(self.layers)
+        steps = self._steps()
         threads = n_threads()
         alone = threads if len(images) < threads else 1
 
@@ -187,7 +158,7 @@ class Hierarchy:
         return features
 
     def to_torch(self) -> Any:
-        """The same hierarchy as a torch module, ``torch.nn.Sequential``, a module a layer.
+        """The same hierarchy as a torch module: ``torch.nn.Sequential``, with one module per layer.
 
         It maps images (n, channels, height, width) to features that agree with `transform` within 1e-4, passes
         gradients to images, filters, biases and gains, and moves to other devices. Needs the extra ``torch``.
@@ -207,15 +178,15 @@ class Hierarchy:
         Raises
         ------
         UsageError
-            For a layer of another kind than this library's, which no file could bring back.
+            For a layer whose class is not registered, which no file could bring back.
         """
         arrays: dict[str, NDArray[Any]] = {}
         headers = []
         for number, layer in enumerate(self.layers):
-            if LAYERS.get(layer.kind) is not type(layer):
+            if LAYERS.get(getattr(layer, "kind", "")) is not type(layer):
                 raise UsageError(
                     f"layer {number + 1}, {layer.notation}, is a {type(layer).__name__}, which a model file cannot "
-                    f"hold: it holds {', '.join(kind.__name__ for kind in LAYERS.values())}"
+                    f"hold: it holds {', '.join(kind.__name__ for kind in LAYERS.values())}, and those registered"
                 )
             layer_arrays, layer_header = layer.to_state()
             arrays |= prefixed(str(number), layer_arrays)
@@ -232,6 +203,16 @@ class Hierarchy:
                 kind = field(layer_header, "kind", Choice(*LAYERS))
                 layers.append(LAYERS[kind].from_state(arrays_of(str(number), arrays), layer_header))
         return cls(layers)
+
+    def _steps(self) -> list[Step]:
+        """What runs the layers; a layer whose kernel does the work of the next ones too makes one step with them."""
+        steps: list[Step] = []
+        waiting = self.layers
+        while waiting:
+            step, n_included = waiting[0].as_step(waiting[1:])
+            steps.append(step)
+            waiting = waiting[1 + n_included :]
+        return steps
 
 
 def _image_shape(shape: Any) -> Shape:
@@ -272,35 +253,3 @@ def _maps_of(image: NDArray[Any], number: int) -> Maps:
         maps = np.require(image.transpose(1, 2, 0), np.float32, ["C", "A", "W"])
     check_finite(maps[None], "images", first=number)
     return maps
-
-
-Step = Callable[[Maps, int], Maps]
-"""An image's maps, ``(height, width, n_maps)``, and a number of threads; the maps behind it."""
-
-
-def _steps(layers: Sequence[Layer]) -> list[Step]:
-    """A filter bank with what the kernels take together with it is one step; so is any other layer."""
-    steps: list[Step] = []
-    waiting = list(layers)
-    while waiting:
-        first = waiting.pop(0)
-        if not isinstance(first, FilterBank):
-            steps.append(partial(_one_layer, first))
-            continue
-        options: dict[str, Any] = {}
-        if waiting and isinstance(waiting[0], Rectification):
-            options["rectify"] = bool(waiting.pop(0))
-        if waiting and isinstance(waiting[0], LocalContrastNormalization):
-            options["normalize"] = waiting.pop(0)
-        if waiting and isinstance(waiting[0], Pooling):
-            options["pool"] = waiting.pop(0)
-        steps.append(partial(_one_stage, first.plan, options))
-    return steps
-
-
-def _one_layer(layer: Layer, maps: Maps, threads: int) -> Maps:
-    return np.ascontiguousarray(layer.apply(maps))
-
-
-def _one_stage(plan: FilterPlan, options: Mapping[str, Any], maps: Maps, threads: int) -> Maps:
-    return run_stage(maps, plan, **options, threads=threads)

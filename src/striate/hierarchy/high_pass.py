@@ -6,27 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
-from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
-from striate.hierarchy.normalization import local_mean
+from striate.hierarchy._checks import LARGEST_SIDE, check_layer, odd
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, register_layer
+from striate.hierarchy.normalization import SIGMA_OVER_SIZE, local_mean
 from striate.parameters import Integer
-from striate.stored import field
 
 _RULES = {"size": Integer(low=1, high=LARGEST_SIDE)}
 
 
+@register_layer
 @dataclass(frozen=True)
-class HighPass:
-    """``v = x − Σ w·x``: every map without the mean of all maps' neighborhoods.
+class HighPass(Layer):
+    """``v = x − Σ w·x``: subtract from every map the local mean over all maps.
 
-    Window, weights and borders are those of layer ``N`` (`LocalContrastNormalization`), which then divides; contrast
-    is kept here.
+    Window, weights and borders are those of layer ``N`` (`LocalContrastNormalization`), which also divides; this layer
+    keeps the contrast.
 
     Parameters
     ----------
     size : int, default 9
-        Side of the window in pixels, odd. 9 is the papers'.
+        Side of the window in pixels, odd. The papers use 9.
 
     References
     ----------
@@ -36,6 +35,8 @@ class HighPass:
     size: int = 9
 
     kind: ClassVar[str] = "high_pass"
+    grammar: ClassVar[str] = r"HP(?:(?P<size>[0-9]+)x(?P=size))?"
+    examples: ClassVar[str] = "HP or HP7x7"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -46,6 +47,11 @@ class HighPass:
         """``HP`` for the papers' 9×9 window, else e.g. ``HP5x5``."""
         return "HP" if self.size == 9 else f"HP{self.size}x{self.size}"
 
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return f"high-pass, {self.size}×{self.size}"
+
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged."""
         return shape
@@ -54,11 +60,6 @@ class HighPass:
         """``maps`` float32 (height, width, n_maps)."""
         return maps - local_mean(maps.mean(axis=2, keepdims=True), self.size)
 
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Its window."""
-        return {}, {"size": self.size}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> HighPass:
-        """The inverse of `to_state`."""
-        return cls(size=field(header, "size"))
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        return maps - operations.local_mean(maps, self.size, self.size * SIGMA_OVER_SIZE)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
+from striate.hierarchy._checks import LARGEST_SIDE, check_layer, window_positions
+from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
 from striate.parameters import Integer
-from striate.stored import field
 
 __all__ = ["Macrofeatures"]
 
@@ -19,8 +17,9 @@ __all__ = ["Macrofeatures"]
 _RULES = {name: Integer(low=1, high=LARGEST_SIDE) for name in ("size", "step")}
 
 
+@register_layer
 @dataclass(frozen=True)
-class Macrofeatures:
+class Macrofeatures(Layer):
     """What all maps have at ``size × size`` neighboring positions, concatenated and divided by ``size``.
 
     Between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: a unit of the
@@ -43,6 +42,8 @@ class Macrofeatures:
     size: int = 2
     step: int = 1
     kind: ClassVar[str] = "macrofeatures"
+    grammar: ClassVar[str] = r"MF(?P<size>[0-9]+)x(?P=size)/(?P<step>[0-9]+)"
+    examples: ClassVar[str] = "MF2x2/1"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -51,6 +52,16 @@ class Macrofeatures:
     def notation(self) -> str:
         """E.g. ``MF2x2/1``."""
         return f"MF{self.size}x{self.size}/{self.step}"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return f"macrofeatures of {self.size}×{self.size} neighbors"
+
+    @property
+    def spacing(self) -> int:
+        """The step."""
+        return self.step
 
     def output_shape(self, shape: Shape) -> Shape:
         """``size²`` times as many maps."""
@@ -77,12 +88,3 @@ class Macrofeatures:
             joined[:, :, i, j] = maps[i :: self.step, j :: self.step][:rows, :columns]
         joined /= self.size
         return joined.reshape(rows, columns, -1)
-
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Its two parameters."""
-        return {}, {"size": self.size, "step": self.step}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Macrofeatures:
-        """The inverse of `to_state`."""
-        return cls(field(header, "size"), field(header, "step"))

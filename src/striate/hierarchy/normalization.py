@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, odd
+from striate.hierarchy._checks import LARGEST_SIDE, check_layer, odd
 from striate.hierarchy._separable import apply_separable, gaussian_matrix
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, register_layer
 from striate.images.normalization import gaussian_window
 from striate.parameters import Integer
-from striate.stored import field
 
 # The papers' 9×9 window has σ = 1.591 pixels; other sizes keep the proportion.
 SIGMA_OVER_SIZE = 1.591 / 9
@@ -28,8 +28,9 @@ def local_mean(map_: Maps, size: int) -> Maps:
 _RULES = {"size": Integer(low=1, high=LARGEST_SIDE)}
 
 
+@register_layer
 @dataclass(frozen=True)
-class LocalContrastNormalization:
+class LocalContrastNormalization(Layer):
     """Subtract the local mean, divide by the local standard deviation, over space and all maps together.
 
     ``v = x − Σ w·x``; ``σ² = Σ w·v²``; ``y = v / max(c, σ)``, sums over a Gaussian window and all maps, weights of sum
@@ -49,6 +50,8 @@ class LocalContrastNormalization:
     size: int = 9
 
     kind: ClassVar[str] = "local_contrast_normalization"
+    grammar: ClassVar[str] = r"N(?:(?P<size>[0-9]+)x(?P=size))?"
+    examples: ClassVar[str] = "N or N7x7"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -58,6 +61,11 @@ class LocalContrastNormalization:
     def notation(self) -> str:
         """``N`` for the papers' 9×9 window, else e.g. ``N5x5``."""
         return "N" if self.size == 9 else f"N{self.size}x{self.size}"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return f"local contrast normalization, {self.size}×{self.size}"
 
     @property
     def window(self) -> NDArray[np.float32]:
@@ -77,11 +85,9 @@ class LocalContrastNormalization:
         centered /= np.maximum(np.maximum(deviation, deviation.mean()), np.finfo(np.float32).tiny)
         return centered
 
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Its window."""
-        return {}, {"size": self.size}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> LocalContrastNormalization:
-        """The inverse of `to_state`."""
-        return cls(size=field(header, "size"))
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        sigma = self.size * SIGMA_OVER_SIZE
+        centered = maps - operations.local_mean(maps, self.size, sigma)
+        deviation = operations.root(operations.local_mean(centered**2, self.size, sigma))
+        return centered / operations.maximum(deviation, operations.mean_over_image(deviation))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from striate.hierarchy._layer import LARGEST_SIDE, Maps, Shape, check_layer, window_positions
+from striate.hierarchy._checks import LARGEST_SIDE, check_layer, window_positions
 from striate.hierarchy._separable import apply_separable, averaging_matrix
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, register_layer
 from striate.parameters import Choice, Integer
-from striate.stored import field
 
 _RULES = {
     "how": Choice("average", "max"),
@@ -21,8 +21,9 @@ _RULES = {
 }
 
 
+@register_layer
 @dataclass(frozen=True)
-class Pooling:
+class Pooling(Layer):
     """Pool windows of ``size`` × ``size`` pixels, ``stride`` pixels apart; windows that leave the map are dropped.
 
     The average is two small matrix products (bound by BLAS); the maximum is taken along rows, then columns.
@@ -40,6 +41,8 @@ class Pooling:
     stride: int
 
     kind: ClassVar[str] = "pooling"
+    grammar: ClassVar[str] = r"P(?P<how>[AM])(?P<size>[0-9]+)x(?P=size)/(?P<stride>[0-9]+)"
+    examples: ClassVar[str] = "PA10x10/5 or PM10x10/5"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -48,6 +51,22 @@ class Pooling:
     def notation(self) -> str:
         """E.g. ``PA10x10/5``."""
         return f"P{'A' if self.how == 'average' else 'M'}{self.size}x{self.size}/{self.stride}"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        how = "average" if self.how == "average" else "maximum"
+        return f"{how} of {self.size}×{self.size}, every {self.stride}"
+
+    @classmethod
+    def from_notation(cls, match: re.Match[str]) -> Pooling:
+        """See `Layer.from_notation`."""
+        return cls("average" if match["how"] == "A" else "max", int(match["size"]), int(match["stride"]))
+
+    @property
+    def spacing(self) -> int:
+        """The stride."""
+        return self.stride
 
     def output_shape(self, shape: Shape) -> Shape:
         """One pixel a window."""
@@ -71,14 +90,9 @@ class Pooling:
         rows = _maximum(maps, axis=0, size=self.size, stride=self.stride, n_windows=new_height)
         return _maximum(rows, axis=1, size=self.size, stride=self.stride, n_windows=new_width)
 
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Its three parameters."""
-        return {}, {"how": self.how, "size": self.size, "stride": self.stride}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Pooling:
-        """The inverse of `to_state`."""
-        return cls(*(field(header, name) for name in ("how", "size", "stride")))
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        return operations.pool(maps, self.how, self.size, self.stride)
 
 
 def _maximum(maps: Maps, *, axis: int, size: int, stride: int, n_windows: int) -> Maps:

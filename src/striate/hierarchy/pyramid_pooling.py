@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.hierarchy._layer import Maps, Shape, window_positions
+from striate.hierarchy._checks import window_positions
+from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
 
 __all__ = ["PYRAMID", "PyramidPooling", "cell_of"]
 
 PYRAMID = (1, 2, 4)
 """Cells a side, coarsest level first (Lazebnik, Schmid, Ponce, CVPR 2006)."""
+
+_NOTATION = "PM" + "+".join(map(str, PYRAMID))
 
 
 def cell_of(length: int, n_cells: int) -> NDArray[np.int64]:
@@ -22,8 +25,9 @@ def cell_of(length: int, n_cells: int) -> NDArray[np.int64]:
     return np.arange(length) * n_cells // length
 
 
+@register_layer
 @dataclass(frozen=True)
-class PyramidPooling:
+class PyramidPooling(Layer):
     """The maximum of each map over each cell of a pyramid, then all of an image divided by their norm.
 
     The maximum suits sparse codes, of which averages would mostly count zeros; the norm makes images comparable that
@@ -36,7 +40,14 @@ class PyramidPooling:
     """
 
     kind: ClassVar[str] = "pyramid_pooling"
-    notation: ClassVar[str] = "PM" + "+".join(map(str, PYRAMID))
+    grammar: ClassVar[str] = re.escape(_NOTATION)
+    examples: ClassVar[str] = _NOTATION
+    notation: ClassVar[str] = _NOTATION
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return "maximum over a spatial pyramid"
 
     def output_shape(self, shape: Shape) -> Shape:
         """All cells of all maps at one position."""
@@ -59,12 +70,3 @@ class PyramidPooling:
         pooled = np.concatenate(levels)
         norm = np.linalg.norm(pooled)
         return (pooled / norm if norm > 0 else pooled).reshape(1, 1, -1)
-
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Nothing to keep."""
-        return {}, {}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> PyramidPooling:
-        """The inverse of `to_state`."""
-        return cls()

@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from striate.hierarchy._layer import Maps, Shape
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, register_layer
 
 
+@register_layer
 @dataclass(frozen=True)
-class Rectification:
+class Rectification(Layer):
     """``|maps|``: one pass, bound by memory.
 
     Without it, averaging cancels responses of opposite sign (Jarrett et al. 2009, table 1: 54 % against 18 %).
     """
 
     kind: ClassVar[str] = "rectification"
+    grammar: ClassVar[str] = "Rabs"
+    examples: ClassVar[str] = "Rabs"
     notation: ClassVar[str] = "Rabs"
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return "absolute value"
 
     def output_shape(self, shape: Shape) -> Shape:
         """Unchanged."""
@@ -30,11 +37,6 @@ class Rectification:
         """``maps`` float32 (height, width, n_maps)."""
         return np.abs(maps)
 
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Nothing to keep."""
-        return {}, {}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Rectification:
-        """The inverse of `to_state`."""
-        return cls()
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        return abs(maps)

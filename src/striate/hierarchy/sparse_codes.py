@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding import PreparedDictionary, infer
 from striate.errors import UsageError
-from striate.hierarchy._layer import MOST_MAPS, Maps, Shape, check_layer, layer_array
+from striate.hierarchy._checks import MOST_MAPS, check_layer, layer_array
+from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
 from striate.parameters import Integer, Real
 from striate.stored import array, field
 
@@ -23,8 +25,9 @@ YANG = 0.15  # the sparsity of Yang et al. 2009, for descriptors of unit norm
 _RULES = {"n_components": Integer(low=1, high=MOST_MAPS), "sparsity": Real(above=0)}
 
 
+@register_layer
 @dataclass(frozen=True, eq=False)
-class SparseCodes:
+class SparseCodes(Layer):
     """``|z|``, where z minimizes ``½‖y − zD‖² + sparsity·Σ|z|`` for the descriptor y at each position.
 
     Without a dictionary it is a place in an architecture that `learn_filters` fills. The codes are exact, to the
@@ -44,6 +47,9 @@ class SparseCodes:
     sparsity: float = YANG
     dictionary: NDArray[np.float32] | None = None
     kind: ClassVar[str] = "sparse_codes"
+    grammar: ClassVar[str] = r"(?P<n>[0-9]+)SC(?P<sparsity>[0-9]+(?:\.[0-9]+)?)?"
+    examples: ClassVar[str] = "1024SC"
+    drawn_as: ClassVar[Literal["fixed", "learned"]] = "learned"
 
     def __post_init__(self) -> None:
         check_layer(self, _RULES)
@@ -55,6 +61,10 @@ class SparseCodes:
                 f"a dictionary of shape {shape} does not fit {self.n_components} units: give (n_components, n_maps)"
             )
         object.__setattr__(self, "dictionary", layer_array("the dictionary", self.dictionary, shape, np.float32))
+
+    def __repr__(self) -> str:
+        maps = "not learned yet" if self.dictionary is None else f"for {self.dictionary.shape[1]:,} maps"
+        return f"SparseCodes({self.n_components:,} units, sparsity {self.sparsity:g}, {maps})"
 
     @cached_property
     def prepared(self) -> PreparedDictionary:
@@ -69,6 +79,21 @@ class SparseCodes:
         return f"{self.n_components}SC" + (
             "" if self.sparsity == YANG else np.format_float_positional(self.sparsity, trim="-")
         )
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return f"sparse codes, {self.n_components} units"
+
+    @classmethod
+    def from_notation(cls, match: re.Match[str]) -> SparseCodes:
+        """See `Layer.from_notation`."""
+        return cls(int(match["n"]), float(match["sparsity"] or YANG))
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it has a dictionary."""
+        return self.dictionary is not None
 
     def output_shape(self, shape: Shape) -> Shape:
         """A map a unit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,20 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.figures import descriptor_images, project_to_pixels
-from striate.hierarchy import (
-    DenseSIFT,
-    FilterBank,
-    Hierarchy,
-    HighPass,
-    Layer,
-    LearnedStage,
-    LocalContrastNormalization,
-    Macrofeatures,
-    Pooling,
-    PyramidPooling,
-    Rectification,
-    SparseCodes,
-)
+from striate.hierarchy import FilterBank, Hierarchy, LearnedStage, SparseCodes
 from striate.images import ImageCollection
 from striate.learning import PSD, SparseCoding
 from striate.progress import Progress, peak_memory_bytes
@@ -131,35 +119,10 @@ def _architecture(classifier: ImageClassifier) -> list[dict[str, Any]]:
     rows = [{"kind": "input", "label": "image", "shape": shape}]
     shapes = classifier.hierarchy_.shapes(shape)
     rows += [
-        {"kind": layer.kind, "label": _in_words(layer), "shape": after}
+        {"kind": layer.drawn_as, "label": layer.words, "shape": after}
         for layer, after in zip(classifier.hierarchy_, shapes, strict=True)
     ]
     return [*rows, {"kind": "classifier", "label": "logistic regression", "shape": (len(classifier.classes_),)}]
-
-
-def _in_words(layer: Layer) -> str:
-    match layer:
-        case FilterBank():
-            squashing = "tanh" if layer.nonlinearity == "tanh" else "shrinkage"
-            return f"{layer.n_maps} filters of {layer.size[0]}×{layer.size[1]}, {squashing}"
-        case Rectification():
-            return "absolute value"
-        case HighPass():
-            return f"high-pass, {layer.size}×{layer.size}"
-        case LocalContrastNormalization():
-            return f"local contrast normalization, {layer.size}×{layer.size}"
-        case Pooling():
-            how = "average" if layer.how == "average" else "maximum"
-            return f"{how} of {layer.size}×{layer.size}, every {layer.stride}"
-        case DenseSIFT():
-            return f"SIFT of {layer.size}×{layer.size}, every {layer.step}"
-        case Macrofeatures():
-            return f"macrofeatures of {layer.size}×{layer.size} neighbors"
-        case SparseCodes():
-            return f"sparse codes, {layer.n_components} units"
-        case PyramidPooling():
-            return "maximum over a spatial pyramid"
-    return layer.notation
 
 
 def _stages(classifier: ImageClassifier) -> list[StageFilters]:
@@ -208,11 +171,7 @@ def _dictionary(stage: LearnedStage) -> StageFilters:
 
 def _stride(stage: Hierarchy) -> int:
     """Pixels between neighbouring outputs of a stage."""
-    stride = 1
-    for layer in stage:
-        if isinstance(layer, Pooling):
-            stride *= layer.stride
-    return stride
+    return math.prod(layer.spacing for layer in stage)
 
 
 def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:

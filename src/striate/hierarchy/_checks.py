@@ -1,9 +1,9 @@
-"""What every layer of a hierarchy has in common."""
+"""Checks that several layers share: of their parameters, of their arrays, of the size of what comes in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,51 +11,15 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.parameters import Rule, checked_attribute
 
-Maps: TypeAlias = NDArray[np.float32]
-"""The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``: what all maps have at a pixel lies
-together, so that filters and windows read in long runs."""
-
-Shape: TypeAlias = tuple[int, int, int]
-"""``(n_maps, height, width)`` of one image's maps."""
-
-
-class Layer(Protocol):
-    """One step of a stage: data (a frozen dataclass with NumPy parameters) and a way to run it."""
-
-    kind: ClassVar[str]
-
-    @property
-    def notation(self) -> str:
-        """In the papers' notation."""
-        ...
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Shape of an image's maps after this layer; UsageError when they are too small for it."""
-        ...
-
-    def apply(self, maps: Maps) -> Maps:
-        """The maps behind this layer, for those of one image."""
-        ...
-
-    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and JSON for the model file."""
-        ...
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Layer:
-        """The inverse of `to_state`."""
-        ...
-
-
 MOST_MAPS = 1 << 16
-"""Maps that a layer may have: more is a slip of the pen."""
+"""Maps that a layer may have: a larger number is taken for a typing error."""
 
 LARGEST_SIDE = 1 << 12
-"""Pixels of a window, a filter or a step."""
+"""Largest side of a window or a filter, and largest step, in pixels."""
 
 
-def check_layer(layer: Layer, rules: Mapping[str, Rule]) -> None:
-    """Check a layer's parameters, and make Python's numbers of NumPy's; layers are frozen, so once and for all.
+def check_layer(layer: object, rules: Mapping[str, Rule]) -> None:
+    """Check a layer's parameters, and turn NumPy's numbers into Python's. Layers are frozen: once is enough.
 
     Raises
     ------
@@ -79,7 +43,7 @@ def layer_array(name: str, values: object, shape: tuple[int | None, ...], dtype:
     ----------
     name : str
     values : array-like
-        Finite real numbers, or integers where `dtype` is one of integers.
+        Finite real numbers; integers where `dtype` is an integer type.
     shape : tuple of int or None
         None for a length that does not matter.
     dtype : type

@@ -1,0 +1,214 @@
+"""What a layer of a hierarchy is: everything that the rest of the library asks of a layer, in one class.
+
+A layer is one file. It declares there how it is written, how it runs, how it is stored, how a report names and draws
+it, and its differentiable twin; the rest of the library asks the layer and has no list of its own::
+
+    @register_layer
+    @dataclass(frozen=True)
+    class Flip(Layer):
+        kind = "flip"              # its name in a model file
+        grammar = "FLIP"           # a regular expression of its notation
+        examples = "FLIP"          # what an error message shows of its notation
+        notation = "FLIP"
+
+        def output_shape(self, shape):
+            return shape
+
+        def apply(self, maps):
+            return maps[:, ::-1]
+
+Registration is an explicit decorator and not a hook on subclassing: a subclass that somebody writes for an experiment
+runs in a hierarchy but does not silently become a notation, or a kind of layer in model files.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.stored import field
+
+__all__ = ["LAYERS", "Layer", "Maps", "Operations", "Shape", "Step", "register_layer"]
+
+Maps: TypeAlias = NDArray[np.float32]
+"""The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``. What all maps have at a pixel lies
+together in memory, so that filters and windows read in long runs."""
+
+Shape: TypeAlias = tuple[int, int, int]
+"""``(n_maps, height, width)`` of one image's maps."""
+
+Step: TypeAlias = Callable[[Maps, int], Maps]
+"""A function of an image's maps and a number of threads that gives the next maps."""
+
+
+class Operations(Protocol):
+    """What differentiable twins are made of, beside arithmetic, `abs` and powers.
+
+    A twin never sees the order of axes: these operations hide it. Maps are those of a batch of images.
+    """
+
+    def correlate(self, maps: Any, filters: Any, bias: Any, table: NDArray[np.int64] | None) -> Any:
+        """Correlate maps with filters where they fit, and add a bias per output map; see `FilterBank`."""
+        ...
+
+    def per_map(self, values: Any) -> Any:
+        """One number per map, (n_maps,), for arithmetic with maps."""
+        ...
+
+    def tanh(self, maps: Any) -> Any:
+        """The hyperbolic tangent."""
+        ...
+
+    def soft_threshold(self, maps: Any, threshold: Any) -> Any:
+        """``sign(a)·max(|a| − threshold, 0)``."""
+        ...
+
+    def root(self, maps: Any) -> Any:
+        """The square root, with a finite derivative at 0."""
+        ...
+
+    def maximum(self, first: Any, second: Any) -> Any:
+        """The larger of two."""
+        ...
+
+    def local_mean(self, maps: Any, size: int, sigma: float) -> Any:
+        """The mean over all maps in a Gaussian window of ``size`` pixels: one map, which broadcasts over the others."""
+        ...
+
+    def mean_over_image(self, maps: Any) -> Any:
+        """The mean of each map."""
+        ...
+
+    def pool(self, maps: Any, how: Literal["average", "max"], size: int, stride: int) -> Any:
+        """Average or maximum over windows, as `Pooling` has them."""
+        ...
+
+
+class Layer(ABC):
+    """One step of a hierarchy: data (a frozen dataclass with NumPy parameters) and a way to run it.
+
+    A subclass must have `notation`, `output_shape` and `apply`; one that is registered also `kind`, `grammar` and
+    `examples`. The rest has defaults that suit a layer whose parameters are numbers and words.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in a model file.
+    grammar : str
+        A regular expression that matches the whole of its notation, see `from_notation`.
+    examples : str
+        Examples of its notation, for error messages.
+    drawn_as : "fixed" or "learned"
+        How a drawing colors it: whether it has parameters that are learned from images.
+    """
+
+    kind: ClassVar[str]
+    grammar: ClassVar[str]
+    examples: ClassVar[str]
+    drawn_as: ClassVar[Literal["fixed", "learned"]] = "fixed"
+
+    @property
+    @abstractmethod
+    def notation(self) -> str:
+        """In the papers' notation."""
+
+    @classmethod
+    def from_notation(cls, match: re.Match[str]) -> Self:
+        """The layer that a match of `grammar` means: named groups that matched are parameters, whole numbers."""
+        return cls(**{name: int(text) for name, text in match.groupdict().items() if text is not None})
+
+    @abstractmethod
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of an image's maps after this layer; UsageError when they are too small for it."""
+
+    @abstractmethod
+    def apply(self, maps: Maps) -> Maps:
+        """The layer's output for the maps of one image, ``(height, width, n_maps)``."""
+
+    def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
+        """How a hierarchy runs this layer, and how many of the following layers that includes.
+
+        A layer with a kernel that does the work of the next layers too overrides this.
+        """
+        return lambda maps, threads: np.ascontiguousarray(self.apply(maps)), 0
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the layer has all that it needs to run."""
+        return True
+
+    @property
+    def spacing(self) -> int:
+        """Positions of its input from one position of its output to the next."""
+        return 1
+
+    @property
+    def words(self) -> str:
+        """What a report calls it."""
+        return self.notation
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and JSON for the model file; by default all parameters as JSON."""
+        return {}, {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`."""
+        return cls(**{each.name: field(header, each.name) for each in fields(cls)})  # type: ignore[arg-type]
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """What a gradient may change, by name; UsageError when it is not there yet."""
+        return {}
+
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """The same as `apply`, differentiable, for the maps of a batch of images.
+
+        Parameters
+        ----------
+        maps : torch.Tensor
+        weights : dict of str to torch.Tensor
+            Those of `weights`, possibly changed by training.
+        operations : Operations
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        raise UsageError(f"{self.notation} has no twin in torch")
+
+
+LAYERS: dict[str, type[Layer]] = {}
+"""The registered layers by their kind."""
+
+_Class = TypeVar("_Class", bound=type[Layer])
+
+
+def register_layer(layer: _Class) -> _Class:
+    """Make a layer's notation and kind known: a decorator of its class.
+
+    A class that is defined again, as when the cell of a notebook runs twice, replaces itself.
+
+    Raises
+    ------
+    UsageError
+        When the class does not say its kind, grammar and examples, or another layer has that kind or grammar.
+    """
+    for name in ("kind", "grammar", "examples"):
+        if not isinstance(getattr(layer, name, None), str):
+            raise UsageError(f"{layer.__name__} has no {name}: a layer that is registered states it as text")
+    for other in LAYERS.values():
+        is_same = (other.__module__, other.__qualname__) == (layer.__module__, layer.__qualname__)
+        if not is_same and (other.kind == layer.kind or other.grammar == layer.grammar):
+            raise UsageError(
+                f"{layer.__name__} has the kind {layer.kind!r} and the grammar {layer.grammar!r}, of which "
+                f"{other.__name__} has one already: give it its own"
+            )
+    LAYERS[layer.kind] = layer
+    return layer
