@@ -35,8 +35,6 @@ ORDER = (
 )  # fmt: skip
 # Modules that may import each other.
 CIRCLES = (
-    # A folder of folders lists what it finds, and what it finds are folders or arrays.
-    {"images.arrays", "images.collection", "images.csv_list", "images.folder"},
     # An encoder and its differentiable twin make each other.
     {
         *("encoders._encoder", "encoders._torch", "encoders.lcod", "encoders.linear"),

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from striate.images import MAX_PIXELS
 from striate.images.kinds import _ALWAYS
 from striate.images.memory import BUDGET
+from striate.images.opening import MAX_PIXELS
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
 

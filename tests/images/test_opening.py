@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.errors import UnreadableImage
-from striate.images import MAX_PIXELS, image_size, read_image
+from striate.images import image_size, read_image
+from striate.images.opening import MAX_PIXELS
 
 
 def _reason(path: Path, max_pixels: int = MAX_PIXELS) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from striate.images.arrays import ImageArray, ImageList
 from striate.images.canvas import fit_to_canvas
-from striate.images.collection import ImageCollection, as_images
+from striate.images.collection import ImageCollection
 from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.decode import image_size, read_image
 from striate.images.folder import ImageFiles, ImageFolder, file_identity
 from striate.images.kinds import EXTENSIONS
 from striate.images.names import printable
-from striate.images.opening import MAX_PIXELS
+from striate.images.sources import as_images
 
 # Here and not on demand: the function has its module's name, and would be hidden by it.
 from striate.images.stream import Skipped, stream
@@ -43,7 +43,6 @@ __all__ = [
     "image_size",
     "file_identity",
     "EXTENSIONS",
-    "MAX_PIXELS",
     "printable",
     "stream",
     "Skipped",

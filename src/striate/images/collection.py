@@ -7,7 +7,6 @@ of 80 GB takes the memory of its file names.
 from __future__ import annotations
 
 import operator
-import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -226,68 +225,6 @@ class _Fractions(_View):
 def as_fractions(images: ImageCollection) -> ImageCollection:
     """The same images with values of 0–1, whether an array holds 0–1 or 0–255; see `ImageCollection.white`."""
     return images if images.white == 1 else _Fractions(images, range(len(images)))
-
-
-def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> ImageCollection:
-    """Whatever holds images, as a collection.
-
-    Parameters
-    ----------
-    source : ImageCollection, path, array, or list
-        - a collection: itself;
-        - the path of a folder or a ``.csv`` file: see `ImageFolder`;
-        - the path of an ``.npz`` file (`images` or `x`, and perhaps `labels` or `y`), or of an idx file such
-          as MNIST's ``train-images-idx3-ubyte.gz``, whose labels are taken from the file beside it;
-        - the path of one image;
-        - an array (n, height, width), (n, height, width, 1 or 3) or (n, channels, height, width): see
-          `ImageArray`;
-        - a list of such images, of any sizes, or of paths of image files.
-    labels : (n,) sequence of str or int, optional
-        One an image, in place of those that the source has; None or ``""`` in a place for no label.
-
-    Returns
-    -------
-    ImageCollection
-        Nothing but names, labels and arrays is read before an image is asked for.
-
-    Raises
-    ------
-    UsageError
-        When the source is nothing of this, is empty, or labels and images differ in number.
-    UnreadableImage
-        When an ``.npz`` or idx file is damaged.
-    """
-    collection = _without_labels(source)
-    return collection if labels is None else collection.with_labels(labels)
-
-
-def _without_labels(source: Any) -> ImageCollection:
-    # Here, because the collections below are built on the class above.
-    from striate.images.arrays import ImageArray, ImageList, open_arrays
-    from striate.images.folder import ImageFiles, ImageFolder
-    from striate.images.kinds import EXTENSIONS
-
-    if isinstance(source, ImageCollection):
-        return source
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir() or path.suffix.lower() == ".csv":
-            return ImageFolder(path)
-        if path.suffix.lower() in EXTENSIONS:
-            return ImageFiles([path])
-        return open_arrays(path)
-    if isinstance(source, np.ndarray) and source.dtype.kind not in "OU":
-        return ImageArray(source)
-    if isinstance(source, list | tuple | np.ndarray):
-        if len(source) == 0:
-            raise UsageError("there are no images in an empty list: give at least one")
-        if all(isinstance(item, str | os.PathLike) for item in source):
-            return ImageFiles(list(source))
-        return ImageList(source)
-    raise UsageError(
-        f"images cannot be taken from {type(source).__name__}: "
-        "give a folder, a .csv, .npz or idx file, an array, or a list of arrays or of paths"
-    )
 
 
 def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str = "labels") -> list[str]:
