@@ -44,6 +44,10 @@ CALLS = [
         {"filters": FILTERS, "columns": 2, "gap": 1, "scale": 2, "color": "yuv"}, ("filters",),
     ),
     Call(
+        "draw_filters", _svg(figures.draw_filters),
+        {"filters": FILTERS, "caption": "filters", "columns": 2, "color": "yuv"}, ("filters",),
+    ),
+    Call(
         "project_to_pixels", figures.project_to_pixels,
         {"second": FILTERS, "first": FILTERS, "table": np.array([[0, 1, 2]] * 4), "stride": 2},
         ("second", "first", "table"),

@@ -17,6 +17,7 @@ from striate.hierarchy import (
     Macrofeatures,
     Pooling,
     Rectification,
+    SparseCodes,
     connection_sets,
     small_pixels,
 )
@@ -296,3 +297,20 @@ def test_high_pass_is_the_first_half_of_normalization(rng: np.random.Generator) 
     assert np.abs(run(HighPass(), np.full((1, 2, 12, 12), 0.7, np.float32))).max() < 1e-6
     with pytest.raises(UsageError, match="odd"):
         HighPass(4)
+
+
+def test_layers_say_what_they_are_without_their_arrays(rng: np.random.Generator) -> None:
+    bank = FilterBank(64, (9, 7))
+    assert repr(bank) == "FilterBank(64 filters of 9×7, tanh, not learned yet)"
+    filled = bank.with_filters(rng.standard_normal((64, 1, 9, 7), dtype=np.float32))
+    assert repr(filled) == "FilterBank(64 filters of 9×7, tanh)"
+    assert repr(FilterBank(256, (9, 9), 16, "shrink").with_filters(np.zeros((256, 16, 9, 9), np.float32))) == (
+        "FilterBank(256 filters of 9×9, each on 16 maps, shrink)"
+    )
+    codes = SparseCodes(1024)
+    assert repr(codes) == "SparseCodes(1,024 units, sparsity 0.15, not learned yet)"
+    units = np.eye(1024, 128, dtype=np.float32)
+    assert repr(codes.with_dictionary(units)) == "SparseCodes(1,024 units, sparsity 0.15, for 128 maps)"
+    assert repr(Pooling("max", 4, 2)) == "Pooling(how='max', size=4, stride=2)"
+    assert repr(Hierarchy([bank, Rectification()])) == "Hierarchy('64F9x7 - Rabs')"
+    assert repr(Hierarchy([filled, Rectification()])) == "Hierarchy('64F9x7 - Rabs', learned)"

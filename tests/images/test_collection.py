@@ -177,3 +177,18 @@ def test_importing_is_cheap() -> None:
         "assert callable(stream)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_collection_says_of_itself(tmp_path: Path) -> None:
+    digits = np.zeros((1200, 4, 5), np.uint8)
+    assert repr(as_images(digits)) == "ImageArray(1,200 images, each 4×5)"
+    labeled = as_images(digits[:3], [7, 8, None])
+    assert repr(labeled) == "ImageCollection(3 images, 2 classes, 1 without a label)"
+    assert repr(labeled.subset([0])) == "ImageCollection(1 image, 1 class)"
+    assert repr(as_images([digits[0], digits[1, :2]])) == "ImageList(2 images)"
+    assert repr(as_images(np.zeros((1, 3, 4, 5)))) == "ImageArray(1 image, each 4×5×3)"
+    for name in ("a/1.png", "a/2.png", "b/1.png", "3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(digits[0]).save(tmp_path / name)
+    assert repr(ImageFolder(tmp_path)) == f"ImageFolder(4 images, 2 classes, 1 without a label, in {tmp_path})"
+    assert repr(as_images([tmp_path / "3.png"])) == "ImageFiles(1 image)"

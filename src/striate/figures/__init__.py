@@ -10,12 +10,14 @@ from striate.figures.architecture import draw_architecture
 from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
 from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
 from striate.figures.descriptors import descriptor_images
+from striate.figures.filters import draw_filters
 from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
 from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
 from striate.figures.reconstructions import draw_reconstructions
 from striate.figures.svg import to_svg
 
 __all__ = [
+    "draw_filters",
     "filter_mosaic",
     "project_to_pixels",
     "descriptor_images",

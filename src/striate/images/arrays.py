@@ -57,6 +57,10 @@ class ImageArray(ImageCollection):
         self._images = _channels_first(_plain_numbers(images, source), source)
         self.names = [f"{source}[{index}]" for index in range(len(images))]
 
+    def _contents(self) -> str:
+        height, width, n_channels = self.size_of(0)
+        return f"{super()._contents()}, each {height}×{width}{f'×{n_channels}' if n_channels > 1 else ''}"
+
     @cached_property
     def white(self) -> float:
         """See `ImageCollection.white`."""

@@ -97,6 +97,18 @@ class ImageCollection(ABC):
         """The file that one image comes from; None when it is not a file of its own."""
         return None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._contents()})"
+
+    def _contents(self) -> str:
+        """How many images, classes and images without a label."""
+        parts = [_counted(len(self), "image", "images")]
+        if self.labels is not None:
+            parts.append(_counted(len(self.classes), "class", "classes"))
+            if n_unlabeled := len(self) - len(self.labeled):
+                parts.append(f"{n_unlabeled:,} without a label")
+        return ", ".join(parts)
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -181,6 +193,10 @@ class ImageCollection(ABC):
         return position % len(self)
 
 
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
+
+
 class _View(ImageCollection):
     """Chosen images of another collection."""
 
@@ -190,6 +206,9 @@ class _View(ImageCollection):
         self.notes, self.ignored, self.unreadable_folders = whole.notes, whole.ignored, whole.unreadable_folders
         self.names = [whole.names[index] for index in indices]
         self.labels = None if whole.labels is None else [whole.labels[index] for index in indices]
+
+    def __repr__(self) -> str:
+        return f"ImageCollection({self._contents()})"
 
     @property
     def white(self) -> float:

@@ -104,6 +104,9 @@ class ImageFolder(ImageFiles):
         else:
             raise UsageError(f"{printable(path)}: there is no such folder")
 
+    def __repr__(self) -> str:
+        return f"ImageFolder({self._contents()}, in {printable(self.path)})"
+
     def _read_csv(self) -> None:
         shown = printable(self.path)
         missing: list[tuple[str, int]] = []
