@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.images import printable
+from striate.images.names import printable
 
 
 @pytest.mark.parametrize("name", ["photo 1.jpg", "фото/çà.png", "画像.webp", "صورة.gif", "C:\\bilder\\a.bmp", ""])

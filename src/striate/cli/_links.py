@@ -41,7 +41,7 @@ def links_of(index: ImageIndex) -> list[dict[str, Any]]:
 
 def links_in_words(files: list[dict[str, Any]]) -> list[str]:
     """Lines of text on files of several names; none where there are none."""
-    from striate.images import printable
+    from striate.images.names import printable
 
     if not files:
         return []

@@ -107,7 +107,7 @@ def foreign_note(evaluation: Evaluation) -> list[str]:
     if not evaluation.foreign_classes:
         return []
     counts = Counter(label for label in evaluation.images.labels or () if label in evaluation.foreign_classes)
-    from striate.images import printable
+    from striate.images.names import printable
 
     names = ", ".join(f"{printable(name)} ({count:,})" for name, count in counts.most_common(10))
     more = f" and {len(counts) - 10} more" if len(counts) > 10 else ""

@@ -81,7 +81,7 @@ def code(
     from striate.coding import PreparedDictionary, certify, infer
     from striate.encoders import ENCODERS
     from striate.errors import UsageError
-    from striate.images import printable
+    from striate.images.names import printable
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
     from striate.whole_file import whole_file

@@ -27,7 +27,8 @@ def demo(
     """
     from striate.cli._training import Run
     from striate.errors import UsageError
-    from striate.images import as_images, load_mnist_digits, printable
+    from striate.images import as_images, load_mnist_digits
+    from striate.images.names import printable
     from striate.recognition import ImageClassifier, split_images
 
     try:

@@ -52,7 +52,7 @@ def duplicates(
     """
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import UsageError
-    from striate.images import printable
+    from striate.images.names import printable
     from striate.progress import RichProgress
     from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex, near_copies
@@ -133,7 +133,7 @@ def _not_compared(index: ImageIndex) -> tuple[list[str], list[str]]:
 
 
 def _not_compared_in_words(names: list[str], state: str) -> list[str]:
-    from striate.images import printable
+    from striate.images.names import printable
 
     if not names:
         return []

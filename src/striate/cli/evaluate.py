@@ -25,7 +25,8 @@ def evaluate(
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
     from striate.cli._training import foreign_note
-    from striate.images import as_images, printable
+    from striate.images import as_images
+    from striate.images.names import printable
     from striate.progress import RichProgress
     from striate.recognition import ImageClassifier, evaluate_classifier
 

@@ -47,7 +47,7 @@ def features(
     from striate.cli._outputs import Output, beside, check_files, format_of
     from striate.errors import StriateError, UsageError
     from striate.hierarchy import FeatureCache
-    from striate.images import printable
+    from striate.images.names import printable
     from striate.recognition import ImageClassifier
 
     to_stdout = out == Path("-")
@@ -97,7 +97,7 @@ def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str)
     """The content of the file, complete before anything is written."""
     import numpy as np
 
-    from striate.images import printable
+    from striate.images.names import printable
 
     if written_as == "npy":
         array = io.BytesIO()

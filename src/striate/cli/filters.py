@@ -37,7 +37,7 @@ def filters(
     from striate.cli._outputs import ARRAYS, FIGURE, Output, beside, check_files
     from striate.errors import UsageError
     from striate.figures import filter_mosaic
-    from striate.images import printable
+    from striate.images.names import printable
     from striate.learning import PSD, RandomFilters, SparseCoding
     from striate.progress import RichProgress
     from striate.whole_file import whole_file

@@ -158,7 +158,7 @@ def _opened_or_learned(
 
 
 def _summary(found: ImageIndex, changes: Changes, left_out: LeftOut, out: Path) -> str:
-    from striate.images import printable
+    from striate.images.names import printable
 
     lines = [
         f"{len(found):,} images in {printable(out)}: {changes.added:,} new, {changes.changed:,} changed, "

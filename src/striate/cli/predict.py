@@ -59,7 +59,7 @@ def predict(
 
 
 def _lines(predictions: list[Prediction]) -> str:
-    from striate.images import printable
+    from striate.images.names import printable
 
     lines = []
     for one in predictions:
@@ -70,7 +70,7 @@ def _lines(predictions: list[Prediction]) -> str:
 
 
 def _table(predictions: list[Prediction]) -> str:
-    from striate.images import printable
+    from striate.images.names import printable
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -40,7 +40,7 @@ def search(
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import StriateError
-    from striate.images import printable
+    from striate.images.names import printable
     from striate.images.stamps import ABSENT, stamp_of
     from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex

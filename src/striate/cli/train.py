@@ -81,7 +81,8 @@ def train(
     """
     from striate.cli._outputs import check_files
     from striate.cli._training import Run
-    from striate.images import as_images, printable
+    from striate.images import as_images
+    from striate.images.names import printable
     from striate.recognition import ImageClassifier, split_images
 
     # The whole name: what follows a dot in shots.2024 is not an ending.

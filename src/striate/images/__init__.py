@@ -15,7 +15,6 @@ from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.decode import image_size, read_image
 from striate.images.folder import ImageFiles, ImageFolder, file_identity
 from striate.images.kinds import EXTENSIONS
-from striate.images.names import printable
 from striate.images.sources import as_images
 
 # Here and not on demand: the function has its module's name, and would be hidden by it.
@@ -43,7 +42,6 @@ __all__ = [
     "image_size",
     "file_identity",
     "EXTENSIONS",
-    "printable",
     "stream",
     "Skipped",
     "fit_to_canvas",

@@ -19,8 +19,9 @@ from striate import __version__, model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UnreadableImage, UsageError
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
-from striate.images import ImageCollection, Preprocessing, Skipped, as_images, printable, stream
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
 from striate.images.collection import as_fractions
+from striate.images.names import printable
 from striate.images.stream import require_most
 from striate.parameters import (
     Boolean,

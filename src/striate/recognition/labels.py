@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.images import ImageCollection, printable
+from striate.images import ImageCollection
+from striate.images.names import printable
 
 __all__ = [
     "AsGiven",

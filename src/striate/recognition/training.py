@@ -14,8 +14,9 @@ from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
 from striate.hierarchy import Features, extract_features, small_pixels
 from striate.hierarchy.presets import classifier_options
-from striate.images import ImageCollection, Skipped, printable
+from striate.images import ImageCollection, Skipped
 from striate.images.collection import as_fractions
+from striate.images.names import printable
 from striate.images.stream import require_most
 from striate.progress import Progress
 from striate.recognition.ablation import Ablation, ablate

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.images import printable
+from striate.images.names import printable
 
 __all__ = ["render_page"]
 

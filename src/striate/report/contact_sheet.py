@@ -12,7 +12,8 @@ import numpy as np
 from markupsafe import Markup
 
 from striate.errors import UnreadableImage
-from striate.images import printable, read_image
+from striate.images import read_image
+from striate.images.names import printable
 from striate.report._page import render_page
 from striate.report.drawings import image
 from striate.whole_file import whole_file

@@ -23,7 +23,7 @@ from striate.figures import (
     filter_mosaic,
     to_svg,
 )
-from striate.images import printable
+from striate.images.names import printable
 from striate.report.data import ReportData, Sample, StageFilters
 
 # More filters than this are not told apart on a page; they would only make it heavy.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from striate.figures import AccuracyPoint, confused_pairs
-from striate.images import printable
+from striate.images.names import printable
 from striate.report import drawings
 from striate.report._page import render_page
 from striate.report.data import ReportData
