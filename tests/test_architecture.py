@@ -30,8 +30,8 @@ BASE = (
     "provenance",
 )
 ORDER = (
-    "kernels", "images", "coding", "encoders", "learning", "hierarchy", "recognition", "energy", "retrieval", "robot",
-    "analysis", "figures", "report", "experiments", "live", "cli",
+    "kernels", "figures", "images", "coding", "encoders", "learning", "hierarchy", "recognition", "energy", "retrieval",
+    "robot", "analysis", "report", "experiments", "live", "cli",
 )  # fmt: skip
 # Modules that may import each other.
 CIRCLES = (

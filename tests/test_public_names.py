@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +25,17 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Classifier'"):
         _ = striate.Classifier
+
+
+def test_the_reference_describes_every_public_name_once() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(set(striate.__all__) - {"__version__"})
+
+
+def test_public_names_come_from_folders_that_list_them() -> None:
+    for name, home in striate._HOME.items():
+        listed = getattr(import_module(home), "__all__", None)
+        assert listed is None or name in listed
+    assert set(striate._HOME) == set(striate.__all__) - {"__version__"}

@@ -1,10 +1,10 @@
 """Learns the visual features of your own images, without labels, on the machine you have.
 
-The folders follow an image's way through the system: ``images``, ``coding``, ``encoders``, ``learning``,
-``hierarchy``, ``recognition``, ``retrieval``; then what is shown and measured: ``analysis``, ``figures``, ``report``,
-``experiments``; and the commands, ``cli``.
+The folders follow an image's way through the system: ``images``, ``coding``, ``encoders``, ``learning``, ``hierarchy``,
+``recognition``, ``retrieval``; then ``analysis``, ``report``, ``experiments``, and the commands in ``cli``. The public
+interface is what is listed below; docs/reference.md describes each name in one line.
 
-Public names are loaded when they are first used, so that ``import striate`` costs nothing.
+Public names are loaded when they are first used, so that ``import striate`` takes no time.
 """
 
 from __future__ import annotations
@@ -14,45 +14,96 @@ from typing import TYPE_CHECKING
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from striate.coding import PreparedDictionary, SparseCoder, infer
-    from striate.hierarchy import Hierarchy
-    from striate.images import as_images, load_mnist_digits, read_image
-    from striate.learning import PSD, RBM, RandomFilters, SparseCoding
-    from striate.recognition import ImageClassifier, SoftmaxClassifier
+    from striate.coding import PreparedDictionary, SparseCoder, certify, infer, infer_until, regularization_path
+    from striate.encoders import LISTA, LCoD, LinearEncoder, ShrinkageEncoder, TanhEncoder
+    from striate.errors import StriateError, UnreadableImage, UsageError
+    from striate.hierarchy import Hierarchy, extract_features, learn_filters
+    from striate.images import (
+        Preprocessing,
+        as_images,
+        extract_patches,
+        load_mnist_digits,
+        read_image,
+        sample_patches,
+    )
+    from striate.learning import (
+        PSD,
+        RBM,
+        DeepAutoencoder,
+        GaborFilters,
+        RandomFilters,
+        SparseCoding,
+        TemplateFilters,
+    )
+    from striate.progress import Progress
+    from striate.recognition import ImageClassifier, SoftmaxClassifier, evaluate_classifier
+    from striate.retrieval import ImageIndex, learn_encoder, near_copies, nearest_codes, nearest_vectors
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "load_mnist_digits",
-    "read_image",
+    # whole systems
+    "ImageClassifier",
+    "ImageIndex",
+    # images and patches
     "as_images",
+    "read_image",
+    "load_mnist_digits",
+    "Preprocessing",
+    "extract_patches",
+    "sample_patches",
+    # codes of signals for a given dictionary
     "infer",
+    "infer_until",
+    "regularization_path",
+    "certify",
     "PreparedDictionary",
     "SparseCoder",
+    # learners
     "SparseCoding",
     "PSD",
     "RBM",
+    "DeepAutoencoder",
     "RandomFilters",
+    "GaborFilters",
+    "TemplateFilters",
+    # encoders that predict codes
+    "TanhEncoder",
+    "LinearEncoder",
+    "ShrinkageEncoder",
+    "LISTA",
+    "LCoD",
+    # hierarchies
     "Hierarchy",
-    "ImageClassifier",
+    "learn_filters",
+    "extract_features",
+    # classification
     "SoftmaxClassifier",
+    "evaluate_classifier",
+    # search
+    "learn_encoder",
+    "nearest_codes",
+    "nearest_vectors",
+    "near_copies",
+    # progress and errors
+    "Progress",
+    "StriateError",
+    "UsageError",
+    "UnreadableImage",
     "__version__",
 ]
 
-_HOME = {
-    "load_mnist_digits": "striate.images",
-    "read_image": "striate.images",
-    "as_images": "striate.images",
-    "infer": "striate.coding",
-    "PreparedDictionary": "striate.coding",
-    "SparseCoder": "striate.coding",
-    "SparseCoding": "striate.learning",
-    "PSD": "striate.learning",
-    "RBM": "striate.learning",
-    "RandomFilters": "striate.learning",
-    "Hierarchy": "striate.hierarchy",
-    "ImageClassifier": "striate.recognition",
-    "SoftmaxClassifier": "striate.recognition",
+_NAMES = {
+    "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
+    "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder",
+    "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
+    "learning": "SparseCoding PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
+    "hierarchy": "Hierarchy learn_filters extract_features",
+    "recognition": "ImageClassifier SoftmaxClassifier evaluate_classifier",
+    "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",
+    "progress": "Progress",
+    "errors": "StriateError UsageError UnreadableImage",
 }
+_HOME = {name: f"striate.{module}" for module, names in _NAMES.items() for name in names.split()}
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)
