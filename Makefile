@@ -5,9 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Tests run in several processes side by side, each with bounded threads (tests/conftest.py). In one: make test WORKERS=0
+WORKERS ?= logical
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
+.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -15,26 +19,30 @@ help: ## Show what can be made
 demo: .venv/.core ## Learn digits from few labels, in a minute, and write a report
 	@$(BIN)/striate demo
 
-test: lint ## Everything that CI checks first: lint, types, tests
-	$(BIN)/python -m pytest -m "not slow"
+test: .venv/.dev ## Everything that CI checks first: lint, types, tests
+	@$(MAKE) --no-print-directory -j2 lint kernels
+	$(PYTEST) -m "not slow"
 
-test-all: test test-slow test-kernels test-quick ## The slow tests, kernels without compilation and quick experiments as well
+test-all: test test-slow test-kernels ## The slow tests, quick experiments and kernels without compilation as well
 
 lint: .venv/.dev ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Beside mypy, which takes as long: otherwise each process of the tests would compile the kernels that it needs.
+kernels: .venv/.core ## Compile every kernel that is not in the cache
+	@$(BIN)/striate warm-up --quiet
+
 test-slow: .venv/.dev
-	$(BIN)/python -m pytest -m slow --timeout 1800
+	$(PYTEST) -m slow --timeout 1800
 
 # The same kernels as plain Python: coverage can see into them, and a bug of the compiler would show.
 test-kernels: .venv/.dev
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "kernels and not slow"
+	NUMBA_DISABLE_JIT=1 $(PYTEST) -m "kernels and not slow"
 
-test-quick: .venv/.dev
-	@set -e; names=$$($(BIN)/striate experiments --json | $(BIN)/python tools/experiment_names.py); \
-	for name in $$names; do echo "quick: $$name"; $(BIN)/striate experiment "$$name" --scale quick --quiet; done
+test-quick: .venv/.dev ## Every experiment at its quick scale, as among the slow tests
+	$(PYTEST) -m slow tests/experiments/test_quick.py
 
 experiments: .venv/.dev ## Measure every published result again, at full scale (hours; needs STRIATE_DATA)
 	@set -e; names=$$($(BIN)/striate experiments --json | $(BIN)/python tools/experiment_names.py); \
@@ -63,7 +71,7 @@ bench-rbm: .venv/.bench ## Measure Boltzmann machines of digits beside scikit-le
 
 # What pyproject.toml promises to work with, oldest versions first. For releases.
 test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions
-	.venv-lowest/bin/python -m pytest -m "not slow" --ignore tests/test_core_size.py
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal -m "not slow" --ignore tests/test_core_size.py
 
 size: .venv/.core ## How much disk the core install takes
 	@$(BIN)/python tools/core_size.py
@@ -97,5 +105,5 @@ clean: ## Remove everything that make has made, environments included
 	$(BIN)/python -m venv .venv-lowest
 	$(BIN)/python tools/lowest_versions.py baselines > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --editable . -r .venv-lowest/lowest.txt \
-	    hypothesis psutil pytest pytest-timeout
+	    hypothesis psutil pytest pytest-timeout pytest-xdist
 	@touch $@

@@ -6,6 +6,11 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several workers share the processors: libraries compute on one thread, or wait without spinning, unless a test
+    # asks for more. striate's own threads stay as many as a user has. They read this when they are loaded.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+
 import numpy as np
 import pytest
 

@@ -10,10 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from striate import threads
 from striate.errors import UsageError
+
+# A process that starts with as many threads as it likes, whatever the tests' own are held to.
+UNLIMITED = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    """Where the tests are held to one thread, there would be nothing to limit."""
+    with threadpool_limits(2):
+        yield
 
 
 def blas_threads() -> set[int]:
@@ -61,7 +71,7 @@ def test_set_limit_comes_before_the_libraries() -> None:
         "assert {pool['num_threads'] for pool in threadpool_info()} == {1};"
         "assert threads.n_threads() == 1"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, env=UNLIMITED)
 
 
 def test_torch_is_told_where_it_is_loaded() -> None:
@@ -71,7 +81,7 @@ def test_torch_is_told_where_it_is_loaded() -> None:
         "assert torch.get_num_threads() == before"
     )
     pytest.importorskip("torch")
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, env=UNLIMITED)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
