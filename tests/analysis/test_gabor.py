@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from striate.analysis import GaborFits, fit_gabor
-from striate.analysis.gabor import _evaluate, _SearchSpace
+from striate.analysis._gabor_search import SearchSpace, evaluate
 from striate.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -125,7 +125,7 @@ def test_bounds_are_kept(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(fits.r_squared, explained(filters, fits), atol=1e-8)
 
 
-def model(parameters: Floats, linear: Floats, space: _SearchSpace) -> Floats:
+def model(parameters: Floats, linear: Floats, space: SearchSpace) -> Floats:
     """a·C + b·S for logarithmic parameters, from the formula."""
     x0, y0, orientation = parameters[:3]
     frequency, along, across = np.exp(parameters[3:])
@@ -138,16 +138,16 @@ def model(parameters: Floats, linear: Floats, space: _SearchSpace) -> Floats:
 
 
 def test_derivatives_agree_with_finite_differences(rng: np.random.Generator) -> None:
-    space = _SearchSpace.of((7, 9))
+    space = SearchSpace.of((7, 9))
     points = space.random_points(8, rng)
     targets = rng.standard_normal((8, 63))
     targets -= targets.mean(axis=1, keepdims=True)
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
-    fit = _evaluate(points, targets, space)
+    fit = evaluate(points, targets, space)
     h = 1e-5
     for j in range(6):
         move = h * np.eye(6)[j]
-        ahead, behind = (_evaluate(points + sign * move, targets, space).cost for sign in (1, -1))
+        ahead, behind = (evaluate(points + sign * move, targets, space).cost for sign in (1, -1))
         np.testing.assert_allclose(fit.gradient[:, j], -(ahead - behind) / (4 * h), rtol=1e-5, atol=1e-8)
     for i, point in enumerate(points):
         # a, b and the cost against an ordinary least squares problem with a constant

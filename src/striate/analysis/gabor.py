@@ -7,33 +7,37 @@ The model of Jones & Palmer, with one axis for the wave and its envelope::
     u =   (x − x₀)·cos(orientation) + (y − y₀)·sin(orientation)    along the wave vector, across the bars
     v = − (x − x₀)·sin(orientation) + (y − y₀)·cos(orientation)    along the bars
 
-Amplitude and phase enter linearly, as a·C + b·S with C = envelope·cos(2πfu) and S = envelope·sin(2πfu): for given
-other parameters, the best a and b are those of a least squares problem with two unknowns. What is left is a function
-of six parameters (variable projection, Golub & Pereyra), which Levenberg and Marquardt's method minimizes with
-Kaufman's Jacobian: the derivatives of the model at fixed a and b, less what C, S and a constant can make of them.
-Their product with the residual is the exact gradient.
-
-The energy has many local minima. Every filter is descended from many starts for a few iterations, then from the best
-few to the end; all filters and starts of a block are one batch of arrays. An iteration makes about 40 passes over
-(filters × starts × pixels) floats, a few of them exponentials and cosines, the rest bound by the cache: about 130 ns
-a pixel of a start, on one core; 1,024 filters of 12×12 take 6 to 10 seconds.
+`_gabor_search.py` says how the parameters are found, `_gabor_starts.py` from where.
 
 References
 ----------
 Jones, Palmer, "An evaluation of the two-dimensional Gabor filter model of simple receptive fields in cat striate
 cortex", J. Neurophysiology 1987. Ringach, "Spatial structure and symmetry of simple-cell receptive fields in macaque
-primary visual cortex", J. Neurophysiology 2002. Golub, Pereyra, SIAM J. Numerical Analysis 1973; Kaufman, BIT 1975.
+primary visual cortex", J. Neurophysiology 2002.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from striate.analysis._gabor_search import (
+    ACROSS,
+    ALONG,
+    FREQUENCY,
+    ORIENTATION,
+    Fit,
+    Floats,
+    SearchSpace,
+    X,
+    Y,
+    best_points,
+    coordinates,
+)
+from striate.analysis._gabor_starts import N_PEAKS, spectral_starts
 from striate.errors import UsageError
 from striate.parameters import Integer, IntegerTuple, checked
 from striate.randomness import RandomState, generator_from
@@ -41,24 +45,9 @@ from striate.samples import as_array
 
 __all__ = ["GaborFits", "fit_gabor"]
 
-Floats = NDArray[np.float64]
-
-# The six that are searched for, in the order of the columns of `points` below.
-_X, _Y, _ORIENTATION, _FREQUENCY, _ALONG, _ACROSS = range(6)  # the last three as logarithms
-_LOWEST_FREQUENCY, _HIGHEST_FREQUENCY = 0.02, 0.5  # cycles a pixel: from nearly a blob to what a grid can carry
-_NARROWEST = 0.5  # pixels; narrower, an envelope is a single pixel
-_MARGIN = 0.2  # of the side: how far outside of the patch a centre may be
 _SMALLEST_SIDE = 4  # with fewer pixels, eight parameters describe anything
 _ENERGY_OF_CONSTANT = 1e-24  # of the filter's own, in what is left without the mean: rounding of a constant
-
 _BLOCK = 50_000  # pixels of all starts in a batch: half as many are as fast, a quarter or four times as many slower
-_PADDING = 4  # the spectrum is sampled this many times finer than the patch's own
-_PEAKS = 3  # of the spectrum, that starts are made of
-_FIRST_ITERATIONS = 12  # from all starts: enough to tell which lead to the same place as the best
-_FINALISTS = 4
-_LAST_ITERATIONS = 150
-_TOLERANCE = 1e-8  # a step that takes off less than this fraction of the residual energy is the last
-_FIRST_DAMPING, _LAST_DAMPING = 1e-2, 1e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +115,7 @@ class GaborFits:
             Zeros for a filter without energy.
         """
         shape = checked("shape", shape, IntegerTuple(2, low=1))
-        x, y = _coordinates(shape)
+        x, y = coordinates(shape)
         dx = x - self.x[:, np.newaxis]
         dy = y - self.y[:, np.newaxis]
         cos, sin = np.cos(self.orientation)[:, np.newaxis], np.sin(self.orientation)[:, np.newaxis]
@@ -189,8 +178,8 @@ def fit_gabor(
     with_energy = np.flatnonzero(np.square(norms) > _ENERGY_OF_CONSTANT * energies)
     targets = targets[with_energy] / norms[with_energy, np.newaxis]
 
-    space = _SearchSpace.of((height, width))
-    n_spectral = min((n_starts + 1) // 2, 4 * _PEAKS)
+    space = SearchSpace.of((height, width))
+    n_spectral = min((n_starts + 1) // 2, 4 * N_PEAKS)
     random_starts = space.random_points(n_starts - n_spectral, generator_from(random_state))
     results = np.full((9, n_filters), np.nan)
     results[1] = 0
@@ -198,240 +187,18 @@ def fit_gabor(
     for first in range(0, len(targets), size):
         block = targets[first : first + size]
         shared = np.broadcast_to(random_starts, (len(block), *random_starts.shape))
-        starts = np.concatenate([_spectral_starts(block, space, n_spectral), shared], axis=1)
-        points, fit = _fit_block(block, starts, space)
+        starts = np.concatenate([spectral_starts(block, space, n_spectral), shared], axis=1)
+        points, fit = best_points(block, starts, space)
         rows = with_energy[first : first + size]
         results[:, rows] = _in_words(points, fit)
     results[1, with_energy] *= norms[with_energy] * scales[with_energy]
     return GaborFits(*results)
 
 
-class _SearchSpace(NamedTuple):
-    """A patch, and the bounds of the six parameters."""
-
-    shape: tuple[int, int]
-    x: Floats  # of every pixel
-    y: Floats
-    lower: Floats  # (6,)
-    upper: Floats
-    longest_step: Floats  # in which Levenberg and Marquardt's parabola is worth something
-
-    @classmethod
-    def of(cls, shape: tuple[int, int]) -> _SearchSpace:
-        height, width = shape
-        x, y = _coordinates(shape)
-        frequencies = math.log(_LOWEST_FREQUENCY), math.log(_HIGHEST_FREQUENCY)
-        widths = math.log(_NARROWEST), math.log(max(shape))
-        beyond = 0.5 + _MARGIN * width, 0.5 + _MARGIN * height
-        lower = [-beyond[0], -beyond[1], -np.inf, frequencies[0], widths[0], widths[0]]
-        upper = [width - 1 + beyond[0], height - 1 + beyond[1], np.inf, frequencies[1], widths[1], widths[1]]
-        longest_step = [width / 4, height / 4, 0.5, 0.5, 0.7, 0.7]
-        return cls(shape, x, y, np.array(lower), np.array(upper), np.array(longest_step))
-
-    def random_points(self, count: int, rng: np.random.Generator) -> Floats:
-        """Points (count, 6): centres in the patch, frequencies and widths of fields that it can hold."""
-        height, width = self.shape
-        unit = rng.random((count, 6))
-        low = np.array([0, 0, 0, math.log(0.05), 0, 0])
-        widest = math.log(max(self.shape) / 2.5)
-        high = np.array([width - 1, height - 1, np.pi, math.log(0.4), widest, widest])
-        points: Floats = low + unit * (high - low)
-        return points
-
-
-class _Fit(NamedTuple):
-    """What is known at a point; for n points each."""
-
-    cost: Floats  # (n,): energy of the residual; the target's is 1
-    linear: Floats  # (n, 2): the best a and b
-    gradient: Floats  # (n, 6): of ½·cost, with a minus: the direction downhill
-    curvature: Floats  # (n, 6, 6): JᵀJ with Kaufman's Jacobian
-
-
-def _evaluate(points: Floats, targets: Floats, space: _SearchSpace) -> _Fit:
-    """`points` (n, 6) against `targets` (n, n_pixels) of mean 0 and norm 1."""
-    n, n_pixels = targets.shape
-    x, y, orientation, log_frequency, log_along, log_across = np.ascontiguousarray(points.T)[:, :, np.newaxis]
-    inverse_along, inverse_across = np.exp(-log_along), np.exp(-log_across)
-    wave_number = 2 * np.pi * np.exp(log_frequency)
-    cos, sin = np.cos(orientation), np.sin(orientation)
-
-    # Rows: derivatives of the model for the six parameters; C, S and the residual without their means; ones.
-    rows = np.empty((n, 10, n_pixels))
-    derivatives, even, odd, residual = rows[:, :6], rows[:, 6], rows[:, 7], rows[:, 8]
-    rows[:, 9] = 1
-    dx, dy = space.x - x, space.y - y
-    u = cos * dx + sin * dy
-    v = cos * dy - sin * dx
-    u_scaled, v_scaled = u * inverse_along, v * inverse_across
-    u_square = np.square(u_scaled)
-    envelope = np.exp(-0.5 * (u_square + np.square(v_scaled)))
-    angle = wave_number * u
-    np.multiply(envelope, np.cos(angle), out=even)
-    np.multiply(envelope, np.sin(angle), out=odd)
-    means = rows[:, 6:8].mean(axis=2)
-    rows[:, 6:8] -= means[:, :, np.newaxis]
-
-    # The linear problem. Where C and S are nearly the same on the pixels, the ridge keeps a and b from running away.
-    gram = np.matmul(rows[:, 6:8], rows[:, 6:8].transpose(0, 2, 1))
-    gram += (1e-12 * np.trace(gram, axis1=1, axis2=2) + 1e-30)[:, np.newaxis, np.newaxis] * np.eye(2)
-    inverse = np.linalg.inv(gram)
-    linear = np.matmul(inverse, np.matmul(rows[:, 6:8], targets[:, :, np.newaxis]))[:, :, 0]
-    a, b = linear.T[:, :, np.newaxis]
-    centred = a * even + b * odd
-    np.subtract(targets, centred, out=residual)
-    cost = np.einsum("ij,ij->i", residual, residual)
-
-    even_mean, odd_mean = means.T[:, :, np.newaxis]
-    model = centred + (a * even_mean + b * odd_mean)
-    turned = b * even - a * odd + (b * even_mean - a * odd_mean)  # derivative for the angle
-    along_wave = angle * turned
-    turned *= wave_number
-    by_u = turned - model * u_scaled * inverse_along
-    by_v = model * v_scaled
-    np.multiply(by_v, v_scaled, out=derivatives[:, _ACROSS])
-    by_v *= -inverse_across
-    np.subtract(sin * by_v, cos * by_u, out=derivatives[:, _X])
-    np.subtract(-cos * by_v, sin * by_u, out=derivatives[:, _Y])
-    np.subtract(v * by_u, u * by_v, out=derivatives[:, _ORIENTATION])
-    derivatives[:, _FREQUENCY] = along_wave
-    np.multiply(model, u_square, out=derivatives[:, _ALONG])
-
-    products = np.matmul(derivatives, rows.transpose(0, 2, 1))
-    on_waves, sums = products[:, :, 6:8], products[:, :, 9]
-    curvature = products[:, :, :6] - sums[:, :, np.newaxis] * sums[:, np.newaxis, :] / n_pixels
-    curvature -= on_waves @ inverse @ on_waves.transpose(0, 2, 1)
-    return _Fit(cost, linear, products[:, :, 8], curvature)
-
-
-def _descend(
-    points: Floats, targets: Floats, space: _SearchSpace, *, iterations: int, tolerance: float
-) -> tuple[Floats, _Fit]:
-    """Levenberg and Marquardt's method within the bounds, for every row by itself."""
-    points = points.copy()
-    fit = _evaluate(points, targets, space)
-    damping = np.full(len(points), _FIRST_DAMPING)
-    going = np.arange(len(points))
-    for _ in range(iterations):
-        if not going.size:
-            break
-        here = points[going]
-        step = _step(here, fit.gradient[going], fit.curvature[going], damping[going], space)
-        there = np.clip(here + step, space.lower, space.upper)
-        trial = _evaluate(there, targets[going], space)
-        cost = fit.cost[going]
-        better = trial.cost < cost
-        rows = going[better]
-        points[rows] = there[better]
-        for old, new in zip(fit, trial, strict=True):
-            old[rows] = new[better]
-        # A short step says that a minimum is near only when it is Newton's own choice.
-        arrived = better & (cost - trial.cost <= tolerance * cost + 1e-15) & (damping[going] <= 1)
-        damping[going] *= np.where(better, 0.2, 5)
-        going = going[~arrived & (damping[going] < _LAST_DAMPING)]
-    return points, fit
-
-
-def _step(here: Floats, gradient: Floats, curvature: Floats, damping: Floats, space: _SearchSpace) -> Floats:
-    """Steps (n, 6). A parameter at its bound that wants to go further is held (Bertsekas' projected Newton method)."""
-    held = ((here <= space.lower) & (gradient < 0)) | ((here >= space.upper) & (gradient > 0))
-    free = ~held
-    matrix = curvature * (free[:, :, np.newaxis] & free[:, np.newaxis, :])
-    diagonal = np.einsum("nii->ni", matrix)  # a view
-    diagonal *= 1 + damping[:, np.newaxis]
-    diagonal += np.where(held, 1.0, 1e-9)
-    step = np.linalg.solve(matrix, np.where(held, 0.0, gradient)[:, :, np.newaxis])[:, :, 0]
-    # Shortened as a whole, so that it still leads downhill.
-    excess = (np.abs(step) / space.longest_step).max(axis=1, keepdims=True)
-    shortened: Floats = step / np.maximum(excess, 1)
-    return shortened
-
-
-def _fit_block(targets: Floats, starts: Floats, space: _SearchSpace) -> tuple[Floats, _Fit]:
-    """The best points (n, 6) for targets (n, n_pixels) from starts (n, n_starts, 6)."""
-    n, n_starts, _ = starts.shape
-    starts = np.clip(starts, space.lower, space.upper).reshape(-1, 6)
-    points, fit = _descend(
-        starts, np.repeat(targets, n_starts, axis=0), space, iterations=_FIRST_ITERATIONS, tolerance=_TOLERANCE
-    )
-    n_finalists = min(_FINALISTS, n_starts)
-    order = np.argsort(fit.cost.reshape(n, n_starts), axis=1, kind="stable")[:, :n_finalists]
-    finalists = (order + n_starts * np.arange(n)[:, np.newaxis]).ravel()
-    points, fit = _descend(
-        points[finalists],
-        np.repeat(targets, n_finalists, axis=0),
-        space,
-        iterations=_LAST_ITERATIONS,
-        tolerance=_TOLERANCE,
-    )
-    best = n_finalists * np.arange(n) + fit.cost.reshape(n, n_finalists).argmin(axis=1)
-    return points[best], _Fit(*(values[best] for values in fit))
-
-
-def _spectral_starts(targets: Floats, space: _SearchSpace, count: int) -> Floats:
-    """Starts (n, count, 6) at the peaks of each target's spectrum, where its energy is; the most likely first."""
-    n = len(targets)
-    orientation, frequency = _spectral_peaks(targets.reshape(n, *space.shape))
-
-    energy = np.square(targets)  # sums to 1
-    centre = np.stack([energy @ space.x, energy @ space.y], axis=1)
-    dx, dy = space.x - centre[:, :1], space.y - centre[:, 1:]
-    xx, xy, yy = (np.einsum("ij,ij->i", energy, product)[:, np.newaxis] for product in (dx * dx, dx * dy, dy * dy))
-    cos, sin = np.cos(orientation), np.sin(orientation)
-    # The energy is the envelope's square: half its variance.
-    along = np.sqrt(2 * (cos * cos * xx + 2 * cos * sin * xy + sin * sin * yy))
-    across = np.sqrt(2 * (sin * sin * xx - 2 * cos * sin * xy + cos * cos * yy))
-    strongest = _blurred(energy.reshape(n, *space.shape)).reshape(n, -1).argmax(axis=1)
-    peak = np.stack([space.x[strongest], space.y[strongest]], axis=1)
-
-    # Noise spreads the energy over the patch: the true field may be smaller, and elsewhere than the mean.
-    starts = np.empty((n, 4, _PEAKS, 6))
-    for i, (position, shrinkage) in enumerate([(centre, 0.9), (peak, 0.5), (centre, 0.5), (peak, 0.9)]):
-        starts[:, i, :, :2] = position[:, np.newaxis]
-        starts[:, i, :, _ORIENTATION] = orientation
-        starts[:, i, :, _FREQUENCY] = np.log(frequency)
-        starts[:, i, :, _ALONG] = np.log(np.maximum(shrinkage * along, _NARROWEST))
-        starts[:, i, :, _ACROSS] = np.log(np.maximum(shrinkage * across, _NARROWEST))
-    return starts.reshape(n, -1, 6)[:, :count]
-
-
-def _spectral_peaks(images: Floats) -> tuple[Floats, Floats]:
-    """Orientation and frequency (n, `_PEAKS`) of the highest peaks, falling; the highest again where there are few."""
-    n, height, width = images.shape
-    size = _PADDING * height, _PADDING * width
-    power = np.square(np.abs(np.fft.fft2(images, s=size)))
-    by_y, by_x = np.fft.fftfreq(size[0])[:, np.newaxis], np.fft.fftfreq(size[1])
-    frequency = np.hypot(by_x, by_y)
-    wanted = (frequency >= _LOWEST_FREQUENCY) & (frequency <= _HIGHEST_FREQUENCY)
-    wanted &= (by_x > 0) | ((by_x == 0) & (by_y > 0))  # the other half says the same
-    is_peak = np.broadcast_to(wanted, power.shape).copy()
-    for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        neighbour = np.roll(power, shift, axis=(1, 2))
-        is_peak &= power >= neighbour
-        is_peak &= power >= np.roll(power, (-shift[0], -shift[1]), axis=(1, 2))
-    height_of_peak = np.where(is_peak, power, 0).reshape(n, -1)
-    places = np.argsort(-height_of_peak, axis=1, kind="stable")[:, :_PEAKS]
-    missing = np.take_along_axis(height_of_peak, places, axis=1) == 0
-    everywhere = np.where(wanted, power, 0).reshape(n, -1).argmax(axis=1)[:, np.newaxis]
-    places = np.where(missing, everywhere, places)
-    orientation = np.broadcast_to(np.arctan2(by_y, by_x), size).ravel()[places]
-    return orientation, frequency.ravel()[places]
-
-
-def _blurred(images: Floats) -> Floats:
-    """Sums over 3×3 pixels."""
-    n, height, width = images.shape
-    framed = np.zeros((n, height + 2, width + 2))
-    framed[:, 1:-1, 1:-1] = images
-    rows = framed[:, :-2] + framed[:, 1:-1] + framed[:, 2:]
-    sums: Floats = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    return sums
-
-
-def _in_words(points: Floats, fit: _Fit) -> Floats:
+def _in_words(points: Floats, fit: Fit) -> Floats:
     """The nine arrays of `GaborFits`, for a target of norm 1."""
     a, b = fit.linear.T
-    orientation = points[:, _ORIENTATION]
+    orientation = points[:, ORIENTATION]
     turns = np.floor(orientation / np.pi)
     within = orientation - turns * np.pi
     phase = np.arctan2(-b, a)
@@ -441,20 +208,14 @@ def _in_words(points: Floats, fit: _Fit) -> Floats:
     return np.stack([
         1 - fit.cost,
         np.hypot(a, b),
-        points[:, _X],
-        points[:, _Y],
+        points[:, X],
+        points[:, Y],
         np.where(inside, within, 0),
-        np.exp(points[:, _FREQUENCY]),
+        np.exp(points[:, FREQUENCY]),
         phase,
-        np.exp(points[:, _ALONG]),
-        np.exp(points[:, _ACROSS]),
+        np.exp(points[:, ALONG]),
+        np.exp(points[:, ACROSS]),
     ])  # fmt: skip
-
-
-def _coordinates(shape: tuple[int, int]) -> tuple[Floats, Floats]:
-    """The x and y of every pixel, row by row."""
-    y, x = np.indices(shape, dtype=np.float64).reshape(2, -1)
-    return x, y
 
 
 def _checked(filters: ArrayLike, shape: tuple[int, int] | None) -> Floats:
