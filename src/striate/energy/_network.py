@@ -11,17 +11,19 @@ and the diagonal of its Hessian: all that likelihood, contrastive divergence and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from striate.learning.adam import Adam
+
 __all__ = ["Network", "Tape"]
 
 
 class Tape(NamedTuple):
-    """What a pass backward needs of the pass forward, a layer at a time."""
+    """What the backward pass needs of the forward pass, layer by layer."""
 
     inputs: list[np.ndarray]  # jets before the weights
     sums: list[np.ndarray]  # jets before the squashing function
@@ -66,6 +68,21 @@ class Network:
     def n_layers(self) -> int:
         """Layers of weights."""
         return len(self.sizes) - 1
+
+    def train(
+        self, loss: Callable[[], tuple[float, dict[str, np.ndarray]]], *, n_batches: int, rate: float
+    ) -> list[float]:
+        """Follow gradients by Adam, whose rate falls linearly to 0 after half the batches; the losses.
+
+        `loss` gives the loss of the next batch and its gradient by the parameters.
+        """
+        adam = Adam(self.parameters, dict.fromkeys(self.parameters, rate))
+        losses = []
+        for batch in range(n_batches):
+            value, gradients = loss()
+            adam.step(gradients, min(1.0, 2 * (1 - batch / n_batches)))
+            losses.append(value)
+        return losses
 
     def values(self, inputs: np.ndarray) -> np.ndarray:
         """(n, n_inputs) → (n, n_outputs)."""

@@ -11,7 +11,6 @@ from striate.energy._network import Network
 from striate.energy.criteria import likelihood
 from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine
-from striate.learning.adam import Adam
 from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed
 from striate.randomness import RandomState, generator_from
 
@@ -24,22 +23,22 @@ class AutoencoderEnergy(EnergyModel):
     Parameters
     ----------
     n_units : int, default 3
-        Of the code. Without `hidden` the encoder is tanh(W_e y + b) and the decoder W_d z + c, as on the slide.
+        Units of the code. Without `hidden` the encoder is tanh(W_e y + b) and the decoder W_d z + c, as on the slide.
     hidden : sequence of int, default ()
         Widths of further tanh layers between the input and the code, which is then linear, and mirrored after it.
     pull_up : {"partition_function", "dimension"}, default "partition_function"
         The loss: F(Y) + log Z, with Z by quadrature over the window, or F(Y) alone. Then nothing but a narrow code
-        keeps the energy up: with as many units as the plane has dimensions everything is copied.
+        keeps the energy up: with two units, one for each dimension of the plane, everything is copied.
     precision : float, default 20
-        One over the variance that the model expects about its reconstructions, in squared half sides of the window:
-        how steep a groove's walls are.
+        The inverse of the variance that the model expects of its reconstructions, in squared half sides of the window:
+        it says how steep the walls of a groove are.
     window : Window, optional
-        By default around the data.
+        By default, a window around the data.
     n_batches, batch_size : int, default 3000 and 250
     rate : float, default 5e-3
-        Adam's; after half the batches it falls linearly to 0.
+        Rate of Adam; after half the batches it falls linearly to 0.
     grid_size : int, default 40
-        Cells a side of the quadrature, shifted at random before each batch.
+        Cells per side of the quadrature, shifted at random before each batch.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -88,13 +87,11 @@ class AutoencoderEnergy(EnergyModel):
         self._network = self._new_network(rng)
         grid = Grid(Window(*(window.extent - np.repeat(self._center, 2)) / self._half), self.grid_size)
         scaled = self._scaled(points)
-        adam = Adam(self._network.parameters, dict.fromkeys(self._network.parameters, self.rate))
-        self.losses_: list[float] = []
-        for batch in range(self.n_batches):
-            rows = rng.integers(len(scaled), size=self.batch_size)
-            value, gradients = self._loss(scaled[rows], grid, rng)
-            adam.step(gradients, min(1.0, 2 * (1 - batch / self.n_batches)))
-            self.losses_.append(value)
+
+        def loss() -> tuple[float, dict[str, np.ndarray]]:
+            return self._loss(scaled[rng.integers(len(scaled), size=self.batch_size)], grid, rng)
+
+        self.losses_: list[float] = self._network.train(loss, n_batches=self.n_batches, rate=self.rate)
 
     def _new_network(self, rng: np.random.Generator) -> Network:
         sizes = (2, *self.hidden, self.n_units, *self.hidden[::-1], 2)

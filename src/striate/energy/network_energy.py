@@ -15,7 +15,6 @@ from striate.energy.grid import Grid, Window
 from striate.energy.model import EnergyModel, Machine, as_points
 from striate.energy.sampling import hamiltonian, langevin
 from striate.errors import UsageError
-from striate.learning.adam import Adam
 from striate.parameters import Choice, Instance, Integer, IntegerTuple, Real, Seed, checked
 from striate.randomness import RandomState, generator_from
 
@@ -52,7 +51,7 @@ class NetworkEnergy(EnergyModel):
     n_batches : int, default 4000
     batch_size : int, default 500
     rate : float, default 3e-3
-        Adam's; after half the batches it falls linearly to 0, which takes the noise of single batches out.
+        Rate of Adam; after half the batches it falls linearly to 0, which averages out the noise of single batches.
     grid_size : int, default 64
         Cells a side of the quadrature while learning. Its grid is shifted at random before each batch.
     sampler : {"langevin", "hamiltonian"}, default "langevin"
@@ -118,7 +117,7 @@ class NetworkEnergy(EnergyModel):
         return Machine("−", "−", "E(Y)", "F(Y) + log Σ e^(−F)", "the criterion")
 
     def at(self, n_batches: int) -> Self:
-        """The model as it was after so many batches, one of `snapshots`."""
+        """The model as it was after a number of batches that is one of `snapshots`."""
         self._check_fitted()
         n_batches = checked("n_batches", n_batches, Integer(low=0))
         if n_batches not in self._kept:
@@ -142,23 +141,23 @@ class NetworkEnergy(EnergyModel):
         self._square = Window(-1, 1, -1, 1)
         self._grid = Grid(self._square, self.grid_size)
         self._kept: dict[int, dict[str, np.ndarray]] = {}
-        self.losses_: list[float] = []
         self.n_batches_ = 0
         scaled = self._scaled(points[window.holds(points)])
         if not len(scaled):
             raise UsageError("no point lies in the window: give another window, or other points")
         self._chains = scaled[rng.integers(len(scaled), size=_N_CHAINS)]
-        adam = Adam(self._network.parameters, dict.fromkeys(self._network.parameters, self.rate))
         order = np.empty(0, np.intp)
-        for batch in range(self.n_batches):
+
+        def loss() -> Loss:
+            nonlocal order
             self._keep_if_asked()
             if len(order) < min(self.batch_size, len(scaled)):
                 order = rng.permutation(len(scaled))
             rows, order = order[: self.batch_size], order[self.batch_size :]
-            loss = self._loss(scaled[rows], rng)
-            adam.step(loss.gradients, min(1.0, 2 * (1 - batch / self.n_batches)))
-            self.losses_.append(loss.value)
             self.n_batches_ += 1
+            return self._loss(scaled[rows], rng)
+
+        self.losses_: list[float] = self._network.train(loss, n_batches=self.n_batches, rate=self.rate)
         self._keep_if_asked()
 
     def _loss(self, points: np.ndarray, rng: np.random.Generator) -> Loss:
