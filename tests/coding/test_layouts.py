@@ -90,6 +90,9 @@ CALLS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "prepared": lambda y, d: coding.infer(y, coding.PreparedDictionary(d), 0.3),
     "info": lambda y, d: coding.infer(y, d, 0.3, info=True).codes,
     "infer_until": lambda y, d: coding.infer_until(y, d, max_nonzero=1),
+    "infer_with_prediction": lambda y, d: coding.infer_with_prediction(
+        y, d, 0.3, prediction=0.5, target=y[:, :1] * np.ones(len(d), y.dtype)
+    ),
     "regularization_path": lambda y, d: coding.regularization_path(y[0], d).at(0.1),
     "certify": lambda y, d: np.array(coding.certify(y, coding.infer(y, d, 0.3), d, 0.5)),
     "energy": lambda y, d: coding.energy(y, coding.infer(y, d, 0.3), d, 0.3),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from striate.coding.certificate import Certificate, certify
 from striate.coding.objective import energy
 from striate.coding.path import Path, infer_until, regularization_path
+from striate.coding.prediction import infer_with_prediction
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.coding.proximal import fista
 from striate.coding.solving import Inference, infer
@@ -26,6 +27,7 @@ __all__ = [
     "fista",
     "infer",
     "infer_until",
+    "infer_with_prediction",
     "regularization_path",
 ]
 

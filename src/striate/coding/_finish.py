@@ -1,4 +1,4 @@
-"""Codes for the signals that a method left unfinished: in double precision, rescaled, by one solver after another."""
+"""Codes of signals that a method did not finish: in double precision, rescaled, by one solver after another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.coding._own_features import with_own_features
 from striate.coding._ranges import exponents
 from striate.coding._run import run_active_set, run_classical
 from striate.coding.certificate import certify
@@ -17,7 +18,7 @@ __all__ = ["finish"]
 _CHAIN = ("active_set", "coordinate_descent", "feature_sign", "homotopy")
 _ITERATIONS = {"active_set": 1_000, "coordinate_descent": 2_000, "feature_sign": 10_000, "homotopy": 10_000}
 _TAME = 20  # units between 2⁻²⁰ and 2²⁰ are left as they are
-_SMALLEST = 1e-60  # of a sparsity, where signals and units are some 1
+_SMALLEST = 1e-60  # sparsity, where signals and units are near 1
 
 
 def finish(
@@ -32,7 +33,7 @@ def finish(
 ) -> NDArray[np.float64]:
     """Codes (n_samples, n_components) in double precision, as near to the optimum as any solver comes.
 
-    Signals and units are brought to some 1 by powers of two, which changes no bit, where they are extreme.
+    Extreme signals and units are scaled to magnitudes near 1 by powers of two, which changes no bit.
     """
     signals = signals.astype(np.float64)
     of_signals = exponents(np.abs(signals).max(axis=1, initial=0), tame=0)
@@ -99,8 +100,7 @@ def _gaps(
 ) -> NDArray[np.float64]:
     units = arrays.components
     if np.max(arrays.l2) > 0:
-        lift = np.broadcast_to(np.sqrt(arrays.l2), len(units))
-        units = np.hstack([units, np.diag(lift)])
+        units = with_own_features(units, arrays.l2)
         signals = np.hstack([signals, np.zeros((len(signals), len(units)))])
     of_all = sparsities[:, np.newaxis]
     thresholds = of_all if (weights == 1).all() else of_all * weights

@@ -1,4 +1,4 @@
-"""Tasks that are restated as ordinary ones: masks, sparsities of 0 and infinity, dictionaries of very many units."""
+"""Tasks that are restated as ordinary ones: masks, sparsities of 0 and infinity, very large dictionaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding._engine import Engine, Task
+from striate.coding._own_features import with_own_features
 from striate.coding.certificate import certify
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.samples import dense_rows
@@ -17,7 +18,7 @@ from striate.samples import dense_rows
 __all__ = ["Solved", "is_large", "needs_care", "solve_carefully", "solve_masked", "threshold_codes"]
 
 _GRAM_BYTES = 1 << 30  # above this a dictionary's Gram matrix is never formed as a whole
-_TOGETHER = 64  # signals that share the units which are looked at, of a large dictionary
+_TOGETHER = 64  # signals that share a working set of units of a large dictionary
 _FEATHER = 1e-9  # of a sparsity, in place of 0, where codes must not be negative
 
 
@@ -34,7 +35,7 @@ def is_large(prepared: PreparedDictionary, dtype: np.dtype) -> bool:
 
 
 def needs_care(task: Task) -> bool:
-    """Whether a task is none for the engine: thresholds of 0 or infinity, or of each unit and signal; many units."""
+    """Whether the engine cannot solve a task: thresholds of 0, infinity or per unit and signal; a large dictionary."""
     thresholds = task.thresholds
     return (
         (len(thresholds) > 1 and thresholds.shape[1] > 1)
@@ -44,7 +45,7 @@ def needs_care(task: Task) -> bool:
 
 
 def solve_masked(task: Task, mask: NDArray[np.bool_]) -> Solved:
-    """Signals whose features were not all observed: those with one mask are a task with fewer features."""
+    """Codes of signals whose features were not all observed; signals with the same mask are solved together."""
     found = Solved(np.zeros((task.n_samples, task.prepared.n_components)), np.zeros(task.n_samples, np.int64))
     components = task.prepared.components
     for samples, pattern in _groups(mask):
@@ -63,7 +64,7 @@ def solve_carefully(task: Task) -> Solved:
     if not needs_care(task):
         return _by_engine(task)
     thresholds = task.thresholds
-    kind = np.sign(thresholds) + np.isinf(thresholds)  # 0 free, 1 penalised, 2 excluded
+    kind = np.sign(thresholds) + np.isinf(thresholds)  # 0 free, 1 penalized, 2 excluded
     if (kind != 1).any():
         found = Solved(np.zeros((task.n_samples, task.prepared.n_components)), np.zeros(task.n_samples, np.int64))
         for samples, pattern in _groups(np.broadcast_to(kind, (task.n_samples, kind.shape[1]))):
@@ -127,7 +128,7 @@ def _part(task: Task, samples: NDArray[np.int64], signals: Any = None) -> Task:
 
 
 def _without_excluded(task: Task, kind: NDArray[Any]) -> Solved:
-    """Signals with the same kinds of thresholds: units that are excluded are left out, free ones projected away."""
+    """Signals with the same kinds of thresholds: excluded units are left out, and free units are projected away."""
     n, n_components = task.n_samples, task.prepared.n_components
     codes, iterations = np.zeros((n, n_components)), np.zeros(n, np.int64)
     units = task.prepared.components.astype(np.float64)
@@ -137,8 +138,7 @@ def _without_excluded(task: Task, kind: NDArray[Any]) -> Solved:
     free, bound = np.flatnonzero(kind == 0), np.flatnonzero(kind == 1)
     signals, others = dense_rows(task.signals, slice(None)), units[bound]
     if task.l2 and len(free):  # an l2 term is more features, which the free units take part in
-        lift = np.sqrt(task.l2) * np.eye(n_components)
-        units = np.hstack([units, lift])
+        units = with_own_features(units, task.l2)
         signals, others = np.hstack([signals, np.zeros((n, n_components))]), units[bound]
     inverse = np.linalg.pinv(units[free], rcond=1e-13) if len(free) else None
     if inverse is not None:
@@ -159,15 +159,15 @@ def _without_excluded(task: Task, kind: NDArray[Any]) -> Solved:
 
 
 def _with_feathers(task: Task, kind: NDArray[Any], thresholds: NDArray[np.float64]) -> Solved:
-    """Codes that must not be negative, some of them free: a sparsity that is next to nothing is put in place of 0."""
+    """Codes that must not be negative, with free units: these get a tiny sparsity in place of 0."""
     codes = np.zeros((task.n_samples, task.prepared.n_components))
     some = np.flatnonzero(kind != 2)
     part = thresholds[:, some]
-    penalised = part[part > 0]
+    penalized = part[part > 0]
     signals = dense_rows(task.signals, slice(None))
     units = task.prepared.components[some].astype(np.float64)
     highest = float(np.abs(signals @ units.T).max(initial=0)) or 1.0
-    level = min(float(penalised.min(initial=highest)), highest)
+    level = min(float(penalized.min(initial=highest)), highest)
     part = np.where(part == 0, _FEATHER * level, part)
     start = None if task.start is None else task.start[:, some]
     codes[:, some], iterations = solve_carefully(
@@ -177,7 +177,7 @@ def _with_feathers(task: Task, kind: NDArray[Any], thresholds: NDArray[np.float6
 
 
 def _solve_large(task: Task) -> Solved:
-    """Working sets of units, shared by some signals: only their products with each other are computed."""
+    """Working sets of units that some signals share: only the Gram matrix of these units is computed."""
     codes = np.zeros((task.n_samples, task.prepared.n_components))
     iterations = np.zeros(task.n_samples, np.int64)
     for first in range(0, task.n_samples, _TOGETHER):
@@ -194,7 +194,7 @@ def _solve_together(task: Task) -> Solved:
     if task.start is not None:
         at_work |= (task.start != 0).any(axis=0)
         if at_work.sum() > n * task.prepared.n_features:
-            at_work[:] = False  # a start of little use
+            at_work[:] = False  # such a start has more units than help
     n_more = 2 * task.prepared.n_features
     unfinished = np.arange(n)
     while True:
@@ -211,7 +211,7 @@ def _solve_together(task: Task) -> Solved:
             return Solved(codes, iterations)
         at_work |= new
         some = np.flatnonzero(at_work)
-        if n > 1 and len(some) ** 2 * 8 > _GRAM_BYTES:  # they have too little in common
+        if n > 1 and len(some) ** 2 * 8 > _GRAM_BYTES:  # the signals need too many different units
             halves = np.array_split(np.arange(n), 2)
             return _joined([_solve_together(_part(task, half)) for half in halves])
         thresholds = np.broadcast_to(task.thresholds, (len(task.thresholds), n_components))[:, some]

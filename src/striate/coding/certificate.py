@@ -1,4 +1,4 @@
-"""How far a code is from the best: the duality gap, computed in double precision from the code alone."""
+"""How far a code is from the optimum: the duality gap, computed in double precision from the code alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from striate.coding._own_features import with_own_features
 from striate.coding._ranges import exponents
 from striate.errors import UsageError
 from striate.parameters import Boolean, Real, checked
@@ -18,13 +19,13 @@ _BLOCK_NUMBERS = 1 << 22  # in double precision at a time, 32 MB
 
 
 class Certificate(NamedTuple):
-    """Of each signal, float64 (n_samples,).
+    """Objective and gap of each signal, float64 (n_samples,).
 
     Attributes
     ----------
     objective : ½‖y − zD‖² + Σ sparsity·|z| + ½·l2·‖z‖².
-    gap : its distance to the minimum, at most.
-    relative_gap : `gap` in units of ½‖y‖², the objective of an empty code; 0 for a signal that is 0, if its code is 0.
+    gap : an upper bound on the distance of the objective to its minimum.
+    relative_gap : `gap` divided by ½‖y‖², the objective of an empty code; 0 where signal and code are 0.
     """
 
     objective: NDArray[np.float64]
@@ -59,13 +60,13 @@ def certify(
     l2 : float
         The weight of ½‖z‖², as in `infer`.
     mask : bool (n_samples, n_features) or (n_features,), optional
-        True where a signal was observed; what was not takes no part.
+        True where a signal was observed; other features are left out.
 
     Notes
     -----
-    With a unit that is not penalised, a dual point must be orthogonal to it: the residual is projected onto what is
-    (for positive codes: onto what has no positive product with it) before it is scaled. An `l2` above 0 is what more
-    features would be, in which the signals are 0 and unit j is √l2 in the j-th.
+    With a unit that is not penalized, a dual point must be orthogonal to it: the residual is projected onto the
+    points that are (for positive codes: onto those that have no positive product with it) before it is scaled. An `l2`
+    above 0 is the same as more features, in which the signals are 0 and unit j is √l2 in the j-th.
 
     References
     ----------
@@ -216,7 +217,7 @@ def _dual_beside_free_units(
 ) -> float:
     """The same for one signal, with units whose sparsity is 0."""
     if l2:
-        units = np.hstack([units, np.sqrt(l2) * np.eye(len(units))])
+        units = with_own_features(units, l2)
         y = np.append(y, np.zeros(len(z)))
         residual = np.append(residual, -np.sqrt(l2) * z)
     free = thresholds == 0

@@ -1,4 +1,4 @@
-"""From signals to codes as estimators give them: of a wanted size, fitted again, with signs apart, in blocks."""
+"""From signals to codes as estimators return them: with a number of active units, refitted, with split signs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from striate.coding._own_features import with_own_features
 from striate.coding.path import infer_until
-from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.coding.solving import infer
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, Rule
@@ -16,7 +17,7 @@ from striate.samples import is_sparse
 
 __all__ = ["CODE_RULES", "refit", "transform"]
 
-_ROWS = 4096  # at a time, where rows are taken from a sparse matrix or given as one
+_ROWS = 4096  # at a time, where signals or codes are sparse matrices
 _GATHERED = 1 << 22  # numbers of active units at a time
 _DEPENDENT = 1e-8  # of a factor's diagonal, from which on least squares take the general way
 
@@ -49,7 +50,7 @@ def transform(
     Parameters
     ----------
     signals : (n_samples, n_features)
-        An array or a SciPy sparse matrix, of which some rows at a time are made dense.
+        An array or a SciPy sparse matrix, which is made dense some rows at a time.
     dictionary : (n_components, n_features) or PreparedDictionary
     sparsity : float, (n_components,) or (n_samples, 1)
         Without `max_nonzero`; with it, an array for the units is their weights.
@@ -57,7 +58,7 @@ def transform(
     l2 : float
         Weight of ½‖z‖².
     max_nonzero : int, optional
-        In place of a sparsity, active units of each signal.
+        The number of active units of each signal, in place of a sparsity.
     refit : bool
         Replace the values of active units by those of least squares.
     split_sign : bool
@@ -69,7 +70,7 @@ def transform(
     **options
         For `infer`: method, tolerance, max_iterations and others.
     """
-    prepared = dictionary if isinstance(dictionary, PreparedDictionary) else PreparedDictionary(dictionary)
+    prepared = as_prepared(dictionary)
     if max_nonzero is None and not refit and not split_sign:
         return infer(
             signals, prepared, sparsity, positive=positive, l2=l2, mask=mask, sparse_output=sparse_output, **options
@@ -81,7 +82,9 @@ def transform(
         signals = signals.tocsr()
     n = signals.shape[0]
     observed = None if mask is None else np.broadcast_to(np.asarray(mask, bool), signals.shape)
-    path = _with_l2(prepared, l2) if max_nonzero is not None and l2 else prepared
+    path = prepared
+    if max_nonzero is not None and l2:
+        path = PreparedDictionary(with_own_features(prepared.components.astype(np.float64), l2))
     blocks = []
     for first in range(0, max(n, 1), _ROWS):
         rows = slice(first, first + _ROWS)
@@ -107,12 +110,6 @@ def transform(
 
         return sparse.vstack(blocks, format="csr")
     return np.concatenate(blocks)
-
-
-def _with_l2(prepared: PreparedDictionary, l2: float) -> PreparedDictionary:
-    """Units with a feature of their own each, which is 0 in signals: ½ l2 ‖z‖² is the error in those features."""
-    own = np.sqrt(l2) * np.eye(prepared.n_components)
-    return PreparedDictionary(np.hstack([prepared.components, own]))
 
 
 def refit(
@@ -156,7 +153,7 @@ _refit = refit  # `transform` has a parameter of that name
 
 
 def _least_squares(signals: NDArray[Any], units: NDArray[Any], positive: bool) -> NDArray[Any]:
-    """Of each signal in its own units, (n, count, n_features): values (n, count)."""
+    """Values (n, count) for each signal in its own units, (n, count, n_features)."""
     _, count, n_features = units.shape
     values = np.full(units.shape[:2], np.nan)
     if count <= n_features:

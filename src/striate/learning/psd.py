@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
-from striate.coding import infer
+from striate.coding import infer_with_prediction
 from striate.coding.eigenvalue import TrackedEigenvalue
 from striate.coding.proximal import fista_from_gram
 from striate.encoders import ENCODERS, encoder_from_dictionary
@@ -578,12 +578,10 @@ class PSD(PatchLearner):
         prediction = parameter(self, "prediction")
         if not (prediction and parameter(self, "predict_in_inference")):
             return super()._infer_scaled(patches, tolerance)
-        # ½·prediction·‖z − target‖² is a reconstruction error as well: of the target, by units that are one number.
-        weight = patches.dtype.type(np.sqrt(prediction))
-        signals = np.hstack([patches, weight * self._encoder(patches.dtype).encode(patches)])
-        own = weight * np.eye(len(self.components_), dtype=patches.dtype)
-        units = np.hstack([self.components_.astype(patches.dtype), own])
-        codes: np.ndarray = infer(signals, units, parameter(self, "sparsity") or NO_SPARSITY, tolerance=tolerance)
+        codes: np.ndarray = infer_with_prediction(
+            patches, self.components_, parameter(self, "sparsity") or NO_SPARSITY, prediction=prediction,
+            target=self._encoder(patches.dtype).encode(patches), tolerance=tolerance,
+        )  # fmt: skip
         return codes
 
 
