@@ -263,7 +263,7 @@ def test_gaps_bound_the_distance_to_the_minimum(rng: np.random.Generator) -> Non
         ({"sparsity": 0.0}, "above 0"),
         ({"sparsity": -1.0}, "above 0"),
         ({"sparsity": np.nan}, "above 0"),
-        ({"sparsity": np.ones(7)}, "one a unit"),
+        ({"sparsity": np.ones(7)}, "one per unit"),
         ({"sparsity": -np.ones(40)}, "above 0"),
         ({"method": "omp"}, "the methods are active_set"),
         ({"tolerance": 0.0}, "tolerance"),

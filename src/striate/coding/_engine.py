@@ -1,4 +1,4 @@
-"""The solvers for signals that share their units' weights: blocks, precision, and who finishes what is left."""
+"""Solve for signals that share their units' weights: in blocks, in a chosen precision, and finish what is left."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SINGLE_PRECISION = 2e-5
 # Magnitudes of units and sparsities whose products a type can hold.
 _RANGES = {np.dtype(np.float32): (1e-12, 1e12), np.dtype(np.float64): (1e-50, 1e50)}
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-# In single precision these methods go a little further, for what rounding hides: so much of the tolerance.
+# In single precision the classical methods go further by this part of the tolerance, since rounding may hide as much.
 _MARGIN = 0.05
 
 
 @dataclass(frozen=True)
 class Task:
-    """What was asked, checked: see `infer`.
+    """The checked arguments of `infer`.
 
     `signals` are an array of any layout or a SciPy CSR matrix; `thresholds` are the sparsities, two-dimensional, of one
     or all signals and of one or all units.
@@ -54,12 +54,12 @@ class Task:
 
     @property
     def is_limited(self) -> bool:
-        """Whether fewer iterations were asked for than by default: then nobody else finishes."""
+        """Whether fewer iterations than the default were asked for: then no other solver finishes."""
         return self.max_iterations < METHODS[self.method]
 
 
 class Engine:
-    """One task, whose thresholds are above 0 and finite, and those of a unit times a number for each signal."""
+    """Solves a task whose thresholds are positive and finite, and are a weight per unit times a number per signal."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -140,7 +140,7 @@ class Engine:
         if worked is not codes:
             worked[left[~np.isfinite(worked[left]).all(axis=1)]] = 0
             codes[:] = rounded(worked, self.task.dtype, rows.start + np.arange(len(codes)))
-            if self.task.dtype == _FLOAT32:  # rounded since the gap was looked at
+            if self.task.dtype == _FLOAT32:  # rounded after the gap was computed
                 sizes = self._sizes(codes)
                 energies = np.einsum("ij,ij->i", work, work, dtype=np.float64)
                 unsure = self._errors(energies, sizes, _FLOAT32) > _MARGIN * 0.5 * self.task.tolerance * energies
@@ -153,7 +153,7 @@ class Engine:
     def _active_set(
         self, block: NDArray[Any], rows: slice, codes: NDArray[Any], warm: bool, compact: Any = None
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The kernel on a block: which signals are left, and which of those may be good enough."""
+        """The kernel on a block: which signals are left, and which of these may have reached the tolerance."""
         from striate.coding._active_set import DOUBTFUL, OUT_OF_RANGE, OUT_OF_ROUNDS
 
         task = self.task
@@ -215,7 +215,7 @@ class Engine:
             return np.asarray(norms, np.float64) * reach(self.task.prepared, self.task.l2, self.weights)
 
     def _errors(self, energies: NDArray[Any], sizes: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.float64]:
-        """What rounding may do to a gap that is computed in a type; as in the active-set kernel."""
+        """By how much rounding may change a gap that is computed in a type; as in the active-set kernel."""
         return float(np.finfo(dtype).eps) * (np.sqrt(energies) + sizes) * sizes
 
     def _settle(
@@ -226,7 +226,7 @@ class Engine:
         doubtful: NDArray[np.bool_],
         codes: NDArray[Any],
     ) -> NDArray[Any]:
-        """Judge the codes of signals that are left, in double precision; what is not good enough is computed anew."""
+        """Judge the signals that are left by gaps in double precision, and solve those above the tolerance anew."""
         task = self.task
         where = rows.start + left
         signals, of_them = block[left], self._thresholds(where)
@@ -268,7 +268,7 @@ class Engine:
         precision, prepared = self.precision, self.task.prepared
         n, n_components = len(block), prepared.n_components
         capacity = prepared.arrays(precision, self.task.l2).capacity
-        # Only what is written to is ever taken from the system.
+        # The system provides only the memory that is written to.
         units, values, counts, starts = compact = (
             np.empty(n * capacity, np.int32),
             np.empty(n * capacity, precision),

@@ -38,7 +38,7 @@ def descend_to_gap(
         Squared norms of the signals.
     gram : (n_components, n_components)
     eigenvalue : float
-        The largest of `gram`: the step is its inverse.
+        The largest one of `gram`: the step is its inverse.
     weights : (n_components,)
         Of the units in the L1 norm.
     sparsities : (n_samples,)

@@ -14,7 +14,7 @@ _Array = NDArray[np.float64]
 
 
 def tolerance_of(dtype: np.dtype[Any]) -> float:
-    """What the residual of optimal codes may be: rounding of the codes, some units over."""
+    """The largest residual of optimal codes, which comes from rounding them."""
     return 2e-5 if dtype == np.float32 else 1e-9
 
 

@@ -11,6 +11,6 @@ __all__ = ["exponents"]
 
 
 def exponents(magnitudes: ArrayLike, *, tame: int = 100) -> NDArray[Any]:
-    """Of each number the e with |number| ≈ 2ᵉ, or 0 where it is between 2^−tame and 2^tame."""
+    """For each number the e with |number| ≈ 2ᵉ, or 0 where it is between 2^−tame and 2^tame."""
     found = np.frexp(np.asarray(magnitudes, np.float64))[1]
     return np.where(np.abs(found) > tame, found, 0)

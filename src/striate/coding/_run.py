@@ -1,4 +1,4 @@
-"""How the kernels are called: their arrays, their numbers, and threads."""
+"""How the kernels are called: with which arrays and constants, and in threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from striate.threads import in_threads
 
 __all__ = ["run_active_set", "run_classical"]
 
-_EAGERNESS = 0.9  # of the strongest violation: what else joins at the same look
+_EAGERNESS = 0.9  # of the strongest violation: units above it join in the same round
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _NOWHERE = {
     dtype: (np.empty(0, np.int32), np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -35,9 +35,9 @@ def run_active_set(
     iterations: NDArray[np.int64],
     compact: tuple[NDArray[Any], ...] | None = None,
 ) -> NDArray[np.int8]:
-    """The kernel over all signals; how each ended, 0 where it reached the tolerance.
+    """Run the active-set kernel over all signals; how each ended, 0 where it reached the tolerance.
 
-    `codes` are dense results, and with `warm` also where it starts; with `compact`, `codes` has no rows.
+    `codes` receives dense results, and with `warm` holds the start; with `compact`, `codes` has no rows.
     """
     from striate.coding._active_set import ENERGIES, compile_active_set
 
@@ -80,9 +80,9 @@ def run_classical(
     max_iterations: int,
     eigenvalue: float | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """A method that works from correlations: iterations, and who converged. In place, from `codes`.
+    """Run a method that works from correlations, in place, from `codes`; its iterations, and which signals converged.
 
-    `eigenvalue` is the largest of the Gram matrix, for "fista" and "ista".
+    `eigenvalue` is the largest one of the Gram matrix, for "fista" and "ista".
     """
     weights = weights.astype(signals.dtype)
     if method in ("fista", "ista"):

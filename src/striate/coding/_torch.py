@@ -13,7 +13,7 @@ from striate.errors import UsageError
 
 __all__ = ["infer_tensor"]
 
-_BETWEEN_LOOKS = 10
+_BETWEEN_CHECKS = 10
 
 
 @torch.no_grad()
@@ -55,7 +55,7 @@ def infer_tensor(
     converged = torch.zeros(len(signals), dtype=torch.bool)
     objective, gap = energy / 2, energy / 2
     for iteration in range(max_iterations + 1):
-        if iteration % _BETWEEN_LOOKS == 0 or iteration == max_iterations:
+        if iteration % _BETWEEN_CHECKS == 0 or iteration == max_iterations:
             objective, gap = _certificate(signals, code, units, weight, positive)
             done = (gap <= tolerance * energy / 2).cpu()
             iterations[done & ~converged] = iteration

@@ -38,9 +38,9 @@ def largest_eigenvalue(gram: np.ndarray) -> float:
 class TrackedEigenvalue:
     """Follows the largest eigenvalue of a Gram matrix that changes a little at a time, as in learning.
 
-    Two power iterations from the last eigenvector cost a thousandth of a decomposition. They give a lower
-    bound, hence a margin; and since even that can fail (another eigenvector may overtake), whoever takes a
-    step looks at the curvature that it met, and asks `correct` when that was more.
+    Two power iterations from the last eigenvector cost a thousandth of a decomposition. They give a lower bound, which
+    a margin raises. Another eigenvector may still overtake, so that callers compare the curvature along their steps
+    with this estimate, and call `correct` where it was exceeded.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What estimators that give codes tell scikit-learn."""
+"""The base class of scikit-learn estimators that return codes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["CodeEstimator", "as_codes", "validated"]
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = True, accept_sparse: Any = False) -> Any:
-    """Samples as `estimator_samples` gives them, float32 or float64; of sparse ones CSR, where they are accepted."""
+    """Samples as `estimator_samples` gives them, float32 or float64; sparse ones, where accepted, as CSR."""
     return estimator_samples(estimator, X, reset=reset, finite=finite, sparse=bool(accept_sparse))
 
 
 def as_codes(values: Any, n_components: int) -> Any:
-    """Codes as `inverse_transform` takes them: finite, of so many units, float32 or float64, dense or sparse."""
+    """Codes as `inverse_transform` takes them: finite, of `n_components` units, float32 or float64, dense or sparse."""
     if not is_sparse(values):
         return as_samples(values, name="codes", n_features=n_components)
     if values.ndim != 2 or values.shape[1] != n_components:

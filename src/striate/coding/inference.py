@@ -1,4 +1,4 @@
-"""What `infer` is asked for and what it returns, and what it says where codes are not as good as that."""
+"""The methods of `infer`, what it returns, and its warning for codes that miss the tolerance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Method = Literal[
     "active_set", "coordinate_descent", "feature_sign", "homotopy", "greedy_descent", "fista", "ista", "threshold"
 ]
 
-# Iterations at the most of the methods that find the optimum ("threshold" does not). What one is differs: a look at all
-# units, a sweep, a closed-form solve, a breakpoint, a step.
+# The most iterations of each method that finds the optimum ("threshold" does not). An iteration is, in this order: a
+# round over all units, a sweep, a closed-form solve, a breakpoint, a change of one unit, a step, a step.
 METHODS: dict[str, int] = {
     "active_set": 1_000,
     "coordinate_descent": 10_000,
@@ -30,7 +30,7 @@ METHODS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Inference:
-    """Codes and the proof of how good they are.
+    """Codes, and a certificate of how near they are to the optimum.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Inference:
     objective : float64 (n_samples,)
         ½‖y − zD‖² + sparsity·‖z‖₁ + ½·l2·‖z‖².
     gap : float64 (n_samples,)
-        The duality gap in double precision, from `codes` as they are: no code has an objective that is lower by more.
+        The duality gap, computed in double precision from `codes`: no code has an objective that is lower by more.
     relative_gap : float64 (n_samples,)
-        In units of ½‖y‖².
+        The gap divided by ½‖y‖².
     iterations : int64 (n_samples,)
-        Of the method asked for.
+        Iterations of the method that was asked for.
     converged : bool (n_samples,)
         Whether `relative_gap` is within the tolerance.
     """
@@ -64,7 +64,7 @@ def warn_of_gap(
     stacklevel: int,
     single: bool = False,
 ) -> None:
-    """Say how many signals did not reach the tolerance, where some did not, and what to change.
+    """Warn of signals that did not reach the tolerance: how many there are, and what to change.
 
     `single` says that codes are float32, in which some gaps cannot be reached.
     """

@@ -1,4 +1,4 @@
-"""What the solvers minimize, written down once."""
+"""The energy that the solvers minimize."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def energy(
     sparsity, prediction : float
         The weights; the talk writes the squares without ½, so that ours are half of the talk's.
     target : ndarray (n_samples, n_components), optional
-        What an encoder predicts, if `prediction` is not 0.
+        What an encoder predicts; needed if `prediction` is not 0.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Codes for every sparsity at once, and codes of a wanted size or error, by homotopy (LARS)."""
+"""Codes for all sparsities, and codes with a given number of active units or error, by homotopy (LARS)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from striate.coding._exact_path import Limits, exact_path
 from striate.coding._path_certificate import optimality, tolerance_of
 from striate.coding._special import is_large
 from striate.coding.inference import METHODS
-from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, checked
 from striate.samples import as_samples
@@ -21,7 +21,7 @@ from striate.threads import in_threads
 
 __all__ = ["Path", "infer_until", "regularization_path"]
 
-_SAME_NORM = 1e-6  # parts by which the norm of a residual may differ from the one that was asked for
+_SAME_NORM = 1e-6  # by which part the norm of a residual may differ from the one that was asked for
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Path:
     Attributes
     ----------
     sparsities : float64 (n_breakpoints,)
-        Falling. From the first on the code is 0, but for units that are never penalized; the last is where the path was
-        ended.
+        Falling. At the first and above, the code is 0, except for units that are never penalized; the path ends at the
+        last.
     codes : ndarray (n_breakpoints, n_components)
         float32 or float64, as the signal was.
     residuals : float64 (n_breakpoints,)
-        The certificate: how far each code, as it is here, is from the conditions of an optimum, as a part of the
-        signal's norm. With correlations q = (y − zD)Dᵀ it is the largest ‖d‖ |z − S(z + q/‖d‖², sparsity/‖d‖²)| / ‖y‖
-        over the units d, where S is the soft threshold; some 1e-15 for codes that are exact.
+        The certificate: how far each code is from satisfying the optimality conditions, relative to the signal's norm.
+        With correlations q = (y − zD)Dᵀ it is the largest ‖d‖ |z − S(z + q/‖d‖², sparsity/‖d‖²)| / ‖y‖ over the units
+        d, where S is the soft threshold; about 1e-15 for codes that are exact.
     """
 
     sparsities: NDArray[np.float64]
@@ -84,13 +84,13 @@ def regularization_path(
         float32 gives float32 codes, everything else float64; the path is followed in double precision.
     dictionary : float (n_components, n_features) or PreparedDictionary
     weights : float (n_components,), optional
-        w of each unit, 1 by default. A unit of weight 0 is never penalized, and one of infinite weight is excluded.
+        The w of each unit, 1 by default. A unit of weight 0 is never penalized, and one of infinite weight is excluded.
     lowest : float, default 0
         The sparsity where the path ends, if nothing ends it before.
     max_nonzero : int, optional
-        It ends before more units than these would be active.
+        The path ends before more units than this would be active.
     residual : float, optional
-        It ends where ‖y − zD‖ has fallen to this norm.
+        The path ends where ‖y − zD‖ has fallen to this norm.
     positive : bool, default False
         Codes must not be negative.
 
@@ -110,14 +110,13 @@ def regularization_path(
 
     Notes
     -----
-    The path is followed with an orthogonal basis of the active units, so that nearly dependent units do not harm it. Of
-    units that depend on others, such as twins, those that join first are used; their codes are optimal as well.
+    The path is followed with an orthogonal basis of the active units, so that nearly dependent units do not disturb it.
+    Where units depend on each other, those that join first are used; their codes are optimal as well.
 
     References
     ----------
-    Osborne, Presnell, Turlach, IMA J. Numerical Analysis 2000. Efron, Hastie, Johnstone, Tibshirani, "Least angle
-    regression", Annals of Statistics 2004. Tibshirani, "The lasso problem and uniqueness", Electronic J. Statistics
-    2013.
+    Osborne, Presnell, Turlach, IMA J. Numerical Analysis 2000. Efron, Hastie, Johnstone, Tibshirani, Annals of
+    Statistics 2004. Tibshirani, "The lasso problem and uniqueness", Electronic J. Statistics 2013.
 
     Examples
     --------
@@ -158,10 +157,10 @@ def infer_until(
     residual: float | None = None,
     positive: bool = False,
 ) -> NDArray[Any]:
-    """For each signal, the optimal code of the sparsity at which it has a wanted number of active units, or error.
+    """For each signal, the optimal code at the sparsity where it reaches a number of active units or an error.
 
-    For those who know how many units a code may have, or how exact it must be, and not a sparsity. Where both are
-    given, what comes first ends the path.
+    Use it when you know how many units a code may have, or how exact it must be, but not the sparsity. Where both are
+    given, the limit that is reached first counts.
 
     Parameters
     ----------
@@ -170,10 +169,9 @@ def infer_until(
     weights : float (n_components,), optional
         As for `regularization_path`.
     max_nonzero : int, optional
-        Active units at the most, from 0; where the path lets units leave, it may end with fewer.
+        The most active units, at least 0; where units leave on the path, it may end with fewer.
     residual : float, optional
-        ‖y − zD‖ at the most. Where the units cannot explain a signal so well, its code is the path's end, which
-        explains it best.
+        The largest ‖y − zD‖. Where no code reaches it, the code is that of the path's end, which is the nearest.
     positive : bool, default False
         Codes must not be negative.
 
@@ -210,36 +208,48 @@ def infer_until(
     of_units = _weights(prepared, weights)
     limits = _limits(of_units, max_nonzero, residual)
     positive = checked("positive", positive, Boolean())
-    codes = np.zeros((len(array), prepared.n_components), array.dtype)
-    used = np.isfinite(of_units)
-    # The exact path alone can do without a penalty, and without a Gram matrix that memory has no room for.
-    if (of_units > 0).all() and used.any() and not is_large(prepared, array.dtype):
-        some = prepared if used.all() else PreparedDictionary(prepared.components[used])
-        followed = _followed(array, some, of_units[used], limits, positive)
-        if used.all():
-            codes = followed
-        else:
-            codes[:, used] = followed
+    codes = _first_codes(array, prepared, of_units, limits, positive)
     wrong = _is_wrong(array, codes, prepared, of_units, limits, positive)
-    if not wrong.any():
-        return codes
-    ends = np.zeros(len(array))
-    for row in np.flatnonzero(wrong):
-        levels, path = exact_path(array[row], prepared.components, of_units, limits, positive=positive)
-        codes[row], ends[row] = _rounded(path[-1], array.dtype), levels[-1]
-    wrong[wrong] = _is_wrong(array[wrong], codes[wrong], prepared, of_units, limits, positive, ends[wrong])
     if wrong.any():
-        residuals, _, _ = optimality(
-            array[wrong], codes[wrong], prepared.components, of_units, positive=positive, levels=ends[wrong]
-        )
-        _warn(residuals, array.dtype, "codes", stacklevel=2)
+        rest = array[wrong]
+        codes[wrong], ends = _exact_codes(rest, prepared, of_units, limits, positive)
+        still = _is_wrong(rest, codes[wrong], prepared, of_units, limits, positive, ends)
+        if still.any():
+            residuals, _, _ = optimality(
+                rest[still], codes[wrong][still], prepared.components, of_units, positive=positive, levels=ends[still]
+            )
+            _warn(residuals, array.dtype, "codes", stacklevel=2)
     return codes
+
+
+def _first_codes(
+    signals: NDArray[Any], prepared: PreparedDictionary, weights: NDArray[np.float64], limits: Limits, positive: bool
+) -> NDArray[Any]:
+    """Codes by the fast path, of the units that are not excluded; zeros where only the exact path will do."""
+    codes = np.zeros((len(signals), prepared.n_components), signals.dtype)
+    used = np.isfinite(weights)
+    # Only the exact path can do without a penalty, and without a Gram matrix that does not fit into memory.
+    if (weights > 0).all() and used.any() and not is_large(prepared, signals.dtype):
+        some = prepared if used.all() else PreparedDictionary(prepared.components[used])
+        codes[:, used] = _followed(signals, some, weights[used], limits, positive)
+    return codes
+
+
+def _exact_codes(
+    signals: NDArray[Any], prepared: PreparedDictionary, weights: NDArray[np.float64], limits: Limits, positive: bool
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The last codes of exact paths, (n, n_components), and their sparsities (n,)."""
+    codes, ends = np.zeros((len(signals), prepared.n_components), signals.dtype), np.zeros(len(signals))
+    for row, signal in enumerate(signals):
+        levels, path = exact_path(signal, prepared.components, weights, limits, positive=positive)
+        codes[row], ends[row] = _rounded(path[-1], signals.dtype), levels[-1]
+    return codes, ends
 
 
 def _followed(
     signals: NDArray[Any], prepared: PreparedDictionary, weights: NDArray[np.float64], limits: Limits, positive: bool
 ) -> NDArray[Any]:
-    """Codes by the compiled path, which the Gram matrix's rounding may lead astray."""
+    """Codes by the compiled path, which is inexact where the Gram matrix is ill-conditioned."""
     from striate.coding._homotopy import compile_homotopy
 
     n, n_components = len(signals), prepared.n_components
@@ -300,7 +310,7 @@ def _is_wrong(
 
 def _checked(signals: Any, dictionary: ArrayLike | PreparedDictionary) -> tuple[PreparedDictionary, NDArray[Any]]:
     """The dictionary, and the signals in a solver's type."""
-    prepared = dictionary if isinstance(dictionary, PreparedDictionary) else PreparedDictionary(dictionary)
+    prepared = as_prepared(dictionary)
     return prepared, as_samples(signals, n_features=prepared.n_features)
 
 

@@ -1,4 +1,4 @@
-"""A dictionary and what all solvers ask of it, computed once."""
+"""A dictionary with what all solvers need, computed once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PreparedDictionary:
     Parameters
     ----------
     components : float (n_components, n_features)
-        A unit a row, of any norm. Integers become float64; float16 becomes float32. It is copied, and never changes.
+        One unit per row, of any norm. Integers become float64, float16 float32. It is copied and never changes.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class PreparedDictionary:
         try:
             array = np.asarray(components)
         except ValueError:
-            raise UsageError("the dictionary is no table of numbers: rows of one length are needed") from None
+            raise UsageError("the dictionary is no table of numbers: give rows of one length") from None
         if array.ndim != 2 or 0 in array.shape:
             raise UsageError(f"a dictionary is an array (n_components, n_features), not one of shape {array.shape}")
         if array.dtype.kind not in "fiub":
@@ -80,17 +80,17 @@ class PreparedDictionary:
 
     @cached_property
     def squared_norms(self) -> NDArray[np.float64]:
-        """Of the units, (n_components,)."""
+        """Squared norms of the units, (n_components,)."""
         return np.einsum("ij,ij->i", self.components, self.components, dtype=np.float64)
 
     @cached_property
     def magnitudes(self) -> NDArray[np.float64]:
-        """Of the largest number in each unit, (n_components,)."""
+        """The largest magnitude in each unit, (n_components,)."""
         return np.asarray(np.abs(self.components).max(axis=1), np.float64)
 
     @cached_property
     def extent(self) -> tuple[float, float]:
-        """The smallest, of those that are not 0, and the largest of the units' magnitudes; 1 and 1 where all are 0."""
+        """The smallest magnitude of a unit that is not 0, and the largest; 1 and 1 where all units are 0."""
         some = self.magnitudes[self.magnitudes > 0]
         return (float(some.min()), float(some.max())) if len(some) else (1.0, 1.0)
 
@@ -101,7 +101,7 @@ class PreparedDictionary:
 
     @cached_property
     def largest_eigenvalue(self) -> float:
-        """Of the Gram matrix: the curvature that limits the step of a gradient method."""
+        """The Gram matrix's: the curvature that limits the step of a gradient method."""
         # The smaller of D Dᵀ and Dᵀ D has the same.
         if self.n_features < self.n_components:
             wide = self.components.astype(np.float64)
@@ -109,7 +109,7 @@ class PreparedDictionary:
         return largest_eigenvalue(self.gram)
 
     def arrays(self, dtype: np.dtype, l2: float = 0.0) -> Arrays:
-        """What the solvers compute with, in float32 or float64; `l2` is on the diagonal of the Gram matrix."""
+        """The arrays that solvers compute with, in float32 or float64; `l2` is added to the Gram matrix's diagonal."""
         found = self._arrays.get((dtype, l2))
         if found is None:
             found = self._arrays[dtype, l2] = Arrays(self.components.astype(dtype, copy=False), l2)
@@ -129,7 +129,7 @@ class Arrays:
 
     @property
     def capacity(self) -> int:
-        """How many units can be active together: no more than are independent."""
+        """The most units that can be active together, which is how many can be independent."""
         n_units, n_features = self.components.shape
         return min(n_units, n_features) if np.max(self.l2) == 0 else n_units
 
@@ -154,7 +154,7 @@ class Arrays:
         return np.ascontiguousarray(self._products(signals)[:, : len(self.components)])
 
     def _products(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Rows times all units, zeros behind; of the units themselves symmetric to the bit."""
+        """Rows times all units, padded with zeros; the product of the units themselves is symmetric to the bit."""
         from striate.kernels.products import compile_products
 
         n, n_features = rows.shape

@@ -1,11 +1,11 @@
 """FISTA: the code that minimizes the energy, by gradient steps with shrinkage and momentum.
 
-With the dictionary `D` (a unit a row) and, for predictive sparse decomposition, a `target` for the codes::
+With the dictionary `D` (one unit per row) and, for predictive sparse decomposition, a `target` for the codes::
 
     E(z) = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − target‖²
 
-The gradient of the smooth terms is ``z(DDᵀ + prediction) − (yDᵀ + prediction·target)``: per batch one product
-with the dictionary, per step one with its Gram matrix.
+The gradient of the smooth terms is ``z(DDᵀ + prediction) − (yDᵀ + prediction·target)``: this takes one
+product with the dictionary per batch, and one with its Gram matrix per step.
 
 References
 ----------
@@ -47,7 +47,7 @@ def fista(
     patches : ndarray (n_samples, n_features)
         float32 and float16 are computed with as float32, all else as float64.
     dictionary : ndarray (n_components, n_features)
-        A unit a row; any norms.
+        One unit per row, of any norm.
     sparsity : float
         Weight of the L1 term, beside ½‖y − zD‖². (Half of the talk's, which writes the square without ½.)
     steps : int, default 100
@@ -114,9 +114,9 @@ def fista_from_gram(
     target: np.ndarray | None = None,
     correct: Callable[[np.ndarray], float] = largest_eigenvalue,
 ) -> tuple[np.ndarray, float]:
-    """The same for a prepared dictionary, with an eigenvalue that may be out of date.
+    """As `fista`, from products with the dictionary, with an eigenvalue that may be out of date.
 
-    The curvature along the last step is known for free. When it exceeds `eigenvalue`, the steps were too long
+    The curvature along the last step costs nothing. When it exceeds `eigenvalue`, the steps were too long
     and may have diverged: they are taken again with the eigenvalue that `correct` finds.
 
     Parameters
@@ -130,7 +130,7 @@ def fista_from_gram(
     eigenvalue : float
         The largest of `gram`, or a little more.
     correct : callable, default `largest_eigenvalue`
-        Finds it anew: ndarray (n_components, n_components) → float.
+        Computes the eigenvalue anew: ndarray (n_components, n_components) → float.
 
     Returns
     -------

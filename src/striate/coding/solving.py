@@ -1,16 +1,19 @@
-"""One call for all solvers: signals and a dictionary in, optimal codes out."""
+"""One call for all solvers: signals and a dictionary in, optimal codes out.
+
+`infer` is longer than other functions, since its documentation is the reference for what all solvers take.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from striate.coding._engine import Engine, Task, rounded
 from striate.coding._special import needs_care, solve_carefully, solve_masked, threshold_codes
-from striate.coding.certificate import certify
+from striate.coding.certificate import Certificate, certify
 from striate.coding.inference import METHODS, Inference, Method, warn_of_gap
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.errors import UsageError
@@ -76,11 +79,11 @@ def infer(
         type and the number of threads. Integers become float64, float16 float32. A memory map is read in blocks, and
         so is a SciPy sparse matrix. A torch tensor is coded by FISTA on the device where it is, and gives a tensor.
     dictionary : float (n_components, n_features) or PreparedDictionary
-        A unit a row, of any norm. Prepare it when it is used for more than one call. Where its Gram matrix would take
-        more than 1 GiB, all methods work on the units that matter, and it is never formed as a whole.
+        One unit per row, of any norm. Prepare it when it is used for more than one call. Where its Gram matrix would
+        take more than 1 GiB, all methods work on parts of it, for the units that may be active.
     sparsity : float, (n_components,) per unit, (n_samples, 1) per signal, or (n_samples, n_components)
-        Above 0. (Half of the talk's, which writes the square without ½.) Per unit it may be 0, for a unit that is not
-        penalised, or infinite, for one that is excluded.
+        Above 0. (The talk, which writes the square without ½, has twice this number.) Per unit it may be 0, for a unit
+        that is not penalized, or infinite, for one that is excluded.
     method : str
         All find the same optimum. "active_set" is the fastest on every workload that was measured
         (`benchmarks/coding.py`); "coordinate_descent" (working sets, screening), "feature_sign" (Lee et al. 2006),
@@ -90,23 +93,22 @@ def infer(
     positive : bool
         Codes must not be negative.
     l2 : float, default 0
-        The weight of ½‖z‖², at least 0: with it, the elastic net. Units that resemble each other then share a code.
+        The weight of ½‖z‖², at least 0. Above 0 this is the elastic net, in which similar units share a code.
     mask : bool (n_samples, n_features), or (n_features,) for all signals, optional
         True where a signal was observed; only there must the code explain it, and elsewhere the signal may be NaN.
         Signals that share a mask are coded together; each mask takes a Gram matrix of its own.
     start : (n_samples, n_components), optional
-        Codes to start from, as from the frame before or an encoder; dense or sparse. "homotopy" and "threshold" have
-        no use for them.
+        Codes to start from, such as those of the frame before or of an encoder; dense or sparse. "homotopy" and
+        "threshold" do not use them.
     tolerance : float, optional
-        Of the duality gap, relative to ½‖y‖²: by default 1e-4 for float32, where it costs nothing to be visibly
-        exact, and 1e-6 for float64.
+        Of the duality gap, relative to ½‖y‖²; by default 1e-4 for float32 and 1e-6 for float64.
     max_iterations : int, optional
-        By default so many that only degenerate problems reach it (`METHODS`); what then is unfinished, another solver
-        finishes. Where fewer are asked for, codes are left as they are.
+        By default a number that only degenerate problems reach (`METHODS`); another solver then finishes their codes.
+        With a smaller number, codes are returned as they are.
     sparse_output : bool
         Return a `scipy.sparse.csr_array`; memory then grows with the number of active units.
     info : bool
-        Return an `Inference`: codes with objective, gap, iterations. Certifying costs two more products.
+        Return an `Inference`: codes with objective, gap and iterations. This costs two more products.
 
     Returns
     -------
@@ -115,7 +117,7 @@ def infer(
     Raises
     ------
     UsageError
-        For NaN or infinity, shapes that do not fit, an unknown method, a sparsity that is not above 0, codes that
+        For NaN or infinity, shapes that do not fit, an unknown method, a sparsity that is not above 0, and codes that
         are too large or too small for their type.
 
     Warns
@@ -125,10 +127,10 @@ def infer(
 
     Notes
     -----
-    Whether a signal converged is judged from its code as it is returned, in double precision, wherever rounding could
-    hide that the gap is above the tolerance. What a method leaves unfinished, as where units are twins or nearly
-    combinations of others, is finished in double precision by other solvers and rounded; signals, units and
-    sparsities that are so large or small that their squares overflow or vanish are rescaled by powers of two for that.
+    Convergence is judged in double precision, from the code that is returned, wherever rounding could hide that the gap
+    is above the tolerance. Codes that a method does not finish, for example where units are nearly combinations of
+    others, are finished in double precision by other solvers and rounded. Signals, units and sparsities whose squares
+    would overflow or vanish are rescaled by powers of two.
 
     References
     ----------
@@ -155,49 +157,65 @@ def infer(
     max_iterations = checked("max_iterations", max_iterations, Integer(low=1) | None)
     l2 = checked("l2", l2, Real(low=0))
     if type(signals).__module__.partition(".")[0] == "torch":
-        from striate.coding._torch import infer_tensor
-
         if method not in ("active_set", "fista") or sparse_output or l2 or mask is not None:
             raise UsageError("torch tensors are coded by FISTA, into a dense tensor, without l2 and mask")
+        from striate.coding._torch import infer_tensor
+
         return infer_tensor(signals, dictionary, sparsity, positive, start, tolerance, max_iterations, info)
-    prepared = as_prepared(dictionary)
-    array = _as_array(signals)
+    prepared, array = as_prepared(dictionary), _as_array(signals)
     if array.ndim == 1:
         if info or sparse_output:
             raise UsageError("info and sparse_output are for several signals: give an array (n_samples, n_features)")
-        many = infer(
+        return infer(
             array[np.newaxis], prepared, sparsity, method=method, positive=positive, l2=l2, mask=mask,
             start=None if start is None else _array_of(start, "start")[np.newaxis], tolerance=tolerance,
             max_iterations=max_iterations,
-        )  # fmt: skip
-        return many[0]
+        )[0]  # fmt: skip
     if array.ndim != 2 or array.shape[1] != prepared.n_features:
         raise UsageError(
             f"signals have shape {array.shape}, but the dictionary is for (n_samples, {prepared.n_features})"
         )
-    n = array.shape[0]
+    shape = array.shape[0], prepared.n_components
     dtype = float_type(array.dtype)
     task = Task(
-        array, prepared, _thresholds(sparsity, n, prepared.n_components), dtype, method, positive, l2,
+        array, prepared, _thresholds(sparsity, *shape), dtype, method, positive, l2,
         tolerance=tolerance or (1e-4 if dtype == np.float32 else 1e-6),
-        max_iterations=max_iterations or METHODS.get(method, 1), start=_start(start, n, prepared.n_components),
+        max_iterations=max_iterations or METHODS.get(method, 1), start=_start(start, *shape),
     )  # fmt: skip
     observed = None if mask is None else _mask(mask, array)
     if method == "threshold" or observed is not None or needs_care(task):
-        return _special(task, observed, sparse_output, info)
+        solved = _solve_specially(task, observed, sparse_output, info)
+    else:
+        solved = _solve(task, sparse_output, info)
+    if solved.converged is not None and method != "threshold":
+        warn_of_gap(
+            solved.converged, task.tolerance, method, task.max_iterations, stacklevel=2, single=dtype == np.float32
+        )  # fmt: skip
+    if solved.proof is None or solved.converged is None or not info:
+        return solved.codes
+    return Inference(solved.codes, *solved.proof, solved.iterations, solved.converged)
+
+
+class _Solved(NamedTuple):
+    """Codes and what is known of them; for codes by "threshold" there is no proof unless `info` asks for it."""
+
+    codes: Any
+    iterations: NDArray[np.int64]
+    converged: NDArray[np.bool_] | None
+    proof: Certificate | None
+
+
+def _solve(task: Task, sparse_output: bool, info: bool) -> _Solved:
+    """A task that the engine solves as it is."""
     engine = Engine(task)
     codes = engine.solve(sparse_output)
-    proof = None
-    if info:
-        proof = certify(array, codes, prepared, task.thresholds, positive=positive, l2=l2)
-        engine.converged = proof.relative_gap <= task.tolerance
-    warn_of_gap(
-        engine.converged, task.tolerance, method, task.max_iterations, stacklevel=2, single=dtype == np.float32
-    )  # fmt: skip
-    return codes if proof is None else Inference(codes, *proof, engine.iterations, engine.converged)
+    if not info:
+        return _Solved(codes, engine.iterations, engine.converged, None)
+    proof = certify(task.signals, codes, task.prepared, task.thresholds, positive=task.positive, l2=task.l2)
+    return _Solved(codes, engine.iterations, proof.relative_gap <= task.tolerance, proof)
 
 
-def _special(task: Task, observed: NDArray[np.bool_] | None, sparse_output: bool, info: bool) -> Any:
+def _solve_specially(task: Task, observed: NDArray[np.bool_] | None, sparse_output: bool, info: bool) -> _Solved:
     """A task that the engine does not solve as it is; its codes are judged as a whole."""
     if observed is not None:
         dense = dense_rows(task.signals, slice(None))
@@ -219,14 +237,7 @@ def _special(task: Task, observed: NDArray[np.bool_] | None, sparse_output: bool
         from scipy import sparse
 
         codes = sparse.csr_array(codes)
-    if proof is None:
-        return codes
-    converged = proof.relative_gap <= task.tolerance
-    if task.method != "threshold":
-        warn_of_gap(
-            converged, task.tolerance, task.method, task.max_iterations, stacklevel=3, single=task.dtype == np.float32
-        )  # fmt: skip
-    return Inference(codes, *proof, iterations, converged) if info else codes
+    return _Solved(codes, iterations, None if proof is None else proof.relative_gap <= task.tolerance, proof)
 
 
 def _as_array(signals: Any) -> Any:
@@ -242,7 +253,7 @@ def _as_array(signals: Any) -> Any:
                 array = array.astype(np.float64)
         except (ValueError, TypeError, OverflowError):
             raise UsageError(
-                "signals are no table of numbers: rows of one length, numbers only, are needed"
+                "signals are no table of numbers: give rows of one length that hold only numbers"
             ) from None  # fmt: skip
     if array.dtype.kind not in "fiub":
         raise UsageError(f"signals are real numbers, not {array.dtype}")
@@ -263,7 +274,7 @@ def _thresholds(sparsity: Any, n_samples: int, n_components: int) -> NDArray[np.
     shapes = ((n_components,), (1, n_components), (n_samples, 1), (n_samples, n_components))
     if array.shape not in shapes:
         raise UsageError(
-            f"sparsity is a number, ({n_components},) for one a unit, ({n_samples}, 1) for one a signal or "
+            f"sparsity is a number, ({n_components},) for one per unit, ({n_samples}, 1) for one per signal or "
             f"({n_samples}, {n_components}) for both, not an array of shape {array.shape}"
         )
     array = np.atleast_2d(array)
@@ -271,7 +282,7 @@ def _thresholds(sparsity: Any, n_samples: int, n_components: int) -> NDArray[np.
         if not (np.isfinite(array).all() and (array > 0).all()):
             raise UsageError("sparsity must be above 0, and finite, for every signal")
     elif not (array >= 0).all():
-        raise UsageError("sparsity must be above 0, or 0 for a unit that is not penalised; NaN is none")
+        raise UsageError("sparsity must be above 0, or 0 for a unit that is not penalized, and not NaN")
     return array if n_samples else np.ones((1, 1))
 
 

@@ -21,16 +21,16 @@ __all__ = ["SparseCoder"]
 
 
 class SparseCoder(CodeEstimator):
-    """Codes of signals in a given dictionary; takes the place of `sklearn.decomposition.SparseCoder`.
+    """Codes of signals in a given dictionary; a replacement for `sklearn.decomposition.SparseCoder`.
 
-    With a dictionary it is stateless: `transform` needs no `fit`, which then only checks the signals' width.
+    With a dictionary it is stateless: `transform` works without `fit`, which only checks the number of features.
 
     Parameters
     ----------
     dictionary : float (n_components, n_features) or PreparedDictionary, optional
-        A unit a row, of any norm. An array is prepared once by `fit`, but in every call of `transform` without it; a
-        `PreparedDictionary` never again. Without one, `fit` takes the samples themselves, at unit norm: signals are
-        then written as combinations of examples (Wright et al., PAMI 2009).
+        One unit per row, of any norm. `fit` prepares an array once; without `fit`, every call of `transform` does. A
+        `PreparedDictionary` is used as it is. Without a dictionary, `fit` takes the samples themselves, at unit norm:
+        signals are then written as combinations of examples (Wright et al., PAMI 2009).
     sparsity : float or (n_components,), default 1.0
         Weight of the L1 term beside ½‖y − zD‖²; scikit-learn's `transform_alpha`.
     method : str, default "active_set"
@@ -38,7 +38,7 @@ class SparseCoder(CodeEstimator):
     positive : bool, default False
         Codes must not be negative; scikit-learn's `positive_code`.
     l2 : float, default 0
-        Weight of ½‖z‖²: with it, the elastic net.
+        Weight of ½‖z‖²; above 0 this is the elastic net.
     max_nonzero : int, optional
         In place of `sparsity`: each signal gets the optimal code of the sparsity at which this many units are active
         (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units.
@@ -159,7 +159,7 @@ class SparseCoder(CodeEstimator):
 
     @property
     def n_components_(self) -> int:
-        """Units."""
+        """The number of units."""
         return self._units().n_components
 
     def _units(self) -> PreparedDictionary:
@@ -204,5 +204,5 @@ _RULES: dict[str, Rule] = CODE_RULES | {
 
 
 def _unfitted(X: Any) -> Any:
-    """Signals for a coder that was not fitted, and must not become so."""
+    """Signals for a coder that was not fitted, which `transform` must not change."""
     return validated(SparseCoder(), X, reset=True, finite=False, accept_sparse="csr")

@@ -34,11 +34,11 @@ def find_sparsity(
         A few hundred are enough.
     dictionary : PreparedDictionary
     active_fraction : float
-        Of the numbers in the signals' codes, those that are not 0.
+        The share of the codes' entries that is not 0.
     low, high : float
         Above 0. No code is active at the largest correlation of a signal with a unit.
     n_steps : int
-        Each a coding of the signals; it halves the ratio's logarithm.
+        Each codes the signals once and halves the logarithm of high / low.
     positive : bool
     """
     active_fraction = checked("active_fraction", active_fraction, Real(above=0, high=1))
