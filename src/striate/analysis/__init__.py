@@ -1,4 +1,4 @@
-"""What was learned, measured: how close filters are to the receptive fields of simple cells."""
+"""Measurements of what was learned: how close filters are to the receptive fields of simple cells."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class SearchSpace(NamedTuple):
         return cls(shape, x, y, np.array(lower), np.array(upper), np.array(longest_step))
 
     def random_points(self, count: int, rng: np.random.Generator) -> Floats:
-        """Points (count, 6): centres in the patch, frequencies and widths of fields that it can hold."""
+        """Points (count, 6): centers in the patch, frequencies and widths of fields that it can hold."""
         height, width = self.shape
         unit = rng.random((count, 6))
         low = np.array([0, 0, 0, math.log(0.05), 0, 0])
@@ -116,12 +116,12 @@ def evaluate(points: Floats, targets: Floats, space: SearchSpace) -> Fit:
     inverse = np.linalg.inv(gram)
     linear = np.matmul(inverse, np.matmul(rows[:, 6:8], targets[:, :, np.newaxis]))[:, :, 0]
     a, b = linear.T[:, :, np.newaxis]
-    centred = a * even + b * odd
-    np.subtract(targets, centred, out=residual)
+    centered = a * even + b * odd
+    np.subtract(targets, centered, out=residual)
     cost = np.einsum("ij,ij->i", residual, residual)
 
     even_mean, odd_mean = means.T[:, :, np.newaxis]
-    model = centred + (a * even_mean + b * odd_mean)
+    model = centered + (a * even_mean + b * odd_mean)
     turned = b * even - a * odd + (b * even_mean - a * odd_mean)  # derivative for the angle
     along_wave = angle * turned
     turned *= wave_number

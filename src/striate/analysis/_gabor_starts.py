@@ -28,8 +28,8 @@ def spectral_starts(targets: Floats, space: SearchSpace, count: int) -> Floats:
     orientation, frequency = _spectral_peaks(targets.reshape(n, *space.shape))
 
     energy = np.square(targets)  # sums to 1
-    centre = np.stack([energy @ space.x, energy @ space.y], axis=1)
-    dx, dy = space.x - centre[:, :1], space.y - centre[:, 1:]
+    center = np.stack([energy @ space.x, energy @ space.y], axis=1)
+    dx, dy = space.x - center[:, :1], space.y - center[:, 1:]
     xx, xy, yy = (np.einsum("ij,ij->i", energy, product)[:, np.newaxis] for product in (dx * dx, dx * dy, dy * dy))
     cos, sin = np.cos(orientation), np.sin(orientation)
     # The energy is the envelope's square: half its variance.
@@ -40,7 +40,7 @@ def spectral_starts(targets: Floats, space: SearchSpace, count: int) -> Floats:
 
     # Noise spreads the energy over the patch: the true field may be smaller, and elsewhere than the mean.
     starts = np.empty((n, 4, N_PEAKS, 6))
-    for i, (position, shrinkage) in enumerate([(centre, 0.9), (peak, 0.5), (centre, 0.5), (peak, 0.9)]):
+    for i, (position, shrinkage) in enumerate([(center, 0.9), (peak, 0.5), (center, 0.5), (peak, 0.9)]):
         starts[:, i, :, :2] = position[:, np.newaxis]
         starts[:, i, :, ORIENTATION] = orientation
         starts[:, i, :, FREQUENCY] = np.log(frequency)
@@ -60,8 +60,8 @@ def _spectral_peaks(images: Floats) -> tuple[Floats, Floats]:
     wanted &= (by_x > 0) | ((by_x == 0) & (by_y > 0))  # the other half says the same
     is_peak = np.broadcast_to(wanted, power.shape).copy()
     for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        neighbour = np.roll(power, shift, axis=(1, 2))
-        is_peak &= power >= neighbour
+        neighbor = np.roll(power, shift, axis=(1, 2))
+        is_peak &= power >= neighbor
         is_peak &= power >= np.roll(power, (-shift[0], -shift[1]), axis=(1, 2))
     height_of_peak = np.where(is_peak, power, 0).reshape(n, -1)
     places = np.argsort(-height_of_peak, axis=1, kind="stable")[:, :N_PEAKS]

@@ -1,4 +1,4 @@
-"""Gradient ascent on what a unit sees."""
+"""Gradient ascent on the input of a unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ascend"]
 def ascend(
     hierarchy: Hierarchy, shape: tuple[int, int, int], n_steps: int, step: float, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Stimuli of unit norm, one a map, and the responses at the middle of the maps after each step."""
+    """Stimuli of unit norm, one per map, and the responses at the middle of the maps after each step."""
     twin = hierarchy.to_torch().double()
     n_maps, height, width = hierarchy.output_shape(shape)
     generator = torch.Generator().manual_seed(seed)
@@ -32,7 +32,7 @@ def ascend(
             break
         (gradient,) = torch.autograd.grad(response.sum(), stimuli)
         with torch.no_grad():
-            # Along the sphere: what changes the norm alone is taken out.
+            # Along the sphere: the part that only changes the norm is removed.
             flat, radius = gradient.flatten(1), stimuli.flatten(1)
             flat = flat - (flat * radius).sum(dim=1, keepdim=True) / scale**2 * radius
             direction = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-12)

@@ -19,7 +19,7 @@ _PADDED = 64  # side of the transform: its grid is finer than any difference tha
 def peak_frequency(filters: ArrayLike) -> NDArray[np.float64]:
     """Spatial frequency at which each filter responds most to gratings, by its zero-padded spectrum.
 
-    Unlike a fitted Gabor's, it is defined for odd filters of less than a cycle as well.
+    Unlike the frequency of a fitted Gabor function, it is defined for odd filters of less than a cycle as well.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def peak_frequency(filters: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     frequency : float64 (n_filters,)
-        Cycles a pixel; 0 for a constant filter. The mean is removed first.
+        Cycles per pixel; 0 for a constant filter. The mean is removed first.
     """
     given = as_array(filters, name="filters", axes=("n_filters", "height", "width"))
     if not given.size:
@@ -50,7 +50,7 @@ def orientation_histogram(orientations: ArrayLike, n_bins: int = 8) -> NDArray[n
     orientations : float (n_units,)
         Radians; those that differ by π are the same.
     n_bins : int, default 8
-        Of 22.5°.
+        8 bins are 22.5° wide.
     """
     n_bins = checked("n_bins", n_bins, Integer(low=1))
     angles = as_array(orientations, name="orientations", axes=("n_units",))

@@ -1,4 +1,4 @@
-"""Gabor functions fitted to filters: how much of each looks like the receptive field of a simple cell.
+"""Gabor functions fitted to filters: how much of each resembles the receptive field of a simple cell.
 
 The model of Jones & Palmer, with one axis for the wave and its envelope::
 
@@ -55,11 +55,11 @@ class GaborFits:
     """The Gabor function nearest to each filter.
 
     ``amplitude · exp(−u²/2·width_along² − v²/2·width_across²) · cos(2π·frequency·u + phase)``, where (u, v) are the
-    coordinates of a pixel from the centre (x, y), u along the wave vector.
+    coordinates of a pixel from the center (x, y), u along the wave vector.
 
-    Pixels count from 0 at the centre of the first one; x goes to the right along a row, y down along a column. All
+    Pixels count from 0 at the center of the first one; x goes to the right along a row, y down along a column. All
     arrays are float64 (n_filters,). A filter without energy (all its weights are equal) has amplitude 0, and nan for
-    everything else, `r_squared` included: there is nothing to explain, and no histogram should count it.
+    everything else, `r_squared` included, so that histograms leave it out.
 
     Attributes
     ----------
@@ -67,21 +67,21 @@ class GaborFits:
         Share of the filter's energy that the fit explains, from 0 to 1: 1 − ‖filter − fit‖²/‖filter‖², both without
         their means.
     amplitude : ndarray (n_filters,)
-        Height of the envelope in the filter's own unit, ≥ 0. With a phase near ±π/2 and less than half a cycle under
+        Height of the envelope in the filter's unit, ≥ 0. With a phase near ±π/2 and less than half a cycle under
         the envelope it may be much larger than any weight.
     x, y : ndarray (n_filters,)
-        The envelope's centre in pixels, at most a fifth of the side outside of the patch.
+        The envelope's center in pixels, at most a fifth of the side outside of the patch.
     orientation : ndarray (n_filters,)
         Direction of the wave vector in radians, in [0, π), from the x axis towards the y axis: clockwise as an image
-        is seen. 0 is a wave that changes from left to right. The edges and bars that the filter looks for run at right
+        is seen. 0 is a wave that changes from left to right. The edges and bars that the filter detects run at right
         angles to it: an edge's orientation is ``(orientation + π/2) mod π``.
     frequency : ndarray (n_filters,)
-        Cycles a pixel, from 0.02 to 0.5. An edge that shows less than a cycle under its envelope is a Gaussian's
-        derivative, which a lower frequency with a larger amplitude always fits a little better: it ends at 0.02, and
-        its amplitude means nothing. A quarter of 256 filters of natural patches did; with 0.06 for the lowest, half of
-        these would have lost less than 0.0002 of their R², but one 0.09.
+        Cycles per pixel, from 0.02 to 0.5. An edge that shows less than a cycle under its envelope is a Gaussian's
+        derivative, which a lower frequency with a larger amplitude always fits a little better: the fit ends at 0.02,
+        and its amplitude has no meaning. This happened to a quarter of 256 filters of natural patches; with a lowest
+        frequency of 0.06, half of these would have lost less than 0.0002 of their R², but one 0.09.
     phase : ndarray (n_filters,)
-        Radians, in [−π, π], at the centre: near 0 or ±π the filter is even (a bar, light or dark), near ±π/2 odd (an
+        Radians, in [−π, π], at the center: near 0 or ±π the filter is even (a bar, light or dark), near ±π/2 odd (an
         edge).
     width_along, width_across : ndarray (n_filters,)
         Standard deviations of the envelope in pixels, along the wave vector and across it (along the bars), from 0.5
@@ -102,12 +102,12 @@ class GaborFits:
         return len(self.r_squared)
 
     def draw(self, shape: tuple[int, int]) -> Floats:
-        """The fitted functions, each without its mean, as filters without theirs are what they are compared with.
+        """The fitted functions, each without its mean, as the filters are in the comparison.
 
         Parameters
         ----------
         shape : (int, int)
-            Height and width in pixels; the filters' own, or a larger one, to see what continues beyond them.
+            Height and width in pixels: those of the filters, or larger ones to see how the functions continue.
 
         Returns
         -------
@@ -139,7 +139,7 @@ def fit_gabor(
     """The two-dimensional Gabor function nearest to each filter, in squared error without the means.
 
     The first half of the starts comes from the filter: orientation and frequency from the peaks of its spectrum,
-    centre and widths from where its energy is. The other half is random, the same for every filter, so that a fit
+    center and widths from where its energy is. The other half is random, the same for every filter, so that a fit
     does not depend on the other filters.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a unit of a hierarchy likes best: images of fixed norm found by gradient ascent."""
+"""The stimuli to which units of a hierarchy respond most: images of fixed norm, found by gradient ascent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OptimalStimuli", "grating_share", "optimal_stimuli"]
 
 
 class OptimalStimuli(NamedTuple):
-    """Stimuli of mean 0 and mean square 1, and how strongly the units answer."""
+    """Stimuli of mean 0 and mean square 1, and the responses of the units."""
 
     stimuli: NDArray[np.float32]
     """(n_maps, channels, height, width)"""
@@ -35,23 +35,23 @@ def optimal_stimuli(
     n_starts: int = 1,
     random_state: int = 0,
 ) -> OptimalStimuli:
-    """Gradient ascent, for each map, on the answer of its unit in the middle, from noise, at a fixed norm.
+    """Gradient ascent, for each map, on the response of its unit in the middle, from noise, at a fixed norm.
 
-    Needs the extra ``torch``. Without normalization the norm is all that keeps contrast from growing; with it the
-    stimulus is what excites one map more than the others.
+    Needs the extra ``torch``. The fixed norm keeps the contrast from growing. With normalization in the
+    hierarchy, the stimulus is one that excites a map more than the others.
 
     Parameters
     ----------
     hierarchy : Hierarchy
         With filters.
     shape : (channels, height, width)
-        Of the stimuli.
+        Shape of the stimuli.
     n_steps : int, default 200
     step : float, default 0.1
-        Share of the norm that the first step moves; later ones less, evenly down to 0.
+        Length of the first step relative to the norm; the length falls linearly to 0.
     n_starts : int, default 1
-        From as many images of noise; for each map the stimulus with the strongest answer is kept. A rectified unit
-        has many local optima, in which parts of a grating have opposite phases.
+        The number of noise images to start from; for each map the stimulus with the strongest response is kept. A
+        rectified unit has many local optima, in which parts of a grating have opposite phases.
     random_state : int
 
     Raises
@@ -82,7 +82,7 @@ def optimal_stimuli(
 
 
 def grating_share(stimuli: ArrayLike) -> NDArray[np.float64]:
-    """Share of an image's power that is one grating's: at the spectrum's highest pair of peaks, and around them.
+    """Share of an image's power that belongs to one grating: at and around the spectrum's highest pair of peaks.
 
     Parameters
     ----------

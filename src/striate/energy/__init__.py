@@ -1,7 +1,7 @@
 """Energies and densities in the plane: why sparse codes do not collapse.
 
-Densities that are known, machines that learn an energy from their points, ways to keep that energy up elsewhere, and
-the divergence that says how well it worked.
+Known densities, models that learn an energy from their points, ways to keep that energy high elsewhere, and the
+divergence that measures how well a model fits the density.
 """
 
 from striate.energy.autoencoder import AutoencoderEnergy, DenoisingEnergy

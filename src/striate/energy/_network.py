@@ -40,7 +40,7 @@ class Network:
         Widths from the input to the output.
     rng : Generator
     gain : float
-        Standard deviation of a first-layer unit's sum per unit length of the input: how finely it begins to look.
+        Standard deviation of a first-layer unit's sum per unit length of the input, which sets how fine it starts.
     linear : sequence of int
         Hidden layers without a squashing function, counted from 1: a code.
     dtype : float32 or float64
@@ -59,7 +59,7 @@ class Network:
         self.parameters: dict[str, np.ndarray] = {}
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             scale = gain if layer == 0 else 1 / np.sqrt(n_in)
-            # Biases of the first layer spread its units' borders over the data, of which most lie within 1.
+            # Biases of the first layer spread its units' borders over the data, most of which lie within 1.
             bias = scale * rng.uniform(-1, 1, n_out) if layer == 0 else np.zeros(n_out)
             self.parameters[f"weights{layer}"] = (scale * rng.standard_normal((n_in, n_out))).astype(dtype)
             self.parameters[f"bias{layer}"] = bias.astype(dtype)

@@ -1,4 +1,4 @@
-"""Autoencoders of the plane: the energy is the reconstruction's error; a narrow code or the log partition lifts it."""
+"""Autoencoders of the plane: the energy is the reconstruction error, kept high by a narrow code or log Z."""
 
 from __future__ import annotations
 
@@ -130,13 +130,13 @@ class AutoencoderEnergy(EnergyModel):
 class DenoisingEnergy(AutoencoderEnergy):
     """A denoising autoencoder: it learns to map noisy points to the clean ones.
 
-    E(y) = ½‖y − decoder(encoder(y))‖² / noise², whose minima are where it would leave a point as it is. (The
+    E(y) = ½‖y − decoder(encoder(y))‖² / noise², whose minima are the points that it leaves unchanged. (The
     reconstruction minus the point is about noise² times the slope of the log density: a field, not an energy.)
 
     Parameters
     ----------
     n_units : int, default 100
-        More than the plane has dimensions: the noise, not the code, keeps it from copying.
+        More than the dimensions of the plane: the noise, not the code, keeps the network from copying.
     noise : float, default 0.1
         Standard deviation, in half sides of the window.
     window, n_batches, batch_size, rate, random_state

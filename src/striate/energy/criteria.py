@@ -1,4 +1,4 @@
-"""The talk's list of ways to keep the energy up where there are no data, as losses and their exact gradients.
+"""The talk's ways to keep the energy high where there are no data, as losses with their exact gradients.
 
 Each takes a network from the plane to one number, the energy, and points; it returns the loss and its gradient by the
 network's parameters.
@@ -25,8 +25,8 @@ class Loss(NamedTuple):
 def maximum_likelihood(network: Network, points: np.ndarray, grid_points: np.ndarray, cell: float) -> Loss:
     """Mean E(points) + log Z: minus the log-likelihood, with Z = ∫ exp(−E) by quadrature.
 
-    The gradient pushes the energy of the data down, and pulls it up everywhere else: at every point of the grid as
-    strongly as exp(−E) / Z is large there.
+    The gradient pushes the energy of the data down and pulls it up elsewhere, at each point of the grid in proportion
+    to exp(−E) / Z.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def maximum_likelihood(network: Network, points: np.ndarray, grid_points: np.nda
     points : float (n_points, 2)
         Data.
     grid_points : float (n_cells, 2)
-        The quadrature's nodes, whose cells are all of the area `cell`.
+        The nodes of the quadrature; the area of the cell around each is `cell`.
     cell : float
     """
     jets, tape = network.jets(np.vstack([points, grid_points]), 0)
@@ -48,7 +48,7 @@ def likelihood(energies: np.ndarray, n_points: int, cell: float) -> tuple[float,
     Parameters
     ----------
     energies : float64 (n_points + n_cells,)
-        At the data, then at the quadrature's nodes.
+        Energies of the data, then of the quadrature's nodes.
     n_points : int
     cell : float
         The area of a node's cell.
@@ -61,17 +61,17 @@ def likelihood(energies: np.ndarray, n_points: int, cell: float) -> tuple[float,
 
 
 def contrast(network: Network, points: np.ndarray, samples: np.ndarray) -> Loss:
-    """Mean E(points) − mean E(samples): contrastive divergence, given where the chains went.
+    """Mean E(points) − mean E(samples): contrastive divergence, from samples at which Markov chains have arrived.
 
-    With samples of exp(−E) / Z itself the gradient is, on average, that of maximum likelihood.
+    With samples from exp(−E) / Z the expected gradient is that of maximum likelihood.
 
     Parameters
     ----------
     network : Network
     points : float (n_points, 2)
-        Data: pushed down.
+        Data, whose energy is pushed down.
     samples : float (n_samples, 2)
-        Pulled up.
+        Points whose energy is pulled up.
 
     References
     ----------
@@ -83,7 +83,7 @@ def contrast(network: Network, points: np.ndarray, samples: np.ndarray) -> Loss:
 
 
 def score_matching(network: Network, points: np.ndarray) -> Loss:
-    """Mean of ½‖∇E‖² − tr ∇²E: the slope at the data small, the curvature large.
+    """Mean of ½‖∇E‖² − tr ∇²E: at the data, the slope becomes small and the curvature large.
 
     It is, up to a constant, half the mean squared distance between the slopes of E and of minus the data's log
     density, without knowing that density.
@@ -108,14 +108,14 @@ def score_matching(network: Network, points: np.ndarray) -> Loss:
 def denoising_score_matching(network: Network, points: np.ndarray, noise: np.ndarray, deviation: float) -> Loss:
     """Mean of ½‖∇E(y + noise) − noise / deviation²‖²: the slope leads back from a noisy point to a clean one.
 
-    Its minimum is the energy of the data *with* the noise: the density is blurred, and needs no second derivative.
+    Its minimum is the energy of the noisy data: the density is blurred, but no second derivative is needed.
 
     Parameters
     ----------
     network : Network
     points : float (n_points, 2)
     noise : float (n_points, 2)
-        Gaussian, of that standard deviation.
+        Gaussian noise with standard deviation `deviation`.
     deviation : float
 
     References

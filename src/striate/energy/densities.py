@@ -1,4 +1,4 @@
-"""Densities in the plane that are known: the talk's toys, to draw points from and to compare energies with."""
+"""Known densities in the plane: the talk's toy data, to draw points from and to compare energies with."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from striate.samples import as_array, as_samples
 
 __all__ = ["Density", "Parabola", "Spiral", "ThreeCauchy"]
 
-_QUADRATURE = 250  # cells a side, for the normalization over a window: three and more to a noise's deviation
+_QUADRATURE = 250  # cells per side, to normalize over a window: at least three per standard deviation of the noise
 _SCALE = Real(low=1e-100, high=1e100)  # beyond, squares overflow or vanish
 _NOISE = Real(low=1e-5, high=1e3)  # a curve needs nodes nearer than it, which take memory
-_ROUNDS = 100_000  # of drawing, before a density is said to lie outside of its window
+_ROUNDS = 100_000  # attempts to draw, before an error says that a density lies outside of its window
 _BLOCK = 4096  # points at a time, where each is compared with every node of a curve
 
 
@@ -89,7 +89,7 @@ class ThreeCauchy(Density):
     length, width : float, default 1 and 0.1
         Scales along an arm and across.
     half_side : float, default 4
-        The window is that far from the origin to every side.
+        Distance from the origin to each side of the window.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class _NoisyCurve(Density):
 
     @cached_property
     def _n_nodes(self) -> int:
-        """So many that two are nearer than half the noise: the midpoint rule is then exact to rounding."""
+        """A number with which neighbors are nearer than half the noise: the midpoint rule is then exact to rounding."""
         places = self.places(np.linspace(0, 1, 2001))
         longest = float(np.linalg.norm(np.diff(places, axis=0), axis=1).max()) * 2000
         return int(np.ceil(2 * longest / self.noise))

@@ -89,12 +89,12 @@ class Grid:
     ----------
     window : Window
     size : int, default 400
-        Cells a side. The midpoint rule is then exact to many digits for densities that vary over several cells.
+        Cells per side. The midpoint rule is then exact to many digits for densities that vary over several cells.
 
     Attributes
     ----------
     points : float64 (size², 2)
-        Row by row from the bottom; `image` brings values at them into the form of an image.
+        Row by row from the bottom; `image` gives values at the points the shape of an image.
     cell : float
         The area of a cell.
 
@@ -118,7 +118,7 @@ class Grid:
         self.points = window.low + self._cells * self.step
 
     def shifted(self, rng: RandomState) -> np.ndarray:
-        """The grid's points, moved together by a random part of a cell: quadrature whose error averages out."""
+        """The grid's points, moved together by a random part of a cell, so that errors of quadrature average out."""
         moved: np.ndarray = self.window.low + (self._cells + generator_from(rng).uniform(-0.5, 0.5, 2)) * self.step
         return moved
 
@@ -127,7 +127,7 @@ class Grid:
         return self._values(values, "values").reshape(self.size, self.size)
 
     def _values(self, values: ArrayLike, name: str) -> np.ndarray:
-        """Values at `points`, or as an `image`; infinity is one, NaN is none."""
+        """Values at `points`, from that or from the shape of `image`; infinity is allowed, NaN is not."""
         if getattr(values, "shape", None) == (self.size, self.size):
             values = np.reshape(values, -1)
         found = as_array(values, name=name, axes=(self.size**2,), finite=False)
@@ -160,7 +160,7 @@ class Grid:
         return float((share[held] * (truth - self.log_density(energies))[held]).sum())
 
     def local_minima(self, values: ArrayLike) -> np.ndarray:
-        """The points whose value is below that of all eight neighbors, (n_minima, 2); the border has none."""
+        """The points whose value is below that of all eight neighbors, (n_minima, 2); the border is left out."""
         image = self.image(values)
         inner = image[1:-1, 1:-1]
         lowest = np.ones(inner.shape, bool)

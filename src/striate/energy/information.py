@@ -1,4 +1,4 @@
-"""How much a code can say, and how much of the plane it lets be low: the talk's main insight as two numbers."""
+"""The information content of codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["code_entropy"]
 
 
 def code_entropy(codes: ArrayLike, step: float) -> float:
-    """The entropy of codes that are told apart to a step, in bits.
+    """The entropy of codes that are rounded to multiples of a step, in bits.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""K-means: the code is one of n units, and the energy has a bowl about each."""
+"""K-means: the code is one of n units, and the energy is a paraboloid around each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["KMeansEnergy"]
 
 
 class KMeansEnergy(EnergyModel):
-    """E(y) = ½·min over units ‖y − W_unit‖²: the code has one 1, and 0 elsewhere.
+    """E(y) = ½·min over units ‖y − W_unit‖²: the code is one-hot.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class KMeansEnergy(EnergyModel):
         from sklearn.cluster import KMeans
 
         if len(points) < self.n_units:
-            raise UsageError(f"{self.n_units} units of K-means need as many points, not {len(points)}")
+            raise UsageError(f"{self.n_units} units of K-means need at least {self.n_units} points, not {len(points)}")
         seed = int(generator_from(self.random_state).integers(2**31))
         self.centers_ = KMeans(self.n_units, n_init=10, random_state=seed).fit(points).cluster_centers_
 

@@ -1,4 +1,4 @@
-"""The one interface of all machines: points in, energies out."""
+"""The interface of all energy models: points in, energies out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["EnergyModel", "Machine", "as_points", "divergence", "temperature"]
 
 
 class Machine(NamedTuple):
-    """What a machine is made of, as the talk's table under its energy surfaces says it."""
+    """The parts of a model, as in the talk's table below its energy surfaces."""
 
     encoder: str
     decoder: str
@@ -28,7 +28,7 @@ class Machine(NamedTuple):
 
 
 class EnergyModel(ABC):
-    """A machine that gives every point of the plane an energy: low where it has seen data."""
+    """A model that gives every point of the plane an energy, which is low where there were data."""
 
     @property
     @abstractmethod
@@ -44,14 +44,14 @@ class EnergyModel(ABC):
         return self
 
     def energy(self, y: ArrayLike) -> np.ndarray:
-        """The energy of points at the codes that the machine itself gives them: (n_points, 2) → float64 (n_points,)."""
+        """The energy of points at the codes that the model gives them: (n_points, 2) → float64 (n_points,)."""
         self._check_fitted()
         return self._energy(as_points(y))
 
     def free_energy(self, y: ArrayLike) -> np.ndarray:
-        """The energy of points with the code minimized, or summed, out: (n_points, 2) → float64 (n_points,).
+        """The energy of points with the code minimized or summed out: (n_points, 2) → float64 (n_points,).
 
-        It differs from `energy` where there is a code that the machine does not optimize (PSD) or that is uncertain
+        It differs from `energy` where there is a code that the model does not optimize (PSD) or that is uncertain
         (RBM).
         """
         self._check_fitted()
@@ -63,7 +63,7 @@ class EnergyModel(ABC):
         Raises
         ------
         UsageError
-            For a machine without a code.
+            For a model without a code.
         """
         self._check_fitted()
         return self._code(as_points(y))
@@ -81,7 +81,7 @@ class EnergyModel(ABC):
         raise UsageError(f"{type(self).__name__} has no code; it gives every point an energy at once")
 
     def _taken(self, name: str, value: object, rule: Rule) -> Any:
-        """A parameter as a rule takes it."""
+        """A parameter, checked and converted by a rule."""
         try:
             return checked(name, value, rule)
         except UsageError as error:

@@ -1,4 +1,4 @@
-"""A small network that gives every point an energy, and the ways of the talk's list to train it."""
+"""A small network that gives every point an energy, and the talk's ways to train it."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ _RESTARTED = 0.02  # share of them that begin anew from the data at each batch, 
 
 
 class NetworkEnergy(EnergyModel):
-    """E(y) is a multilayer perceptron with tanh units and no code; what keeps it up elsewhere is the criterion.
+    """E(y) is a multilayer perceptron with tanh units and no code; the training criterion keeps it high elsewhere.
 
     Parameters
     ----------
     hidden : sequence of int, default (64, 64)
         Widths of the hidden layers.
     criterion : str, default "maximum_likelihood"
-        With the partition function by quadrature: the truth that the others are compared to.
-        "contrastive_divergence" pulls up where chains are that ran from the data for `n_sampler_steps`,
-        "persistent_contrastive_divergence" where chains are that never end; "score_matching" and
-        "denoising_score_matching" look at slopes at the data alone.
+        "maximum_likelihood" computes the partition function by quadrature; the others are compared with it.
+        "contrastive_divergence" pulls the energy up at the ends of chains that ran from the data for `n_sampler_steps`,
+        "persistent_contrastive_divergence" at those of chains that go on from batch to batch; "score_matching" and
+        "denoising_score_matching" use slopes at the data.
     window : Window, optional
-        Where the energy is a density's; by default around the data.
+        Where the density is normalized; by default, a window around the data.
     n_batches : int, default 4000
     batch_size : int, default 500
     rate : float, default 3e-3
         Rate of Adam; after half the batches it falls linearly to 0, which averages out the noise of single batches.
     grid_size : int, default 64
-        Cells a side of the quadrature while learning. Its grid is shifted at random before each batch.
+        Cells per side of the quadrature, whose grid is shifted at random before each batch.
     sampler : {"langevin", "hamiltonian"}, default "langevin"
     n_sampler_steps : int, default 10
     step : float, default 0.02
-        The sampler's, in half sides of the window.
+        Step of the sampler, in half sides of the window.
     noise : float, default 0.02
-        Standard deviation of denoising score matching, in half sides of the window.
+        Standard deviation of the noise for denoising score matching, in half sides of the window.
     snapshots : sequence of int, default ()
         Numbers of batches after which the parameters are kept, for `at`.
     random_state : int, Generator, RandomState or None
@@ -67,7 +67,7 @@ class NetworkEnergy(EnergyModel):
     Attributes
     ----------
     losses_ : list of float
-        The criterion, a batch; comparable within one criterion only.
+        The criterion of each batch; comparable only within one criterion.
     n_batches_ : int
 
     Examples
@@ -171,7 +171,7 @@ class NetworkEnergy(EnergyModel):
         return contrast(self._network, points, self._negative(points, rng))
 
     def _negative(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Where the energy is pulled up: where chains are after some steps."""
+        """Points at which the energy is pulled up: the ends of the chains."""
         run = langevin if self.sampler == "langevin" else hamiltonian
         persistent = self.criterion == "persistent_contrastive_divergence"
         start = points

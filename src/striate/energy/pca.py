@@ -1,4 +1,4 @@
-"""Principal components: the energy is the squared distance from a line, a straight groove."""
+"""Principal components: the energy is the squared distance from a line, a straight valley."""
 
 from __future__ import annotations
 

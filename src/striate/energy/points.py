@@ -1,4 +1,4 @@
-"""Points of one's own: two columns of numbers in a `.npy` file or a CSV."""
+"""Points from the user's file: two columns of numbers in a `.npy` file or a CSV."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_points(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     UsageError
-        When there is no such file, or it holds anything but two finite numbers a row.
+        When there is no such file, or it does not hold two finite numbers per row.
     """
     path, shown = Path(path), printable(path)
     try:

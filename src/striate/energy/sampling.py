@@ -1,4 +1,4 @@
-"""Samples of an energy, for the criteria that pull up where a chain of samples goes."""
+"""Samples from exp(−E), for the criteria that pull the energy up at samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def langevin(
     """Langevin dynamics: y ← y − ½step²·∇E(y) + step·noise, mirrored at the window's sides.
 
     For small steps the chains' density tends to exp(−E) / Z. Where the slope would carry a point farther than the
-    noise does, it is cut to that: a step that long would say nothing about the energy where it ends.
+    noise does, it is shortened to that: a longer step would have little to do with the energy where it ends.
 
     Parameters
     ----------

@@ -15,10 +15,10 @@ __all__ = ["PSDEnergy", "SparseCodingEnergy"]
 
 
 class _OnSphere(EnergyModel):
-    """Units of unit norm are directions. A third coordinate, a constant, makes them places as well.
+    """Units of unit norm are directions; with a constant third coordinate they are places in the plane as well.
 
-    With a `height` a point (y₁, y₂) is given to the units as (y₁, y₂, height), divided by its norm: the plane lies
-    on half a sphere, where units are places, and what lies straight between two near units is cheap to code.
+    With a `height`, the units get a point (y₁, y₂) as (y₁, y₂, height), divided by its norm. The plane then lies on
+    half a sphere, on which units are places, and points between two near units have a sparse code.
     """
 
     height: float | None
@@ -37,13 +37,13 @@ class SparseCodingEnergy(_OnSphere):
     ----------
     n_units : int, default 3
     sparsity : float, default 0.5
-        (Half of the talk's λ, which writes the square without ½.) Towards 0, two units and more reconstruct the whole
-        plane: F = 0 everywhere.
+        Half of the talk's λ, since the talk writes the square without ½. Near 0, two units or more reconstruct the
+        whole plane: F = 0 everywhere.
     positive : bool, default False
-        Codes must not be negative: a unit is then half a line.
+        Codes must not be negative: the points of a unit are then a ray instead of a line.
     height : float, optional
-        Gives units places beside directions: a point (y₁, y₂) is coded as (y₁, y₂, height), divided by its norm, so
-        that the plane lies on half a sphere. None, the plain model, has grooves through the origin.
+        Gives units places in addition to directions: a point (y₁, y₂) is coded as (y₁, y₂, height), divided by its
+        norm, so that the plane lies on half a sphere. With None, the energy has valleys through the origin.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -51,7 +51,7 @@ class SparseCodingEnergy(_OnSphere):
     components_ : ndarray (n_units, 2), or (n_units, 3) with a height
         The dictionary, rows of unit norm.
     places_ : ndarray (n_units, 2)
-        Where the units are: directions, or with a height points of the plane.
+        Directions of the units, or with a height points of the plane.
     """
 
     def __init__(
