@@ -1,4 +1,11 @@
-"""Optimal against predicted codes for recognition: one stage on Caltech-101, the same dictionary for both."""
+"""Optimal against predicted codes for recognition: one stage on Caltech-101, the same dictionary for both.
+
+History
+-------
+Until November 2026 a figure asked that optimal codes stay below 60 %. No stage of features comes near that, so that it
+could hardly fail; the paired difference says what the claim says. The published 52.2 % had to be reached only; it has
+to be matched now, within 3 points.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from numpy.typing import NDArray
 from striate.coding import PreparedDictionary, infer
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, holding, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy
@@ -46,28 +53,20 @@ def _at_best(codes: str) -> Callable[[Results], list[float]]:
 
 
 def _difference(results: Results) -> Measurement:
-    """Predicted minus optimal, split by split, and whether it is not below 0 by more than two standard errors."""
-    pairs = zip(_at_best("predicted")(results), _at_best("optimal")(results), strict=True)
-    found = over([predicted - optimal for predicted, optimal in pairs])
-    assert found.value is not None
-    return Measurement(found.value, found.uncertainty, found.n, held=found.value > -2 * (found.uncertainty or 0.0))
+    """Return predicted minus optimal, splits paired; it holds unless it is below 0 by two standard errors."""
+    found = paired(_at_best("predicted")(results), _at_best("optimal")(results))
+    return holding(found, lambda mean, error: mean > -2 * error)
 
 
 FIGURES = (
     Figure(
         what="mean per-class accuracy, predicted codes, one stage",
         unit="%",
-        better="higher",
+        better="match",
+        tolerance=3.0,
         published=52.2,
         source="Jarrett et al., ICCV 2009, table 1, U, Rabs-N-PA",
         measure=_at_best("predicted"),
-    ),
-    Figure(
-        what="mean per-class accuracy, optimal codes, one stage",
-        unit="%",
-        better="higher",
-        predicate="below 60 %: one stage",
-        measure=lambda results: _held(over(_at_best("optimal")(results)), lambda value: value < 60),
     ),
     Figure(
         what="predicted minus optimal, both at their best sparsity",
@@ -83,11 +82,6 @@ FIGURES = (
         measure=lambda results: max(results.column("difference of solvers")),
     ),
 )
-
-
-def _held(found: Measurement, predicate: Callable[[float], bool]) -> Measurement:
-    assert found.value is not None
-    return Measurement(found.value, found.uncertainty, found.n, held=predicate(found.value))
 
 
 def units(scale: Scale) -> list[Unit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from striate.coding import PreparedDictionary, infer
 from striate.experiments.data.mnist import mnist_rows
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, above
+from striate.experiments.engine.figure import Figure, Measurement, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.images import as_images, load_mnist_digits, sample_patches, to_grey, whiten
@@ -35,8 +36,8 @@ def _gain(task: str) -> Callable[[Results], Measurement]:
     """Accuracy of the largest code minus that of the smallest, on the same draws, in points."""
 
     def measure(results: Results) -> Measurement:
-        rows = results.select(task=task).column("accuracy")
-        return above([100 * (large - small) for small, large in zip(rows[0], rows[-1], strict=True)], 0)
+        rows = 100 * np.array(results.select(task=task).column("accuracy"))
+        return replace(paired(rows[-1], rows[0]), held=bool((rows[-1] > rows[0]).all()))
 
     return measure
 

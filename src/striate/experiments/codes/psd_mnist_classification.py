@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from striate.experiments.data.mnist import mnist_rows
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, above, over
+from striate.experiments.engine.figure import Figure, Measurement, above, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import PSD
@@ -43,11 +43,9 @@ def _tanh_beats_linear(n: int) -> Callable[[Results], Measurement]:
     """The difference on the same draws, in its standard errors."""
 
     def measure(results: Results) -> Measurement:
-        pairs = zip(_errors("linear", n)(results), _errors("tanh", n)(results), strict=True)
-        difference = over([theirs - ours for theirs, ours in pairs])
-        assert difference.value is not None
-        error = difference.uncertainty or np.inf
-        return Measurement(difference.value / error if np.isfinite(error) else 0.0)
+        found = paired(_errors("linear", n)(results), _errors("tanh", n)(results))
+        assert found.value is not None
+        return Measurement(found.value / found.uncertainty if found.uncertainty else 0.0)
 
     return measure
 

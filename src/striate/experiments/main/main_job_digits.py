@@ -1,43 +1,59 @@
-"""The main job on the digits that ship with the package: what `striate demo` shows, over seeds."""
+"""The main job on the digits that ship with the package: what `striate demo` shows, over seeds.
+
+History
+-------
+Until November 2026 seeds 0 to 2 were measured, which development had used too; now it is the seeds of the headline.
+Two kinds of figures could hardly fail: that random filters are better than pixels (by 8 to 17 points), and that unknown
+digits are found better than by chance (an area under the ROC curve of 0.98). In their place learned filters have to be
+better than random ones from each number of labels, 100 labels have to do what 4,000 do for pixels, as the claim says,
+and nine of ten unknown digits have to be found. The last was set after 93 % had been seen on seeds 0 to 2, the others
+after 3.5, 0.7 and 0.03 points and after 2.9 points.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, above, column, over
+from striate.experiments.engine.figure import Figure, Measurement, column, holding, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
+from striate.experiments.main.job import HEADLINE, QUICK_ARCHITECTURE, learn, units_of
 from striate.images import as_images, load_mnist_digits
-from striate.recognition import ImageClassifier, area_under_roc, split_images, strangeness, train_and_evaluate
+from striate.recognition import area_under_roc, split_images, strangeness
 
 NAME = "main-job-digits"
 CLAIM = "Filters learned from 4,000 digits without labels need few labels: 100 labels do what thousands do for pixels."
 DATA: dict[str, tuple[str, ...]] = {"quick": (), "full": ()}
 
 LABELS = (100, 1000, 4000)
-SEEDS = (0, 1, 2)
-UNKNOWN_RATE = 0.05
+SYSTEMS: dict[str, dict[str, Any]] = {"learned filters": {"learner": "psd"}, "random filters": {"learner": "random"}}
+UNKNOWN: dict[str, dict[str, Any]] = {"digits 8 and 9 unknown": {"unknown": 0.05}}
 
 
-def _held(values: list[float], held: bool) -> Measurement:
-    return replace(over(values), held=bool(held))
+def _accuracy(system: str, n_labels: int, *, pixels: bool = False) -> Callable[[Results], list[float]]:
+    return column(f"{'pixels' if pixels else 'features'}, {n_labels} labels", 100, system=system)
 
 
-def _of(learner: str, n_labels: int, *, pixels: bool = False) -> Callable[[Results], list[float]]:
-    return column(f"{'pixels' if pixels else 'features'}, {n_labels} labels", 100, task="digits", learner=learner)
+_learned = _accuracy("learned filters", LABELS[0])
 
 
-def _beats_pixels(n_labels: int) -> Callable[[Results], Measurement]:
+def _lead(n_labels: int) -> Callable[[Results], Measurement]:
+    """Learned minus random filters, seeds paired."""
+
     def measure(results: Results) -> Measurement:
-        ours, theirs = (_of("random", n_labels, pixels=pixels)(results) for pixels in (False, True))
-        return _held(ours, min(np.subtract(ours, theirs)) > 0)
+        learned, random = (_accuracy(system, n_labels)(results) for system in SYSTEMS)
+        return holding(paired(learned, random), lambda mean, error: mean > 2 * error)
 
     return measure
+
+
+def _few_for_many(results: Results) -> Measurement:
+    """Learned filters from the fewest labels minus pixels from all."""
+    return paired(_learned(results), _accuracy("learned filters", LABELS[-1], pixels=True)(results))
 
 
 FIGURES = (
@@ -47,7 +63,7 @@ FIGURES = (
             unit="%",
             better="higher",
             goal=goal,
-            measure=_of("psd", n),
+            measure=_accuracy("learned filters", n),
         )
         for n, goal in zip(LABELS, (92.5, 97.2, 98.4), strict=True)
     ),
@@ -58,17 +74,24 @@ FIGURES = (
             better="match",
             goal=about,
             tolerance=3.0,
-            measure=_of("psd", n, pixels=True),
+            measure=_accuracy("learned filters", n, pixels=True),
         )
         for n, about in zip(LABELS, (72.0, 87.0, 90.0), strict=True)
     ),
+    Figure(
+        what="learned filters with 100 labels minus raw pixels with 4,000",
+        unit="points",
+        better="higher",
+        goal=0.0,
+        measure=_few_for_many,
+    ),
     *(
         Figure(
-            what=f"accuracy from {n:,} labels, random filters",
+            what=f"learned minus random filters, {n:,} labels",
+            unit="points",
             better="higher",
-            unit="%",
-            predicate="above raw pixels, as Jarrett et al. 2009 found for random filters with normalization",
-            measure=_beats_pixels(n),
+            predicate="above 0 by two standard errors: learning helps",
+            measure=_lead(n),
         )
         for n in LABELS
     ),
@@ -78,42 +101,28 @@ FIGURES = (
         better="match",
         goal=5.0,
         tolerance=1.5,
-        measure=column("false alarm rate", 100, task="unknown"),
+        measure=column("false alarm rate", 100, system="digits 8 and 9 unknown"),
     ),
     Figure(
-        what="area under ROC, digits 8 and 9 unknown",
+        what="unknown digits found, 8 and 9",
+        unit="%",
         better="higher",
-        predicate="unknown digits are told from known ones better than by chance (0.5)",
-        measure=lambda results: above(results.select(task="unknown").column("area under ROC"), 0.5),
+        goal=90.0,
+        measure=column("detection rate", 100, system="digits 8 and 9 unknown"),
     ),
 )
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One unit a learner and seed, and one a seed for the digits that nobody showed."""
-    seeds = SEEDS if scale == "full" else SEEDS[:1]
-    learned = [
-        Unit(
-            f"{learner}, seed {seed}",
-            {"task": "digits", "learner": learner, "seed": seed, **_size(scale)},
-            learn_digits,
-            expected_seconds=60.0,
-        )
-        for learner in ("psd", "random")
-        for seed in seeds
+    """Return a unit per kind of filters and seed, and one per seed for the digits that were not shown."""
+    full = scale == "full"
+    seeds = HEADLINE if full else HEADLINE[:1]
+    size = {"architecture": "auto" if full else QUICK_ARCHITECTURE, "every": 1 if full else 5}
+    curve = {"n_draws": 5 if full else 2, "labels": LABELS}
+    return [
+        *units_of(learn_digits, SYSTEMS, seeds, {**size, **curve}, expected_seconds=60.0),
+        *units_of(reject_digits, UNKNOWN, seeds, size, expected_seconds=30.0),
     ]
-    unknown = [
-        Unit(f"unknown, seed {seed}", {"task": "unknown", "seed": seed, **_size(scale)}, reject_digits)
-        for seed in seeds
-    ]
-    return learned + unknown
-
-
-def _size(scale: Scale) -> dict[str, Any]:
-    """The demo itself, or a hundredth of its work: one stage, 600 digits."""
-    if scale == "full":
-        return {"architecture": "auto", "every": 1, "n_draws": 5, "labels": list(LABELS)}
-    return {"architecture": "16F7x7 - Rabs - N7x7 - PA8x8/4", "every": 5, "n_draws": 2, "labels": list(LABELS)}
 
 
 def _digits(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
@@ -122,44 +131,38 @@ def _digits(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def learn_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """The demo with one seed: accuracy from each number of labels, learned features and raw pixels."""
+    """Run the demo with one seed: accuracy from each number of labels, learned features and raw pixels."""
     images = as_images(*_digits(settings))
-    result = train_and_evaluate(
-        ImageClassifier(
-            architecture=settings["architecture"], learner=settings["learner"], random_state=settings["seed"]
-        ),
+    result, facts = learn(
+        settings,
+        context,
         images,
         split_images(images, random_state=settings["seed"]),
         label_counts=[n // settings["every"] for n in settings["labels"]],
         n_draws=settings["n_draws"],
-        progress=context.progress,
     )
-    measured: dict[str, Any] = {"seconds by phase": {r.name: r.seconds for r in context.progress.records}}
     for name, curve in (("features", result.curve), ("pixels", result.pixel_curve)):
         for n_labels, point in zip(settings["labels"], curve, strict=True):
-            measured[f"{name}, {n_labels} labels"] = point.mean
-            measured[f"{name}, {n_labels} labels, each draw"] = list(point.accuracies)
-            measured[f"{name}, {n_labels} labels, standard error"] = point.standard_error
-    return measured
+            facts[f"{name}, {n_labels} labels"] = point.mean
+            facts[f"{name}, {n_labels} labels, each draw"] = list(point.accuracies)
+            facts[f"{name}, {n_labels} labels, standard error"] = point.standard_error
+    return facts
 
 
 def reject_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """Digits 0 to 7 are learned; then held-out ones of them are shown, and 8 and 9."""
+    """Learn digits 0 to 7; then show others of them, and 8 and 9."""
     images, labels = _digits(settings)
     known = labels < 8
     known_images = as_images(images[known], labels[known])
     split = split_images(known_images, random_state=settings["seed"])
-    classifier = ImageClassifier(
-        architecture=settings["architecture"], unknown=UNKNOWN_RATE, random_state=settings["seed"]
-    )
-    result = train_and_evaluate(classifier, known_images, split, label_counts=(), progress=context.progress)
+    result, facts = learn(settings, context, known_images, split)
+    classifier = result.classifier
     foreign = classifier.extract(as_images(images[~known]), progress=context.progress).rows
     own = classifier.extract(known_images.subset(split.test), progress=context.progress).rows
     logits = classifier.classifier_.logits
     said = classifier.classify_features(foreign, [""] * len(foreign))
-    return {
+    return facts | {
         "false alarm rate": result.test.unknown_rate,
         "detection rate": float(np.mean([one.unknown for one in said])),
         "area under ROC": area_under_roc(strangeness(logits(foreign)), strangeness(logits(own))),
-        "accuracy, digits 0-7": result.test.accuracy,
     }

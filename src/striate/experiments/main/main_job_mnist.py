@@ -1,29 +1,43 @@
-"""The main job on the whole of MNIST, by the `auto` preset: 60,000 digits to learn from, 10,000 to test on."""
+"""The main job on the whole of MNIST, by the `auto` preset: 60,000 digits to learn from, 10,000 to test on.
+
+The digits are divided for good, so that seeds differ in filters and connections only. Three of the five seeds of the
+headline do: one takes twenty minutes.
+
+History
+-------
+Until November 2026 one seed, 0, was measured, which development had used too.
+"""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, column
+from striate.experiments.engine.figure import Figure, Measurement, column, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
+from striate.experiments.main.job import HEADLINE, QUICK_ARCHITECTURE, learn, units_of
 from striate.images import ImageCollection, as_images, load_mnist_digits
-from striate.progress import peak_memory_bytes
-from striate.recognition import ImageClassifier, split_images, train_and_evaluate
+from striate.recognition import split_images
 
 NAME = "main-job-mnist"
 CLAIM = "The preset that the demo uses also serves 60,000 digits, in minutes on two cores."
 DATA = {"quick": (), "full": ("mnist",)}
 
+SYSTEMS: dict[str, dict[str, Any]] = {"learned filters": {"learner": "psd"}, "random filters": {"learner": "random"}}
+SEEDS = HEADLINE[:3]
 
-def _random_filters(results: Results) -> Measurement:
-    """Accuracy of random filters, and whether it comes close to that of learned ones."""
-    (ours,), (theirs,) = (results.select(learner=learner).column("accuracy") for learner in ("random", "psd"))
-    return Measurement(100 * ours, held=ours > theirs - 0.01)
+_learned = column("accuracy", 100, system="learned filters")
+_random = column("accuracy", 100, system="random filters")
+
+
+def _close(results: Results) -> Measurement:
+    """Accuracy of random filters; it holds if that of learned ones is at most a point above, seeds paired."""
+    found, lead = over(_random(results)), paired(_learned(results), _random(results))
+    assert lead.value is not None
+    return Measurement(found.value, found.uncertainty, found.n, held=lead.value < 1)
 
 
 FIGURES = (
@@ -32,59 +46,37 @@ FIGURES = (
         unit="%",
         better="higher",
         goal=99.1,
-        measure=column("accuracy", 100, learner="psd"),
+        measure=_learned,
     ),
     Figure(
         what="minutes, learned filters",
         unit="min",
         better="lower",
         goal=20.0,
-        measure=column("seconds", 1 / 60, learner="psd"),
+        measure=column("seconds", 1 / 60, system="learned filters"),
     ),
     Figure(
         what="accuracy, random filters",
         unit="%",
         better="higher",
         predicate="within 1 point of learned filters: with all labels, random filters do nearly as well",
-        measure=_random_filters,
+        measure=_close,
     ),
 )
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Learned and random filters, same settings."""
-    architecture = "auto" if scale == "full" else "16F7x7 - Rabs - N7x7 - PA8x8/4"
-    return [
-        Unit(
-            f"{learner} filters",
-            {"learner": learner, "architecture": architecture},
-            learn_all_digits,
-            expected_seconds=600.0,
-        )
-        for learner in ("psd", "random")
-    ]
+    """Return learned and random filters per seed, otherwise with the same settings."""
+    full = scale == "full"
+    settings = {"architecture": "auto" if full else QUICK_ARCHITECTURE}
+    return units_of(learn_all_digits, SYSTEMS, SEEDS if full else SEEDS[:1], settings, expected_seconds=600.0)
 
 
 def learn_all_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """Filters, features and classifier from all training digits; accuracy on all test digits."""
+    """Learn filters and classifier from all training digits; measure the accuracy on all test digits."""
     images, test = _digits(context)
-    started = time.perf_counter()
-    result = train_and_evaluate(
-        ImageClassifier(architecture=settings["architecture"], learner=settings["learner"], random_state=context.seed),
-        images,
-        split_images(images, test=False),
-        test_images=test,
-        label_counts=(),
-        folder=context.working_folder(),
-        progress=context.progress,
-    )
-    return {
-        "accuracy": result.test.accuracy,
-        "seconds": time.perf_counter() - started,
-        "peak memory, bytes": peak_memory_bytes(),
-        "weight decay": result.classifier.classifier_.weight_decay_,
-        "seconds by phase": {record.name: record.seconds for record in context.progress.records},
-    }
+    split = split_images(images, test=False)
+    return learn(settings, context, images, split, test_images=test, on_disk=True)[1]
 
 
 def _digits(context: Context) -> tuple[ImageCollection, ImageCollection]:

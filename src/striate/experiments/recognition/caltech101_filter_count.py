@@ -10,7 +10,7 @@ import numpy as np
 from striate.experiments.data.caltech101 import load_task
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, holding, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import learned_hierarchy, recognize
@@ -24,7 +24,7 @@ PROTOCOLS = ("U", "R")
 
 
 def _rising(results: Results) -> Measurement:
-    """Share of the steps from one number of filters to the next at which the mean accuracy rises."""
+    """Return the share of steps from one number of filters to the next at which the mean accuracy rises."""
     steps = [
         step > 0
         for letters in PROTOCOLS
@@ -34,11 +34,10 @@ def _rising(results: Results) -> Measurement:
 
 
 def _gain_with_few(results: Results) -> Measurement:
-    """Learned minus random with the fewest filters, less the same with the most, split by split."""
-    learned, random = (np.array(results.select(protocol=letters).column("accuracy")) for letters in PROTOCOLS)
-    found = over((100 * ((learned[0] - random[0]) - (learned[-1] - random[-1]))).tolist())
-    assert found.value is not None
-    return Measurement(found.value, found.uncertainty, found.n, held=found.value > 2 * (found.uncertainty or 0))
+    """Return the gain by learning with the fewest filters minus that with the most, splits paired."""
+    learned, random = (100 * np.array(results.select(protocol=letters).column("accuracy")) for letters in PROTOCOLS)
+    gains = learned - random
+    return holding(paired(gains[0], gains[-1]), lambda mean, error: mean > 2 * error)
 
 
 FIGURES = (
@@ -60,7 +59,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Every number of filters, for both protocols."""
+    """Return a unit per number of filters and protocol."""
     rest = "Rabs - N - PA10x10/5" if scale == "full" else "Rabs - N - PA6x6/4"
     side = 9 if scale == "full" else 7
     return [
@@ -76,14 +75,14 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def count(settings: Settings, context: Context) -> dict[str, Any]:
-    """Accuracy of each split with so many filters; large features go to disk."""
+    """Measure the accuracy of each split; features of many filters go to disk."""
     task = load_task(context)
     hierarchy = learned_hierarchy(task, settings["architecture"], settings["protocol"], context)
     return recognize(task, hierarchy, context, on_disk=settings["n"] > 128)
 
 
 def draw(results: Results, path: Path) -> None:
-    """Accuracy against the number of filters."""
+    """Draw accuracy against the number of filters."""
     canvas = new_canvas(6, 4)
     axes = canvas.subplots()
     for letters, name in zip(PROTOCOLS, ("learned by PSD", "random"), strict=True):

@@ -1,37 +1,32 @@
-"""One stage on Caltech-101: what filters, rectification, normalization and pooling each bring."""
+"""One stage on Caltech-101: what filters, rectification, normalization and pooling each bring.
+
+A cell matches if it is within 3 points of the published one. Rectified, normalized and averaged features do. Where one
+of these steps is missing, but pooled responses do not cancel, ours do better than the paper's (R, Rabs-PA: 41 % where
+31.7 were published; R, N-PM: 41 for 32.1), and that is a difference to explain. What may explain it: our classifier
+standardizes every feature and chooses its weight decay by cross-validation, which makes up for a part of what
+normalization does. The paper does not say how features were scaled before its classifier, and we have not tested it.
+
+History
+-------
+Until November 2026 a cell only had to reach the published one, so that 41 for 31.7 read as met and not as a difference.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.results import Results
-from striate.experiments.engine.unit import Unit
-from striate.experiments.recognition.cells import cell_figures, cell_units, draw_table, notation
+from striate.experiments.recognition.cells import Table
 
 NAME = "caltech101-one-stage"
 CLAIM = "Rectification and normalization matter more than where a stage's filters come from."
 DATA = {"quick": (), "full": ("caltech101",)}
 
-PUBLISHED = {
-    "U": {"Rabs-N-PA": 52.2, "Rabs-PA": 43.3, "N-PM": 44.0, "N-PA": 17.2, "PA": 13.4},
-    "R": {"Rabs-N-PA": 53.3, "Rabs-PA": 31.7, "N-PM": 32.1, "N-PA": 15.3, "PA": 12.1},
-    "G": {"Rabs-N-PA": 52.3},
-}
-FIGURES = cell_figures(
-    PUBLISHED,
-    goals={letters: row["Rabs-N-PA"] - 1.5 for letters, row in PUBLISHED.items()},
+TABLE = Table(
+    published={
+        "U": {"Rabs-N-PA": 52.2, "Rabs-PA": 43.3, "N-PM": 44.0, "N-PA": 17.2, "PA": 13.4},
+        "R": {"Rabs-N-PA": 53.3, "Rabs-PA": 31.7, "N-PM": 32.1, "N-PA": 15.3, "PA": 12.1},
+        "G": {"Rabs-N-PA": 52.3},
+    },
     source="Jarrett et al., ICCV 2009, table 1, one stage",
+    goals={"U": 50.7, "R": 51.8, "G": 50.8},  # 1.5 points below the published ones
+    stages={"full": [("64F9x9", "10x10/5")], "quick": [("16F7x7", "6x6/4")]},
 )
-
-
-def units(scale: Scale) -> list[Unit]:
-    """The frozen cells; at quick scale small ones on digits."""
-    if scale == "full":
-        return cell_units(PUBLISHED, lambda column: notation(column, ["64F9x9"], ["10x10/5"]))
-    return cell_units(PUBLISHED, lambda column: notation(column, ["16F7x7"], ["6x6/4"]))
-
-
-def draw(results: Results, path: Path) -> None:
-    """The table as bars."""
-    draw_table(results, FIGURES, path)
+FIGURES, units, draw = TABLE.figures, TABLE.units, TABLE.draw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from striate.experiments.data.caltech101 import Task, load_task
 from striate.experiments.engine.drawing import new_canvas, save_canvas
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.experiment import Scale
+from striate.experiments.engine.figure import Figure, Measurement, above, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
@@ -21,11 +23,13 @@ from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import PyramidMatchSVM
 
+__all__ = ["Table", "learned_hierarchy", "match", "measure_cell", "recognize"]
+
 FOR_FILTERS = 2000  # images that filters are learned from
 
 
 def learned_hierarchy(task: Task, notation: str, letters: str, context: Context) -> Hierarchy:
-    """An architecture with filters by a protocol, from images that no split tests on."""
+    """An architecture whose filters a protocol learns, from images on which no split tests."""
     rng = np.random.default_rng([context.seed, 1])
     chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
     batches = stream(task.images, task.preprocessing, batch_size=64, indices=chosen, **task.preprocessing.reading)
@@ -37,17 +41,17 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
 
 
 def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bool = False) -> dict[str, Any]:
-    """Features of every image once; then for each split logistic regression, its decay by cross-validation.
+    """Extract the features of every image once; for each split fit logistic regression, its decay by cross-validation.
 
     Parameters
     ----------
     on_disk : bool
-        Keep the features in the unit's folder instead of in memory.
+        Whether features are kept in the unit's folder instead of in memory.
 
     Returns
     -------
     dict
-        ``accuracy`` (mean over classes) and ``weight decay`` of each split, ``n_features``, ``ms`` an image.
+        ``accuracy`` (mean over classes) and ``weight decay`` of each split, ``n_features``, ``ms`` per image.
     """
     started = time.perf_counter()
     folder = context.working_folder() if on_disk else None
@@ -69,7 +73,7 @@ def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bo
 
 
 def match(task: Task, hierarchy: Hierarchy, n_words: int, context: Context) -> dict[str, Any]:
-    """Features once; words and support vectors of each split from its training images."""
+    """Extract features once; learn words and support vectors of each split from its training images."""
     rows = extract_features(task.images, task.preprocessing, hierarchy, progress=context.progress).rows
     maps = rows.reshape(len(rows), *hierarchy.output_shape(task.preprocessing.shape))
     accuracy = []
@@ -87,62 +91,123 @@ COLUMNS = {
     "N-PA": ("N", "PA"),
     "PA": ("PA",),
 }
-"""The papers' columns: the layers behind a filter bank, which the stages of a cell share."""
+"""The papers' columns: the layers that follow a filter bank, the same in all stages of a cell."""
+
+TOLERANCE = 3.0  # points between a cell and the published one that still count as the same result
+
+_COLORS = dict(zip(COLUMNS, ("#1f3b5c", "#3f6f9f", "#b3541e", "#8fa8bf", "#c9c9c9"), strict=True))
 
 
-def notation(column: str, banks: Sequence[str], pools: Sequence[str]) -> str:
-    """A cell's architecture: for each stage a bank such as ``64F9x9``, the column, and windows such as ``10x10/5``."""
-    layers: list[str] = []
-    for bank, pool in zip(banks, pools, strict=True):
-        layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
-    return " - ".join(layers)
+@dataclass(frozen=True)
+class Table:
+    """A table of the papers: rows are protocols, columns the layers after a filter bank.
 
-
-def cell_figures(
-    published: Mapping[str, Mapping[str, float]], goals: Mapping[str, float], source: str
-) -> tuple[Figure, ...]:
-    """A figure a cell, and the table's shape.
+    A unit measures a cell, with all splits, since they share filters and features.
 
     Parameters
     ----------
-    published : mapping of protocol to mapping of column to per cent
-    goals : mapping of protocol to per cent
-        What is asked of its column Rabs-N-PA.
+    published : mapping of protocol to mapping of column to float
+        Accuracies in per cent. Cells that are not in it are not measured.
     source : str
+    goals : mapping of protocol to float
+        What we ask of the column Rabs-N-PA, in per cent.
+    stages : mapping of scale to sequence of (str, str)
+        For each stage its bank, such as ``"64F9x9"``, and its pooling windows, such as ``"10x10/5"``.
     """
-    cells = [
-        Figure(
-            what=f"{letters}, {column}",
-            unit="%",
-            better="higher",
-            published=value,
-            source=f"{source}, row {letters}",
-            goal=goals[letters] if column == "Rabs-N-PA" else None,
-            measure=_accuracy(letters, column),
+
+    published: Mapping[str, Mapping[str, float]]
+    source: str
+    goals: Mapping[str, float]
+    stages: Mapping[str, Sequence[tuple[str, str]]]
+
+    def architecture(self, column: str, scale: Scale) -> str:
+        """Return a cell's architecture in the notation of `Hierarchy`."""
+        layers: list[str] = []
+        for bank, pool in self.stages[scale]:
+            layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
+        return " - ".join(layers)
+
+    def units(self, scale: Scale) -> list[Unit]:
+        """Return a unit per cell."""
+        return [
+            Unit(
+                f"{letters}, {column}",
+                {"protocol": letters, "column": column, "architecture": self.architecture(column, scale)},
+                measure_cell,
+                expected_seconds=150.0,
+            )
+            for letters, row in self.published.items()
+            for column in row
+        ]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """A figure per cell that must match the published one, the goals, and the table's shape."""
+        cells = [
+            Figure(
+                what=f"{letters}, {column}",
+                unit="%",
+                better="match",
+                tolerance=TOLERANCE,
+                published=value,
+                source=f"{self.source}, row {letters}",
+                measure=_accuracy(letters, column),
+            )
+            for letters, row in self.published.items()
+            for column, value in row.items()
+        ]
+        goals = [
+            Figure(
+                what=f"{letters} with rectification and normalization",
+                unit="%",
+                better="higher",
+                goal=goal,
+                measure=_accuracy(letters, "Rabs-N-PA"),
+            )
+            for letters, goal in self.goals.items()
+        ]
+        whole_rows = [letters for letters, row in self.published.items() if len(row) == len(COLUMNS)]
+        shapes = (
+            Figure(
+                what="smallest lead of Rabs-N-PA over another column of its row, in standard errors",
+                better="higher",
+                predicate="above 2 in every row: rectification, normalization and averaging together are best",
+                measure=lambda results: _smallest_lead(
+                    results, whole_rows, ["Rabs-N-PA"], [column for column in COLUMNS if column != "Rabs-N-PA"]
+                ),
+            ),
+            Figure(
+                what="smallest lead of a column with Rabs or PM over PA and N-PA, in standard errors",
+                better="higher",
+                predicate="above 2 in every row: without rectification or a maximum, averaging cancels",
+                measure=lambda results: _smallest_lead(
+                    results, whole_rows, ["Rabs-N-PA", "Rabs-PA", "N-PM"], ["N-PA", "PA"]
+                ),
+            ),
         )
-        for letters, row in published.items()
-        for column, value in row.items()
-    ]
-    whole_rows = [letters for letters, row in published.items() if len(row) == len(COLUMNS)]
-    shapes = (
-        Figure(
-            what="smallest lead of Rabs-N-PA over another column of its row, in standard errors",
-            better="higher",
-            predicate="above 2 in every row: rectification, normalization and averaging together are best",
-            measure=lambda results: _smallest_lead(
-                results, whole_rows, ["Rabs-N-PA"], [column for column in COLUMNS if column != "Rabs-N-PA"]
-            ),
-        ),
-        Figure(
-            what="smallest lead of a column with Rabs or PM over PA and N-PA, in standard errors",
-            better="higher",
-            predicate="above 2 in every row: without rectification or a maximum, averaging cancels",
-            measure=lambda results: _smallest_lead(
-                results, whole_rows, ["Rabs-N-PA", "Rabs-PA", "N-PM"], ["N-PA", "PA"]
-            ),
-        ),
-    )
-    return (*cells, *shapes)
+        return (*cells, *goals, *shapes)
+
+    def draw(self, results: Results, path: Path) -> None:
+        """Draw a group of bars per protocol, a bar per column, and published values as lines across."""
+        canvas = new_canvas(9, 4)
+        axes = canvas.subplots()
+        rows = list(dict.fromkeys(unit.settings["protocol"] for unit in results))
+        for unit in results:
+            letters, column = unit.settings["protocol"], unit.settings["column"]
+            found = over(_accuracy(letters, column)(results))
+            place = rows.index(letters) + 0.16 * (list(COLUMNS).index(column) - 2)
+            axes.bar(place, found.value, 0.14, yerr=found.uncertainty, color=_COLORS[column])
+            axes.text(
+                place, 1, f"{found.value:.1f}", ha="center", fontsize=7, color="white" if found.value > 8 else "black"
+            )
+            axes.plot([place - 0.08, place + 0.08], [self.published[letters][column]] * 2, color="black", linewidth=1.5)
+        for column, color in _COLORS.items():
+            axes.bar(0, 0, color=color, label=column)
+        axes.plot([], [], color="black", linewidth=1.5, label="published")
+        axes.set_xticks(range(len(rows)), rows)
+        axes.set_ylabel("mean per-class accuracy, %")
+        axes.legend(frameon=False, fontsize=8, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+        save_canvas(canvas, path)
 
 
 def _accuracy(letters: str, column: str) -> Callable[[Results], list[float]]:
@@ -159,57 +224,13 @@ def _smallest_lead(results: Results, rows: Sequence[str], leaders: Sequence[str]
     for letters in rows:
         for leader in leaders:
             for other in others:
-                pairs = zip(_accuracy(letters, leader)(results), _accuracy(letters, other)(results), strict=True)
-                found = over([first - second for first, second in pairs])
+                found = paired(_accuracy(letters, leader)(results), _accuracy(letters, other)(results))
                 assert found.value is not None
                 leads.append(found.value / found.uncertainty if found.uncertainty else found.value)
-    return Measurement(min(leads), held=min(leads) > 2)
-
-
-def cell_units(published: Mapping[str, Mapping[str, float]], notation_of: Callable[[str], str]) -> list[Unit]:
-    """A unit a cell; it holds all splits, since they share filters and features."""
-    return [
-        Unit(
-            f"{letters}, {column}",
-            {"protocol": letters, "column": column, "architecture": notation_of(column)},
-            measure_cell,
-            expected_seconds=150.0,
-        )
-        for letters, row in published.items()
-        for column in row
-    ]
+    return above([min(leads)], 2)
 
 
 def measure_cell(settings: Settings, context: Context) -> dict[str, Any]:
-    """One cell of a table: filters by its protocol, features of every image, accuracy of each split."""
+    """Measure one cell of a table: filters by its protocol, features of every image, accuracy of each split."""
     task = load_task(context)
     return recognize(task, learned_hierarchy(task, settings["architecture"], settings["protocol"], context), context)
-
-
-def draw_table(results: Results, figures: Sequence[Figure], path: Path) -> None:
-    """A group of bars a protocol, a bar a column, published values as lines across."""
-    canvas = new_canvas(9, 4)
-    axes = canvas.subplots()
-    colors = dict(zip(COLUMNS, ("#1f3b5c", "#3f6f9f", "#b3541e", "#8fa8bf", "#c9c9c9"), strict=True))
-    rows = list(dict.fromkeys(unit.settings["protocol"] for unit in results))
-    for figure in figures:
-        row, _, column = figure.what.partition(", ")
-        if row not in rows or column not in colors:
-            continue
-        found = figure.read(results)
-        if found is None or found.value is None:
-            continue
-        place = rows.index(row) + 0.16 * (list(COLUMNS).index(column) - 2)
-        axes.bar(place, found.value, 0.14, yerr=found.uncertainty, color=colors[column])
-        axes.text(
-            place, 1, f"{found.value:.1f}", ha="center", fontsize=7, color="white" if found.value > 8 else "black"
-        )
-        if figure.published is not None:
-            axes.plot([place - 0.08, place + 0.08], [figure.published] * 2, color="black", linewidth=1.5)
-    for column, color in colors.items():
-        axes.bar(0, 0, color=color, label=column)
-    axes.plot([], [], color="black", linewidth=1.5, label="published")
-    axes.set_xticks(range(len(rows)), rows)
-    axes.set_ylabel("mean per-class accuracy, %")
-    axes.legend(frameon=False, fontsize=8, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.12))
-    save_canvas(canvas, path)

@@ -8,6 +8,7 @@ same objects in training and test, so that stereo, lighting and new instances of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters, small_pixels
@@ -47,9 +48,9 @@ def _smaller(better: str, worse: str) -> Callable[[Results], Measurement]:
     """Mean difference of errors over all numbers of labels; it holds where no number of labels contradicts it."""
 
     def measure(results: Results) -> Measurement:
-        differences = _errors(results, worse) - _errors(results, better)
-        found = over(differences.mean(axis=0).tolist())
-        return Measurement(found.value, found.uncertainty, found.n, held=bool((differences.mean(axis=1) > 0).all()))
+        ours, theirs = _errors(results, better), _errors(results, worse)
+        everywhere = bool((theirs.mean(axis=1) > ours.mean(axis=1)).all())
+        return replace(paired(theirs.mean(axis=0), ours.mean(axis=0)), held=everywhere)
 
     return measure
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
@@ -59,7 +59,7 @@ def _difference(other: str) -> Callable[[Results], Measurement]:
 
     def measure(results: Results) -> Measurement:
         ours, theirs = results["hierarchy"]["codes"]["itq"]["64"]["precision"], results[other]["precision"]
-        return over(100 * (np.mean(ours, axis=0) - np.asarray(theirs)))
+        return paired(100 * np.mean(ours, axis=0), 100 * np.asarray(theirs))
 
     return measure
 
