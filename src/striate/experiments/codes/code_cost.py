@@ -1,4 +1,11 @@
-"""What a code costs and what it loses: predicted codes beside exact solvers, on one dictionary of 9×9 patches."""
+"""What a code costs and what it loses: predicted codes beside exact solvers, on one dictionary of 9×9 patches.
+
+History
+-------
+Until November 2026 the two solvers other than feature-sign search had to take longer than the encoder, which could
+hardly fail. The talk says hundreds of times, so that the goal is now 100; it was set after 47 and 23 had been measured,
+and says that our solvers are nearer to the encoder than feature-sign search was.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,7 @@ from striate.encoders import train_predictor
 from striate.experiments.data.natural_patches import natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, above
+from striate.experiments.engine.figure import Figure, Measurement
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import PSD
@@ -51,17 +58,17 @@ FIGURES = (
         goal=300.0,
         measure=_times("feature_sign"),
     ),
-    Figure(
-        what="time of coordinate descent over that of the tanh encoder",
-        better="higher",
-        predicate="above 1",
-        measure=lambda results: above([_times("coordinate_descent")(results)], 1),
-    ),
-    Figure(
-        what="time of the fastest certified solver over that of the tanh encoder",
-        better="higher",
-        predicate="above 1",
-        measure=lambda results: above([_times("active_set")(results)], 1),
+    *(
+        Figure(
+            what=f"times that {name} takes as long as the tanh encoder",
+            better="higher",
+            goal=100.0,
+            measure=_times(solver),
+        )
+        for solver, name in (
+            ("coordinate_descent", "coordinate descent"),
+            ("active_set", "the fastest certified solver"),
+        )
     ),
     Figure(
         what="least energy excess of LISTA over the certified optimum",

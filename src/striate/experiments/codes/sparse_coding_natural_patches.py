@@ -1,4 +1,10 @@
-"""Sparse coding of natural patches: its units are Gabors, as the receptive fields of simple cells are."""
+"""Sparse coding of natural patches: its units are Gabors, as the receptive fields of simple cells are.
+
+History
+-------
+Until November 2026 more of 1,024 learned units had to be Gabors than of random filters, of which none is, so that it
+could hardly fail. The goal is now the same as for 256 units, 85 %; it was set after 77 % had been measured.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +21,7 @@ from striate.coding import PreparedDictionary, find_sparsity, infer
 from striate.experiments.data.natural_patches import GABOR, SIDE, natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, above, column, over
+from striate.experiments.engine.figure import Figure, Measurement, column, over
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import SparseCoding
@@ -51,13 +57,11 @@ FIGURES = (
         measure=column("gabors", 100, units="learned", n_components=256),
     ),
     Figure(
-        what="units that are Gabors, 1,024 learned",
+        what="units that are Gabors (R² of 0.8 or more), 1,024 learned",
         unit="%",
         better="higher",
-        predicate="more than of random filters",
-        measure=lambda results: above(
-            column("gabors", 100, units="learned", n_components=1024)(results), 100 * results["random"]["gabors"]
-        ),
+        goal=85.0,
+        measure=column("gabors", 100, units="learned", n_components=1024),
     ),
     Figure(
         what="units that are Gabors, random filters",

@@ -2,7 +2,12 @@
 
 All are learned by the squared error that is reported, for the same number of epochs. Units and rate were chosen without
 pre-training on the last 5,000 training digits: after five epochs of 20,000 others, exponential linear units left 6.5
-where rectified ones left 7.1; and 5.5 and 5.2 at two and four times that rate. We aim at 2.4.
+where rectified ones left 7.1; and 5.5 and 5.2 at two and four times that rate.
+
+History
+-------
+The goal of 2.4, below the published 3.0, was set before anything was measured, dropped an hour before the first
+measurement (2.9 without pre-training), and stands again since November 2026.
 """
 
 from __future__ import annotations
@@ -42,7 +47,7 @@ def _apart(results: Results) -> Measurement:
 
 FIGURES = (
     Figure(
-        what="squared error a test digit, PCA to 30 dimensions",
+        what="squared error per test digit, PCA to 30 dimensions",
         better="match",
         published=13.87,
         source=SOURCE,
@@ -50,7 +55,7 @@ FIGURES = (
         measure=column("pca", kind="linear"),
     ),
     Figure(
-        what="squared error a test digit, logistic PCA to 30 dimensions",
+        what="squared error per test digit, logistic PCA to 30 dimensions",
         better="match",
         published=8.01,
         source=SOURCE,
@@ -58,24 +63,27 @@ FIGURES = (
         measure=column("logistic pca", kind="linear"),
     ),
     Figure(
-        what="squared error a test digit, deep autoencoder to 30 dimensions, no pre-training",
+        what="squared error per test digit, deep autoencoder to 30 dimensions, no pre-training",
         better="lower",
         published=3.00,
         source=SOURCE + " (pre-trained by RBMs)",
+        goal=2.4,
         measure=column("error", kind="deep", pretraining=None, n_codes=N_CODES),
     ),
     Figure(
-        what="squared error a test digit, deep autoencoder to 30 dimensions, RBM pre-training",
+        what="squared error per test digit, deep autoencoder to 30 dimensions, RBM pre-training",
         better="lower",
         published=3.00,
         source=SOURCE,
+        goal=2.4,
         measure=column("error", kind="deep", pretraining="rbm", n_codes=N_CODES),
     ),
     Figure(
-        what="squared error a test digit, deep autoencoder to 30 dimensions, PSD pre-training",
+        what="squared error per test digit, deep autoencoder to 30 dimensions, PSD pre-training",
         better="lower",
         published=3.00,
         source=SOURCE + " (pre-trained by RBMs)",
+        goal=2.4,
         measure=column("error", kind="deep", pretraining="psd", n_codes=N_CODES),
     ),
     Figure(

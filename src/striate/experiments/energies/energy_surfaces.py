@@ -1,4 +1,11 @@
-"""The talk's energy surfaces on two toys, and its main insight: a code that can say little keeps the energy up."""
+"""The talk's energy surfaces on two toys, and its main insight: a code that can say little keeps the energy up.
+
+History
+-------
+Until November 2026 a point of the data had to be lower than half of the window, which is chance, and the correlation of
+area and entropy above 0: both could hardly fail. The new thresholds were set after the values had been seen (35 % for
+PCA on the spiral, at most 19 % for the other machines; a correlation of 0.87).
+"""
 
 from __future__ import annotations
 
@@ -79,15 +86,15 @@ def _of(toy: str, name: str, key: str) -> Callable[[Results], float]:
 
 def _lowest(results: Results) -> Measurement:
     """The mean share of the window that is lower than a point of the data, in percent: 50 would be chance."""
-    return below([100 * results[f"{toy}, {name}"]["rank"] for toy in TOYS for name in SLIDE], 50)
+    return below([100 * results[f"{toy}, {name}"]["rank"] for toy in TOYS for name in SLIDE], 25)
 
 
 def _entropies(results: Results) -> Measurement:
     from scipy.stats import spearmanr
 
     rows = [results[unit.name] for unit in results.select(kind="information")]
-    correlation = float(spearmanr([row["entropy"] for row in rows], [row["low"] for row in rows]).statistic)
-    return Measurement(correlation, held=correlation > 0)
+    found = spearmanr([row["entropy"] for row in rows], [row["low"] for row in rows], alternative="greater")
+    return Measurement(float(found.statistic), held=bool(found.pvalue < 0.01))
 
 
 def _bowls(results: Results) -> Measurement:
@@ -104,7 +111,7 @@ FIGURES = (
         what="share of the window that is lower than a point of the data, four machines on both toys",
         unit="%",
         better="lower",
-        predicate="below 50 %, chance, for each",
+        predicate="below 25 % for each: half of what chance gives",
         measure=_lowest,
     ),
     Figure(
@@ -153,7 +160,7 @@ FIGURES = (
     Figure(
         what="rank correlation of the area of low energy with the entropy of the code, all machines",
         better="higher",
-        predicate="above 0",
+        predicate="less than 1 % probable by chance",
         measure=_entropies,
     ),
     Figure(

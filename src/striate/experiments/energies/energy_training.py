@@ -1,4 +1,10 @@
-"""All ways of the talk's list to train an energy, on the same points, beside the density that they came from."""
+"""All ways of the talk's list to train an energy, on the same points, beside the density that they came from.
+
+History
+-------
+Until November 2026 the six ways to train a network other than maximum likelihood got half of its batches, so that their
+lead or lag was partly one of time. Now all get the same.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +35,7 @@ NAME = "energy-training"
 CLAIM = "Maximum likelihood makes an energy a density; the ways that avoid the partition function come near it."
 DATA = {"quick": (), "full": ()}
 
-# Name → options of a network energy. Steps are in half sides of the window.
+# The options of a network energy, by name. Steps are in half sides of the window.
 NETWORKS: dict[str, dict[str, Any]] = {
     "maximum likelihood": {"criterion": "maximum_likelihood"},
     "CD-1": {"criterion": "contrastive_divergence", "n_sampler_steps": 1, "step": 0.02},
@@ -50,7 +56,7 @@ def _kl(toy: str, way: str, key: str = "divergence") -> Callable[[Results], floa
 
 
 def _best(toy: str, way: str) -> Callable[[Results], Measurement]:
-    """Whether maximum likelihood is at least as near; the value is the way's own divergence."""
+    """Divergence of a way; it holds where that of maximum likelihood is not above it."""
 
     def measure(results: Results) -> Measurement:
         value = _kl(toy, way)(results)
@@ -85,7 +91,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Each way on each toy."""
+    """Return a unit per way and toy."""
     full = scale == "full"
     common = {"n_points": 10_000 if full else 500, "n_batches": 3000 if full else 15, "size": 400 if full else 100}
     return [
@@ -96,12 +102,10 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def model_of(way: str, toy: str, window: Any, n_batches: int, seed: int) -> EnergyModel:
-    """An energy that learns in that way."""
+    """Return an energy that learns in that way."""
     if way in NETWORKS:
-        # Chains cost several passes a batch, and slopes alone settle sooner: half the batches are enough.
-        batches = n_batches if way == "maximum likelihood" else n_batches // 2
         return NetworkEnergy(
-            window=window, n_batches=batches, batch_size=250, grid_size=48, random_state=seed, **NETWORKS[way]
+            window=window, n_batches=n_batches, batch_size=250, grid_size=48, random_state=seed, **NETWORKS[way]
         )
     if way == "denoising autoencoder":
         return DenoisingEnergy(window=window, n_batches=n_batches, random_state=seed)
@@ -109,10 +113,10 @@ def model_of(way: str, toy: str, window: Any, n_batches: int, seed: int) -> Ener
 
 
 def train(settings: Settings, context: Context) -> dict[str, Any]:
-    """The divergence of one way's density from the true one, by quadrature over the window.
+    """Measure the divergence of one way's density from the true one, by quadrature over the window.
 
-    A network's energy is taken as it is; machines have no scale of their own, and get the one factor that makes the
-    training points likeliest. That is measured for networks as well.
+    A network's energy is taken as it is. Machines have no scale of their own, and get the factor that makes the
+    training points likeliest; that is measured for networks as well.
     """
     density = TOYS[settings["toy"]]()
     model = model_of(settings["way"], settings["toy"], density.window, settings["n_batches"], context.seed)
@@ -137,13 +141,13 @@ def train(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def density_pixels(log_density: np.ndarray) -> np.ndarray:
-    """Minus a log density as gray values: black where it is highest, white from 6 nats below."""
+    """Return minus a log density as gray values: black where it is highest, white from 6 nats below."""
     depth = np.clip((log_density.max() - log_density) / 6, 0, 1)
     return np.round(255 * depth).astype(np.uint8)
 
 
 def draw(results: Results, path: Path) -> None:
-    """The true density, and every way's, with its divergence."""
+    """Draw the true density, and every way's, with its divergence."""
     n_columns = 5
     canvas = new_canvas(12.5, 11.6)
     canvas.suptitle(

@@ -1,4 +1,13 @@
-"""The talk's sentences on architectures, as predicates on the same splits of Caltech-101, and what each costs."""
+"""The talk's sentences on architectures, as predicates on the same splits of Caltech-101, and what each costs.
+
+History
+-------
+The thresholds were set when cells of `caltech101-one-stage` and `caltech101-two-stage` on splits 0 to 2 had been seen,
+which are some of the systems here. On those splits all five held: −0.1 ± 0.8 points for a second stage in place of the
+kernel, 3.6 ± 0.5 for rectifying beside maxima, 34.6 ± 0.5 for maxima over averages, 0.4 ± 0.4 for random filters
+beside learned ones, 13.7 ± 0.6 for normalizing them. What decides, with the same thresholds, is splits 10 to 12, on
+which nothing had been measured.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +19,7 @@ import numpy as np
 
 from striate.experiments.data.caltech101 import load_task
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, holding, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import learned_hierarchy, match, recognize
@@ -42,51 +51,50 @@ SYSTEMS = {
     },
 }
 WORDS = {"full": 600, "quick": 20}
+SPLITS = (10, 11, 12)  # untouched when the thresholds were set
 
 
 def _lead(first: str, second: str, holds: Callable[[float, float], bool]) -> Callable[[Results], Measurement]:
     """Accuracy of one system minus another's, splits paired; `holds` is asked of the mean and its standard error."""
 
     def measure(results: Results) -> Measurement:
-        rows = [results.select(system=system).column("accuracy")[0] for system in (first, second)]
-        found = over([100 * (one - other) for one, other in zip(*rows, strict=True)])
-        assert found.value is not None
-        return Measurement(found.value, found.uncertainty, found.n, held=holds(found.value, found.uncertainty or 0.0))
+        ours, theirs = (results.select(system=system).column("accuracy")[0] for system in (first, second))
+        return holding(paired((100 * np.array(ours)).tolist(), (100 * np.array(theirs)).tolist()), holds)
 
     return measure
 
 
 FIGURES = (
     Figure(
-        what="two stages with a linear classifier minus one stage with the pyramid match",
+        what="two stages with a linear classifier minus one stage with the pyramid match, splits 10 to 12",
         unit="points",
         better="higher",
         predicate="above −2 points: a second stage replaces the kernel",
         measure=_lead("two stages", "one stage, pyramid match", lambda mean, error: mean > -2),
     ),
     Figure(
-        what="rectified and averaged minus not rectified, maximum",
+        what="rectified and averaged minus not rectified, maximum, splits 10 to 12",
         unit="points",
         better="higher",
         predicate="within 10 points: both recognize, as the talk has it",
         measure=_lead("rectified, average", "not rectified, maximum", lambda mean, error: abs(mean) < 10),
     ),
     Figure(
-        what="not rectified, maximum minus not rectified, averaged",
+        what="not rectified, maximum minus not rectified, averaged, splits 10 to 12",
         unit="points",
         better="higher",
         predicate="above 10 points: an average of what is not rectified cancels",
         measure=_lead("not rectified, maximum", "not rectified, average", lambda mean, error: mean > 10),
     ),
     Figure(
-        what="random filters, normalized, minus learned ones",
+        what="random filters, normalized, minus learned ones, splits 10 to 12",
         unit="points",
         better="higher",
         predicate="above −5 points: random filters work amazingly well",
         measure=_lead("random, normalized", "rectified, average", lambda mean, error: mean > -5),
     ),
     Figure(
-        what="random filters, normalized minus not",
+        what="random filters, normalized minus not normalized, splits 10 to 12",
         unit="points",
         better="higher",
         predicate="above 2 standard errors: normalization is what makes them work",
@@ -103,14 +111,20 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One system each, and the time of the costliest, which is to be measured alone."""
+    """Return a unit per system, and the time of the costliest, which is to be measured alone."""
     architecture = SYSTEMS[scale]["two stages"][2]
     return [
         Unit("time", {"system": "time", "architecture": architecture}, measure_time, expected_seconds=15.0),
         *(
             Unit(
-                system,
-                {"system": system, "protocol": letters, "classifier": classifier, "architecture": notation},
+                f"{system}, splits {SPLITS[0]} to {SPLITS[-1]}",
+                {
+                    "system": system,
+                    "protocol": letters,
+                    "classifier": classifier,
+                    "architecture": notation,
+                    "splits": SPLITS,
+                },
                 measure_system,
                 expected_seconds=150.0,
             )
@@ -120,8 +134,8 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def measure_system(settings: Settings, context: Context) -> dict[str, Any]:
-    """Accuracy of each split."""
-    task = load_task(context)
+    """Measure the accuracy of each split."""
+    task = load_task(context, settings["splits"])
     hierarchy = learned_hierarchy(task, settings["architecture"], settings["protocol"], context)
     if settings["classifier"] == "PMK":
         return match(task, hierarchy, WORDS[context.scale], context)
@@ -129,10 +143,10 @@ def measure_system(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def measure_time(settings: Settings, context: Context) -> dict[str, Any]:
-    """Milliseconds of features, an image at a time (a camera), decoded and prepared before: the median over images.
+    """Measure the milliseconds that features take, one image at a time, as from a camera: the median over images.
 
-    With random filters, of which each map has inputs of its own: they are filtered as a dense bank, so that this is the
-    dearer of the two tables. Learned filters, whose maps share sets of inputs, take about half as long.
+    Images are decoded and prepared before. Filters are random: each map then has inputs of its own, which are filtered
+    as a dense bank. Learned filters, whose maps share sets of inputs, take about half as long.
     """
     task = load_task(context)
     hierarchy = learned_hierarchy(task, settings["architecture"], "RR", context)

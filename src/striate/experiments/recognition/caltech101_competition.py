@@ -1,9 +1,18 @@
-"""The competition of the talk on the same splits of Caltech-101, run by ourselves."""
+"""The competition of the talk on Caltech-101, run by ourselves.
+
+History
+-------
+Until November 2026 splits 0 to 2 were measured, which development had used too; now it is splits 105 to 109. The three
+systems without words of SIFT had to stay below sparse codes of SIFT, and were 12 to 31 points below: they could hardly
+fail. They now have to be below the pyramid of words, which the V1-like model, whose authors put it beside the best of
+its day, was by 3 points on splits 0 to 2.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +22,7 @@ from numpy.typing import NDArray
 from striate.experiments.data.caltech101 import Task, load_task
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
-from striate.experiments.engine.figure import Figure, Measurement, over
+from striate.experiments.engine.figure import Figure, Measurement, holding, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.baselines import KMeansFeatures, grey_up_to, principal_products, v1_like_features
@@ -29,7 +38,8 @@ NAME = "caltech101-competition"
 CLAIM = "The competition of its day, on the same images: not a straw man."
 DATA = {"quick": (), "full": ("caltech101",)}
 
-FOR_LEARNING = 1000  # images, none of them ever tested, that words and dictionaries are learned from
+SPLITS = (105, 106, 107, 108, 109)  # of the headline; development used 0 to 2
+FOR_LEARNING = 1000  # images, on none of which a split tests, that words and dictionaries are learned from
 
 Rows = NDArray[np.float32]
 Kernel = Callable[[Rows, Rows], NDArray[Any]]
@@ -40,10 +50,12 @@ def _accuracy(system: str, key: str = "accuracy") -> Callable[[Results], list[fl
 
 
 def _below(system: str, other: str) -> Callable[[Results], Measurement]:
+    """Accuracy of a system; it holds if it is below another's by two standard errors, splits paired."""
+
     def measure(results: Results) -> Measurement:
-        pairs = list(zip(_accuracy(system)(results), _accuracy(other)(results), strict=True))
-        found = over([first for first, _ in pairs])
-        return Measurement(found.value, found.uncertainty, found.n, held=all(first < second for first, second in pairs))
+        ours, theirs = _accuracy(system)(results), _accuracy(other)(results)
+        lead = holding(paired(theirs, ours), lambda mean, error: mean > 2 * error)
+        return replace(over(ours), held=lead.held)
 
     return measure
 
@@ -77,7 +89,7 @@ FIGURES = (
     ),
     *(
         Figure(
-            what=f"{what}, from 15 images a class",
+            what=f"{what}, from 15 images per class",
             unit="%",
             better="higher",
             published=published,
@@ -100,8 +112,8 @@ FIGURES = (
             what=what,
             unit="%",
             better="higher",
-            predicate="below sparse codes of SIFT in every split",
-            measure=_below(system, "ScSPM"),
+            predicate="below words of SIFT by two standard errors",
+            measure=_below(system, "SIFT + PMK"),
         )
         for system, what in (
             ("K-means", "whitened patches, K-means triangles, average over a grid, linear SVM (Coates 2011)"),
@@ -113,7 +125,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One system each; a unit computes features once and classifies every split."""
+    """Return a unit per system, which computes features once and classifies every split."""
     full = scale == "full"
     systems = {
         "SIFT + PMK": {"longest": 300, "step": 8, "size": 400},
@@ -133,14 +145,14 @@ def units(scale: Scale) -> list[Unit]:
             "V1-like": {"longest": 32},
         }
     return [
-        Unit(system, {"system": system, **settings}, compete, expected_seconds=600.0)
+        Unit(system, {"system": system, "splits": SPLITS, **settings}, compete, expected_seconds=900.0)
         for system, settings in systems.items()
     ]
 
 
 def compete(settings: Settings, context: Context) -> dict[str, Any]:
-    """Words or a dictionary from images that no split tests on; features of every image; each split's accuracy."""
-    task = load_task(context)
+    """Learn words or a dictionary from images on which no split tests; measure the accuracy of each split."""
+    task = load_task(context, settings["splits"])
     features_of, kernel = SYSTEMS[settings["system"]](task, settings, context)
     started = time.perf_counter()
     rows = _features(task, settings["longest"], features_of, context)
@@ -158,13 +170,13 @@ def compete(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _half(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Half of the training images of each class."""
+    """Draw half of the training images of each class."""
     parts = [rng.permutation(train[labels[train] == label]) for label in np.unique(labels[train])]
     return np.concatenate([part[: len(part) // 2] for part in parts])
 
 
 System = tuple[Callable[[Rows], Rows], Kernel]
-"""Features of an image, and the inner products of features."""
+"""What gives the features of an image, and the inner products of features."""
 
 
 def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
@@ -254,13 +266,13 @@ def _image(task: Task, index: int, longest: int) -> Rows:
 
 
 def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
-    """Images that no split tests on."""
+    """Draw images on which no split tests."""
     order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
     return [_image(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
 
 
 def draw(results: Results, path: Path) -> None:
-    """A bar a system, the published value as a line."""
+    """Draw a bar per system, and the published value as a line."""
     canvas = new_canvas(7, 0.4 + 0.7 * len(FIGURES))
     axes = canvas.subplots()
     for place, figure in enumerate(FIGURES):

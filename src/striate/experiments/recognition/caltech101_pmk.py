@@ -20,7 +20,7 @@ FIGURES = (
         unit="%",
         better="higher",
         published=65.0,
-        source="the talk's slide 52.2 → 65.0; 64.0 in Jarrett et al., ICCV 2009",
+        source="the talk's slide 52.2 → 65.0",
         goal=65.0,
         measure=lambda results: [100 * value for value in results.column("accuracy")[0]],
     ),
@@ -28,9 +28,9 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One unit: the splits share filters and features.
+    """Return one unit, since the splits share filters and features.
 
-    Windows 3 pixels apart give 42×42 words an image instead of 26×26, on validation images worth 3 points.
+    Windows 3 pixels apart give 42×42 words per image instead of 26×26, which was worth 3 points on validation images.
     """
     full = scale == "full"
     settings = {
@@ -41,6 +41,6 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def match_pyramids(settings: Settings, context: Context) -> dict[str, Any]:
-    """Features once, words and support vectors of each split from its training images."""
+    """Extract features once; learn words and support vectors of each split from its training images."""
     task = load_task(context)
     return match(task, learned_hierarchy(task, settings["architecture"], "U", context), settings["words"], context)

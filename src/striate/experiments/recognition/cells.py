@@ -195,6 +195,7 @@ class Table:
         for unit in results:
             letters, column = unit.settings["protocol"], unit.settings["column"]
             found = over(_accuracy(letters, column)(results))
+            assert found.value is not None
             place = rows.index(letters) + 0.16 * (list(COLUMNS).index(column) - 2)
             axes.bar(place, found.value, 0.14, yerr=found.uncertainty, color=_COLORS[column])
             axes.text(

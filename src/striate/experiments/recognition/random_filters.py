@@ -1,4 +1,4 @@
-"""Why random filters work: what their stages like best, and what their accuracy tells of learned ones."""
+"""Why random filters work: what their stages like best, and what their accuracy says about learned ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLAIM = (
 )
 DATA = {"quick": (), "full": ("caltech101",)}
 
-# Without normalization, beside which pixels that hardly any filter sees decide what is divided by.
+# Without normalization: its divisor would be decided by pixels that hardly any filter sees.
 STAGE = {"full": "64F9x9 - Rabs - PA10x10/5", "quick": "8F7x7 - Rabs - PA6x6/4"}
 SIDE = {"full": 18, "quick": 12}  # of the stimuli: what one pooled unit sees
 # One stage of 32 filters, 12 ways: what is around the filters decides.
@@ -37,7 +37,7 @@ ARCHITECTURES = {
 
 
 def _gratings(letters: str) -> Any:
-    """Median share of the power of a unit's stimulus that one grating holds, against that of noise."""
+    """Return the median share of a stimulus's power that one grating holds, against that of noise."""
 
     def measure(results: Results) -> Measurement:
         (unit,) = results.select(kind="stimuli", protocol=letters)
@@ -49,7 +49,7 @@ def _gratings(letters: str) -> Any:
 
 
 def _correlation(results: Results) -> Measurement:
-    """Of the mean accuracies of learned and random filters over architectures."""
+    """Return the correlation of the mean accuracies of learned and random filters over architectures."""
     learned, random = (
         [float(np.mean(row)) for row in results.select(kind="accuracy", protocol=letters).column("accuracy")]
         for letters in ("U", "R")
@@ -78,7 +78,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """The stimuli of both protocols, and every architecture with both."""
+    """Return the stimuli of both protocols, and the accuracy of every architecture with both."""
     stimuli = [
         Unit(f"stimuli, {letters}", {"kind": "stimuli", "protocol": letters, "architecture": STAGE[scale]}, ascend)
         for letters in ("R", "U")
@@ -97,7 +97,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def ascend(settings: Settings, context: Context) -> dict[str, Any]:
-    """What each map's unit likes best, and how far it is a grating."""
+    """Find what each map's unit likes best, and how far it is a grating."""
     hierarchy = learned_hierarchy(load_task(context), settings["architecture"], settings["protocol"], context)
     side = SIDE[context.scale]
     full = context.scale == "full"
@@ -112,14 +112,14 @@ def ascend(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def recognize_one_split(settings: Settings, context: Context) -> dict[str, Any]:
-    """Accuracy on one split."""
+    """Measure the accuracy on one split."""
     task = load_task(context, splits=(0,))
     hierarchy = learned_hierarchy(task, settings["architecture"], settings["protocol"], context)
     return recognize(task, hierarchy, context)
 
 
 def draw(results: Results, path: Path) -> None:
-    """Some stimuli of both, and learned against random accuracy."""
+    """Draw some stimuli of both, and learned against random accuracy."""
     canvas = new_canvas(11, 4)
     parts = canvas.subplots(1, 3)
     for axes, letters, name in zip(parts, ("R", "U"), ("random", "learned"), strict=False):
