@@ -30,7 +30,7 @@ CLAIM = "A predicted code costs hundreds of times less than an optimal one by fe
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SOLVERS = ("active_set", "coordinate_descent", "feature_sign")
-# Name, kind of encoder, steps.
+# The name, the kind of encoder, and its steps.
 ENCODERS = (
     ("tanh", "tanh", 1),
     ("linear", "linear", 1),
@@ -38,7 +38,7 @@ ENCODERS = (
     *((f"LISTA, {steps} steps", "lista", steps) for steps in (2, 3, 5)),
     *((f"LCoD, {steps} updates", "lcod", steps) for steps in (5, 20)),
 )
-SECONDS = 0.3  # of a timing
+SECONDS = 0.3  # that a timing takes at least
 
 
 def _times(solver: str) -> Any:
@@ -81,7 +81,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Exact solvers to a gap of 1e-4, and encoders that learned on the same dictionary."""
+    """Return exact solvers to a gap of 1e-4, and encoders that learned on the same dictionary."""
     full = scale == "full"
     common = {
         "side": 9 if full else 6,
@@ -98,7 +98,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def time_code(settings: Settings, context: Context) -> dict[str, Any]:
-    """Seconds a patch, relative code error and energy excess, on held-out patches in float32."""
+    """Measure seconds per patch, relative code error and energy excess, on held-out patches in float32."""
     patches = natural_patches(context, settings["side"], settings["n_patches"])
     n_test = min(10_000, len(patches) // 4)
     test, train = patches[:n_test], patches[n_test:]
@@ -145,7 +145,7 @@ def time_code(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Code error against time."""
+    """Draw code error against time."""
     canvas = new_canvas(7, 4.6)
     axes = canvas.subplots()
     for number, unit in enumerate(results):
@@ -155,7 +155,7 @@ def draw(results: Results, path: Path) -> None:
         axes.loglog(*place, "s" if exact else "o", color="#4c5f8a" if exact else "#b3541e")
         axes.annotate(unit.name.replace("_", " "), place, fontsize=8, xytext=(5, (3, -11)[number % 2]),
                       textcoords="offset points")  # fmt: skip
-    axes.set_xlabel("µs a patch")
+    axes.set_xlabel("µs per patch")
     axes.set_ylabel("‖z − z*‖² / ‖z*‖² (exact solvers at a gap of 1e-4)")
     axes.margins(x=0.2)
     save_canvas(canvas, path)

@@ -1,10 +1,9 @@
 """LCoD against CoD: what learned matrices add to greedy coordinate descent, by the number of updated components.
 
 Both take the same operations: a product of the patch with the filters, and a column of the inhibition for each update.
-CoD gives the shrunk drive, as the paper's algorithm 2 does, or the components as it has updated them, without the last
-shrinkage: LCoD is held against the better of the two at each number of updates. It is trained anew for each, to
-give optimal codes; its energy, which it does not learn, may be above CoD's after twice as many updates as a code has
-active units.
+CoD returns the shrunk drive, as the paper's algorithm 2 does, or the components as it updated them, without the last
+shrinkage. LCoD is compared with the better of the two at each number of updates. A network is trained for each number,
+to give optimal codes. Its energy, which it does not learn, may exceed CoD's where updates are twice the active units.
 
 Errors are those of patches of photographs from which nothing was learned, Σ‖z − z*‖² / Σ‖z*‖².
 
@@ -34,7 +33,7 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 
 NAME = "lcod-vs-cod"
-CLAIM = "With learned matrices, greedy coordinate descent comes nearer to optimal codes in as many updates."
+CLAIM = "With learned matrices, greedy coordinate descent comes nearer to optimal codes in the same number of updates."
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SIZE = {"quick": 32, "full": 100}
@@ -46,14 +45,14 @@ COD_UPDATES = {
 
 
 def _learned(results: Results) -> list[tuple[int, float]]:
-    """Updates and code error of each network."""
+    """Return the updates and the code error of each network."""
     networks = results.select(method="lcod")
     updates = [unit.settings["updates"] for unit in networks]
     return list(zip(updates, networks.column("code error"), strict=True))
 
 
 def _descent(results: Results) -> list[tuple[int, float]]:
-    """Updates and code error of CoD, the better of its two codes."""
+    """Return the updates and the code error of CoD, the better of its two codes."""
     (curve,) = results.select(method="cod").column("curve")
     return [(updates, min(shrunk, updated)) for updates, shrunk, updated in curve]
 
@@ -77,9 +76,9 @@ def _equivalent(updates: int) -> Callable[[Results], Measurement]:
 
 FIGURES = (
     Figure(
-        what="largest ratio of LCoD's code error to CoD's of as many updates",
+        what="largest ratio of LCoD's code error to CoD's at the same number of updates",
         better="lower",
-        predicate="below 1: nearer at each number of updates",
+        predicate="below 1: nearer at every number of updates",
         measure=_error_over_descent,
     ),
     Figure(
@@ -101,7 +100,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """CoD, and a network for each number of updates."""
+    """Return CoD, and a network for each number of updates."""
     common = problem_settings(scale, SIZE[scale], ACTIVE)
     training = {"batches": 2000 if scale == "full" else 40}
     return [
@@ -114,7 +113,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def follow_descent(settings: Settings, context: Context) -> dict[str, Any]:
-    """Code errors of CoD after 1, 2, 3, … updates: of the shrunk drive, and of the components as updated."""
+    """Measure CoD after 1, 2, 3, … updates: errors of the shrunk drive, and of the components as updated."""
     problem = make_problem(settings, context)
     curve = []
     for updates in COD_UPDATES[context.scale]:
@@ -129,7 +128,7 @@ def follow_descent(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def train_descent(settings: Settings, context: Context) -> dict[str, Any]:
-    """Errors of LCoD with so many updates, trained from those of CoD."""
+    """Measure LCoD after training from the matrices of CoD."""
     problem = make_problem(settings, context)
     encoder = LCoD.from_dictionary(problem.dictionary, problem.sparsity, settings["updates"]).fit(
         problem.patches,
@@ -144,7 +143,7 @@ def train_descent(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Code error against the number of updated components."""
+    """Draw code error against the number of updated components."""
     canvas = new_canvas(7.5, 5.0)
     axes = canvas.subplots()
     (curve,) = results.select(method="cod").column("curve")

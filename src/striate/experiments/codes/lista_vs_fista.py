@@ -47,7 +47,7 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 
 NAME = "lista-vs-fista"
-CLAIM = "An iteration whose matrices are learned comes as near to optimal sparse codes as many iterations of FISTA."
+CLAIM = "One iteration with learned matrices comes as near to optimal sparse codes as several iterations of FISTA."
 DATA = {"quick": (), "full": ("berkeley",)}
 
 PAPER = "recalled from Gregor & LeCun 2010; the paper was not at hand"

@@ -42,7 +42,7 @@ CLASSES, TRAIN, VALIDATION, TEST = 102, 30, 6, 30
 
 
 def _at_best(codes: str) -> Callable[[Results], list[float]]:
-    """Test accuracy of each split at the sparsity that is best on validation images."""
+    """Return the test accuracy of each split at the sparsity that is best on validation images."""
 
     def measure(results: Results) -> list[float]:
         rows = [results[unit.name] for unit in results.select(codes=codes)]
@@ -85,7 +85,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Both kinds of codes at three sparsities; a unit extracts once, and classifies all splits."""
+    """Return both kinds of codes at three sparsities; a unit extracts once, and classifies all splits."""
     full = scale == "full"
     return [
         Unit(
@@ -105,7 +105,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def recognize(settings: Settings, context: Context) -> dict[str, Any]:
-    """PSD on patches of normalized images; its codes at each position, rectified, normalized, pooled, classified."""
+    """Learn PSD on patches of normalized images; rectify, normalize, pool and classify its codes at each position."""
     full = context.scale == "full"
     images, labels = _images(context)
     preprocessing = Preprocessing((143, 143) if full else (28, 28))
@@ -151,7 +151,7 @@ def recognize(settings: Settings, context: Context) -> dict[str, Any]:
 def _code_maps(
     image: NDArray[np.float32], psd: PSD, prepared: PreparedDictionary, settings: Settings
 ) -> NDArray[np.float32]:
-    """(n_units, height, width): the code of the window at each position."""
+    """Return the code of the window at each position: (n_units, height, width)."""
     windows = np.lib.stride_tricks.sliding_window_view(image, (SIDE, SIDE))
     rows = windows.reshape(-1, SIDE * SIDE)
     if settings["codes"] == "predicted":
@@ -162,13 +162,13 @@ def _code_maps(
 
 
 def _accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], train: Any, test: Any, seed: int) -> float:
-    """Mean over the classes, of a classifier of some rows on others."""
+    """Return the mean accuracy over classes of a classifier that learned from some rows, on others."""
     classifier = SoftmaxClassifier(calibrate=False, random_state=seed).fit(rows[train], labels[train])
     return mean_class_accuracy(labels[test], classifier.predict(rows[test]))
 
 
 def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
-    """At most as many images of each class as a split can use, so that no image is coded in vain."""
+    """Return the images that splits can use, at most 60 per class, so that no other image is coded."""
     if context.scale == "quick":
         images, labels = load_mnist_digits()
         chosen = np.concatenate([np.flatnonzero(labels == digit)[:30] for digit in range(10)])
@@ -183,7 +183,7 @@ def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Accuracy against the fraction of active units of the optimal codes."""
+    """Draw accuracy against the fraction of active units of the optimal codes."""
     canvas = new_canvas(6, 4)
     axes = canvas.subplots()
     for codes in ("predicted", "optimal"):

@@ -28,7 +28,7 @@ DATA = {"quick": (), "full": ("mnist", "scenes15")}
 
 SIZES = (50, 100, 200, 500, 1000, 2000)
 QUICK_SIZES = (16, 48)
-SIDE, STEP = 12, 6  # of patches of scenes, in pixels
+SIDE, STEP = 12, 6  # pixels of a patch of a scene, and from one patch to the next
 DRAWS = 5
 
 
@@ -55,7 +55,7 @@ def _rising(task: str) -> Callable[[Results], Measurement]:
 
 FIGURES = tuple(
     figure
-    for task, name in (("digits", "MNIST, 100 labels a class"), ("scenes", "15 scenes, 100 labels a class"))
+    for task, name in (("digits", "MNIST, 100 labels per class"), ("scenes", "15 scenes, 100 labels per class"))
     for figure in (
         Figure(
             what=f"accuracy of the largest code minus that of the smallest, {name}",
@@ -76,7 +76,7 @@ FIGURES = tuple(
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Every size for both kinds of images, at one sparsity each."""
+    """Return a unit per size for both kinds of images, at one sparsity each."""
     full = scale == "full"
     return [
         Unit(
@@ -97,10 +97,10 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def separate(settings: Settings, context: Context) -> dict[str, Any]:
-    """Accuracy of a linear classifier on codes, over draws of labels; half of the rest of the images is tested.
+    """Measure a linear classifier on codes, over draws of labels, on images that were not learned from.
 
-    Whether it standardizes the codes is chosen on images of the training half that no draw labels: rare units
-    gain from their weight where each tells of one class, and drown the others where they are noise.
+    Whether it standardizes the codes is chosen on unlabeled images of the training half. Standardizing gives rare units
+    more weight, which helps where each belongs to one class, and hurts where they are noise.
     """
     features = (_codes_of_digits if settings["task"] == "digits" else _codes_of_scenes)(settings, context)
     train, labels, test, test_labels, active = features
@@ -134,7 +134,7 @@ def _learned(rows: NDArray[np.float32], settings: Settings, context: Context) ->
 
 
 def _codes_of_digits(settings: Settings, context: Context) -> Codes:
-    """Codes of whole digits of unit norm."""
+    """Return codes of whole digits of unit norm."""
     train, labels, test, test_labels = mnist_rows(context)
     train, test = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (train, test))
     train, labels = train[:20_000], labels[:20_000]
@@ -144,7 +144,7 @@ def _codes_of_digits(settings: Settings, context: Context) -> Codes:
 
 
 def _codes_of_scenes(settings: Settings, context: Context) -> Codes:
-    """Mean absolute codes of an image's patches, over the whole and over its quarters."""
+    """Return mean absolute codes of an image's patches, over the whole and over its quarters."""
     if context.scale == "full":
         collection = as_images(context.data("scenes15"))
         labels = np.unique(np.asarray(collection.labels), return_inverse=True)[1]
@@ -187,7 +187,7 @@ def _pooled(picture: NDArray[np.float32], dictionary: PreparedDictionary, sparsi
 
 
 def draw(results: Results, path: Path) -> None:
-    """Accuracy against the number of units, for both."""
+    """Draw accuracy against the number of units, for both kinds of images."""
     canvas = new_canvas(9, 4)
     places = canvas.subplots(1, 2)
     for axes, task in zip(places, ("digits", "scenes"), strict=True):

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6  # of the optimal codes' duality gap
 
 
 def problem_settings(scale: Scale, n_components: int, active: float) -> dict[str, Any]:
-    """What `make_problem` asks for."""
+    """Return the settings that `make_problem` reads."""
     full = scale == "full"
     return {
         "n_components": n_components,
@@ -45,13 +45,13 @@ class Problem:
     dictionary : PreparedDictionary
     sparsity : float
     patches : ndarray (n_samples, n_features)
-        For networks to learn from; none of them taught the dictionary.
+        Patches for networks to learn from, other ones than those of the dictionary.
     held_out : ndarray (n_held_out, n_features)
-        Of photographs from which nothing was learned.
+        Patches of photographs from which nothing was learned.
     optimal : ndarray (n_held_out, n_components)
-        Their codes.
+        The optimal codes of `held_out`.
     gap : float
-        The largest duality gap of these, relative.
+        The largest relative duality gap of `optimal`.
     """
 
     dictionary: PreparedDictionary
@@ -67,14 +67,14 @@ class Problem:
         return infer(self.patches, self.dictionary, self.sparsity, tolerance=TOLERANCE, sparse_output=True)
 
     def errors(self, codes: NDArray[Any]) -> tuple[float, float]:
-        """The code error and the energy excess of codes of the held-out patches, both relative."""
+        """Return the code error and the energy excess of codes of the held-out patches, both relative."""
         distance = np.square(codes - self.optimal, dtype=np.float64).sum()
         size = np.square(self.optimal, dtype=np.float64).sum()
         lowest = self._energy(self.optimal)
         return round(float(distance / size), 7), round(self._energy(codes) / lowest - 1, 7)
 
     def facts(self) -> dict[str, float]:
-        """What says how hard it is."""
+        """Return figures that say how hard the problem is."""
         return {
             "sparsity": self.sparsity,
             "active fraction": float(np.mean(self.optimal != 0)),
@@ -109,7 +109,7 @@ def make_problem(settings: Settings, context: Context) -> Problem:
 
 
 def equivalent_iterations(curve: Sequence[Sequence[float]], error: float) -> float:
-    """Iterations after which a solver's code error is `error`, between two of them by interpolating logarithms.
+    """Return the iterations after which a solver's code error is `error`, with logarithms interpolated between two.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def equivalent_iterations(curve: Sequence[Sequence[float]], error: float) -> flo
     Returns
     -------
     float
-        The first iterations where all of the curve is below, the last where none of it is.
+        The first iterations if all of the curve is below, the last if none of it is.
     """
     previous: tuple[float, float] | None = None
     for iterations, reached, *_ in curve:

@@ -1,10 +1,10 @@
-"""A linear classifier on 200 predicted numbers a digit: which encoder, and from how many labels?
+"""A linear classifier on codes of 200 predicted numbers: which encoder is best, and from how many labels?
 
-The sparsity was chosen on validation digits, with LISTA: errors from 1,000 labels a class were 5.3 % at 3, 4.5 % at 1,
-3.4 % at 0.5. Inference does not wait for the encoder (`predict_in_inference=False`), so that all encoders learn to
-predict nearly the same codes. A tangent did not leave its linear range in any setting that was tried: sparsities of
-0.3 to 10, ten times longer steps, codes drawn to their prediction or not gave 8.6 to 10.3 % on validation digits, where
-a linear encoder gave 8.1 %.
+The sparsity was chosen on validation digits, with LISTA: errors from 1,000 labels per class were 5.3 % at 3, 4.5 % at
+1, and 3.4 % at 0.5. Inference leaves out the prediction (`predict_in_inference=False`), so that all encoders learn to
+predict nearly the same codes. A tangent stayed in its linear range in every setting that was tried: sparsities of 0.3
+to 10, steps ten times as long, and codes drawn to their prediction or not gave 8.6 to 10.3 % on validation digits. A
+linear encoder gave 8.1 %.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME = "psd-mnist-classification"
 CLAIM = "Predicted sparse codes of digits are better features for a linear classifier than pixels or components."
 DATA = {"quick": (), "full": ("mnist",)}
 
-LABELS = (10, 100, 1000)  # a class
+LABELS = (10, 100, 1000)  # per class
 ENCODERS = ("tanh", "linear", "shrinkage", "lista")
 FEATURES = (*ENCODERS, "optimal", "components", "pixels")
 
@@ -51,7 +51,7 @@ def _tanh_beats_linear(n: int) -> Callable[[Results], Measurement]:
 
 
 def _best_encoder(results: Results) -> list[float]:
-    """The one with the least error on validation digits, from all labels."""
+    """Return the errors of the encoder with the least error on validation digits, from all labels."""
     best = min(ENCODERS, key=lambda kind: results[kind]["validation error"])
     return _errors(best, LABELS[-1])(results)
 
@@ -63,7 +63,7 @@ def _above_tanh(features: str, n: int) -> Callable[[Results], Measurement]:
 FIGURES = (
     *(
         Figure(
-            what=f"error of linear minus that of tanh features, in standard errors, {n} labels a class",
+            what=f"error of linear minus that of tanh features, in standard errors, {n} labels per class",
             better="higher",
             goal=2.0,
             measure=_tanh_beats_linear(n),
@@ -71,7 +71,7 @@ FIGURES = (
         for n in LABELS
     ),
     Figure(
-        what="error of the best encoder, 1,000 labels a class",
+        what="error of the best encoder, 1,000 labels per class",
         unit="%",
         better="lower",
         goal=4.0,
@@ -79,7 +79,7 @@ FIGURES = (
     ),
     *(
         Figure(
-            what=f"error of {name}, {n:,} labels a class",
+            what=f"error of {name}, {n:,} labels per class",
             unit="%",
             better="lower",
             predicate="above the tanh encoder's: learned features help",
@@ -92,7 +92,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One a kind of features."""
+    """Return a unit per kind of features."""
     full = scale == "full"
     common = {
         "n_components": 200 if full else 24,
@@ -108,7 +108,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def classify_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """Features from the first 20,000 digits without labels; errors of a classifier from draws of labels among them.
+    """Learn features from the first 20,000 digits without labels; measure a classifier from draws of labels among them.
 
     Whether it standardizes the features is chosen, for each number of labels, on validation digits.
     """
@@ -146,7 +146,7 @@ Transform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def _learn(settings: Settings, train: NDArray[np.float32], context: Context) -> tuple[Transform, Transform]:
-    """From digits to features, and back."""
+    """Return what maps digits to features, and features back to digits."""
     kind, n = settings["features"], settings["n_components"]
     if kind == "pixels":
         return lambda rows: rows, lambda rows: rows
@@ -163,7 +163,7 @@ def _learn(settings: Settings, train: NDArray[np.float32], context: Context) -> 
 
 
 def draw(results: Results, path: Path) -> None:
-    """Error against labels, and against what the features can rebuild."""
+    """Draw the error against labels, and against the error of reconstruction."""
     canvas = new_canvas(10, 4.4)
     by_labels, by_error = canvas.subplots(1, 2)
     for number, features in enumerate(FEATURES):
@@ -180,10 +180,10 @@ def draw(results: Results, path: Path) -> None:
     by_labels.set_yticks(ticks, [str(tick) for tick in ticks])
     by_labels.minorticks_off()
     by_labels.set_xticks(LABELS, [f"{n:,}" for n in LABELS])
-    by_labels.set_xlabel("labels a class")
+    by_labels.set_xlabel("labels per class")
     by_labels.set_ylabel("test error, %")
     by_labels.legend(fontsize=8, frameon=False)
     by_error.margins(x=0.15)
     by_error.set_xlabel("root mean square error of reconstruction (pixels from 0 to 1)")
-    by_error.set_ylabel("test error from 1,000 labels a class, %")
+    by_error.set_ylabel("test error from 1,000 labels per class, %")
     save_canvas(canvas, path)

@@ -22,7 +22,7 @@ CLAIM = "Units that PSD learns from handwritten digits are strokes; a digit is a
 DATA = {"quick": (), "full": ("mnist",)}
 
 SEEDS = (0, 1, 2)
-HALF = 0.9  # of a unit's energy, which a stroke has in few pixels
+HALF = 0.9  # share of a unit's energy that a stroke has in few pixels
 
 
 def _fewer_pixels(results: Results) -> Measurement:
@@ -62,7 +62,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Three seeds."""
+    """Return a unit per seed."""
     full = scale == "full"
     common = {"n_components": 200 if full else 32, "sparsity": 0.5, "batches": 3000 if full else 40}
     return [
@@ -72,7 +72,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn_strokes(settings: Settings, context: Context) -> dict[str, Any]:
-    """A dictionary of training digits, how local its units are, and what codes of test digits explain."""
+    """Learn a dictionary of training digits; measure how local its units are, and what codes of test digits explain."""
     train, _, test, labels = mnist_rows(context)
     psd = PSD(
         settings["n_components"], sparsity=settings["sparsity"], max_batches=settings["batches"], remove_mean=False,
@@ -108,14 +108,14 @@ def learn_strokes(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _pixels(units: NDArray[Any]) -> NDArray[np.int64]:
-    """How many pixels hold nine tenths of each unit's energy."""
+    """Count the pixels that hold nine tenths of each unit's energy."""
     energies = -np.sort(-np.square(units.astype(np.float64)), axis=1)
     shares = np.cumsum(energies, axis=1) / np.maximum(energies.sum(axis=1, keepdims=True), 1e-30)
     return (shares < HALF).sum(axis=1) + 1
 
 
 def draw(results: Results, path: Path) -> None:
-    """All units, and three digits, each as the sum of its strongest parts."""
+    """Draw all units, and three digits, each as the sum of its strongest parts."""
     from striate.figures import filter_mosaic
 
     found = results[next(iter(results)).name]

@@ -23,7 +23,7 @@ CLAIM = "An encoder learned with the dictionary predicts sparse codes of natural
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SEEDS = (0, 1, 2)
-# Of the encoder; 4e-3 lowers the energy of LISTA's codes, and raises that of a tangent's.
+# The encoder's learning rate. 4e-3 lowers the energy of LISTA's codes, and raises that of a tangent's.
 RATE = {"tanh": 1e-3, "lista": 4e-3}
 
 
@@ -78,7 +78,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Two sizes, the smaller from three seeds and with two encoders."""
+    """Return units of two sizes, the smaller from three seeds and with two encoders."""
     full = scale == "full"
     # The quick run's small dictionary is smaller still.
     n = 256 if full else 32
@@ -109,7 +109,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
-    """PSD, its Gabor fits, and energies of predicted and of optimal codes on held-out patches."""
+    """Learn by PSD; measure Gabor fits, and energies of predicted and of optimal codes on held-out patches."""
     n, side, seed = settings["n_components"], settings["side"], settings["seed"]
     patches = natural_patches(context, side, settings["n_patches"])
     held_out, train = patches[:2000], patches[2000:] if len(patches) > 4000 else patches
@@ -155,7 +155,7 @@ def learn_to_predict(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Encoder and decoder filters of both sizes, the same units in the same places."""
+    """Draw encoder and decoder filters of both sizes, the same units in the same places."""
     from striate.figures import filter_mosaic
 
     shown = [unit.name for unit in results if unit.settings["seed"] == 0]

@@ -1,4 +1,4 @@
-"""Objective against time for every solver on the same patches: the talk's image of ISTA and FISTA, continued."""
+"""Objective against time for every solver on the same patches: the talk's ISTA and FISTA, and more solvers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 
 
 def _iterations(method: str, gap: float) -> Any:
-    """Steps until the mean gap is below some fraction of the energy; the largest tried where it never is."""
+    """Return the steps until the mean gap is below a fraction of the energy; the largest tried where it never is."""
 
     def measure(results: Results) -> float:
         for iterations, _, relative_gap in results[method]["path"]:
@@ -75,7 +75,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One a method, on the same patches and dictionary."""
+    """Return a unit per method, on the same patches and dictionary."""
     common = (
         {"side": SIDE["full"], "n_components": 256, "n_patches": 2000, "batches": 600}
         if scale == "full"
@@ -85,7 +85,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
-    """Objective and gap after 1, 2, 4, … iterations, with the time that each took, and at the end."""
+    """Measure objective and gap after 1, 2, 4, … iterations and at the end, with the time that each took."""
     n = settings["n_patches"]
     patches = natural_patches(context, settings["side"], max(20 * n, 2000)).astype(np.float64)
     learner = SparseCoding(
@@ -126,7 +126,7 @@ def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Distance to the minimum against iterations, and against time."""
+    """Draw the distance to the minimum against iterations, and against time."""
     canvas = new_canvas(10.5, 4.6)
     by_steps, by_time = canvas.subplots(1, 2, sharey=True)
     best = min(results[method]["objective"] for method in METHODS)
@@ -138,8 +138,8 @@ def draw(results: Results, path: Path) -> None:
         by_steps.loglog([iterations for iterations, _, _ in found["path"]], distance, **style)
         seconds = [1e6 * spent for spent, _ in found["times"]]
         by_time.loglog(seconds, [max(objective / best - 1, 1e-9) for _, objective in found["times"]], **style)
-    by_steps.set_xlabel("iterations at the most (of each method's own kind)")
+    by_steps.set_xlabel("largest number of iterations (each method counts its own kind)")
     by_steps.set_ylabel("objective above the minimum, relative")
-    by_time.set_xlabel("µs a patch")
+    by_time.set_xlabel("µs per patch")
     by_time.legend(fontsize=8, frameon=False)
     save_canvas(canvas, path)

@@ -40,7 +40,7 @@ def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], floa
 
 
 def _codes_beat_principal_components(results: Results) -> Measurement:
-    """Ratio of the errors where a learned code, and a projection, have as many numbers: a twentieth of the features."""
+    """Return the ratio of errors of a learned code and a projection, both of a twentieth of the features in size."""
     learned = [row[CURVE.index(0.05)][1] for row in results.select(units="learned", n_components=256).column("curve")]
     projected = results["principal components"]["curve"][CURVE.index(0.05)][1]
     ratios = over([error / projected for error in learned])
@@ -92,9 +92,9 @@ FIGURES = (
         measure=column("dead", 100, units="learned", n_components=256),
     ),
     Figure(
-        what="reconstruction error over that of principal components, as many numbers",
+        what="reconstruction error over that of principal components, same size of the code",
         better="lower",
-        predicate="below 1: a sparse code of learned units keeps more than a projection of as many numbers",
+        predicate="below 1: a sparse code of learned units keeps more than a projection of the same size",
         measure=_codes_beat_principal_components,
     ),
 )
@@ -122,7 +122,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
-    """A dictionary, its Gabor fits and coverage, and how well its sparse codes rebuild held-out patches."""
+    """Learn a dictionary; measure its Gabor fits, its coverage, and how well its codes rebuild held-out patches."""
     side, seed, n = settings["side"], settings["seed"], settings["n_components"]
     patches = natural_patches(context, side, settings["n_patches"])
     held_out, train = patches[:2000], patches[2000:] if len(patches) > 4000 else patches
@@ -171,14 +171,14 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
-    """The 256 units that patches excite most, the strongest first, to as many digits as an image shows."""
+    """Return the 256 units that patches excite most, the strongest first, rounded to what an image shows."""
     variance = np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
     drawn: NDArray[np.float64] = dictionary[np.argsort(-variance)[:256]].astype(np.float64)
     return drawn.round(4)
 
 
 def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) -> list[tuple[float, float]]:
-    """Numbers in a code, over those of a patch, and the error relative to the patches' energy."""
+    """Return pairs of the numbers in a code over those of a patch, and the error relative to the patches' energy."""
     n_features, energy = patches.shape[1], float(np.square(patches).sum(dtype=np.float64))
     points = []
     prepared = PreparedDictionary(dictionary.astype(np.float32))
@@ -198,7 +198,7 @@ def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) ->
 
 
 def draw(results: Results, path: Path) -> None:
-    """Mosaics of the learned and of random units, and the curves of sparsity against error."""
+    """Draw mosaics of the learned and of random units, and the curves of sparsity against error."""
     from striate.figures import filter_mosaic
 
     names = [unit.name for unit in results]

@@ -15,7 +15,7 @@ from striate.recognition.splits import train_test_split_per_class
 __all__ = ["SPLITS", "Split", "Task", "load_task"]
 
 SPLITS = (0, 1, 2)
-N_TRAIN, N_TEST = 30, 30  # a class
+N_TRAIN, N_TEST = 30, 30  # per class
 # The paper's geometry: 151 pixels, of which whole windows of 9×9 leave 143.
 PREPROCESSING = {"full": Preprocessing((151, 151), valid=True), "quick": Preprocessing((36, 36), valid=True)}
 
@@ -30,7 +30,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """The images that some split uses, each once.
+    """The images that at least one split uses, each once.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Task:
     labels : int64 (n_images,)
     splits : list of Split
     unseen : int64 (n,)
-        Positions of images that no split tests on: what filters may be learned from, without their labels.
+        Positions of images on which no split tests: filters may be learned from them, without their labels.
     preprocessing : Preprocessing
     """
 
@@ -50,7 +50,7 @@ class Task:
 
 
 def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
-    """30 images of each of 102 classes to train on, at most 30 others to test on; digits at quick scale."""
+    """Draw 30 images of each of 102 classes to train on, and at most 30 others to test on; digits at quick scale."""
     if context.scale == "full":
         collection = as_images(context.data("caltech101"))
         n_train, n_test = N_TRAIN, N_TEST

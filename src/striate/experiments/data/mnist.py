@@ -16,7 +16,7 @@ __all__ = ["mnist_rows"]
 def mnist_rows(
     context: Context,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Digits as rows of 784 pixels from 0 to 1, and their labels: to train on, to test on; a few for a quick run."""
+    """Return training digits as rows of 784 pixels from 0 to 1, their labels, and the same of test digits."""
     if context.scale == "quick":
         images, labels = load_mnist_digits()
         rows = images.reshape(len(images), -1)

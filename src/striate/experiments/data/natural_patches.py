@@ -20,7 +20,10 @@ Part = Literal["train", "val"]
 
 
 def natural_patches(context: Context, side: int, n: int, *, part: Part = "train") -> NDArray[np.float32]:
-    """Patches of whitened photographs, without their means, at a standard deviation of 1: the same for all units."""
+    """Return patches of whitened photographs, without their means, scaled to a standard deviation of 1 in all.
+
+    They are the same for every unit that asks for the same number of them.
+    """
     rng = np.random.default_rng({"train": 0, "val": 1}[part])
     rows = sample_patches(photographs(context, part), n, side, random_state=rng, min_std=0.3, prepare=whitened)
     if len(rows) < 100:
@@ -30,7 +33,7 @@ def natural_patches(context: Context, side: int, n: int, *, part: Part = "train"
 
 
 def photographs(context: Context, part: Part) -> ImageCollection:
-    """Berkeley's images to learn from, "train", or others, "val"; for a quick run, digits that ship."""
+    """Return Berkeley's training or validation images; at quick scale digits that ship with the package."""
     if context.scale == "full":
         return as_images(context.data("berkeley") / part)
     digits, _ = load_mnist_digits()
@@ -38,5 +41,5 @@ def photographs(context: Context, part: Part) -> ImageCollection:
 
 
 def whitened(image: NDArray[Any]) -> NDArray[np.float32]:
-    """One channel with a flat spectrum, (1, height, width)."""
+    """Return an image as one channel with a flat spectrum, (1, height, width)."""
     return whiten(to_grey(image))

@@ -37,7 +37,7 @@ class Story(NamedTuple):
 
 
 def read_stories(folder: Path) -> list[Story]:
-    """All stories of ``reut2-0NN.sgm``, packed by gzip or not, in their order.
+    """Read all stories of ``reut2-0NN.sgm``, packed by gzip or not, in their order.
 
     The ModApte split takes stories whose attribute TOPICS is YES: for training the 9,603 that LEWISSPLIT calls TRAIN,
     for testing the 3,299 that it calls TEST.
@@ -54,7 +54,7 @@ def read_stories(folder: Path) -> list[Story]:
 
 
 def parse(sgml: str) -> list[Story]:
-    """The stories of one file. It is no XML: entities of control characters, no root, tags that no one closed."""
+    """Parse the stories of one file. It is not XML: it has entities of control characters, no root, and open tags."""
     stories: list[Story] = []
     for found in _STORY.finditer(sgml):
         attributes = dict(_ATTRIBUTE.findall(found["attributes"]))
@@ -79,7 +79,7 @@ def _plain(text: str) -> str:
 
 
 def stems(text: str) -> list[str]:
-    """The stems of a text's words by Porter's rules, without the commonest English words; numbers are no words."""
+    """Return the stems of a text's words by Porter's rules, without numbers and the commonest English words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return [_stem(word) for word in _WORD.findall(text.lower()) if word not in ENGLISH_STOP_WORDS]
@@ -99,7 +99,7 @@ def _stemmer() -> Any:
 
 
 def bag_of_words(train: list[str], *others: list[str], n_stems: int = 2000) -> list[NDArray[Any]]:
-    """How often each text has each of the commonest stems of the training texts: float32 (n_texts, n_stems) each."""
+    """Count the commonest stems of the training texts in each text: float32 (n_texts, n_stems) per list of texts."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(analyzer=stems, max_features=n_stems, dtype=np.float32)
@@ -107,7 +107,7 @@ def bag_of_words(train: list[str], *others: list[str], n_stems: int = 2000) -> l
 
 
 def topic_matrix(stories: list[Story]) -> tuple[NDArray[np.bool_], list[str]]:
-    """Which story has which topic, (n_stories, n_topics), and the topics in the order of the alphabet."""
+    """Return which story has which topic, (n_stories, n_topics), and the topics in alphabetical order."""
     names = sorted({topic for story in stories for topic in story.topics})
     place = {name: number for number, name in enumerate(names)}
     has = np.zeros((len(stories), len(names)), bool)

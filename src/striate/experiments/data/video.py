@@ -117,7 +117,7 @@ def read_scenes(context: Context, side: int, spacing: int, clip_length: int) -> 
 
 
 def _cut(frame: NDArray[np.floating], tops: NDArray[np.int64], lefts: NDArray[np.int64], side: int) -> Patches:
-    """Patches at all these rows and columns: (n_patches, side²)."""
+    """Return the patches at all these rows and columns: (n_patches, side²)."""
     windows = sliding_window_view(frame, (side, side))[tops[:, None], lefts]
     return windows.reshape(-1, side * side).astype(np.float32)
 
@@ -129,7 +129,7 @@ def _follow(
     lefts: NDArray[np.int64],
     side: int,
 ) -> tuple[Patches, NDArray[np.bool_]]:
-    """Patches at the places to which the camera's motion has carried them, and which of these are in the image."""
+    """Return patches at the places to which the camera's motion carried them, and which of these are in the image."""
     height, width = frame.shape
     match = np.fft.irfft2(np.fft.rfft2(frame) * np.conj(np.fft.rfft2(previous)), frame.shape)
     down, right = (int(found) for found in np.unravel_index(match.argmax(), match.shape))
@@ -141,7 +141,7 @@ def _follow(
 
 
 def _shifted(frame: NDArray[np.floating], down: float, right: float) -> NDArray[np.float64]:
-    """The frame of a camera turned by parts of a pixel: a phase in its spectrum."""
+    """Return the frame shifted by parts of a pixel, by a phase in its spectrum."""
     padded = np.pad(frame.astype(np.float64), _MARGIN, mode="symmetric")
     height, width = padded.shape
     cycles = down * np.fft.fftfreq(height)[:, None] + right * np.fft.rfftfreq(width)

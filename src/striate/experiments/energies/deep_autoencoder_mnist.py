@@ -29,7 +29,7 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import DeepAutoencoder
 
 NAME = "deep-autoencoder-mnist"
-CLAIM = "Thirty numbers from a deep autoencoder tell far more of a digit than thirty principal components."
+CLAIM = "Thirty numbers from a deep autoencoder say far more about a digit than thirty principal components."
 DATA = {"quick": (), "full": ("mnist",)}
 
 SOURCE = "Hinton, Salakhutdinov, Science 313, 2006, figure 2"
@@ -96,7 +96,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """The linear peers, and an autoencoder for each beginning and for two dimensions."""
+    """Return the linear peers, an autoencoder per kind of pre-training, and one for two dimensions."""
     full = scale == "full"
     sizes = [1000, 500, 250] if full else [64, 32]
     deep = {
@@ -116,7 +116,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def linear_peers(settings: Settings, context: Context) -> dict[str, Any]:
-    """PCA, and logistic PCA: a linear code, and outputs squashed into [0, 1], learned by cross-entropy."""
+    """Fit PCA, and logistic PCA: a linear code with outputs between 0 and 1, learned by cross-entropy."""
     train, _, test, labels = mnist_rows(context)
     pca = PCA(N_CODES, random_state=settings["seed"]).fit(train)
     given_back = pca.inverse_transform(pca.transform(test))
@@ -138,7 +138,7 @@ def linear_peers(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
-    """An autoencoder with a linear code."""
+    """Learn an autoencoder with a linear code."""
     train, _, test, labels = mnist_rows(context)
     checkpoint = Checkpoint(context.working_folder() / "learning", dict(settings), interval=60.0)
     learner = DeepAutoencoder(
@@ -165,7 +165,7 @@ def _error(rows: NDArray[Any], given_back: NDArray[Any]) -> float:
 
 
 def _neighbor_error(plane: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Share of the test digits whose nearest other one is of another class."""
+    """Return the share of test digits whose nearest neighbor is of another class."""
     from sklearn.neighbors import NearestNeighbors
 
     nearest = NearestNeighbors(n_neighbors=1).fit(plane).kneighbors(return_distance=False)[:, 0]
@@ -181,7 +181,7 @@ def _drawn(rows: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Digits and what each code gives back, in rows; below, codes of two numbers in colors of the classes."""
+    """Draw digits and their reconstructions in rows; below, codes of two numbers in colors of the classes."""
     linear = results["linear"]
     rows = [
         ("test digits", linear["digits"]),

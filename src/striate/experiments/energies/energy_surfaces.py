@@ -46,18 +46,18 @@ DATA = {"quick": (), "full": ()}
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
 MORE = ("PSD", "RBM", "denoising autoencoder")
 LOW = 0.0018  # what counts as a low energy: a reconstruction within twice the spiral's noise, ½·0.06²
-STEP = 0.1  # at which values of a code are told apart
+STEP = 0.1  # difference from which values of a code are told apart
 
 
 def machine_of(name: str, toy: str, window: Any, n_batches: int) -> EnergyModel:
-    """The machine as the slide has it on that toy, with our settings."""
+    """Return the machine that the slide has on that toy, with our settings."""
     star = toy == "three Cauchy"
     if name == "PCA":
         return PCAEnergy(1)
     if name == "K-means":
         return KMeansEnergy(3 if star else 20, random_state=0)
     if name == "sparse coding":
-        # Arms of a star are directions; what lies along a spiral is places.
+        # Units are directions for the arms of the star, and places along the spiral.
         return SparseCodingEnergy(3, sparsity=0.5, random_state=0) if star else spiral_code(20, 0.3)
     if name == "PSD":
         return (
@@ -188,7 +188,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """The machines on both toys, then the same spiral with codes of all sizes."""
+    """Return the machines on both toys, then the spiral with codes of all sizes."""
     full = scale == "full"
     common = {"n_points": 10_000 if full else 1000, "n_batches": 2500 if full else 40, "size": 400 if full else 100}
     surfaces = [
@@ -215,7 +215,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def draw_machine(settings: Settings, context: Context) -> dict[str, Any]:
-    """The surface of one machine, its row of the talk's table, and what its shape is."""
+    """Measure the surface of one machine and its shape, beside its row of the talk's table."""
     toy, name = settings["toy"], settings["machine"]
     density = TOYS[toy]()
     model = machine_of(name, toy, density.window, settings["n_batches"])
@@ -242,10 +242,10 @@ def draw_machine(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def grooves_of(model: EnergyModel, density: ThreeCauchy) -> tuple[float, float]:
-    """Grooves through the origin, and the largest angle in degrees between one of them and the nearest arm.
+    """Return the number of grooves through the origin, and the largest angle in degrees from one to its nearest arm.
 
-    Grooves are the minima of the energy on a circle halfway to the window's border, of which each makes two. The
-    energy is smoothed over 6° before, so that a ripple in a groove does not count as another.
+    Minima of the energy are counted on a circle halfway to the window's border, two per groove. The energy is smoothed
+    over 6° before, so that a ripple in a groove does not count as another.
     """
     angles = np.deg2rad(np.arange(0, 360, 0.5))
     radius = 0.5 * density.window.right
@@ -261,7 +261,7 @@ def grooves_of(model: EnergyModel, density: ThreeCauchy) -> tuple[float, float]:
 
 
 def groove_along(model: EnergyModel, density: Spiral) -> float:
-    """The share of places on the spiral whose energy is lower than 0.15 to either side."""
+    """Return the share of places on the spiral whose energy is lower than at a distance of 0.15 on both sides."""
     places = density.places(np.linspace(0.02, 0.98, 200))
     tangents = np.gradient(places, axis=0)
     normals = np.column_stack([-tangents[:, 1], tangents[:, 0]])
@@ -271,7 +271,7 @@ def groove_along(model: EnergyModel, density: Spiral) -> float:
 
 
 def measure_information(settings: Settings, context: Context) -> dict[str, Any]:
-    """The entropy of the code over the window, and the area where the energy is within `LOW` of its lowest."""
+    """Measure the entropy of the code over the window, and the area whose energy is within `LOW` of the lowest."""
     density = Spiral()
     n_units, machine = settings["n_units"], settings["machine"]
     model: EnergyModel
@@ -290,7 +290,7 @@ def measure_information(settings: Settings, context: Context) -> dict[str, Any]:
     model.fit(points)
     grid = Grid(density.window, settings["size"] // 2)
     energies, codes = model.free_energy(grid.points), model.code(grid.points)
-    if machine == "autoencoder":  # whose code may be of any scale: that of the data is given to it
+    if machine == "autoencoder":  # its code may have any scale: it is given that of the data
         codes *= points.std() / model.code(points).std(axis=0).mean()
     return {"entropy": code_entropy(codes, STEP), "low": grid.low_share(energies, energies.min() + LOW)}
 
@@ -301,7 +301,7 @@ def _image_of(model: EnergyModel, density: Density) -> np.ndarray:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Both slides, a row a toy, with the machines' table; and area against entropy."""
+    """Draw both slides, a row per toy, with the machines' table, and area against entropy."""
     canvas = new_canvas(15, 11.4)
     rows, below_rows = canvas.subfigures(2, 1, height_ratios=[2.7, 1.25])
     columns = (*SLIDE, "PSD", "RBM")
@@ -323,7 +323,7 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _column(machine: Machine) -> str:
-    """The talk's table, a line an entry; the energy may take two."""
+    """Return the talk's table with a line per entry; the energy may take two."""
     energy = machine.energy if "\n" in machine.energy else f"{machine.energy}\n"
     return "\n".join(machine._replace(energy=energy))
 

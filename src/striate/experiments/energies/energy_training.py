@@ -151,7 +151,7 @@ def draw(results: Results, path: Path) -> None:
     n_columns = 5
     canvas = new_canvas(12.5, 11.6)
     canvas.suptitle(
-        "−log density: black is likeliest, white 6 nats less or more; numbers: divergence from the truth, nats"
+        "−log density: black is likeliest, white is 6 nats or more below; numbers: divergence from the truth, nats"
     )
     panels = canvas.subplots(4, n_columns)
     for toy, block in zip(TOYS, (panels[:2], panels[2:]), strict=True):

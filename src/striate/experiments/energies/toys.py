@@ -18,15 +18,15 @@ SIDE = 120  # pixels of an image
 
 
 def spiral_code(n_units: int, sparsity: float) -> SparseCodingEnergy:
-    """Sparse coding with units that have places."""
+    """Return sparse coding whose units have places."""
     return SparseCodingEnergy(n_units, sparsity=sparsity, height=1.0, random_state=0)
 
 
 def pack(pixels: np.ndarray) -> str:
-    """Gray values, uint8 (SIDE, SIDE), as text for a results file; to 64 levels."""
+    """Return gray values, uint8 (SIDE, SIDE), as text for a results file, in 64 levels."""
     return drawing.pack((pixels >> 2).astype(np.uint8))
 
 
 def unpack(text: str) -> np.ndarray:
-    """The inverse of `pack`."""
+    """Return the gray values that `pack` made text of."""
     return (drawing.unpack(text, (SIDE, SIDE)).astype(float) * 255 / 63).astype(np.uint8)

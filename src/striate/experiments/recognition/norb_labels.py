@@ -1,8 +1,8 @@
 """Error against the number of labels, with and without normalization, learned and random: objects on a turntable.
 
-The talk's curve is of small NORB, which could not be had; `striate.images.norb` reads it. Here COIL-100 stands in: 99
-objects, train on few views, test on the others. It shows tolerance to pose alone: it has one camera, one light, and the
-same objects in training and test, so that stereo, lighting and new instances of a category are not tested.
+The talk's curve is of small NORB, which was not available; `striate.images.norb` reads it. COIL-100 stands in for it:
+99 objects, of which few views train and the others test. It shows tolerance to pose only: it has one camera, one light,
+and the same objects in training and test, so that stereo, lighting and new instances of a category are not tested.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ARCHITECTURE = {
 
 
 def _errors(results: Results, system: str) -> NDArray[np.float64]:
-    """Errors in per cent, (numbers of labels, draws)."""
+    """Return errors in per cent, (numbers of labels, draws)."""
     return 100 * np.array(results.select(system=system).column("errors")[0])
 
 
@@ -73,7 +73,7 @@ FIGURES = tuple(
 
 
 def units(scale: Scale) -> list[Unit]:
-    """One system each; a unit extracts once."""
+    """Return a unit per system, which extracts features once."""
     return [
         Unit(system, {"system": system, "views": VIEWS[scale], "draws": DRAWS[scale]}, recognize_views)
         for system in SYSTEMS
@@ -81,7 +81,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def recognize_views(settings: Settings, context: Context) -> dict[str, Any]:
-    """Filters from all images without labels; a classifier from few views of each object, tested on the others."""
+    """Learn filters without labels, and a classifier from few views of each object; test it on the other views."""
     images, labels = _images(context)
     side = 64 if context.scale == "full" else 28
     preprocessing = Preprocessing((side, side))
@@ -121,7 +121,7 @@ def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Error against labels."""
+    """Draw the error against the number of labels."""
     canvas = new_canvas(6, 4)
     axes = canvas.subplots()
     for system in SYSTEMS:

@@ -1,8 +1,8 @@
-"""Images that look like an image: twelve neighbors under each distance, precision against bits, on the 15 scenes.
+"""Images that look like a query: twelve neighbors under each distance, precision against bits, on the 15 scenes.
 
-It stands in for LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose images could not be had: relevant is here what
-shows the same kind of place. A tenth of each category asks, another tenth was for choosing settings, the others are
-searched; filters and projections are learned from those alone, without labels.
+It stands in for LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose images were not available. An image is relevant if
+it shows the same kind of place. A tenth of each category are queries, another tenth was used to choose settings, the
+others are searched; filters and projections are learned from those alone, without labels.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ DATA = {"quick": (), "full": ("scenes15",)}
 NEIGHBORS = 12
 BITS = (16, 32, 64, 128, 256, 512)
 METHODS: tuple[Literal["itq", "pca", "lsh"], ...] = ("itq", "pca", "lsh")
-SEEDS = {"full": 3, "quick": 1}  # of rotations and hyperplanes
+SEEDS = {"full": 3, "quick": 1}  # numbers of rotations and hyperplanes that are drawn
 ITERATIONS = {"full": 50, "quick": 3}
 PROTOCOL = {"full": "UU", "quick": "R"}
-SIDE = {"full": 128, "quick": 32}  # of the squares that the other descriptors see
-# Chosen on validation queries, as everything here: two stages instead of one bring 4 points with 64 bits, no
-# normalization behind the last stage and images that keep their aspect ratio 2.5 more.
+SIDE = {"full": 128, "quick": 32}  # pixels of the squares that the other descriptors see
+# Chosen on validation queries, as all settings here: two stages instead of one bring 4 points with 64 bits; leaving out
+# the normalization of the last stage, and keeping the images' aspect ratio, bring 2.5 more.
 ARCHITECTURE = {
     "full": "64F9x9 - Rabs - N - PA10x10/5 - 256F5x5 - Rabs - PA5x5/5",
     "quick": "16F5x5 - Rabs - N5x5 - PA6x6/4",
 }
-CANVAS = {"full": 144, "quick": 32}  # of the hierarchy
+CANVAS = {"full": 144, "quick": 32}  # pixels of the hierarchy's input
 DESCRIPTORS = ("pixels", "HOG", "GIST", "hierarchy")
 FOR_LEARNING = 1500  # images that filters and projections are learned from
-SHOWN = 4  # queries in the image
+SHOWN = 4  # queries in the drawing
 THUMBNAIL = 56
 FRAME = (42, 127, 79)  # around neighbors of the query's category
 
@@ -112,13 +112,13 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """A unit a descriptor, and the time."""
+    """Return a unit per descriptor, and the time of a query."""
     found = [Unit(name, {"descriptor": name}, retrieve, expected_seconds=200.0) for name in DESCRIPTORS]
     return [*found, Unit("time", {"codes": 1_000_000 if scale == "full" else 20_000}, time_queries)]
 
 
 def retrieve(settings: Settings, context: Context) -> dict[str, Any]:
-    """Exact search on one descriptor; for the hierarchy, search in all kinds of codes as well."""
+    """Search exactly on one descriptor; for the hierarchy, search in all kinds of codes as well."""
     images, labels = _images(context)
     base, _, queries = split(labels)
     name = settings["descriptor"]
@@ -139,7 +139,7 @@ def retrieve(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """What is searched, validation queries and test queries: positions, a tenth of each category for either."""
+    """Return positions of what is searched, of validation and of test queries, these a tenth of each category each."""
     rng = np.random.default_rng(0)
     classes, counts = np.unique(labels, return_counts=True)
     tenth = {label: max(1, round(0.1 * count)) for label, count in zip(classes.tolist(), counts.tolist(), strict=True)}
@@ -152,7 +152,7 @@ def split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def _precision(
     found: Neighbors, labels: NDArray[np.int64], base: NDArray[np.int64], queries: NDArray[np.int64]
 ) -> list[float]:
-    """Of each query, to four digits."""
+    """Return the precision of each query, to four digits."""
     hits: NDArray[np.float64] = (labels[base][found.rows] == labels[queries][:, np.newaxis]).mean(axis=1)
     return np.round(hits, 4).tolist()
 
@@ -164,7 +164,7 @@ def _search_codes(
     queries: NDArray[np.int64],
     context: Context,
 ) -> tuple[dict[str, Any], Neighbors]:
-    """Precision and average precision for every method and number of bits; and the neighbors by 64 bits of ITQ."""
+    """Measure every method and number of bits; return precisions, and the neighbors by 64 bits of ITQ."""
     found: dict[str, Any] = {}
     shown: Neighbors | None = None
     sample = vectors[_for_learning(base, context)]
@@ -204,7 +204,7 @@ def _images(context: Context) -> tuple[ImageCollection, NDArray[np.int64]]:
 
 
 def _hierarchy(images: ImageCollection, base: NDArray[np.int64], context: Context) -> NDArray[np.float32]:
-    """Features of unit length, of filters that were learned from images that are searched."""
+    """Return features of unit length; filters are learned from images that are searched."""
     side = CANVAS[context.scale]
     preprocessing = Preprocessing((side, side))
     chosen = _for_learning(base, context)
@@ -225,7 +225,7 @@ def _for_learning(base: NDArray[np.int64], context: Context) -> NDArray[np.int64
 
 
 def _describe(name: str, images: ImageCollection, context: Context) -> NDArray[np.float32]:
-    """A classical descriptor of every image, grey and stretched to a square."""
+    """Return a classical descriptor of every image, grey and stretched to a square."""
     side = SIDE[context.scale]
     describe: dict[str, Callable[[NDArray[np.float32]], NDArray[Any]]] = {
         "pixels": lambda grey: grey.reshape(32, side // 32, 32, side // 32).mean(axis=(1, 3)),
@@ -254,7 +254,7 @@ def _hog(grey: NDArray[np.float32], cell: int) -> NDArray[Any]:
 
 
 def gist(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A descriptor in the manner of GIST: energies of 32 Gabor filters, averaged over a grid of 4 × 4.
+    """Return a descriptor in the manner of GIST: energies of 32 Gabor filters, averaged over a grid of 4 × 4.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def gist(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def _gabor_bank(side: int, border: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """In the plane of frequencies: the normalization's window, and 32 filters."""
+    """Return the normalization's window and 32 filters, by frequency."""
     n = side + 2 * border
     across, down = np.meshgrid(np.fft.fftfreq(n), np.fft.fftfreq(n))
     radius, angle = np.hypot(across, down), np.arctan2(down, across)
@@ -302,7 +302,7 @@ def _gabor_bank(side: int, border: int) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def time_queries(settings: Settings, context: Context) -> dict[str, Any]:
-    """The median of single queries among random codes of 64 bits; to be run where nothing else runs."""
+    """Measure the median time of single queries among random codes of 64 bits; run it where nothing else runs."""
     codes = np.random.default_rng(context.seed).integers(0, 2**64, (settings["codes"], 1), np.uint64)
     nearest_codes(codes[:1], codes, NEIGHBORS)  # compiles
     seconds = []
@@ -323,7 +323,7 @@ def _contact_sheet(
     queries: NDArray[np.int64],
     found: Neighbors,
 ) -> str:
-    """The first query of every few categories beside its neighbors, those of its category in a frame; PNG, base64."""
+    """Return a PNG in base64 of one query from each of four categories beside its neighbors, relevant ones framed."""
     from PIL import Image
 
     classes = np.unique(labels)
@@ -345,7 +345,7 @@ def _contact_sheet(
 
 
 def draw(results: Results, path: Path) -> None:
-    """Queries with their neighbors under three distances, and precision against bits."""
+    """Draw queries with their neighbors under three distances, and precision against bits."""
     from PIL import Image
 
     canvas = new_canvas(13, 8)

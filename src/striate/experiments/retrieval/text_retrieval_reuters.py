@@ -1,12 +1,12 @@
-"""Codes of ten numbers for newswire stories: how many of the retrieved share a topic, beside latent semantic analysis.
+"""Codes of ten numbers for newswire stories: how many retrieved stories share a topic, beside latent semantic analysis.
 
-Protocol: ModApte split. Codes are learned from the training stories and, as neither method looks at topics, from those
-that the split leaves unused; the words are the training stories'. Then each test story with a topic queries all other
-test stories with a topic by the cosine of codes, as in the paper, where half of another collection is tested. Relevant
-is what shares a topic. Settings are chosen on the last fifth of the training stories: the weighting of words for LSA
-and the kind of the autoencoder's units as a part of each unit; before, tf-idf for the autoencoder (a mean precision of
-45.5% after ten epochs, against 44.5% from logarithms of counts after eight), a share of 0.2 of the words set to 0 (0.5
-was no better) and a rate of 3e-3.
+The split is ModApte. Codes are learned from the training stories and, as neither method uses topics, from the stories
+that the split leaves unused; the vocabulary is that of the training stories. Then each test story with a topic queries
+all other test stories with a topic by the cosine of codes, as in the paper, which tests on half of another collection.
+A story is relevant if it shares a topic. Settings are chosen on the last fifth of the training stories. Each unit
+chooses the weighting of words for LSA, or the kind of the autoencoder's units. Chosen before were tf-idf for the
+autoencoder (a mean precision of 45.5 % after ten epochs, against 44.5 % from logarithms of counts after eight), a share
+of 0.2 of the words set to 0 (0.5 was no better) and a rate of 3e-3.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Rows = NDArray[Any]
 
 
 def _leads(results: Results, n_lsa: int) -> NDArray[Any]:
-    """Precision of the deep codes minus that of LSA: (averages, numbers retrieved)."""
+    """Return the precision of the deep codes minus that of LSA: (averages, numbers retrieved)."""
     deep, lsa = results["deep, 10"], results[f"LSA, {n_lsa}"]
     return np.array([np.subtract(deep[average], lsa[average]) for average in AVERAGES])
 
@@ -75,7 +75,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """LSA of 10, 50 and 2 dimensions, deep codes of 10 and 2."""
+    """Return LSA of 10, 50 and 2 dimensions, and deep codes of 10 and 2."""
     full = scale == "full"
     listed = [Unit(f"LSA, {n}", {"kind": "lsa", "n_codes": n, "seed": 0}, latent_semantics, 60.0) for n in (10, 50, 2)]
     for n_codes in (10, 2):
@@ -88,7 +88,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def latent_semantics(settings: Settings, context: Context) -> dict[str, Any]:
-    """Truncated singular values of the logarithms of counts or of tf-idf, whichever is better in validation."""
+    """Project logarithms of counts or tf-idf, whichever is better in validation, on singular vectors."""
     from sklearn.decomposition import TruncatedSVD
 
     def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
@@ -100,7 +100,7 @@ def latent_semantics(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
-    """Codes of a denoising autoencoder with softmax words."""
+    """Learn a denoising autoencoder whose outputs are a softmax over words."""
 
     def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
         fitted, others = _weighed("tf-idf", fitted, others)
@@ -115,7 +115,7 @@ def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _weighed(weighting: str, fitted: Rows, others: Rows) -> tuple[Rows, Rows]:
-    """Counts of words as the first reading weighs them."""
+    """Return both sets of counts with weights that are fitted to the first."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
     if weighting == "logarithm":
@@ -153,19 +153,19 @@ def _chosen_and_tested(
 
 
 def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Share of relevant ones among the 1, 3, 7 … nearest by the cosine, of all other stories.
+    """Return the share of relevant stories among the 1, 3, 7 … nearest others by the cosine.
 
     Parameters
     ----------
     codes : float (n_stories, n_codes)
     topics : bool (n_stories, n_topics)
-        At least one a story.
+        At least one topic per story.
 
     Returns
     -------
     dict of ndarray
-        "per query", the mean over stories, and "macro", over topics of the mean over their stories; each has a value
-        for every number in `RETRIEVED`. Where there are fewer stories than that, all of them count as retrieved.
+        "per query" is the mean over stories, "macro" the mean over topics of the means over their stories. Each has a
+        value for every number in `RETRIEVED`. Where there are fewer stories than that, all count as retrieved.
     """
     unit = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
     n_stories = len(unit)
@@ -185,9 +185,9 @@ def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]
 
 
 def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, Rows, NDArray[np.bool_], list[str]]:
-    """Counts of stems and topics to learn from, counts without topics, and counts and topics to test on.
+    """Return counts of stems and topics to learn from, counts without topics, and counts and topics to test on.
 
-    Made ones for a quick run.
+    At quick scale they are drawn at random.
     """
     if context.scale == "quick":
         rng = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, Rows, NDArr
 
 
 def draw(results: Results, path: Path) -> None:
-    """Precision against the number retrieved, and the two maps in colors of the commonest topics."""
+    """Draw precision against the number retrieved, and the two maps in colors of the commonest topics."""
     canvas = new_canvas(11, 9)
     upper, lower = canvas.subfigures(2, 1, height_ratios=(1, 1.3))
     for axes, average in zip(upper.subplots(1, 2), AVERAGES, strict=True):

@@ -1,4 +1,4 @@
-"""The competition of its day, by ourselves: what a hierarchy of learned features has to beat on the same images."""
+"""Systems that competed with learned features at the time, written anew, for comparison on the same images."""
 
 from striate.experiments.recognition.baselines.images import grey_up_to
 from striate.experiments.recognition.baselines.kmeans_features import KMeansFeatures

@@ -1,4 +1,4 @@
-"""Images as the competition takes them: grey, of their own shape, up to a size."""
+"""Images as these systems take them: grey, with their aspect ratio, up to a size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["grey_up_to"]
 
 
 def grey_up_to(image: NDArray[np.float32], longest: int, *, shortest: int = 32) -> NDArray[np.float32]:
-    """A decoded image, grey and reduced to `longest` pixels on its longer side.
+    """Return a decoded image in grey, reduced to `longest` pixels on its longer side.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def grey_up_to(image: NDArray[np.float32], longest: int, *, shortest: int = 32) 
     longest : int
         Smaller images are not enlarged.
     shortest : int, default 32
-        Thinner images get their edges repeated up to so many pixels, so that a grid of patches fits.
+        The edges of thinner images are repeated up to this number of pixels, so that a grid of patches fits.
 
     Returns
     -------

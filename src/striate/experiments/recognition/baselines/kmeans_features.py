@@ -1,4 +1,4 @@
-"""Coates's features: centers of whitened patches, and how much nearer than usual each of them is."""
+"""Coates's features: how much nearer than the average a whitened patch is to each K-means center."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class KMeansFeatures(BaseEstimator):
     ----------
     n_centers : int, default 1600
     size : int, default 6
-        Side of a patch, in pixels.
+        Pixels per side of a patch.
     step : int, default 2
-        From one patch to the next.
+        Pixels from one patch to the next.
     n_cells : int, default 4
-        A side of the grid. Coates averages over quadrants, 2, of images of 32×32.
+        Cells per side of the grid. Coates averages over quadrants, that is 2, of images of 32×32.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -60,7 +60,7 @@ class KMeansFeatures(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, images: NDArray[np.float32], y: object = None) -> Self:
-        """Learn the whitening and the centers from images (n, 1, height, width), 0–1; no labels."""
+        """Learn the whitening and the centers from images (n, 1, height, width), 0–1, without labels."""
         from sklearn.cluster import MiniBatchKMeans
 
         rng = generator_from(self.random_state)
@@ -78,7 +78,7 @@ class KMeansFeatures(BaseEstimator):
         return self
 
     def transform_one(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features of one image (height, width), 0–1: float32 (n_cells² · n_centers,)."""
+        """Return the features of one image (height, width), 0–1: float32 (n_cells² · n_centers,)."""
         check_is_fitted(self)
         if min(image.shape) < self.size + self.step * (self.n_cells - 1):
             raise UsageError(f"an image of {image.shape} has too few patches of {self.size} for {self.n_cells} cells")

@@ -18,26 +18,26 @@ from striate.recognition.sample_space import standardized_products
 __all__ = ["principal_products", "simple_cells", "v1_filters", "v1_like_features"]
 
 SIDE = 43
-"""Of a filter, in pixels."""
+"""Side of a filter, in pixels."""
 WAVELENGTHS = (2.0, 3.0, 4.0, 6.0, 11.0, 18.0)
-"""In pixels."""
+"""Wavelengths of the filters, in pixels."""
 ORIENTATIONS = 16
-"""Evenly over half a turn."""
+"""Number of orientations, evenly over half a turn."""
 GRID = 30
-"""Positions a side that responses are sampled at."""
+"""Positions per side at which responses are sampled."""
 
 # Standard deviation in pixels, chosen on validation images: the authors' program has exp(−π r² / 8.6²), which is 3.4,
 # and with it 61 instead of 68 % of 340 (of 34 classes of Caltech-101, 15 images each to learn from) were right.
 _ENVELOPE = 9.0
-_WINDOW = 3  # of both normalizations
+_WINDOW = 3  # pixels per side of both normalizations
 _THRESHOLD = 1.0  # norms below it are not brought to 1, so that flat regions stay flat
-_POOL = 17  # pixels a side that responses are summed over
-_TOGETHER = 8  # filters whose responses are computed at a time: they stay in the cache
+_POOL = 17  # pixels per side over which responses are summed
+_TOGETHER = 8  # filters whose responses are computed together, so that they stay in the cache
 
 
 @lru_cache(maxsize=1)
 def v1_filters() -> NDArray[np.float32]:
-    """96 even Gabor filters (96, 43, 43) of mean 0 and norm 1: 6 wavelengths, shortest first, by 16 orientations."""
+    """Return 96 even Gabor filters (96, 43, 43) of mean 0 and norm 1: 6 wavelengths, rising, by 16 orientations."""
     filters = np.array(
         [
             gabor_pair(SIDE, wavelength, pi * k / ORIENTATIONS, _ENVELOPE)[0]
@@ -51,10 +51,10 @@ def v1_filters() -> NDArray[np.float32]:
 
 
 def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of an image, as Pinto, Cox and DiCarlo have them.
+    """Return the features of an image, as Pinto, Cox and DiCarlo define them.
 
     Responses of `simple_cells`, normalized over 3×3 pixels and all filters together, then summed over 17×17 pixels at
-    30×30 positions: some 20 ms of a core for 110×150 pixels.
+    30×30 positions. It takes some 20 ms on a core for 110×150 pixels.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     float32 (96 · 30 · 30,)
-        Filter by filter.
+        All positions of the first filter, then of the next.
 
     References
     ----------
@@ -77,7 +77,7 @@ def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def simple_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Responses of 96 simple cells at every pixel: filtered, then cut off below 0 and above 1.
+    """Return the responses of 96 simple cells at every pixel: filtered, then cut off below 0 and above 1.
 
     The image is smoothed over 3×3 pixels, brought to mean 0 and deviation 1, and normalized locally.
 
@@ -116,13 +116,13 @@ def simple_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=2)
 def _spectra(side: int) -> NDArray[np.complex64]:
-    """Of the filters, which are even: convolution is correlation."""
+    """Return the spectra of the filters. They are even, so that convolution is correlation."""
     spectra: NDArray[np.complex64] = fft.rfft2(v1_filters(), (side, side))
     return spectra
 
 
 def _normalized(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Less the mean, over the norm, of a window over all maps (n_maps, height, width); whole windows alone."""
+    """Subtract the mean of a window over all maps, and divide by its norm; whole windows only."""
     edge = _WINDOW // 2
     inside = slice(edge, -edge)
     n = len(maps) * _WINDOW**2
@@ -137,16 +137,17 @@ def _normalized(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=256)
 def _sums(length: int) -> NDArray[np.float32]:
-    """Sums over 17 pixels around each of 30 positions from the first pixel to the last, (30, length)."""
+    """Return what sums 17 pixels around each of 30 positions from the first pixel to the last, (30, length)."""
     centers = np.round(np.arange(GRID) * (length - 1) / (GRID - 1))
     return (np.abs(np.arange(length) - centers[:, np.newaxis]) <= _POOL // 2).astype(np.float32)
 
 
 def principal_products(features: NDArray[np.float32], train: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products of features with those of training samples, in the space of the latter's principal components.
+    """Return inner products of features with those of training samples, in the space of their principal components.
 
     Features are standardized by the training samples first. The components, all of them, are an orthonormal basis of
-    what the training samples span, so that products are those of the standardized features: none is computed.
+    what the training samples span, so that the products are those of the standardized features, and no component is
+    computed.
 
     Parameters
     ----------
