@@ -166,6 +166,12 @@ class Table:
             )
             for letters, goal in self.goals.items()
         ]
+        apart = Figure(
+            what=f"cells that are more than {TOLERANCE:g} points from the published ones",
+            better="lower",
+            goal=0.0,
+            measure=self._apart,
+        )
         whole_rows = [letters for letters, row in self.published.items() if len(row) == len(COLUMNS)]
         shapes = (
             Figure(
@@ -185,7 +191,15 @@ class Table:
                 ),
             ),
         )
-        return (*cells, *goals, *shapes)
+        return (*cells, apart, *goals, *shapes)
+
+    def _apart(self, results: Results) -> float:
+        means = [
+            (float(np.mean(_accuracy(letters, column)(results))), value)
+            for letters, row in self.published.items()
+            for column, value in row.items()
+        ]
+        return float(sum(abs(mean - value) > TOLERANCE for mean, value in means))
 
     def draw(self, results: Results, path: Path) -> None:
         """Draw a group of bars per protocol, a bar per column, and published values as lines across."""
