@@ -108,7 +108,7 @@ def _collapse(results: Results) -> float:
 
 FIGURES = (
     Figure(
-        what="share of the window that is lower than a point of the data, four machines on both toys",
+        what="share of the window whose energy is below that of a point of the data, four machines on both toys",
         unit="%",
         better="lower",
         predicate="below 25 % for each: half of what chance gives",

@@ -2,9 +2,9 @@
 
 A cell matches if it is within 3 points of the published one. Rectified, normalized and averaged features do. Where one
 of these steps is missing, but pooled responses do not cancel, ours do better than the paper's (R, Rabs-PA: 41 % where
-31.7 were published; R, N-PM: 41 for 32.1), and that is a difference to explain. What may explain it: our classifier
-standardizes every feature and chooses its weight decay by cross-validation, which makes up for a part of what
-normalization does. The paper does not say how features were scaled before its classifier, and we have not tested it.
+31.7 were published; R, N-PM: 41 for 32.1), and that is a difference to explain. What may explain it is the classifier:
+ours standardizes every feature and chooses its weight decay by cross-validation, which makes up for a part of what
+normalization does (see `caltech101-two-stage`).
 
 History
 -------
