@@ -376,12 +376,13 @@ def plain_parameters(estimator: Any, *, apart: Iterable[str] = ()) -> dict[str, 
 
     Notes
     -----
-    A generator given as `random_state` is left out: what a fit drew from it is part of the fitted state.
+    A generator given as `random_state` is left out: what a fit drew from it is part of the fitted state. So is
+    `verbose`, which is about the terminal and not about the model.
     """
     held: dict[str, Any] = {}
     apart = set(apart)
     for name, value in estimator.get_params(deep=False).items():
-        if name in apart:
+        if name in apart or name == "verbose":
             continue
         if name == "random_state" and isinstance(value, np.random.Generator | np.random.RandomState):
             continue

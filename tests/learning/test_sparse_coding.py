@@ -157,7 +157,7 @@ def test_takes_the_place_of_scikit_learns(rng: np.random.Generator, positive: bo
 
     # The same codes for the same dictionary, and a dictionary that is as good or better.
     same_units = SparseCoding(**(ours | {"start": peer.components_, "max_epochs": 1}))
-    same_units._begin(signals.astype(float))
+    same_units.partial_fit(signals.astype(float))
     same_units.components_ = peer.components_.copy()
     reached = objective(peer.transform(signals.astype(float)), peer.components_)
     assert objective(same_units.transform(signals.astype(float)), peer.components_) == pytest.approx(reached, rel=1e-4)
@@ -222,7 +222,7 @@ def test_a_memory_map_and_an_iterator_teach_as_an_array_does(rng: np.random.Gene
     for start in range(0, 1500, 50):
         by_hand.partial_fit(signals[start : start + 50])
     np.testing.assert_allclose(streamed.components_, by_hand.components_, atol=1e-5)
-    with pytest.raises(UsageError, match="no signals"):
+    with pytest.raises(UsageError, match="no samples"):
         SparseCoding(**options).fit(iter([]))
     broken = mapped[:200].copy()
     broken[150, 3] = np.nan

@@ -12,14 +12,107 @@ done one after another: the result is the same to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from striate.errors import UsageError
 from striate.kernels import compiled, compiler
+from striate.threads import in_threads
 
-__all__ = ["update_dictionary"]
+__all__ = ["add_products", "first_dictionary", "replacements", "update_dictionary"]
 
 _BLOCK = 32
+
+
+def first_dictionary(
+    signals: np.ndarray, n_components: int, *, start: Any, positive: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """A dictionary to begin with: `start`, or signals that are drawn; rows of unit norm, or of zeros.
+
+    Parameters
+    ----------
+    signals : (n_samples, n_features)
+    n_components : int
+    start : array-like (n_components, n_features), optional
+    positive : bool
+        Take absolute values.
+    rng : Generator
+
+    Raises
+    ------
+    UsageError
+        For a start of another shape, or with numbers that are not finite.
+    """
+    shape = n_components, signals.shape[1]
+    if start is not None:
+        try:
+            components = np.array(start, dtype=signals.dtype)
+        except (ValueError, TypeError, OverflowError):
+            components = np.empty(0, signals.dtype)
+        if components.shape != shape or not np.isfinite(components).all():
+            raise UsageError(f"start must be {shape[0]} units of {shape[1]} finite numbers, not {components.shape}")
+    else:
+        drawn = rng.permutation(len(signals))[:n_components]
+        components = rng.standard_normal(shape).astype(signals.dtype)
+        # One signal per unit; noise, where there are too few, and a little of it, so that no two units are twins.
+        scale = np.sqrt(np.square(signals[drawn], dtype=np.float64).mean()) or 1.0
+        components[: len(drawn)] = signals[drawn] + 0.01 * scale * components[: len(drawn)]
+    if positive:
+        components = np.abs(components)
+    norms = np.linalg.norm(components, axis=1, keepdims=True)
+    return np.ascontiguousarray(components / np.where(norms > 0, norms, 1))
+
+
+def add_products(total: np.ndarray, left: np.ndarray, right: np.ndarray, keep: float) -> None:
+    """``total = keep · total + left @ right``, in place, with rows in threads of our own."""
+    new = np.empty_like(total)
+
+    def rows(first: int, last: int) -> None:
+        np.matmul(left[first:last], right, out=new[first:last])
+
+    in_threads(rows, len(left), left.shape[1] * right.shape[1])
+    if keep != 1:
+        total *= total.dtype.type(keep)
+    total += new
+
+
+def replacements(
+    unused: np.ndarray,
+    signals: np.ndarray,
+    reconstructed: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    positive: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """New units for those that nothing uses: the signals with the largest errors.
+
+    Parameters
+    ----------
+    unused : int (n_unused,)
+        Numbers of units.
+    signals, reconstructed : (n_samples, n_features)
+    weights : (n_samples,), optional
+        Signals of weight 0 are not taken.
+    positive : bool
+        Take the positive parts of signals.
+
+    Returns
+    -------
+    units : int (n_replaced,)
+        Those of the unused units for which there is a signal.
+    rows : (n_replaced, n_features)
+        The new units, of unit norm.
+    """
+    errors = np.square(signals - reconstructed).sum(axis=1)
+    if weights is not None:
+        errors = errors * (weights > 0)
+    worst = np.argsort(-errors, kind="stable")[: unused.size]
+    worst = worst[errors[worst] > 0]
+    rows = np.maximum(signals[worst], 0) if positive else signals[worst]
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    good = norms[:, 0] > 0
+    return unused[: worst.size][good], rows[good] / norms[good]
 
 
 def update_dictionary(

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Self, TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from striate.checkpoint import Checkpoint
-from striate.coding import PreparedDictionary, certify, find_sparsity, infer
+from striate.coding import certify
 from striate.coding.estimator import CodeEstimator, validated
 from striate.coding.solving import METHODS, Method
 from striate.coding.transform import CODE_RULES, transform
 from striate.errors import StriateError, UsageError
-from striate.learning._dictionary_update import update_dictionary
-from striate.learning._schedule import Schedule
-from striate.parameters import (
-    Anything,
-    Boolean,
-    Choice,
-    Integer,
-    Real,
-    Rule,
-    Seed,
-    check_parameters,
-    plain_parameters,
+from striate.learning._automatic_sparsity import corrected_sparsity, sparsity_for_fraction, wanted_fraction
+from striate.learning._dictionary_update import (
+    add_products,
+    first_dictionary,
+    replacements,
+    update_dictionary,
 )
-from striate.progress import Progress
-from striate.randomness import RandomState, generator_from
-from striate.threads import in_threads, single_threaded_blas
+from striate.learning._rows import Rows
+from striate.learning._signals import Batch, Signals, binary_exponent, checked_weights, infer_at_scale
+from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
+from striate.parameters import Anything, Boolean, Choice, Integer, Real, Rule, Seed, check_parameters, parameter
+from striate.randomness import RandomState
 
 __all__ = ["HeldOutObjective", "SparseCoding"]
 
-_CHECK_EVERY = 50  # batches between two looks at the held-out signals
-_STALLED = 6  # looks without a gain, after which learning ends
 _DEAD = 1e-4  # a unit that fewer signals use is replaced
 _USAGE_MEMORY = 0.95  # of the running usage, over batches: the last twenty or so
 _SETTLED = 0.5  # of the budget, after which an automatic sparsity stays as it is
-_PATIENCE = 0.25  # power of the correction to an automatic sparsity, a batch
-_TAME = 30  # powers of two from 1 within which signals are learned from as they are
 
 _RULES: dict[str, Rule] = CODE_RULES | {
     "n_components": Integer(low=1),
@@ -57,21 +47,9 @@ _RULES: dict[str, Rule] = CODE_RULES | {
     "method": Choice(*METHODS),
     "validation_fraction": Real(low=0, below=1),
     "tolerance": Real(low=0),
+    "verbose": VERBOSE,
     "random_state": Seed(),
 }
-
-
-class _Weights(TypedDict, total=False):
-    """What `fit` takes besides: see there."""
-
-    sample_weight: ArrayLike | None
-
-
-class _Batch(NamedTuple):
-    """Signals in the learner's scale, and their weights, if they have any."""
-
-    signals: NDArray[Any]
-    weights: NDArray[np.float64] | None = None
 
 
 class HeldOutObjective(NamedTuple):
@@ -83,7 +61,7 @@ class HeldOutObjective(NamedTuple):
     sparsity: float
 
 
-class SparseCoding(CodeEstimator):
+class SparseCoding(OnlineLearner, CodeEstimator):
     """Dictionary learning: minimizes ½‖y − zD‖² + sparsity·‖z‖₁ over codes z and a dictionary D of unit norms.
 
     It takes the place of scikit-learn's `DictionaryLearning` and `MiniBatchDictionaryLearning`; `fit` and `transform`
@@ -129,6 +107,8 @@ class SparseCoding(CodeEstimator):
         Learning stops when the held-out objective has not fallen by this fraction in 300 batches.
     sparse_output : bool, default False
         `transform` returns a `scipy.sparse.csr_array`.
+    verbose : bool or int, default 0
+        Show the progress of `fit` in the terminal.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -167,6 +147,13 @@ class SparseCoding(CodeEstimator):
     """
 
     _rules = _RULES
+    _learned = ("components_", "usage_")
+    _statistics = ("_code_products", "_signal_products")
+    _apart = ("start",)
+    _checkpoint_name = "sparse-coding"
+    _phase_name = "learning a dictionary"
+    _check_every = 50
+    _patience = 6
 
     history_: list[HeldOutObjective]
 
@@ -192,6 +179,7 @@ class SparseCoding(CodeEstimator):
         validation_fraction: float = 0.1,
         tolerance: float = 1e-4,
         sparse_output: bool = False,
+        verbose: bool | int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -213,95 +201,10 @@ class SparseCoding(CodeEstimator):
         self.validation_fraction = validation_fraction
         self.tolerance = tolerance
         self.sparse_output = sparse_output
+        self.verbose = verbose
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: NDArray[Any] | Iterable[NDArray[Any]],
-        y: object = None,
-        *,
-        checkpoint: Checkpoint | None = None,
-        checkpoint_name: str = "sparse-coding",
-        progress: Progress | None = None,
-        phase_name: str = "learning a dictionary",
-        callback: Callable[[Self], object] | None = None,
-        **weights: Unpack[_Weights],
-    ) -> Self:
-        """Learn from signals.
-
-        Parameters
-        ----------
-        X : float (n_samples, n_features), or an iterator of such batches
-            An array or a memory map, of which a batch at a time is read, in random order; float32 is the fast path.
-            Batches of an iterator are learned from in their order and as they are; the first, of which signals are
-            drawn for the first dictionary, should have some hundred.
-        y : ignored
-        checkpoint : Checkpoint, optional
-            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
-            bits, given the same signals (an iterator from its beginning), parameters and integer `random_state`.
-        checkpoint_name : str
-        progress : Progress, optional
-        phase_name : str
-        callback : callable, optional
-            It is called with the learner after each batch; what it returns ends learning if it is True.
-        sample_weight : float (n_samples,), optional
-            How much each signal of an array counts, as if it were there so many times; those of weight 0 are not
-            learned from. (It is not named in the signature, since scikit-learn then wants the same digits as from
-            repeated signals, which no learner that draws batches has.)
-
-        Returns
-        -------
-        SparseCoding
-            Itself.
-
-        Raises
-        ------
-        UsageError
-            For parameters or signals that cannot be used.
-        StriateError
-            Where numbers grew beyond all bounds.
-        """
-        check_parameters(self, _RULES)
-        unknown = weights.keys() - {"sample_weight"}
-        if unknown:
-            raise TypeError(f"SparseCoding.fit() got an unexpected keyword argument {min(unknown)!r}")
-        sample_weight = weights.get("sample_weight")
-        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
-        if saved is not None:
-            self._restore(*saved)
-        if hasattr(X, "__next__"):
-            if sample_weight is not None:
-                raise UsageError("sample_weight is for an array of signals: give an iterator's to partial_fit")
-            budget, batches = self._of_iterator(X, saved is not None)
-            held_out = None
-        else:
-            budget, batches, held_out = self._of_array(X, sample_weight, saved is not None)
-        # Threads of BLAS would wait in a loop after each product, and take the processors from the kernels.
-        with (
-            single_threaded_blas(),
-            (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase,
-        ):
-            phase.advance(self.n_batches_ if saved is not None else 0)
-            for batch in batches:
-                self._learn(batch, budget)
-                is_last = self.n_batches_ == budget
-                if held_out is not None and (self.n_batches_ % _CHECK_EVERY == 0 or is_last):
-                    self.history_.append(self._look(held_out))
-                    phase.note(_in_words(self.history_[-1]))
-                if self.n_batches_ % _CHECK_EVERY == 0 and (budget is None or self.n_batches_ <= 0.8 * budget):
-                    self._replace_unused_units(batch)
-                phase.advance()
-                if checkpoint is not None and checkpoint.due():
-                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
-                if (callback is not None and callback(self) is True) or self._has_converged():
-                    break
-        if not hasattr(self, "components_"):
-            raise UsageError("the iterator gave no signals to learn from")
-        if checkpoint is not None:
-            checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        return self
-
-    def partial_fit(self, X: NDArray[Any], y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Go on learning from one more batch, of any size.
 
         The statistics after several calls are those of all their signals: with `forgetting` 0 exactly the paper's
@@ -312,25 +215,14 @@ class SparseCoding(CodeEstimator):
         X : float (n_samples, n_features)
         y : ignored
         sample_weight : float (n_samples,), optional
-            How much each signal counts, as if it were there so many times.
+            How much each signal counts, as if it were repeated that many times.
         """
-        check_parameters(self, _RULES)
-        started = hasattr(self, "components_")
-        X = validated(self, X, reset=not started)
-        weights = _checked_weights(sample_weight, len(X))
-        if not started:
-            self._begin(X if weights is None else X[weights > 0])
-        self._own_arrays()
-        batch = _Batch(self._scaled(X), weights)
-        self._learn(batch, None)
-        if self.n_batches_ % _CHECK_EVERY == 0:
-            self._replace_unused_units(batch)
-        return self
+        return self._go_on(X, None, sample_weight=sample_weight)
 
     def transform(self, X: NDArray[Any]) -> Any:
         """Optimal codes, (n_samples, n_components): float32 for float32 signals, else float64."""
         check_is_fitted(self)
-        check_parameters(self, _RULES)
+        check_parameters(self, self._rules)
         X = validated(self, X, reset=False, finite=False)
         if not self._exponent:
             return self._codes(X, self.sparsity_, split_sign=self.split_sign, sparse_output=self.sparse_output)
@@ -351,53 +243,33 @@ class SparseCoding(CodeEstimator):
         options = {
             "method": self.method, "positive": self.positive, "l2": self.l2, "sparse_output": self.sparse_output,
         } | options  # fmt: skip
-        if not self._exponent:
-            return infer(X, self.components_, self.sparsity_, **options)
-        scale = np.ldexp(1.0, self._exponent)
-        if options.get("start") is not None:
-            options["start"] = np.asarray(options["start"]) / scale
-        found = infer(np.ldexp(X, -self._exponent), self.components_, self._level, **options)
-        if not options.get("info"):
-            return found * found.dtype.type(scale)
-        return replace(
-            found, codes=found.codes * found.codes.dtype.type(scale), objective=found.objective * scale**2,
-            gap=found.gap * scale**2,
-        )  # fmt: skip
+        return infer_at_scale(X, self.components_, self.sparsity_, self._exponent, **options)
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """Minus the mean objective of signals, with optimal codes: larger is better, as scikit-learn has it."""
         check_is_fitted(self)
         X = validated(self, X, reset=False)
-        return -self._objective(_Batch(self._scaled(X)))[0]
+        return -self._objective(Batch(self._scaled(X)))[0]
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header; with `training` also the statistics that learning goes on from."""
-        check_is_fitted(self)
-        arrays = {"components": self.components_, "usage": self.usage_}
+        arrays, header = super().to_state(training=training)
         if self.start is not None:
             arrays["start"] = np.asarray(self.start, self.components_.dtype)
-        if training:
-            arrays |= {"code_products": self._code_products, "signal_products": self._signal_products}
-        header = {
-            "parameters": plain_parameters(self, apart=("start",)),
+        header |= {
             "sparsity": self.sparsity_,
             "exponent": self._exponent,
-            "seed": self._seed,
-            "n_batches": self.n_batches_,
             "n_seen": self._n_seen,
             "n_iter": self.n_iter_,
             "n_replaced": self.n_replaced_,
-            "history": [list(look) for look in self.history_],
         }
         return arrays, header
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
-        start = np.array(arrays["start"]) if "start" in arrays else None
-        learner = cls(**{"start": start} | header["parameters"])
-        learner._restore(arrays, header)
-        return learner
+        start = {"start": np.array(arrays["start"])} if "start" in arrays else {}
+        return super().from_state(arrays, {**header, "parameters": start | header["parameters"]})
 
     @property
     def n_steps_(self) -> int:
@@ -410,114 +282,53 @@ class SparseCoding(CodeEstimator):
         return self.history_[-1].objective if self.history_ else float("nan")
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-        self.components_ = np.array(arrays["components"])
-        self.usage_ = np.array(arrays["usage"])
-        n_components, n_features = self.components_.shape
-        dtype = self.components_.dtype
-        self._code_products = np.array(arrays.get("code_products", np.zeros((n_components, n_components), dtype)))
-        self._signal_products = np.array(arrays.get("signal_products", np.zeros((n_components, n_features), dtype)))
+        super()._restore(arrays, header)
+        self.history_ = [HeldOutObjective(*found) for found in self.history_]
+        if "code_products" not in arrays:
+            self._set_no_statistics()
         self.sparsity_ = float(header["sparsity"])
         self._exponent = int(header.get("exponent", 0))
-        self._seed = int(header["seed"])
-        self.n_batches_, self._n_seen = int(header["n_batches"]), float(header["n_seen"])
+        self._n_seen = float(header["n_seen"])
         self.n_iter_, self.n_replaced_ = int(header["n_iter"]), int(header["n_replaced"])
-        self.history_ = [HeldOutObjective(*look) for look in header["history"]]
-        self.n_features_in_ = n_features
 
-    def _of_array(
-        self, X: Any, sample_weight: ArrayLike | None, resumed: bool
-    ) -> tuple[int, Iterator[_Batch], _Batch | None]:
-        """Budget, batches and held-out signals of an array, which is read a batch at a time."""
-        # Finite or not is seen batch by batch: of a memory map nothing but batches is read.
-        signals = validated(self, X, finite=not isinstance(X, np.memmap), reset=True)
-        weights = _checked_weights(sample_weight, len(signals))
-        if not resumed:
-            self._seed = int(generator_from(self.random_state).integers(2**62))
-        schedule = Schedule(
-            len(signals), int(self.batch_size), held_out_fraction=float(self.validation_fraction), seed=self._seed,
-            shuffle=self.shuffle,
-        )  # fmt: skip
-        budget = min(int(self.max_batches), int(self.max_epochs) * schedule.batches_per_epoch)
-        if not resumed:
-            counted = schedule.train if weights is None else schedule.train[weights[schedule.train] > 0]
-            first = counted[: max(4 * int(self.n_components), 2 * int(self.batch_size))]
-            if not len(first):
-                raise UsageError("sample_weight is 0 for all signals that are not held out")
-            self._begin(np.asarray(signals[np.sort(first)]), seed=self._seed)
+    def _samples(self, X: Any, *, reset: bool, sample_weight: ArrayLike | None = None) -> Signals:
+        # Of a memory map nothing but batches is read: whether they are finite is seen there.
+        unread = isinstance(X, np.memmap)
+        signals = validated(self, X, reset=reset, finite=not unread)
+        rows = Rows(signals, unread="SparseCoding: the samples" if unread else None)
+        return Signals(rows, checked_weights(sample_weight, len(signals)))
 
-        def of_rows(rows: NDArray[np.int64]) -> _Batch:
-            rows = np.sort(rows)
-            return _Batch(self._scaled(np.asarray(signals[rows])), None if weights is None else weights[rows])
+    def _batch(self, samples: Signals, rows: NDArray[np.int64]) -> Batch:
+        signals, weights = samples[np.sort(rows)]
+        return Batch(self._scaled(signals), weights)
 
-        def batches() -> Iterator[_Batch]:
-            for rows in schedule.batches(self.n_batches_, budget):
-                self.n_iter_ = 1 + self.n_batches_ // schedule.batches_per_epoch
-                yield of_rows(rows)
-
-        has_held_out = schedule.held_out.size and (weights is None or weights[schedule.held_out].any())
-        return budget, batches(), of_rows(schedule.held_out) if has_held_out else None
-
-    def _of_iterator(self, X: Any, resumed: bool) -> tuple[None, Iterator[_Batch]]:
-        def batches() -> Iterator[_Batch]:
-            started, n_done = resumed, self.n_batches_ if resumed else 0
-            for number, batch in enumerate(X):
-                if number >= int(self.max_batches):
-                    break
-                if number < n_done:
-                    continue
-                signals = validated(self, batch, reset=not started)
-                if not started:
-                    self._begin(signals)
-                    started = True
-                self.n_iter_ = 1
-                yield _Batch(self._scaled(signals))
-
-        return None, batches()
-
-    def _begin(self, signals: NDArray[Any], seed: int | None = None) -> None:
+    def _begin(self, start: Start) -> None:
         """The first dictionary, statistics of nothing, and a first automatic sparsity."""
-        if seed is None:
-            self._seed = int(generator_from(self.random_state).integers(2**62))
-        rng = np.random.default_rng([self._seed, 1])
-        n_features = signals.shape[1]
-        largest = float(max(signals.max(initial=0), -signals.min(initial=0)))
-        exponent = int(np.frexp(largest)[1])
-        self._exponent = exponent if abs(exponent) > _TAME else 0
+        n_components = parameter(self, "n_components")
+        rows = start.samples.counted(start.rows)
+        if start.schedule is not None:  # a part is enough, and all that is read of a memory map
+            rows = rows[: max(4 * n_components, 2 * parameter(self, "batch_size"))]
+        if not len(rows):
+            raise UsageError("sample_weight is 0 for all signals that are not held out")
+        signals = start.samples.rows[np.sort(rows)]
+        self._exponent = binary_exponent(signals)
         if self._exponent:
             signals = np.ldexp(signals, -self._exponent)
-        if self.start is not None:
-            try:
-                components = np.array(self.start, dtype=signals.dtype)
-            except (ValueError, TypeError, OverflowError):
-                components = np.empty(0, signals.dtype)
-            if components.shape != (int(self.n_components), n_features) or not np.isfinite(components).all():
-                raise UsageError(
-                    f"start must be {self.n_components} units of {n_features} finite numbers, not {components.shape}"
-                )
-        else:
-            drawn = rng.permutation(len(signals))[: int(self.n_components)]
-            components = rng.standard_normal((int(self.n_components), n_features)).astype(signals.dtype)
-            # A signal each; noise, where there are too few, and a little of it, so that no two units are twins.
-            scale = np.sqrt(np.square(signals[drawn], dtype=np.float64).mean()) or 1.0
-            components[: len(drawn)] = signals[drawn] + 0.01 * scale * components[: len(drawn)]
-        if self.positive_components:
-            components = np.abs(components)
-        norms = np.linalg.norm(components, axis=1, keepdims=True)
-        self.components_ = np.ascontiguousarray(components / np.where(norms > 0, norms, 1))
-        dtype = self.components_.dtype
-        self._code_products = np.zeros((int(self.n_components), int(self.n_components)), dtype)
-        self._signal_products = np.zeros((int(self.n_components), n_features), dtype)
+        self.components_ = first_dictionary(
+            signals, n_components, start=self.start, positive=parameter(self, "positive_components"),
+            rng=np.random.default_rng([self._seed, 1]),
+        )  # fmt: skip
+        self._set_no_statistics()
         self._n_seen = 0.0  # weights of signals, which are 1 unless they are given
-        self.n_batches_, self.n_replaced_, self.n_iter_ = 0, 0, 0
-        self.usage_ = np.zeros(int(self.n_components))
-        self.history_ = []
+        self.n_replaced_, self.n_iter_ = 0, 0
+        self.usage_ = np.zeros(n_components)
         if self.max_nonzero is not None:
             self.sparsity_ = 0.0
         elif self.sparsity == "auto":
             found = self.sparsity_for(signals[:256], self.components_)
             self.sparsity_ = float(np.ldexp(found, self._exponent))
         else:
-            self.sparsity_ = float(self.sparsity)
+            self.sparsity_ = parameter(self, "sparsity")
 
     def sparsity_for(self, signals: NDArray[Any], components: NDArray[Any]) -> float:
         """The sparsity that leaves `active_fraction` of these units, or one, active in codes of signals, by bisection.
@@ -528,18 +339,8 @@ class SparseCoding(CodeEstimator):
             A few hundred are enough.
         components : float (n_components, n_features)
         """
-        prepared = PreparedDictionary(components)
-        fraction = self._wanted_fraction(prepared.n_components)
-        high = float(np.abs(signals @ prepared.components.T).max())
-        if not high > 0:
-            return 1.0
-        return find_sparsity(
-            signals, prepared, fraction, low=1e-4 * high, high=high, n_steps=12, positive=self.positive
-        )
-
-    def _wanted_fraction(self, n_components: int) -> float:
-        """Of a code's numbers that are not 0: those of one unit at the least, or most codes would be empty."""
-        return min(max(float(self.active_fraction), 1 / n_components), 1 - 0.5 / n_components)
+        fraction = parameter(self, "active_fraction")
+        return sparsity_for_fraction(signals, components, fraction, positive=parameter(self, "positive"))
 
     @property
     def _level(self) -> float:
@@ -551,13 +352,6 @@ class SparseCoding(CodeEstimator):
         signals = signals.astype(self.components_.dtype, copy=False)
         return np.ldexp(signals, -self._exponent) if self._exponent else signals
 
-    def _own_arrays(self) -> None:
-        """Make arrays that learning writes to writable: those of a mapped model are not."""
-        for name in ("components_", "usage_", "_code_products", "_signal_products"):
-            array = getattr(self, name)
-            if not array.flags.writeable or isinstance(array, np.memmap):
-                setattr(self, name, np.array(array))
-
     def _codes(self, signals: NDArray[Any], sparsity: float, **form: bool) -> Any:
         """Codes as they are learned from."""
         return transform(
@@ -565,8 +359,16 @@ class SparseCoding(CodeEstimator):
             max_nonzero=self.max_nonzero, refit=self.refit, **form,
         )  # fmt: skip
 
-    def _learn(self, batch: _Batch, budget: int | None) -> None:
+    def _set_no_statistics(self) -> None:
+        n_components, dtype = len(self.components_), self.components_.dtype
+        self._code_products = np.zeros((n_components, n_components), dtype)
+        self._signal_products = np.zeros(self.components_.shape, dtype)
+
+    def _learn(self, batch: Batch, course: Course) -> None:
         """One batch: codes, statistics, and a sweep over the units."""
+        self.n_iter_ = max(1, self.n_iter_)
+        if course.per_epoch is not None:
+            self.n_iter_ = 1 + self.n_batches_ // course.per_epoch
         signals, weights = batch
         codes = self._codes(signals, self._level)
         n_new: float = len(signals)
@@ -579,55 +381,44 @@ class SparseCoding(CodeEstimator):
             transposed = np.ascontiguousarray(transposed * weights.astype(codes.dtype))
         memory = _USAGE_MEMORY if self.n_batches_ else 0.0
         self.usage_ += (1 - memory) * (usage - self.usage_)
-        keep = (self._n_seen / (self._n_seen + n_new)) ** float(self.forgetting) if n_new else 1
-        for total, factor in ((self._code_products, codes), (self._signal_products, signals)):
-            new = _product(transposed, factor)
-            if keep != 1:
-                total *= total.dtype.type(keep)
-            total += new
+        keep = (self._n_seen / (self._n_seen + n_new)) ** parameter(self, "forgetting") if n_new else 1.0
+        add_products(self._code_products, transposed, codes, keep)
+        add_products(self._signal_products, transposed, signals, keep)
         self._n_seen += n_new
         update_dictionary(
             self.components_, self._code_products, self._signal_products, positive=self.positive_components
         )
-        self.n_batches_ += 1
         if not np.isfinite(self.components_.sum()):
             raise StriateError(
-                f"SparseCoding: the dictionary is not finite after batch {self.n_batches_}; give signals in float64, "
-                "or of fewer orders of magnitude"
+                f"SparseCoding: the dictionary is not finite after batch {self.n_batches_ + 1}; give signals in "
+                "float64, or of fewer orders of magnitude"
             )
-        settled = self.n_batches_ > _SETTLED * (budget or int(self.max_batches))
+        settled = self.n_batches_ + 1 > _SETTLED * (course.n_batches or parameter(self, "max_batches"))
         if self.sparsity == "auto" and self.max_nonzero is None and not settled:
-            wanted = self._wanted_fraction(len(self.components_))
+            wanted = wanted_fraction(parameter(self, "active_fraction"), len(self.components_))
             found = float(active.mean() if weights is None else usage.mean())
-            self.sparsity_ *= float(np.clip((max(found, 0.1 * wanted) / wanted) ** _PATIENCE, 0.8, 1.25))
+            self.sparsity_ = corrected_sparsity(self.sparsity_, found, wanted)
 
-    def _replace_unused_units(self, batch: _Batch) -> None:
-        """Give units that nothing uses the look of signals that the others code badly."""
+    def _replace_dead_units(self, batch: Batch) -> None:
+        """Make units that nothing uses like signals that the others code badly."""
         signals, weights = batch
         unused = np.flatnonzero(self.usage_ < _DEAD)
         if not unused.size:
             return
-        residual = signals - self._codes(signals, self._level) @ self.components_
-        errors = np.square(residual).sum(axis=1)
-        if weights is not None:
-            errors = errors * (weights > 0)
-        worst = np.argsort(-errors, kind="stable")[: unused.size]
-        worst = worst[errors[worst] > 0]
-        unused = unused[: worst.size]
-        units = np.maximum(signals[worst], 0) if self.positive_components else signals[worst]
-        norms = np.linalg.norm(units, axis=1, keepdims=True)
-        good = norms[:, 0] > 0
-        unused, units, norms = unused[good], units[good], norms[good]
-        self.components_[unused] = units / norms
+        reconstructed = self._codes(signals, self._level) @ self.components_
+        unused, units = replacements(
+            unused, signals, reconstructed, weights=weights, positive=parameter(self, "positive_components")
+        )
+        self.components_[unused] = units
         self._code_products[unused] = 0
         self._code_products[:, unused] = 0
         self._signal_products[unused] = 0
         self.usage_[unused] = self.usage_.mean()  # some batches' grace
         self.n_replaced_ += len(unused)
 
-    def _objective(self, batch: _Batch) -> tuple[float, float]:
+    def _objective(self, batch: Batch) -> tuple[float, float]:
         """Mean objective of codes, in the scale of the signals as they were given, and their active fraction."""
-        signals, weights = batch
+        signals = batch.signals
         found = self._codes(signals, self._level, sparse_output=True)
         if self.max_nonzero is None:
             proof = certify(signals, found, self.components_, self._level, positive=self.positive, l2=float(self.l2))
@@ -636,47 +427,17 @@ class SparseCoding(CodeEstimator):
             objective = 0.5 * np.square(signals - found @ self.components_, dtype=np.float64).sum(axis=1)
             objective += 0.5 * self.l2 * (found * found).sum(axis=1)
         active = found.nnz / max(found.shape[0] * found.shape[1], 1)
-        mean = float(objective.mean() if weights is None else weights @ objective / weights.sum())
         with np.errstate(over="ignore"):  # squares of signals near the largest number are infinite
-            return float(np.ldexp(mean, 2 * self._exponent)), active
+            return float(np.ldexp(batch.mean(objective), 2 * self._exponent)), active
 
-    def _look(self, held_out: _Batch) -> HeldOutObjective:
+    def _evaluate(self, held_out: Batch) -> HeldOutObjective | None:
+        if held_out.weights is not None and not held_out.weights.any():
+            return None
         return HeldOutObjective(self.n_batches_, *self._objective(held_out), self.sparsity_)
 
-    def _has_converged(self) -> bool:
-        """The last looks brought nothing; from the history alone, so that a resumed fit agrees."""
-        looks = self.history_
-        if len(looks) <= _STALLED or looks[-1].sparsity != looks[-_STALLED - 1].sparsity:
-            return False
-        before = min(look.objective for look in looks[:-_STALLED] if look.sparsity == looks[-1].sparsity)
-        return min(look.objective for look in looks[-_STALLED:]) > (1 - float(self.tolerance)) * before
+    def _describe(self, found: HeldOutObjective) -> str:
+        return f"held-out objective {found.objective:.4g}, {found.active:.1%} active, sparsity {found.sparsity:.3g}"
 
-
-def _checked_weights(weights: ArrayLike | None, n_samples: int) -> NDArray[np.float64] | None:
-    """Weights of signals, (n_samples,); None where all count the same."""
-    if weights is None:
-        return None
-    try:
-        array = np.array(weights, np.float64)
-    except (ValueError, TypeError):
-        array = np.empty(0)
-    if array.shape != (n_samples,) or not (np.isfinite(array) & (array >= 0)).all():
-        raise UsageError(f"sample_weight is {n_samples} finite numbers of at least 0, one for each signal")
-    if not array.any():
-        raise UsageError("sample_weight is 0 for all signals: at least one must count")
-    return array
-
-
-def _product(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """``left @ right``, with rows in threads of our own."""
-    result = np.empty((len(left), right.shape[1]), left.dtype)
-
-    def rows(first: int, last: int) -> None:
-        np.matmul(left[first:last], right, out=result[first:last])
-
-    in_threads(rows, len(left), left.shape[1] * right.shape[1])
-    return result
-
-
-def _in_words(look: HeldOutObjective) -> str:
-    return f"held-out objective {look.objective:.4g}, {look.active:.1%} active, sparsity {look.sparsity:.3g}"
+    def _held_out_errors(self) -> list[float]:
+        # Objectives of another sparsity are not comparable.
+        return [found.objective for found in self.history_ if found.sparsity == self.history_[-1].sparsity]
