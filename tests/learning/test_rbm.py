@@ -17,6 +17,7 @@ from striate import model_file, threads
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.learning import RBM, exact_log_partition
+from striate.learning._rows import Rows
 from striate.learning._schedule import Schedule
 from tests.killing import learn_through_kills
 
@@ -251,14 +252,14 @@ def test_a_memory_map_is_read_in_batches(tmp_path: Path, monkeypatch: pytest.Mon
     options: dict[str, Any] = {"batch_size": 70, "n_epochs": 2, "random_state": 0}
     whole = RBM(6, **options).fit(rows)
     seen: list[int] = []
-    rows_of = RBM._rows
+    read = Rows.__getitem__
 
-    def watched(machine: RBM, data: np.ndarray, numbers: Any, unread: bool) -> np.ndarray:
-        part = rows_of(machine, data, numbers, unread)
+    def watched(samples: Rows, numbers: Any) -> np.ndarray:
+        part = read(samples, numbers)
         seen.append(len(part))
         return part
 
-    monkeypatch.setattr(RBM, "_rows", watched)
+    monkeypatch.setattr(Rows, "__getitem__", watched)
     machine = RBM(6, **options).fit(mapped)
     assert max(seen) == 70
     assert _same(machine, whole)

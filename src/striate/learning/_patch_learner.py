@@ -12,15 +12,15 @@ from striate.coding import infer
 from striate.coding.estimator import CodeEstimator
 from striate.encoders import TanhEncoder
 from striate.errors import UsageError
+from striate.learning._rows import chunks
 from striate.learning._scale import at_scale, centered, deviation_of
 from striate.parameters import Boolean, Integer, Real, Rule, Seed, check_parameters, parameter, plain_parameters
 from striate.samples import estimator_samples
 from striate.stored import array, field, with_parameters
 
-__all__ = ["ConvolutionFilters", "PatchLearner", "chunks"]
+__all__ = ["ConvolutionFilters", "PatchLearner"]
 
 NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
-_CHUNK = 4096  # rows
 
 
 class ConvolutionFilters(NamedTuple):
@@ -191,8 +191,3 @@ class PatchLearner(CodeEstimator):
         """Take the one scale from the data: their standard deviation, after mean removal."""
         center = centered if parameter(self, "remove_mean") else None
         self.scale_ = deviation_of(lambda: (patches[rows] for rows in chunks(len(patches))), center)
-
-
-def chunks(n_samples: int) -> list[slice]:
-    """Slices of rows that are computed with at once: they bound the memory, not the result."""
-    return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]

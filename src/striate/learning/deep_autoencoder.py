@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from striate.checkpoint import Checkpoint
 from striate.coding.estimator import as_codes
 from striate.errors import UsageError
-from striate.learning._patch_learner import chunks
 from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm
+from striate.learning._rows import chunks
 from striate.learning._scale import at_scale, deviation_of
 from striate.learning._schedule import Schedule
 from striate.learning._unrolled import ACTIVATIONS, forward, gradients

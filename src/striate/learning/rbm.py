@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from striate.checkpoint import Checkpoint
 from striate.coding.estimator import CodeEstimator
 from striate.errors import UsageError
 from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
-from striate.learning._patch_learner import chunks
-from striate.learning._schedule import Schedule
+from striate.learning._rows import Rows, chunks
+from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
 from striate.parameters import (
     Boolean,
     Choice,
@@ -26,11 +26,9 @@ from striate.parameters import (
     check_parameters,
     checked,
     parameter,
-    plain_parameters,
 )
-from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.samples import all_finite, dense_rows, estimator_samples, is_sparse, writable
+from striate.samples import all_finite, estimator_samples, is_sparse, writable
 from striate.threads import single_threaded_blas
 
 __all__ = ["RBM", "log_sum_over_states"]
@@ -59,7 +57,7 @@ def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.nd
     return total
 
 
-class RBM(CodeEstimator):
+class RBM(OnlineLearner, CodeEstimator):
     """Restricted Boltzmann machine.
 
     Energy of binary units, `W` being `components_`::
@@ -93,6 +91,8 @@ class RBM(CodeEstimator):
         The paper's; times the rate, and not of biases.
     batch_size : int, default 100
     n_epochs : int, default 10
+    verbose : bool or int, default 0
+        Show the progress of `fit` in the terminal.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -131,8 +131,13 @@ class RBM(CodeEstimator):
         "weight_decay": Real(low=0),
         "batch_size": Integer(low=1),
         "n_epochs": Integer(low=1),
+        "verbose": VERBOSE,
         "random_state": Seed(),
     }
+
+    _learned = ("components_", "hidden_bias_", "visible_bias_")
+    _checkpoint_name = "rbm"
+    _phase_name = "learning a Boltzmann machine"
 
     _chains: NDArray[Any] | None
     _velocities: list[NDArray[Any]]
@@ -151,6 +156,7 @@ class RBM(CodeEstimator):
         weight_decay: float = 2e-4,
         batch_size: int = 100,
         n_epochs: int = 10,
+        verbose: bool | int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -164,99 +170,27 @@ class RBM(CodeEstimator):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.n_epochs = n_epochs
+        self.verbose = verbose
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: NDArray[Any],
-        y: object = None,
-        *,
-        checkpoint: Checkpoint | None = None,
-        checkpoint_name: str = "rbm",
-        progress: Progress | None = None,
-        phase_name: str = "learning a Boltzmann machine",
-    ) -> Self:
-        """Learn from samples, `n_epochs` times in an order drawn anew; to the same bits for every number of threads.
-
-        Parameters
-        ----------
-        X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which a batch at a time is read, or a sparse matrix of SciPy's, of which a
-            batch at a time is made dense. float32 is the fast path.
-        y : ignored
-        checkpoint : Checkpoint, optional
-            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
-            bits, given the same data, parameters and integer `random_state`.
-        checkpoint_name : str, default "rbm"
-        progress : Progress, optional
-        phase_name : str
-
-        Raises
-        ------
-        UsageError
-            For parameters that make no machine, data that do not suit `visible`, or weights that grow without bound.
-        """
-        X, unread = self._validated(X, reset=True)
-        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
-        if saved is None:
-            self._begin(X)
-        else:
-            self._restore(*saved)
-        schedule = Schedule(X.shape[0], parameter(self, "batch_size"), held_out_fraction=0.0, seed=self._seed)
-        per_epoch = schedule.batches_per_epoch
-        n_epochs = parameter(self, "n_epochs")
-        budget = n_epochs * per_epoch
-        falls = parameter(self, "falling_rate")
-        falls = parameter(self, "persistent") if falls is None else falls
-        shown = (progress or Progress()).phase(phase_name, total=budget, unit="batches")
-        with single_threaded_blas(), shown as phase:
-            phase.advance(self.n_batches_)
-            step = self._step()
-            for rows in schedule.batches(self.n_batches_, budget):
-                self.n_epochs_ = self.n_batches_ // per_epoch
-                share = 1 - self.n_batches_ / budget if falls else 1.0
-                self._learn(step, self._rows(X, np.sort(rows), unread), share)
-                phase.advance()
-                if checkpoint is not None and checkpoint.due():
-                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        self._check_learned()
-        self.n_epochs_ = n_epochs
-        if checkpoint is not None:
-            checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        return self
-
-    def partial_fit(self, X: NDArray[Any], y: object = None) -> Self:
+    def partial_fit(self, X: Any, y: object = None) -> Self:
         """Go on learning from the rows of `X` in their order, `batch_size` at a time, each once, at the full rate.
 
-        A call counts as an epoch to the momentum: one a time over all data is what `fit` does, if `falling_rate` does
-        not hold.
+        The momentum counts one call as one epoch: calls with all data do what `fit` does if `falling_rate` is off.
         """
-        first = not hasattr(self, "components_")
-        X, unread = self._validated(X, reset=first)
-        if first:
-            self._begin(X)
-        else:
-            self.components_, self.hidden_bias_, self.visible_bias_ = map(writable, self._parameters)
-            self._velocities = list(map(writable, self._velocities))
-            self._chains = None if self._chains is None else writable(self._chains)
-        batch_size = parameter(self, "batch_size")
-        with single_threaded_blas():
-            step = self._step()
-            for start in range(0, X.shape[0], batch_size):
-                self._learn(step, self._rows(X, slice(start, start + batch_size), unread), 1.0)
-        self._check_learned()
+        super().partial_fit(X)
         self.n_epochs_ += 1
         return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[Any]:
         """Probabilities of the hidden units (their means, if linear): (n_samples, n_components), dtype of `X`."""
         check_is_fitted(self)
-        X, unread = self._validated(X, reset=False)
-        codes = np.empty((X.shape[0], len(self.components_)), X.dtype)
-        weights, bias = (a.astype(X.dtype, copy=False) for a in (self.components_.T, self.hidden_bias_))
+        samples = self._samples(X, reset=False)
+        codes = np.empty((len(samples), len(self.components_)), samples.dtype)
+        weights, bias = (a.astype(samples.dtype, copy=False) for a in (self.components_.T, self.hidden_bias_))
         hidden = parameter(self, "hidden")
-        for rows in chunks(X.shape[0]):
-            np.dot(self._rows(X, rows, unread), weights, out=codes[rows])
+        for rows in chunks(len(samples)):
+            np.dot(samples[rows], weights, out=codes[rows])
             to_means(codes[rows], bias, hidden)
         return codes
 
@@ -312,8 +246,8 @@ class RBM(CodeEstimator):
             of_noise = np.zeros(shape[1], dtype) if of_visible == "binary" else self.visible_bias_
             draw_states(visible, of_noise, of_visible, pass_key(key, 0, 0))
         else:
-            start, unread = self._validated(start, reset=False)
-            visible = self._rows(start, np.arange(n_samples) % start.shape[0], unread).astype(dtype)
+            given = self._samples(start, reset=False)
+            visible = given[np.arange(n_samples) % len(given)].astype(dtype)
         hidden = np.empty((n_samples, len(self.components_)), dtype)
         for step in range(1, n_steps + 1):
             np.dot(visible, self.components_.T, out=hidden)
@@ -328,14 +262,14 @@ class RBM(CodeEstimator):
     def free_energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """−log Σ_h exp(−E(v, h)) of every row (an integral over linear units), float64: (n_samples,)."""
         check_is_fitted(self)
-        X, unread = self._validated(X, reset=False)
+        samples = self._samples(X, reset=False)
         weights, visible_bias, hidden_bias = (
             a.astype(np.float64) for a in (self.components_, self.visible_bias_, self.hidden_bias_)
         )
-        energies = np.empty(X.shape[0])
+        energies = np.empty(len(samples))
         of_visible, of_hidden = parameter(self, "visible"), parameter(self, "hidden")
-        for rows in chunks(X.shape[0]):
-            v = self._rows(X, rows, unread).astype(np.float64)
+        for rows in chunks(len(samples)):
+            v = samples[rows].astype(np.float64)
             hidden = log_sum_over_states(v @ weights.T, hidden_bias, of_hidden)
             visible = -v @ visible_bias if of_visible == "binary" else ((v - visible_bias) ** 2).sum(axis=1) / 2
             energies[rows] = visible - hidden
@@ -349,33 +283,17 @@ class RBM(CodeEstimator):
         """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies.
 
         With `training` also velocities and chains, from which learning goes on to the same bits; they double the size.
+        Without them, learning that goes on starts with new chains.
         """
-        check_is_fitted(self)
-        arrays = dict(zip(_NAMES, self._parameters, strict=True))
+        arrays, header = super().to_state(training=training)
         if training:
             arrays |= {f"velocity.{name}": velocity for name, velocity in zip(_NAMES, self._velocities, strict=True)}
             if self._chains is not None:
                 arrays["chains"] = self._chains
-        header = {
-            "parameters": plain_parameters(self),
-            "seed": self._seed,
-            "n_batches": self.n_batches_,
-            "n_epochs": self.n_epochs_,
-        }
-        return arrays, header
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`; without the state of training, learning that goes on starts with new chains."""
-        machine = cls(**header["parameters"])
-        machine._restore(arrays, header)
-        return machine
+        return arrays, header | {"n_epochs": self.n_epochs_}
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-        # Copies: what was read from a file may not be writable, and learning goes on in place.
-        self.components_, self.hidden_bias_, self.visible_bias_ = (np.array(arrays[name]) for name in _NAMES)
-        self.n_features_in_ = self.components_.shape[1]
-        self._seed, self.n_batches_ = int(header["seed"]), int(header["n_batches"])
+        super()._restore(arrays, header)
         self.n_epochs_ = int(header["n_epochs"])
         training = f"velocity.{_NAMES[0]}" in arrays
         self._velocities = [
@@ -384,45 +302,64 @@ class RBM(CodeEstimator):
         ]
         self._chains = np.array(arrays["chains"]) if "chains" in arrays else None
 
-    def _begin(self, X: NDArray[Any]) -> None:
-        generator = generator_from(parameter(self, "random_state"))
-        self._seed = int(generator.integers(2**62))
-        shape = parameter(self, "n_components"), X.shape[1]
-        self.components_ = (0.1 * generator.standard_normal(shape)).astype(X.dtype)
-        self.hidden_bias_ = np.zeros(shape[0], X.dtype)
-        self.visible_bias_ = np.zeros(shape[1], X.dtype)
+    def _begin(self, start: Start) -> None:
+        dtype = start.samples.dtype
+        shape = parameter(self, "n_components"), start.samples.shape[1]
+        self.components_ = (0.1 * start.rng.standard_normal(shape)).astype(dtype)
+        self.hidden_bias_ = np.zeros(shape[0], dtype)
+        self.visible_bias_ = np.zeros(shape[1], dtype)
         self._velocities = [np.zeros_like(parameter) for parameter in self._parameters]
         self._chains = None
-        self.n_batches_ = self.n_epochs_ = 0
+        self.n_epochs_ = 0
+
+    def _own_arrays(self) -> None:
+        super()._own_arrays()
+        self._velocities = list(map(writable, self._velocities))
+        self._chains = None if self._chains is None else writable(self._chains)
 
     @property
     def _parameters(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         return self.components_, self.hidden_bias_, self.visible_bias_
 
-    def _step(self) -> ContrastiveStep:
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """With the arrays of a step, which are as large as the weights and a batch, made once for all batches."""
         weights, of_hidden, of_visible = self._velocities
-        return ContrastiveStep(
+        self._step = ContrastiveStep(
             self._parameters, (weights, of_hidden, of_visible),
             visible=parameter(self, "visible"), hidden=parameter(self, "hidden"),
             batch_size=parameter(self, "batch_size"), n_steps=parameter(self, "n_steps"), seed=self._seed,
         )  # fmt: skip
+        try:
+            with single_threaded_blas():
+                yield
+        finally:
+            del self._step
 
-    def _learn(self, step: ContrastiveStep, rows: NDArray[Any], share: float) -> None:
-        momentum, persistent = parameter(self, "momentum"), parameter(self, "persistent")
+    def _learn(self, batch: NDArray[Any], course: Course) -> None:
+        momentum, persistent, falls = (parameter(self, name) for name in ("momentum", "persistent", "falling_rate"))
+        falls = persistent if falls is None else falls
+        share = 1 - self.n_batches_ / course.n_batches if falls and course.n_batches else 1.0
+        if course.per_epoch is not None:
+            self.n_epochs_ = self.n_batches_ // course.per_epoch
         if momentum is None:
             momentum = 0.0 if persistent else _EARLY if self.n_epochs_ < _EARLY_EPOCHS else _LATE
         with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
             if persistent and self._chains is None:
-                chains = np.dot(rows.astype(self.components_.dtype, copy=False), self.components_.T)
+                chains = np.dot(batch.astype(self.components_.dtype, copy=False), self.components_.T)
                 draw_states(chains, self.hidden_bias_, parameter(self, "hidden"), pass_key(self._seed, 0, 0))
                 self._chains = chains
-            step.update(
-                rows, self._chains if persistent else None, self.n_batches_,
+            self._step.update(
+                batch, self._chains if persistent else None, self.n_batches_,
                 momentum=momentum, rate=share * self._rate, decay=parameter(self, "weight_decay"),
             )  # fmt: skip
-            self.n_batches_ += 1
-            # Weights that are no longer finite make the biases so a batch later, which are quickly looked at.
+            # Weights that are not finite make the biases so one batch later, and there are fewer of them to check.
             self._check_learned(self.hidden_bias_, self.visible_bias_)
+        if course.per_epoch is not None:
+            self.n_epochs_ = (self.n_batches_ + 1) // course.per_epoch
+
+    def _conclude(self) -> None:
+        self._check_learned()
 
     @property
     def _rate(self) -> float:
@@ -444,13 +381,6 @@ class RBM(CodeEstimator):
             f"learning_rate (now {self._rate:g}){scale}"
         )
 
-    def _rows(self, X: Any, rows: Any, unread: bool) -> NDArray[Any]:
-        """Some rows; of a memory map they are seen here for the first time."""
-        part = dense_rows(X, rows, unread="RBM: the samples" if unread else None)
-        if unread:
-            self._check_range(part)
-        return part
-
     def _check_range(self, values: NDArray[Any], *, all_of_them: bool = False) -> None:
         if not values.size:
             return
@@ -470,14 +400,15 @@ class RBM(CodeEstimator):
                 f"{largest:.3g}: scale the data, as StandardScaler does"
             )
 
-    def _validated(self, X: Any, *, reset: bool) -> tuple[Any, bool]:
-        """The data, and whether they are a memory map that is yet to be read."""
+    def _samples(self, X: Any, *, reset: bool) -> Rows:
+        """The data; of a memory map, which is not read yet, each part is checked when it is read."""
         check_parameters(self, self._rules)
         unread = isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64)
         samples = estimator_samples(self, X, reset=reset, finite=not unread, sparse=True)
-        if not unread:
-            self._check_range(samples.data if is_sparse(samples) else samples, all_of_them=reset)
-        return samples, unread
+        if unread:
+            return Rows(samples, unread="RBM: the samples", check=self._check_range)
+        self._check_range(samples.data if is_sparse(samples) else samples, all_of_them=reset)
+        return Rows(samples)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
