@@ -13,6 +13,8 @@ from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.learning import DeepAutoencoder
+from striate.learning.online import Start
+from striate.progress import Progress
 from tests.killing import Kill, Killing, learn_through_kills
 
 
@@ -28,9 +30,15 @@ def same(one: DeepAutoencoder, other: DeepAutoencoder) -> bool:
     return header == other_header and all(np.array_equal(arrays[name], other_arrays[name]) for name in arrays)
 
 
+def begin(learner: DeepAutoencoder, rows: np.ndarray) -> None:
+    """All of a fit before its first batch."""
+    samples = learner._samples(rows, reset=True)
+    learner._start(Start(samples, None, learner._new_seed(), Progress()))
+
+
 def test_the_way_back_begins_as_the_transpose(rng: np.random.Generator) -> None:
     learner = DeepAutoencoder((5, 4, 2), random_state=0)
-    learner._begin(learner._validated(rng.random((10, 6)), reset=True), None)
+    begin(learner, rng.random((10, 6)))
     for number, weights in enumerate(learner.weights_[:3]):
         np.testing.assert_array_equal(learner.weights_[5 - number], weights.T)
     assert [len(weights) for weights in learner.weights_] == [5, 4, 2, 4, 5, 6]
@@ -52,7 +60,7 @@ def test_layers_of_rbms_are_unrolled(rng: np.random.Generator) -> None:
     prototypes = (rng.random((4, 12)) > 0.5).astype(np.float32)
     rows = prototypes[rng.integers(4, size=20_000)]
     learner = DeepAutoencoder((8, 3), pretraining="rbm", random_state=0)
-    learner._begin(learner._validated(rows, reset=True), None)
+    begin(learner, rows)
     assert learner.activation_ == "logistic"
     for number, weights in enumerate(learner.weights_[:2]):
         np.testing.assert_array_equal(learner.weights_[3 - number], weights.T)
@@ -66,7 +74,7 @@ def test_layers_of_psd_begin_better_than_chance(rng: np.random.Generator) -> Non
         for pretraining in (None, "psd")
     }
     for learner in begun.values():
-        learner._begin(learner._validated(rows, reset=True), None)
+        begin(learner, rows)
         assert all(weights.dtype == np.float32 for weights in learner.weights_)
     assert begun["psd"].score(rows) > begun[None].score(rows)
 

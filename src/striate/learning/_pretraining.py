@@ -1,7 +1,8 @@
-"""The layers of a deep network, learned one after the other without labels."""
+"""How the layers of a deep network begin: at random, or learned one after the other without labels."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,36 @@ from striate.learning.psd import PSD
 from striate.learning.rbm import RBM
 from striate.progress import Progress
 
-__all__ = ["Layer", "pretrain_by_psd", "pretrain_by_rbm"]
+__all__ = ["Layer", "pretrain_by_psd", "pretrain_by_rbm", "random_layers"]
 
 Layer = tuple[NDArray[Any], NDArray[Any]]  # weights (n_out, n_in) and biases (n_out,)
 
 _SPARSITY = 0.1  # low: layers above need what is lost below
+
+
+def random_layers(
+    sizes: tuple[int, ...], activation: str, dtype: np.dtype[Any], rng: np.random.Generator
+) -> list[Layer]:
+    """Layers at scales that keep the variance from layer to layer, forward and back, and their transposes back.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Of the data, and of each layer down to the code.
+    activation : str
+        Of the hidden layers.
+    dtype : dtype
+    rng : Generator
+    """
+    # Glorot; He for rectified units; a logistic unit passes a quarter of the slope. The data passed no unit.
+    gains = {"logistic": 4.0, "tanh": 1.0, "relu": float(np.sqrt(2.0)), "elu": 1.2}
+    down: list[Layer] = []
+    for number, (n_in, n_out) in enumerate(pairwise(sizes)):
+        gain = gains[activation] if number else 1.0
+        scale = gain * np.sqrt(2 / (n_in + n_out))
+        down.append(((scale * rng.standard_normal((n_out, n_in))).astype(dtype), np.zeros(n_out, dtype)))
+    # The way back begins as the transpose, and is then free.
+    return down + [(weights.T.copy(), np.zeros(weights.shape[1], dtype)) for weights, _ in down[::-1]]
 
 
 def pretrain_by_rbm(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,28 +13,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from striate.checkpoint import Checkpoint
 from striate.coding.estimator import as_codes
 from striate.errors import UsageError
-from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm
-from striate.learning._rows import chunks
+from striate.learning._kinds_of_data import kind_of_data, word_probabilities
+from striate.learning._pretraining import Layer, pretrain_by_psd, pretrain_by_rbm, random_layers
+from striate.learning._rows import Rows, chunks
 from striate.learning._scale import at_scale, deviation_of
-from striate.learning._schedule import Schedule
 from striate.learning._unrolled import ACTIVATIONS, forward, gradients
 from striate.learning.adam import Adam
-from striate.parameters import (
-    Choice,
-    Integer,
-    IntegerTuple,
-    Real,
-    Rule,
-    Seed,
-    check_parameters,
-    parameter,
-    plain_parameters,
-)
-from striate.progress import Progress
-from striate.randomness import RandomState, generator_from
+from striate.learning.online import VERBOSE, Course, OnlineLearner, Start, stalled
+from striate.parameters import Choice, Integer, IntegerTuple, Real, Rule, Seed, check_parameters, parameter
+from striate.randomness import RandomState
 from striate.samples import all_finite, dense_rows, estimator_samples, writable
 
 __all__ = ["DeepAutoencoder"]
@@ -43,10 +32,8 @@ _MOST_PRETRAINED = 20_000  # samples: a layer's beginning needs no more
 _WARM_UP = 100  # batches in which the rate rises: Adam's first moments are noise
 _OF_PRETRAINING = {None: "elu", "rbm": "logistic", "psd": "tanh"}
 
-_SAMPLES = "DeepAutoencoder: the samples"
 
-
-class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Layers down to a short code and as many back, learned so that the data come out as they went in.
 
     Parameters
@@ -81,9 +68,11 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     code_noise : float, default 4.0
         Standard deviation of the noise before a binary code's logistic; it rises from 0 over a fit.
     validation_fraction : float, default 0.0
-        Held out, at most 1,000 samples, and looked at after each epoch.
+        Held out, at most 1,000 samples, and evaluated after each epoch.
     patience : int, optional
         Learning stops where the held-out error has not fallen for so many epochs.
+    verbose : bool or int, default 0
+        Show the progress of `fit` in the terminal.
     random_state : int, Generator, RandomState or None
 
     Attributes
@@ -128,8 +117,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "code_noise": Real(low=0),
         "validation_fraction": Real(low=0, below=1),
         "patience": Integer(low=1) | None,
+        "verbose": VERBOSE,
         "random_state": Seed(),
     }
+
+    _learned = ("mean_",)
+    _apart = ("layers",)
+    _checkpoint_name = "autoencoder"
+    _phase_name = "learning an autoencoder"
 
     weights_: list[NDArray[Any]]
     biases_: list[NDArray[Any]]
@@ -152,6 +147,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         code_noise: float = 4.0,
         validation_fraction: float = 0.0,
         patience: int | None = None,
+        verbose: bool | int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.layers = layers
@@ -168,99 +164,16 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.code_noise = code_noise
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.verbose = verbose
         self.random_state = random_state
-
-    def fit(
-        self,
-        X: NDArray[Any],
-        y: object = None,
-        *,
-        checkpoint: Checkpoint | None = None,
-        checkpoint_name: str = "autoencoder",
-        progress: Progress | None = None,
-        phase_name: str = "learning an autoencoder",
-    ) -> Self:
-        """Learn from samples.
-
-        Parameters
-        ----------
-        X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which a batch at a time is read, in random order; or a sparse matrix of
-            SciPy's, of which a batch at a time is made dense.
-        y : ignored
-        checkpoint : Checkpoint, optional
-            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
-            bits, given the same data, parameters and integer `random_state`.
-        checkpoint_name : str
-        progress : Progress, optional
-        phase_name : str
-
-        Raises
-        ------
-        UsageError
-            For parameters that make no network, data that do not suit `visible`, or weights that grow without bound.
-        """
-        X = self._validated(X, reset=True)
-        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
-        if saved is None:
-            self._begin(X, progress)
-            if (
-                checkpoint is not None and parameter(self, "pretraining") is not None
-            ):  # minutes of work, whenever the next is due
-                checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        else:
-            self._restore(*saved)
-        held_out_fraction, batch_size = parameter(self, "validation_fraction"), parameter(self, "batch_size")
-        schedule = Schedule(X.shape[0], batch_size, held_out_fraction=held_out_fraction, seed=self._seed)
-        per_epoch = schedule.batches_per_epoch
-        budget = parameter(self, "n_epochs") * per_epoch
-        with (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase:
-            phase.advance(self.n_batches_)
-            for rows in schedule.batches(self.n_batches_, budget):
-                if self._has_converged():
-                    break
-                done = self.n_batches_ / budget
-                rate = min(1.0, (self.n_batches_ + 1) / min(_WARM_UP, per_epoch)) * 0.5 * (1 + np.cos(np.pi * done))
-                self._learn(dense_rows(X, np.sort(rows), unread=_SAMPLES), rate, noise=done)
-                if self.n_batches_ % per_epoch == 0 and schedule.held_out.size:
-                    self.history_.append(self._mean_error(dense_rows(X, np.sort(schedule.held_out), unread=_SAMPLES)))
-                    phase.note(f"held-out error {self.history_[-1]:.4g}")
-                phase.advance()
-                if checkpoint is not None and checkpoint.due():
-                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        self._check_learned()
-        if checkpoint is not None:
-            checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        return self
-
-    def partial_fit(self, X: NDArray[Any], y: object = None) -> Self:
-        """Go on learning from more samples at the full rate, in their order, `batch_size` at a time, each once.
-
-        Parameters
-        ----------
-        X : ndarray (n_samples, n_features), float32 or float64
-            The first call sets the scale, and what "auto" means; it should have some hundred samples.
-        y : ignored
-        """
-        started = hasattr(self, "weights_")
-        X = self._validated(X, reset=not started)
-        if started:
-            self._own_arrays()
-        else:
-            self._begin(X, None)
-        batch_size = parameter(self, "batch_size")
-        for start in range(0, X.shape[0], batch_size):
-            self._learn(dense_rows(X, slice(start, start + batch_size), unread=_SAMPLES), 1.0, noise=1.0)
-        self._check_learned()
-        return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[Any]:
         """The codes, (n_samples, n_components), dtype of `X`; binary ones are 0.0 or 1.0."""
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        codes = np.empty((X.shape[0], self._n_features_out), X.dtype)
-        for rows in chunks(X.shape[0]):
-            codes[rows] = self._codes(dense_rows(X, rows, unread=_SAMPLES))
+        samples = self._samples(X, reset=False)
+        codes = np.empty((len(samples), self._n_features_out), samples.dtype)
+        for rows in chunks(len(samples)):
+            codes[rows] = self._codes(samples[rows])
         return codes
 
     def _codes(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -297,35 +210,32 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def score(self, X: NDArray[Any], y: object = None) -> float:
         """Minus the mean of what is reported: the squared error a sample; of words, the cross-entropy in nats."""
         check_is_fitted(self)
-        return -self._mean_error(self._validated(X, reset=False))
+        return -self._mean_error(self._samples(X, reset=False))
 
     def _mean_error(self, X: Any) -> float:
         errors = 0.0
-        for rows in chunks(X.shape[0]):
-            samples = dense_rows(X, rows, unread=_SAMPLES)
+        for rows in chunks(len(X)):
+            samples = X[rows]
             outputs = self.inverse_transform(self._codes(samples)).astype(np.float64)
             if self.visible_ == "softmax":
                 errors -= float((self._inputs(samples)[1] * np.log(np.maximum(outputs, 1e-30))).sum())
             else:
                 with np.errstate(over="ignore"):
                     errors += float(np.square(outputs - samples).sum())
-        return errors / X.shape[0]
+        return errors / len(X)
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header; with `training` also Adam's moments, which triple the size."""
-        check_is_fitted(self)
-        arrays = {**self._parameters(), "mean": self.mean_}
+        arrays, header = super().to_state()
+        arrays |= self._parameters()
         if training:
             arrays |= self._learning.to_arrays()
-        header = {
-            "parameters": plain_parameters(self, apart=["layers"]) | {"layers": list(parameter(self, "layers"))},
+        header["parameters"]["layers"] = list(parameter(self, "layers"))
+        header |= {
             "scale": self.scale_,
             "visible": self.visible_,
             "activation": self.activation_,
-            "seed": self._seed,
-            "n_batches": self.n_batches_,
             "n_steps": self._learning.n_steps if training else 0,
-            "history": list(self.history_),
         }
         return arrays, header
 
@@ -333,52 +243,34 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
         parameters = dict(header["parameters"])
-        learner = cls(**parameters | {"layers": tuple(parameters["layers"])})
-        learner._restore(arrays, header)
-        return learner
+        parameters["layers"] = tuple(parameters["layers"])
+        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-        # Copies: what was read from a file may not be writable, and learning goes on in place.
+        super()._restore(arrays, header)
         numbers = range(2 * len(parameter(self, "layers")))
         self._set([(np.array(arrays[f"weights.{n}"]), np.array(arrays[f"biases.{n}"])) for n in numbers])
-        self.mean_, self.scale_ = np.array(arrays["mean"]), float(header["scale"])
-        self.visible_, self.activation_ = str(header["visible"]), str(header["activation"])
-        self._seed, self.n_batches_ = int(header["seed"]), int(header["n_batches"])
-        self.history_ = [float(value) for value in header["history"]]
-        self.n_features_in_ = self.weights_[0].shape[1]
+        self.scale_, self.visible_, self.activation_ = (header[name] for name in ("scale", "visible", "activation"))
         if "first.weights.0" in arrays:
             self._learning.restore(arrays, int(header["n_steps"]))
 
-    def _begin(self, X: NDArray[Any], progress: Progress | None) -> None:
-        rng = generator_from(parameter(self, "random_state"))
+    def _begin(self, start: Start) -> None:
+        samples, rng = start.samples, start.rng
         layers, pretraining = parameter(self, "layers"), parameter(self, "pretraining")
-        self._seed = int(rng.integers(2**62))
-        self._set_scale(X)
+        self._set_scale(samples)
         activation = parameter(self, "activation")
         self.activation_ = _OF_PRETRAINING[pretraining] if activation == "auto" else activation
-        self.n_batches_ = 0
-        self.history_ = []
         if pretraining is None:
-            sizes = (X.shape[1], *layers)
-            # The scale that keeps the variance from layer to layer, forward and back (Glorot; He for rectified units;
-            # a logistic unit passes a quarter of the slope). What comes in passed no unit.
-            gains = {"logistic": 4.0, "tanh": 1.0, "relu": float(np.sqrt(2.0)), "elu": 1.2}
-            half: list[Layer] = []
-            for number, (n_in, n_out) in enumerate(pairwise(sizes)):
-                gain = gains[self.activation_] if number else 1.0
-                scale = gain * np.sqrt(2 / (n_in + n_out))
-                half.append(((scale * rng.standard_normal((n_out, n_in))).astype(X.dtype), np.zeros(n_out, X.dtype)))
-            # Unrolled: the way back begins as the transpose, and is then free.
-            self._set(half + [(weights.T.copy(), np.zeros(weights.shape[1], X.dtype)) for weights, _ in half[::-1]])
+            self._set(random_layers((samples.shape[1], *layers), self.activation_, samples.dtype, rng))
+            return
+        rows = np.sort(rng.permutation(len(samples))[:_MOST_PRETRAINED])
+        inputs, _ = self._inputs(samples[rows])
+        given = (inputs, layers, self._seed, start.progress)
+        if pretraining == "psd":
+            self._set(pretrain_by_psd(*given))
         else:
-            rows = np.sort(rng.permutation(X.shape[0])[:_MOST_PRETRAINED])
-            inputs, _ = self._inputs(dense_rows(X, rows, unread=_SAMPLES))
-            given = (inputs, layers, self._seed, progress or Progress())
-            if pretraining == "psd":
-                self._set(pretrain_by_psd(*given))
-            else:
-                binary_data, linear_code = self.visible_ == "binary", parameter(self, "code") == "linear"
-                self._set(pretrain_by_rbm(*given, binary_data=binary_data, linear_code=linear_code))
+            binary_data, linear_code = self.visible_ == "binary", parameter(self, "code") == "linear"
+            self._set(pretrain_by_rbm(*given, binary_data=binary_data, linear_code=linear_code))
 
     def _set(self, layers: Sequence[Layer]) -> None:
         self.weights_ = [weights for weights, _ in layers]
@@ -392,10 +284,15 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             named |= {f"weights.{number}": weights, f"biases.{number}": biases}
         return named
 
-    def _learn(self, rows: NDArray[Any], share: float, *, noise: float) -> None:
+    def _learn(self, batch: NDArray[Any], course: Course) -> None:
         """One step of Adam against the loss of a batch."""
+        share = noise = 1.0
+        if course.n_batches is not None and course.per_epoch is not None:
+            noise = self.n_batches_ / course.n_batches
+            warm = min(1.0, (self.n_batches_ + 1) / min(_WARM_UP, course.per_epoch))
+            share = warm * 0.5 * (1 + np.cos(np.pi * noise))
         dtype = self.weights_[0].dtype
-        rows = rows.astype(dtype, copy=False)
+        rows = batch.astype(dtype, copy=False)
         code, learning_rate, weight_decay = (
             parameter(self, name) for name in ("code", "learning_rate", "weight_decay")
         )
@@ -417,7 +314,6 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 for weights in self.weights_:
                     weights *= dtype.type(1 - share * learning_rate * weight_decay)
             self._learning.step(found, share * learning_rate)
-            self.n_batches_ += 1
             # The data are finite, and so are their errors where the weights are.
             self._check_learned(given[-1])
 
@@ -431,10 +327,18 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 + (f" or weight_decay (now {decay:g})" if decay else "")
             )
 
+    def _conclude(self) -> None:
+        self._check_learned()
+
+    def _evaluate(self, held_out: NDArray[Any]) -> float:
+        return self._mean_error(held_out)
+
     def _has_converged(self) -> bool:
-        """From the history alone, so that a resumed fit agrees."""
-        kept, patience = self.history_, parameter(self, "patience")
-        return patience is not None and len(kept) > patience and min(kept[-patience:]) > min(kept)
+        patience = parameter(self, "patience")
+        return patience is not None and stalled(self.history_, patience, 0.0)
+
+    def _context(self) -> AbstractContextManager[None]:
+        return nullcontext()  # products of wide layers are worth the threads of BLAS
 
     def _pass(self, values: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         """Through layers `start` to `stop − 1`; the last one's linear part alone."""
@@ -447,50 +351,36 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _inputs(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """What the network takes, and what it should give back."""
-        dtype = rows.dtype.type
         if self.visible_ == "binary":
             return rows, rows
         if self.visible_ == "softmax":
-            with np.errstate(over="ignore"):
-                sums = rows.sum(axis=1, keepdims=True)
-            if not np.isfinite(sums).all():
-                raise UsageError("DeepAutoencoder: the counts of a sample are too large to be added up: scale them")
-            probabilities = rows / np.where(sums > 0, sums, dtype(1))  # a text without a known word
-            return probabilities * dtype(1 / self.scale_), probabilities
+            probabilities = word_probabilities(rows)
+            return probabilities * rows.dtype.type(1 / self.scale_), probabilities
         scaled = at_scale(rows, self.scale_, self._centered)
         return scaled, scaled
 
     def _centered(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rows - self.mean_.astype(rows.dtype, copy=False)
 
-    def _set_scale(self, X: Any) -> None:
+    def _set_scale(self, X: Rows) -> None:
         def parts() -> Iterator[NDArray[Any]]:
-            return (dense_rows(X, rows, unread=_SAMPLES) for rows in chunks(X.shape[0]))
+            return (X[rows] for rows in chunks(len(X)))
 
         low, high = (float(limit_of([limit_of(part) for part in parts()])) for limit_of in (np.min, np.max))
-        self.visible_ = parameter(self, "visible")
-        if self.visible_ == "auto":
-            self.visible_ = "binary" if low >= 0 and high <= 1 else "gaussian"
-        if self.visible_ == "binary" and not (low >= 0 and high <= 1):
-            raise UsageError(
-                f'DeepAutoencoder: visible="binary" takes data in [0, 1], and these go from {low:g} to {high:g}'
-            )
-        if self.visible_ == "softmax" and low < 0:
-            raise UsageError(
-                f'DeepAutoencoder: Negative values in data: visible="softmax" takes counts, and the least is {low:g}'
-            )
+        self.visible_ = kind_of_data(parameter(self, "visible"), low, high)
         self.mean_, self.scale_ = np.zeros(X.shape[1], X.dtype), 1.0
         if self.visible_ == "gaussian":
             sums = sum(part.sum(axis=0, dtype=np.float64) for part in parts())
-            self.mean_ = (sums / X.shape[0]).astype(X.dtype)
+            self.mean_ = (sums / len(X)).astype(X.dtype)
             self.scale_ = deviation_of(parts, self._centered)
         elif self.visible_ == "softmax":
             self.scale_ = deviation_of(lambda: (self._inputs(part)[0] for part in parts()), None)
 
-    def _validated(self, X: Any, *, reset: bool) -> Any:
+    def _samples(self, X: Any, *, reset: bool) -> Rows:
         """The data; whether they are finite is seen where rows of them are read."""
         check_parameters(self, self._rules)
-        return estimator_samples(self, X, reset=reset, finite=False, sparse=True)
+        samples = estimator_samples(self, X, reset=reset, finite=False, sparse=True)
+        return Rows(samples, unread="DeepAutoencoder: the samples")
 
     def _own_arrays(self) -> None:
         """Make what learning changes in place writable: a model may have been loaded as a memory map."""
