@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from striate.learning._logistic_kernel import logistic_units, mixed, row_keys, step_with_momentum
 from striate.threads import run_ranges, threads_for_batch
 
-__all__ = ["ContrastiveStep", "draw_states", "pass_key", "to_means"]
+__all__ = ["ContrastiveStep", "draw_states", "log_sum_over_states", "pass_key", "to_means"]
 
 _ROWS = 64  # of a batch, in a block; with fewer, packing the weights for BLAS would show
 _UNITS = 128  # hidden units in a block of statistics
@@ -49,6 +49,24 @@ def pass_key(seed: int, batch: int, number: int) -> int:
     """The key of a batch's pass, 64 bits, so that no two passes of a fit share their random numbers."""
     key: int = mixed(mixed(seed, batch), number)
     return key
+
+
+def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
+    """Log of the sum over all states of a layer, given what comes from the other layer: float64 (n_samples,).
+
+    Parameters
+    ----------
+    drive : float64 (n_samples, n_units)
+        The other layer times the weights.
+    bias : float64 (n_units,)
+    kind : str
+        "binary", or any other for units of unit variance about `bias`, over which the sum is an integral.
+    """
+    if kind == "binary":
+        total: np.ndarray = np.logaddexp(0, drive + bias).sum(axis=1)
+    else:
+        total = (drive * (bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
+    return total
 
 
 class ContrastiveStep:

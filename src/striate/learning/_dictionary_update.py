@@ -20,7 +20,7 @@ from striate.errors import UsageError
 from striate.kernels import compiled, compiler
 from striate.threads import in_threads
 
-__all__ = ["add_products", "first_dictionary", "replacements", "update_dictionary"]
+__all__ = ["add_products", "first_dictionary", "replacements", "update_dictionary", "worst_reconstructed"]
 
 _BLOCK = 32
 
@@ -77,6 +77,17 @@ def add_products(total: np.ndarray, left: np.ndarray, right: np.ndarray, keep: f
     total += new
 
 
+def worst_reconstructed(
+    signals: np.ndarray, reconstructed: np.ndarray, n: int, *, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Numbers of the signals with the largest errors, at most `n`; none without an error, or of weight 0."""
+    errors = np.square(signals - reconstructed).sum(axis=1)
+    if weights is not None:
+        errors = errors * (weights > 0)
+    worst = np.argsort(-errors, kind="stable")[:n]
+    return worst[errors[worst] > 0]
+
+
 def replacements(
     unused: np.ndarray,
     signals: np.ndarray,
@@ -104,11 +115,7 @@ def replacements(
     rows : (n_replaced, n_features)
         The new units, of unit norm.
     """
-    errors = np.square(signals - reconstructed).sum(axis=1)
-    if weights is not None:
-        errors = errors * (weights > 0)
-    worst = np.argsort(-errors, kind="stable")[: unused.size]
-    worst = worst[errors[worst] > 0]
+    worst = worst_reconstructed(signals, reconstructed, unused.size, weights=weights)
     rows = np.maximum(signals[worst], 0) if positive else signals[worst]
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     good = norms[:, 0] > 0

@@ -17,11 +17,31 @@ __all__ = ["Batch", "Signals", "binary_exponent", "checked_weights", "infer_at_s
 _TAME = 30  # powers of two from 1 within which signals are learned from as they are
 
 
+class Uses(NamedTuple):
+    """How a batch uses the units."""
+
+    n_signals: float  # the sum of their weights
+    usage: NDArray[np.float64]  # share of the signals that use each unit, (n_components,)
+    active: float  # fraction of the codes that is not 0
+    transposed: NDArray[Any]  # codes times weights, (n_components, n_signals)
+
+
 class Batch(NamedTuple):
     """Signals in the learner's scale, and their weights, if they have any."""
 
     signals: NDArray[Any]
     weights: NDArray[np.float64] | None = None
+
+    def uses(self, codes: NDArray[Any], usage: NDArray[np.float64]) -> Uses:
+        """What the codes of these signals say of the units; the usage so far, if no signal counts."""
+        active = codes != 0
+        transposed = np.ascontiguousarray(codes.T)
+        if self.weights is None:
+            return Uses(len(codes), active.mean(axis=0), float(active.mean()), transposed)
+        total = float(self.weights.sum())
+        usage = self.weights @ active / total if total else usage
+        transposed = np.ascontiguousarray(transposed * self.weights.astype(codes.dtype))
+        return Uses(total, usage, float(usage.mean()), transposed)
 
     def mean(self, values: NDArray[Any]) -> float:
         """The mean of one number per signal."""

@@ -10,8 +10,8 @@ from scipy.special import logit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
-from striate.learning._contrastive_step import draw_states, pass_key
-from striate.learning.rbm import RBM, log_sum_over_states
+from striate.learning._contrastive_step import draw_states, log_sum_over_states, pass_key
+from striate.learning.rbm import RBM
 from striate.parameters import Integer, Seed, checked
 from striate.randomness import RandomState, generator_from
 from striate.samples import as_samples

@@ -1,4 +1,4 @@
-"""Deep autoencoders: many layers down to a short code, and as many back."""
+"""Deep autoencoders: many layers down to a short code, and the same number back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OF_PRETRAINING = {None: "elu", "rbm": "logistic", "psd": "tanh"}
 
 
 class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Layers down to a short code and as many back, learned so that the data come out as they went in.
+    """Layers down to a short code and the same number back, learned so that the data come out as they went in.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         Units of each layer down to the code; the way back has the same in reverse. The default is the paper's for
         digits.
     pretraining : "rbm", "psd" or None, default None
-        How layers begin: each as an RBM learns it from the one below, with its transpose as the way back, as in the
-        paper; or as PSD learns it, with PSD's dictionary as the way back; or at random, which scales that keep the
-        variance from layer to layer make possible.
+        How layers begin. "rbm": each is an RBM learned from the layer below, and its transpose is the way back, as in
+        the paper. "psd": each is learned by PSD, and PSD's dictionary is the way back. None: at random, at scales that
+        keep the variance from layer to layer.
     code : {"linear", "logistic", "binary"}, default "linear"
         Units of the last layer. Binary ones learn as logistic ones under noise, which only saturated units survive, and
         are then thresholded at ½.
@@ -55,22 +55,23 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         For binary data; real ones have the squared error, words the multinomial cross-entropy. The paper learns by
         cross-entropy and reports squared errors.
     activation : {"auto", "logistic", "tanh", "relu", "elu"}, default "auto"
-        Of the hidden layers: "elu" without pre-training, else that of the learner; the paper's is "logistic". On
-        digits, "elu" learns faster than "relu" (after five epochs of 20,000, a squared error of 6.5 against 7.1).
+        The activation of hidden layers; "auto" is "elu" without pre-training, else the learner's. The paper's is
+        "logistic". On digits, "elu" learns faster than "relu" (squared error 6.5 against 7.1 after five epochs of
+        20,000).
     n_epochs : int, default 40
     batch_size : int, default 250
     learning_rate : float, default 1e-3
-        Of Adam; in `fit` it falls to 0 along half a cosine.
+        The step of Adam; in `fit` it falls to 0 along half a cosine.
     weight_decay : float, default 0.0
-        Share of a weight that is lost each step, relative to the rate (decoupled, as in AdamW).
+        Share of each weight that is lost per step, relative to the rate (decoupled, as in AdamW).
     input_noise : float, default 0.0
-        Share of the inputs that is set to 0 in learning, as a denoising autoencoder has it: against overfitting.
+        Share of the inputs that is set to 0 in learning, against overfitting, as in a denoising autoencoder.
     code_noise : float, default 4.0
         Standard deviation of the noise before a binary code's logistic; it rises from 0 over a fit.
     validation_fraction : float, default 0.0
-        Held out, at most 1,000 samples, and evaluated after each epoch.
+        Fraction of the samples, at most 1,000, that is held out and evaluated after each epoch.
     patience : int, optional
-        Learning stops where the held-out error has not fallen for so many epochs.
+        Learning stops when the held-out error has not fallen for this number of epochs.
     verbose : bool or int, default 0
         Show the progress of `fit` in the terminal.
     random_state : int, Generator, RandomState or None
@@ -78,10 +79,10 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
     Attributes
     ----------
     weights_ : list of ndarray (n_out, n_in)
-        Of all layers in the order of the pass; the first half encodes.
+        The weights of all layers in the order of the pass; the first half encodes.
     biases_ : list of ndarray (n_out,)
     visible_ : str
-        What the data were taken for.
+        The kind of data that "auto" has found, or `visible`.
     history_ : list of float
         The held-out error after each epoch, minus the `score`.
     n_batches_ : int
@@ -185,14 +186,13 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
                 f"DeepAutoencoder: samples up to {float(np.abs(rows).max()):.3g} are too large for codes: bring "
                 "them to the scale of those that it has learned from"
             )
-        code = parameter(self, "code")
-        if code == "binary":
-            return (values > 0).astype(rows.dtype)
-        given: NDArray[Any] = expit(values) if code == "logistic" else values
-        return given
+        if parameter(self, "code") == "linear":
+            return values
+        codes: NDArray[Any] = (values > 0).astype(rows.dtype) if self.code == "binary" else expit(values)
+        return codes
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """What codes stand for, (n_samples, n_features), in the units of the data; of words, their probabilities."""
+        """The data that codes stand for, (n_samples, n_features), in their own units; for words, probabilities."""
         check_is_fitted(self)
         codes = as_codes(X, self._n_features_out)
         outputs = np.empty((codes.shape[0], self.n_features_in_), codes.dtype)
@@ -208,7 +208,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return outputs
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
-        """Minus the mean of what is reported: the squared error a sample; of words, the cross-entropy in nats."""
+        """Minus the mean squared error per sample; for words, minus the mean cross-entropy in nats."""
         check_is_fitted(self)
         return -self._mean_error(self._samples(X, reset=False))
 
@@ -269,8 +269,8 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         if pretraining == "psd":
             self._set(pretrain_by_psd(*given))
         else:
-            binary_data, linear_code = self.visible_ == "binary", parameter(self, "code") == "linear"
-            self._set(pretrain_by_rbm(*given, binary_data=binary_data, linear_code=linear_code))
+            kinds = {"binary_data": self.visible_ == "binary", "linear_code": parameter(self, "code") == "linear"}
+            self._set(pretrain_by_rbm(*given, **kinds))
 
     def _set(self, layers: Sequence[Layer]) -> None:
         self.weights_ = [weights for weights, _ in layers]
@@ -293,10 +293,8 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
             share = warm * 0.5 * (1 + np.cos(np.pi * noise))
         dtype = self.weights_[0].dtype
         rows = batch.astype(dtype, copy=False)
-        code, learning_rate, weight_decay = (
-            parameter(self, name) for name in ("code", "learning_rate", "weight_decay")
-        )
-        input_noise, code_deviation = parameter(self, "input_noise"), parameter(self, "code_noise")
+        names = ("code", "learning_rate", "weight_decay", "input_noise", "code_noise")
+        code, learning_rate, weight_decay, input_noise, code_deviation = (parameter(self, name) for name in names)
         rng = np.random.default_rng([self._seed, self.n_batches_])
         inputs, targets = self._inputs(rows)
         if input_noise:
@@ -305,16 +303,15 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         if code == "binary" and code_deviation:
             shape = (len(rows), self._n_features_out)
             code_noise = (noise * code_deviation * rng.standard_normal(shape)).astype(dtype)
-        parameters = self._learning.parameters
         unit: dict[str, Any] = {"activation": self.activation_, "code": code}
         with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
-            given = forward(parameters, inputs, code_noise=code_noise, **unit)
-            found = gradients(parameters, given, targets, visible=self.visible_, loss=parameter(self, "loss"), **unit)
+            given = forward(self._learning.parameters, inputs, code_noise=code_noise, **unit)
+            loss = {"visible": self.visible_, "loss": parameter(self, "loss")}
+            found = gradients(self._learning.parameters, given, targets, **loss, **unit)
             if weight_decay:
                 for weights in self.weights_:
                     weights *= dtype.type(1 - share * learning_rate * weight_decay)
             self._learning.step(found, share * learning_rate)
-            # The data are finite, and so are their errors where the weights are.
             self._check_learned(given[-1])
 
     def _check_learned(self, *arrays: NDArray[Any]) -> None:
@@ -341,7 +338,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return nullcontext()  # products of wide layers are worth the threads of BLAS
 
     def _pass(self, values: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
-        """Through layers `start` to `stop − 1`; the last one's linear part alone."""
+        """The output of layers `start` to `stop − 1`, without the activation of the last one."""
         for number in range(start, stop):
             values = values @ self.weights_[number].T.astype(values.dtype, copy=False)
             values += self.biases_[number].astype(values.dtype, copy=False)
@@ -350,7 +347,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return values
 
     def _inputs(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """What the network takes, and what it should give back."""
+        """The inputs of the network, and its targets."""
         if self.visible_ == "binary":
             return rows, rows
         if self.visible_ == "softmax":

@@ -13,48 +13,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.coding.estimator import CodeEstimator
 from striate.errors import UsageError
-from striate.learning._contrastive_step import ContrastiveStep, draw_states, pass_key, to_means
+from striate.learning._contrastive_step import (
+    ContrastiveStep,
+    draw_states,
+    log_sum_over_states,
+    pass_key,
+    to_means,
+)
 from striate.learning._rows import Rows, chunks
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
-from striate.parameters import (
-    Boolean,
-    Choice,
-    Integer,
-    Real,
-    Rule,
-    Seed,
-    check_parameters,
-    checked,
-    parameter,
-)
+from striate.parameters import Boolean, Choice, Integer, Real, Rule, Seed, check_parameters, checked, parameter
 from striate.randomness import RandomState, generator_from
 from striate.samples import all_finite, estimator_samples, is_sparse, writable
 from striate.threads import single_threaded_blas
 
-__all__ = ["RBM", "log_sum_over_states"]
+__all__ = ["RBM"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
 _NAMES = ("components", "hidden_bias", "visible_bias")
 # Largest numbers of data that are not of about unit variance by any reading: no machine learns from them.
 _LEAST, _MOST = 1e-6, 1e6
-
-
-def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
-    """Log of the sum over all states of a layer, given what the other layer says to it: float64 (n_samples,).
-
-    Parameters
-    ----------
-    drive : float64 (n_samples, n_units)
-        The other layer times the weights.
-    bias : float64 (n_units,)
-    kind : str
-        "binary", or any other for units of unit variance about `bias`, over which the sum is an integral.
-    """
-    if kind == "binary":
-        total: np.ndarray = np.logaddexp(0, drive + bias).sum(axis=1)
-    else:
-        total = (drive * (bias + drive / 2) + np.log(2 * np.pi) / 2).sum(axis=1)
-    return total
 
 
 class RBM(OnlineLearner, CodeEstimator):

@@ -1,26 +1,24 @@
-"""Sparse coding: a dictionary in which signals have codes with few active units, learned online."""
+"""Sparse coding: a dictionary in which signals have codes with few active units, learned online.
+
+The file has more than 400 lines because half of them document, store and check the 22 parameters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from striate.coding import certify
 from striate.coding.estimator import CodeEstimator, validated
 from striate.coding.solving import METHODS, Method
 from striate.coding.transform import CODE_RULES, transform
 from striate.errors import StriateError, UsageError
 from striate.learning._automatic_sparsity import corrected_sparsity, sparsity_for_fraction, wanted_fraction
-from striate.learning._dictionary_update import (
-    add_products,
-    first_dictionary,
-    replacements,
-    update_dictionary,
-)
+from striate.learning._dictionary_update import add_products, first_dictionary, replacements, update_dictionary
+from striate.learning._objective import HeldOutObjective, mean_objective
 from striate.learning._rows import Rows
 from striate.learning._signals import Batch, Signals, binary_exponent, checked_weights, infer_at_scale
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
@@ -33,33 +31,6 @@ _DEAD = 1e-4  # a unit that fewer signals use is replaced
 _USAGE_MEMORY = 0.95  # of the running usage, over batches: the last twenty or so
 _SETTLED = 0.5  # of the budget, after which an automatic sparsity stays as it is
 
-_RULES: dict[str, Rule] = CODE_RULES | {
-    "n_components": Integer(low=1),
-    "sparsity": Real(above=0) | Choice("auto"),
-    "active_fraction": Real(above=0, below=1),
-    "positive_components": Boolean(),
-    "batch_size": Integer(low=1),
-    "max_batches": Integer(low=1),
-    "max_epochs": Integer(low=1),
-    "forgetting": Real(low=0),
-    "start": Anything(),  # checked where the number of features is known
-    "shuffle": Boolean(),
-    "method": Choice(*METHODS),
-    "validation_fraction": Real(low=0, below=1),
-    "tolerance": Real(low=0),
-    "verbose": VERBOSE,
-    "random_state": Seed(),
-}
-
-
-class HeldOutObjective(NamedTuple):
-    """What a look at held-out signals saw; means over signals."""
-
-    batch: int
-    objective: float
-    active: float  # fraction of the codes that is not 0
-    sparsity: float
-
 
 class SparseCoding(OnlineLearner, CodeEstimator):
     """Dictionary learning: minimizes ½‖y − zD‖² + sparsity·‖z‖₁ over codes z and a dictionary D of unit norms.
@@ -70,31 +41,31 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     Parameters
     ----------
     n_components : int, default 256
-        Units.
+        The number of units.
     sparsity : float or "auto", default "auto"
         Weight of the L1 term, in the scale of the signals; "auto" finds the one that leaves `active_fraction` of the
         units active. scikit-learn's `alpha`. (Half of the talk's, which writes the square without ½.)
     active_fraction : float, default 0.02
-        With "auto", the fraction of a signal's code that is not 0, and one unit at the least; 2 % is what the talk
-        gives for the brain.
+        With "auto", the fraction of a signal's code that is not 0, but at least one unit; 2 % is what the talk gives
+        for the brain.
     positive, positive_components : bool, default False
         Codes, or units, must not be negative; scikit-learn's `positive_code` and `positive_dict`.
     l2 : float, default 0
         Weight of ½‖z‖² in the objective: with it, codes are those of the elastic net.
     max_nonzero : int, optional
-        In place of `sparsity`, active units of each signal, in learning and coding: see `SparseCoder`.
+        The number of active units per signal, in learning and coding, in place of `sparsity`: see `SparseCoder`.
     refit : bool, default False
         Replace the values of active units by those of least squares, in learning and coding.
     split_sign : bool, default False
         `transform` gives the positive parts of all units, then the negative parts.
     batch_size : int, default 512
-        Signals a step. Larger ones use the cores better, smaller ones see the dictionary change more often.
+        Signals per batch. Larger batches use the cores better, smaller ones see the dictionary change more often.
     max_batches, max_epochs : int, default 1000 and 100
-        The budget: as many batches, unless the data have been seen so many times before that.
+        The budget: learning ends after `max_batches`, or when the data have been seen `max_epochs` times.
     forgetting : float, default 3.0
         How fast statistics of old codes fade: those of n signals weigh (n / (n + m))^forgetting when m more have come.
-        0 weighs all signals alike, as in the paper's algorithm 1; its text advises to fade, since early codes are of
-        another dictionary. On natural patches and on made ones 2 to 5 ended lower than 1, and 1 lower than 0.
+        0 weighs all signals alike, as in the paper's algorithm 1; its text advises fading, since early codes belong
+        to another dictionary. On natural and on synthetic patches 2 to 5 ended lower than 1, and 1 lower than 0.
     start : float (n_components, n_features), optional
         The first dictionary; scikit-learn's `dict_init`. Otherwise signals that are drawn from the first batch.
     shuffle : bool, default True
@@ -102,7 +73,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     method : str, default "active_set"
         The solver of `infer`.
     validation_fraction : float, default 0.1
-        Held out, at most 1,000 signals, to see when to stop; with fewer than 50 signals, none.
+        Fraction of the signals, at most 1,000, held out to decide when to stop; none with fewer than 50 signals.
     tolerance : float, default 1e-4
         Learning stops when the held-out objective has not fallen by this fraction in 300 batches.
     sparse_output : bool, default False
@@ -116,7 +87,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     components_ : ndarray (n_components, n_features)
         The dictionary, rows of unit norm.
     sparsity_ : float
-        What was used; found, with "auto"; 0 with `max_nonzero`.
+        The sparsity that is used: `sparsity`, or the one found with "auto"; 0 with `max_nonzero`.
     usage_ : ndarray (n_components,)
         Share of recent signals that use each unit.
     n_batches_, n_steps_ : int
@@ -126,10 +97,16 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     n_replaced_ : int
         How many times a unit that nothing used was replaced.
     history_ : list of HeldOutObjective
-        With `max_nonzero` objectives have no term of the sparsity.
+        Evaluations every 50 batches; with `max_nonzero` their objective has no sparsity term.
     objective_ : float
         The last held-out objective; NaN without held-out signals.
     n_features_in_ : int
+
+    Notes
+    -----
+    `fit` and `partial_fit` take a `sample_weight`, float (n_samples,): how much each signal of an array counts, as if
+    it were repeated that many times; those of weight 0 are not learned from. `fit` does not name it in its signature,
+    since scikit-learn then wants the same digits as from repeated signals, which no learner that draws batches has.
 
     References
     ----------
@@ -146,7 +123,14 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     (500, 30)
     """
 
-    _rules = _RULES
+    _rules: ClassVar[Mapping[str, Rule]] = CODE_RULES | {
+        "n_components": Integer(low=1), "sparsity": Real(above=0) | Choice("auto"),
+        "active_fraction": Real(above=0, below=1), "positive_components": Boolean(), "batch_size": Integer(low=1),
+        "max_batches": Integer(low=1), "max_epochs": Integer(low=1), "forgetting": Real(low=0),
+        "start": Anything(),  # checked where the number of features is known
+        "shuffle": Boolean(), "method": Choice(*METHODS), "validation_fraction": Real(low=0, below=1),
+        "tolerance": Real(low=0), "verbose": VERBOSE, "random_state": Seed(),
+    }  # fmt: skip
     _learned = ("components_", "usage_")
     _statistics = ("_code_products", "_signal_products")
     _apart = ("start",)
@@ -224,11 +208,10 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         check_is_fitted(self)
         check_parameters(self, self._rules)
         X = validated(self, X, reset=False, finite=False)
+        form = {"split_sign": self.split_sign, "sparse_output": self.sparse_output}
         if not self._exponent:
-            return self._codes(X, self.sparsity_, split_sign=self.split_sign, sparse_output=self.sparse_output)
-        codes = self._codes(
-            np.ldexp(X, -self._exponent), self._level, split_sign=self.split_sign, sparse_output=self.sparse_output
-        )
+            return self._codes(X, self.sparsity_, **form)
+        codes = self._codes(np.ldexp(X, -self._exponent), self._level, **form)
         return codes * codes.dtype.type(2.0) ** self._exponent
 
     def infer(self, X: NDArray[Any], **options: Any) -> Any:
@@ -369,25 +352,17 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         self.n_iter_ = max(1, self.n_iter_)
         if course.per_epoch is not None:
             self.n_iter_ = 1 + self.n_batches_ // course.per_epoch
-        signals, weights = batch
-        codes = self._codes(signals, self._level)
-        n_new: float = len(signals)
-        active = codes != 0
-        usage = active.mean(axis=0)
-        transposed = np.ascontiguousarray(codes.T)
-        if weights is not None:
-            n_new = float(weights.sum())
-            usage = weights @ active / n_new if n_new else self.usage_
-            transposed = np.ascontiguousarray(transposed * weights.astype(codes.dtype))
+        codes = self._codes(batch.signals, self._level)
+        uses = batch.uses(codes, self.usage_)
         memory = _USAGE_MEMORY if self.n_batches_ else 0.0
-        self.usage_ += (1 - memory) * (usage - self.usage_)
-        keep = (self._n_seen / (self._n_seen + n_new)) ** parameter(self, "forgetting") if n_new else 1.0
-        add_products(self._code_products, transposed, codes, keep)
-        add_products(self._signal_products, transposed, signals, keep)
-        self._n_seen += n_new
-        update_dictionary(
-            self.components_, self._code_products, self._signal_products, positive=self.positive_components
-        )
+        self.usage_ += (1 - memory) * (uses.usage - self.usage_)
+        seen = self._n_seen + uses.n_signals
+        keep = (self._n_seen / seen) ** parameter(self, "forgetting") if uses.n_signals else 1.0
+        add_products(self._code_products, uses.transposed, codes, keep)
+        add_products(self._signal_products, uses.transposed, batch.signals, keep)
+        self._n_seen = seen
+        positive = parameter(self, "positive_components")
+        update_dictionary(self.components_, self._code_products, self._signal_products, positive=positive)
         if not np.isfinite(self.components_.sum()):
             raise StriateError(
                 f"SparseCoding: the dictionary is not finite after batch {self.n_batches_ + 1}; give signals in "
@@ -396,8 +371,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         settled = self.n_batches_ + 1 > _SETTLED * (course.n_batches or parameter(self, "max_batches"))
         if self.sparsity == "auto" and self.max_nonzero is None and not settled:
             wanted = wanted_fraction(parameter(self, "active_fraction"), len(self.components_))
-            found = float(active.mean() if weights is None else usage.mean())
-            self.sparsity_ = corrected_sparsity(self.sparsity_, found, wanted)
+            self.sparsity_ = corrected_sparsity(self.sparsity_, uses.active, wanted)
 
     def _replace_dead_units(self, batch: Batch) -> None:
         """Make units that nothing uses like signals that the others code badly."""
@@ -418,17 +392,14 @@ class SparseCoding(OnlineLearner, CodeEstimator):
 
     def _objective(self, batch: Batch) -> tuple[float, float]:
         """Mean objective of codes, in the scale of the signals as they were given, and their active fraction."""
-        signals = batch.signals
-        found = self._codes(signals, self._level, sparse_output=True)
-        if self.max_nonzero is None:
-            proof = certify(signals, found, self.components_, self._level, positive=self.positive, l2=float(self.l2))
-            objective = proof.objective
-        else:
-            objective = 0.5 * np.square(signals - found @ self.components_, dtype=np.float64).sum(axis=1)
-            objective += 0.5 * self.l2 * (found * found).sum(axis=1)
+        found = self._codes(batch.signals, self._level, sparse_output=True)
+        sparsity = self._level if self.max_nonzero is None else None
+        mean = mean_objective(
+            batch, found, self.components_, sparsity, positive=self.positive, l2=parameter(self, "l2")
+        )
         active = found.nnz / max(found.shape[0] * found.shape[1], 1)
         with np.errstate(over="ignore"):  # squares of signals near the largest number are infinite
-            return float(np.ldexp(batch.mean(objective), 2 * self._exponent)), active
+            return float(np.ldexp(mean, 2 * self._exponent)), active
 
     def _evaluate(self, held_out: Batch) -> HeldOutObjective | None:
         if held_out.weights is not None and not held_out.weights.any():

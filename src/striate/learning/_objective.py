@@ -1,0 +1,43 @@
+"""The objective of sparse coding, as it is shown for held-out signals."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from striate.coding import certify
+from striate.learning._signals import Batch
+
+__all__ = ["HeldOutObjective", "mean_objective"]
+
+
+class HeldOutObjective(NamedTuple):
+    """An evaluation on held-out signals; means over signals."""
+
+    batch: int
+    objective: float
+    active: float  # fraction of the codes that is not 0
+    sparsity: float
+
+
+def mean_objective(
+    batch: Batch, codes: Any, components: np.ndarray, sparsity: float | None, *, positive: bool, l2: float
+) -> float:
+    """The mean over signals, with their weights; without a sparsity, of an objective that has no such term.
+
+    Parameters
+    ----------
+    batch : Batch
+    codes : sparse array (n_samples, n_components)
+    components : (n_components, n_features)
+    sparsity : float, optional
+    positive : bool
+    l2 : float
+    """
+    if sparsity is not None:
+        proof = certify(batch.signals, codes, components, sparsity, positive=positive, l2=l2)
+        return batch.mean(proof.objective)
+    objective = 0.5 * np.square(batch.signals - codes @ components, dtype=np.float64).sum(axis=1)
+    objective += 0.5 * l2 * (codes * codes).sum(axis=1)
+    return batch.mean(objective)
