@@ -1,9 +1,10 @@
-"""Learn filters without labels: one file a learner."""
+"""Learn filters without labels: one file per learner."""
 
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
 from striate.learning.deep_autoencoder import DeepAutoencoder
 from striate.learning.gabor_filters import GaborFilters
+from striate.learning.online import OnlineLearner
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
 from striate.learning.rbm import RBM
@@ -17,6 +18,7 @@ __all__ = [
     "HeldOut",
     "HeldOutObjective",
     "LogPartition",
+    "OnlineLearner",
     "PSD",
     "PatchLearner",
     "RBM",
