@@ -94,7 +94,7 @@ def test_with_everything(tmp_path: Path, rng: np.random.Generator) -> None:
     text = " ".join(" ".join(outline.texts).split()).replace("\N{NO-BREAK SPACE}", " ")
     for expected in (
         "99.96 %",  # which is not 100.0
-        "of 10,000 images that were held out",
+        "of 10,000 held-out images",
         "1 h 02 min",
         "1 min 15 s",
         "93.7 ± 0.4 %",

@@ -96,7 +96,7 @@ def test_the_page_stands_alone_and_repeats_the_run(name: str, runs: Callable[[st
     assert "Three <digits>" in one.text
     assert "striate train 'my digits' --seed 0" in one.text
     assert f"Trained with {one.result.n_train} labeled images" in one.text
-    assert f"of {one.result.test.n_test} images that were held out" in one.text
+    assert f"of {one.result.test.n_test} held-out images" in one.text
     assert {"labels", "hierarchy", "samples", "mistakes", "confusion", "classes", "time", "skipped"} <= one.sections
     assert "0/broken.png" in one.text
     for reason in one.result.classifier.record_.reasons:
@@ -110,7 +110,7 @@ def test_learned_filters_their_codes_and_the_unknown(runs: Callable[[str], Run])
     assert {"filters", "codes", "unknown"} <= one.sections
     assert "8 filters of 5 × 5, learned by PSD" in one.text
     assert "6 filters of 3 × 3, learned by PSD" in one.text
-    assert "false alarms asked for 10.0 %" in one.text
+    assert "requested rate of false alarms 10.0 %" in one.text
     first, second = one.data.stages
     bank = one.result.classifier.hierarchy_.filter_banks[1]
     assert bank.filters is not None

@@ -1,7 +1,7 @@
-"""Every figure that striate draws: filter mosaics, maps, curves.
+"""All figures that striate draws: filter mosaics, maps, curves.
 
 Drawings are matplotlib figures, made without pyplot (no global state, no display); `to_svg` turns one into an element
-of a page whose colors follow the page. Mosaics are plain arrays; `encode_png` turns one into a file.
+of a page, with the colors of that page. Mosaics are arrays; `encode_png` turns one into a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A hierarchy as a drawing: the image above, the class below, one row per layer."""
+"""A hierarchy as a drawing from the image at the top to the class at the bottom, one row per layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from striate.figures.svg import INK, LINE, OURS, PAPER, PIXELS, QUIET, RANDOM, n
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What is learned without labels is in the color of learned filters, what is learned with them in another.
+# Layers learned without labels have the color of learned filters in all figures, those learned with labels another.
 _COLORS = {"learned": OURS, "classifier": RANDOM, "input": QUIET}
 _ROW = 0.54  # inches
 
@@ -54,7 +54,7 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
         color = _COLORS.get(layer["kind"], PIXELS)
         for left, top, width, height in _sheets(shape, widest, middle):
             place = (left, top), width, height
-            axes.add_patch(Rectangle(*place, facecolor=PAPER))  # each sheet hides what lies behind it
+            axes.add_patch(Rectangle(*place, facecolor=PAPER))  # hides the sheets drawn before
             axes.add_patch(Rectangle(*place, facecolor=color, alpha=0.25))
             axes.add_patch(Rectangle(*place, facecolor="none", edgecolor=color, linewidth=0.9))
         axes.text(1.25, middle, layer["label"], va="center", fontsize=11, color=INK, parse_math=False)

@@ -1,4 +1,4 @@
-"""The confusion matrix, and the pairs of classes that are taken for each other most often."""
+"""The confusion matrix, and the pairs of classes that are confused most often."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from striate.samples import as_array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Above this, numbers and names no longer fit: the matrix becomes an image, and names stand in the list of pairs.
+# With more classes, numbers and names do not fit: the matrix becomes an image, and the list of pairs has the names.
 _MOST_NAMED = 24
-# An image cannot follow the page's colors: these are seen on light and on dark.
+# An image cannot follow the page's colors: these are visible on light and on dark pages.
 _RIGHT, _WRONG = "#6f93b3", "#d5602c"
 
 
@@ -28,7 +28,7 @@ class ConfusedPair(NamedTuple):
     true: str
     predicted: str
     times: int
-    share: float  # of the images of the true class
+    share: float  # times / number of images of the true class
 
 
 def confused_pairs(matrix: ArrayLike, classes: Sequence[str], *, at_most: int = 10) -> list[ConfusedPair]:
@@ -37,7 +37,7 @@ def confused_pairs(matrix: ArrayLike, classes: Sequence[str], *, at_most: int = 
     Parameters
     ----------
     matrix : int (n_classes, n_classes)
-        Counts; true classes in rows.
+        Counts, true classes in rows.
     classes : sequence of str
     at_most : int, default=10
 
@@ -60,15 +60,15 @@ def confused_pairs(matrix: ArrayLike, classes: Sequence[str], *, at_most: int = 
 def draw_confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     """Draw a confusion matrix: rows are true classes, columns predictions, shade the share of the row.
 
-    Right answers and mistakes have colors of their own, so that the diagonal does not outshine what is off it.
-    Shades of mistakes go with the square root of the share: one in a hundred is still visible.
+    Right answers and mistakes have different colors, so that the diagonal does not hide the mistakes. The shade of a
+    mistake is the square root of its share, so that one in a hundred is still visible.
 
     Parameters
     ----------
     matrix : int (n_classes, n_classes)
         Counts; true classes in rows.
     classes : sequence of str
-        Up to 24 are named, and their counts written; more are drawn as an image.
+        Up to 24 classes are drawn with names and counts, more as an image without them.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def draw_confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
     axes = figure.subplots()
     quiet_axes(axes, grid=False)
     diagonal = np.eye(n, dtype=bool)
-    # Transparency is the shade, so that the same drawing stands on light and dark pages.
+    # Shades are made by transparency, so that one drawing suits light and dark pages.
     cells = np.empty((n, n, 4))
     cells[..., :3] = np.where(diagonal[..., None], to_rgb(_RIGHT), to_rgb(_WRONG))
     cells[..., 3] = np.where(diagonal, 0.7 * shares, np.where(counts > 0, 0.15 + 0.8 * np.sqrt(shares), 0.0))
@@ -111,7 +111,7 @@ def draw_confusion(matrix: ArrayLike, classes: Sequence[str]) -> Figure:
 
 
 def _checked(matrix: ArrayLike, classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The matrix, and each row as shares of its class; a class without images has shares of zero."""
+    """The counts, and each row as shares of its class, zero for a class without images."""
     given = as_array(matrix, name="counts", axes=("n_classes", "n_classes"))
     if isinstance(classes, str) or not hasattr(classes, "__len__"):
         raise UsageError(f"classes are {classes!r}; give a sequence with the name of each class")

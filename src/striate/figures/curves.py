@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AccuracyPoint(Protocol):
-    """Accuracy with a number of labels: the mean over draws of the labels, and its standard error."""
+    """Accuracy for a number of labels: the mean over random draws of the labeled images, and its standard error."""
 
     @property
     def n_labels(self) -> int: ...  # noqa: D102
@@ -40,7 +40,7 @@ def accuracy_curve(
     ours : sequence of points
         With ``n_labels``, ``mean`` and ``standard_error`` (fractions); the bars are one standard error.
     pixels, random : sequence of points, optional
-        The same classifier on raw pixels, and on features of random filters.
+        The same for raw pixels, and for features of random filters.
 
     Returns
     -------
@@ -76,20 +76,20 @@ def accuracy_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.set_xlim(n_labels[0] / 1.15, n_labels[-1] * 1.15)
     low, high = axes.get_ylim()
-    axes.set_ylim(max(0.0, low), min(100.0, high))  # no share lies outside, whatever its error bar says
+    axes.set_ylim(max(0.0, low), min(100.0, high))  # error bars may reach beyond 0 or 100 %, accuracy cannot
     axes.set_xlabel("labeled images (logarithmic)")
     _legend(figure)
     return figure
 
 
 def energy_curve(histories: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> Figure:
-    """The energy a patch while filters are learned, a line a stage.
+    """The energy per patch during learning, one line per stage.
 
     Parameters
     ----------
     histories : sequence of (name, sequence of (batch, energy))
-        Energies are averages over a batch of patches, in the units of the learner. Stages differ in the number of
-        inputs, and so in energy: each is drawn relative to its own beginning.
+        Energies are averages over a batch of patches. Stages differ in the number of inputs and therefore in energy:
+        each is drawn relative to its first value.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def _legend(figure: Figure) -> None:
 
 
 def _spaced(numbers: Sequence[int]) -> list[int]:
-    """Those whose labels do not touch on a logarithmic axis, the last always among them."""
+    """The numbers whose labels do not touch on a logarithmic axis; always with the last."""
     if len(numbers) < 2 or numbers[0] <= 0:
         return list(numbers)
     least = np.log(numbers[-1] / numbers[0]) / 7

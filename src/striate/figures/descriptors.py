@@ -1,4 +1,4 @@
-"""SIFT descriptors as images: in each cell, the edges whose gradients it has."""
+"""SIFT descriptors as images: each cell shows the edges that its gradients stand for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["descriptor_images"]
 
 _CELL = 9  # pixels
 _ORIENTATIONS = 8
-_CELLS = 4  # a side
+_CELLS = 4  # per side
 
 
 def descriptor_images(descriptors: ArrayLike) -> NDArray[np.float32]:
-    """Draw each entry as a short edge across its gradient, a little towards where the gradient points.
+    """Draw each entry as a short edge at right angles to its gradient, moved a little in the gradient's direction.
 
     Parameters
     ----------
     descriptors : float32 (n, 128) or (n, 128 · k²)
-        4 × 4 cells, row by row, 8 orientations innermost; or units of a dictionary of them, of any sign. Of
-        macrofeatures, the k × k neighbors row by row.
+        4 × 4 cells row by row, 8 orientations innermost; descriptors, or units of a dictionary of them, of any sign.
+        Macrofeatures hold k × k neighboring descriptors, row by row.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def descriptor_images(descriptors: ArrayLike) -> NDArray[np.float32]:
     """
     given = as_samples(descriptors, name="descriptors")
     n, n_entries = given.shape
-    neighbors = isqrt(n_entries // (_CELLS**2 * _ORIENTATIONS))  # a side
+    neighbors = isqrt(n_entries // (_CELLS**2 * _ORIENTATIONS))  # per side
     if not n_entries or n_entries != neighbors**2 * _CELLS**2 * _ORIENTATIONS:
         raise UsageError(f"descriptors have {n_entries} entries; give 128, or 128 times a square number")
     middle = (_CELL - 1) / 2

@@ -13,17 +13,17 @@ from striate.errors import UsageError
 from striate.parameters import Boolean, Choice, Instance, Integer, checked
 from striate.samples import as_array
 
-#: The grey of weight zero. Weights fill 0–254, so that 255 is left for what lies between the filters.
+#: The grey of weight zero. Weights use 0–254; 255 is reserved for the gap between filters.
 ZERO = 127
-#: White between the tiles; `encode_png` can make it transparent, and only it.
+#: White between the tiles; `encode_png` can make it, and nothing else, transparent.
 GAP = 255
-# A mosaic that is not told its scale gets about this many pixels on its longer side: large enough to look at,
-# and small as a file, since a PNG stores repeated pixels for next to nothing.
+# Default length of a mosaic's longer side in pixels: large enough to look at, and small as a file, since repeated
+# pixels take hardly any space in a PNG.
 _COMFORTABLE_SIDE = 800
 
 ColorSpace = Literal["rgb", "yuv"]
 
-# BT.601, of differences: Y, U = 0.492 (B − Y), V = 0.877 (R − Y) to R, G, B.
+# BT.601 without its offsets, for differences: from Y, U = 0.492 (B − Y), V = 0.877 (R − Y) to R, G, B.
 _YUV_TO_RGB = np.array([[1.0, 0.0, 1.140], [1.0, -0.395, -0.581], [1.0, 2.032, 0.0]])
 
 
@@ -37,22 +37,22 @@ def filter_mosaic(
 ) -> NDArray[np.uint8]:
     """Lay filters out in rows.
 
-    Each filter is divided by its own largest absolute weight: what shows is its form, not its strength. Weight zero
+    Each filter is divided by its own largest absolute weight: the mosaic shows form, not strength. Weight zero
     is mid grey (127), the strongest positive weight white (254), the strongest negative black (0).
 
     Parameters
     ----------
     filters : float (n_filters, channels, height, width)
-        One channel is drawn in grey, three in color. Any other number (filters of a second stage, stereo pairs) makes
-        each filter a small group of grey tiles, one a channel, scaled together.
+        One channel is drawn in grey, three in color. With any other number (filters of a second stage, stereo pairs),
+        each filter is a small group of grey tiles, one per channel, scaled together.
     columns : int, optional
-        Filters in a row; by default as many as make the mosaic about square.
+        Filters per row; by default a number that makes the mosaic about square.
     gap : int, default=1
         White between filters, in the filters' own pixels.
     scale : int, optional
-        Side of a filter's pixel in the mosaic; by default, as large as keeps the longer side below 800.
+        Side of a filter's pixel in the mosaic; by default the largest that keeps the longer side below 800.
     color : "rgb" or "yuv", default="rgb"
-        What three channels mean.
+        The meaning of three channels.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def filter_mosaic(
 def to_grey_levels(filters: NDArray[Any]) -> NDArray[np.uint8]:
     """Weights (n, channels, height, width) as levels 0–254, zero at 127, each filter by its own maximum."""
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    # Dividing by one leaves an all-zero filter at zero: it is drawn, as plain grey.
+    # An all-zero filter is divided by 1 and drawn as plain grey.
     relative = filters / np.where(largest > 0, largest, 1.0)
     return np.rint(ZERO + ZERO * relative).astype(np.uint8)
 
@@ -105,19 +105,19 @@ def project_to_pixels(
     table: ArrayLike | None = None,
     stride: int = 1,
 ) -> NDArray[np.float32]:
-    """What units of a second stage respond to, in pixels: the sum of first-stage filters under their kernels.
+    """The linear response of second-stage units in pixels: sums of first-stage filters, weighted by their kernels.
 
     Each weight of a second-stage kernel stands for the first-stage filter of its map, placed where the weight sits:
     ``sum over maps m and positions p of second[n, m, p] · first[map m] at stride · p``. This is the linear part of
-    the unit. Rectification between the stages drops the sign of the first response, normalization its size, and
-    pooling its exact place, so the image shows which edges a unit combines and how they lie, not their polarity.
+    the unit. Between the stages, rectification removes the sign of the first response, normalization its size and
+    pooling its exact position, so the image shows which edges a unit combines and where, not their polarity.
 
     Parameters
     ----------
     second : float (n_filters, fan_in, height, width)
     first : float (n_maps, channels, first_height, first_width)
     table : int (n_filters, fan_in), optional
-        Which map of the first stage each kernel reads; by default all, in order.
+        The maps of the first stage that each filter reads; by default all, in order.
     stride : int, default=1
         Pixels between neighbouring weights of a kernel: the product of the strides of the pooling between.
 
@@ -128,7 +128,7 @@ def project_to_pixels(
     Raises
     ------
     UsageError
-        If shapes, table and stride do not fit together.
+        When shapes, table and stride do not fit together.
     """
     kernels, below = _checked(second, "second-stage filters"), _checked(first, "first-stage filters")
     stride = checked("stride", stride, Integer(low=1))
@@ -144,7 +144,7 @@ def project_to_pixels(
             f"{n_filters} filters of {fan_in} maps, a table of shape {maps.shape} and {n_maps} first-stage filters "
             f"do not fit: give a table of (n_filters, fan_in) with numbers below {n_maps}."
         )
-    # Spread over all maps, the kernels meet the first filters in one matrix product a position.
+    # Kernels spread over all maps need only one matrix product with the first filters per position.
     spread = np.zeros((height, width, n_filters, n_maps), dtype=np.float32)
     rows = np.broadcast_to(np.arange(n_filters)[:, None], maps.shape)
     for y in range(height):
@@ -169,7 +169,7 @@ def encode_png(image: NDArray[np.uint8], *, transparent_gap: bool = False) -> by
     ----------
     image : uint8 (height, width), (height, width, 3) or (height, width, 4)
     transparent_gap : bool, default=False
-        Let white (255) be transparent, for a mosaic that stands on light and dark pages.
+        Make white (255) transparent, for a mosaic on light and dark pages.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def _groups(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Filters of many channels: their kernels in a block, nothing between them but a line of mid grey."""
+    """Filters of many channels as one block of tiles each, with lines of mid grey between the tiles."""
     n_filters, channels, height, width = tiles.shape
     columns = math.ceil(math.sqrt(channels))
     rows = math.ceil(channels / columns)

@@ -1,4 +1,4 @@
-"""Energies in the plane as images: black is low, white is high; and a film of a surface that is learned."""
+"""Energies in the plane as images, black for low and white for high, and an animation of a surface being learned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from striate.whole_file import whole_file
 
 __all__ = ["draw_points", "draw_surface", "surface_pixels", "write_animation"]
 
-_SHOWN = 50  # percentile of the energy that is white: what lies above is far from the data
+_SHOWN = 50  # percentile of the energy from which on pixels are white: higher energies are far from the data
 
 
 def surface_pixels(energies: ArrayLike) -> np.ndarray:
@@ -25,7 +25,7 @@ def surface_pixels(energies: ArrayLike) -> np.ndarray:
     Parameters
     ----------
     energies : float (size, size)
-        The lowest row first, as `Grid.image` has it.
+        The lowest row first, as in `Grid.image`.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def draw_surface(
 def draw_points(
     axes: Any, points: ArrayLike, extent: tuple[float, float, float, float], *, color: str = "#1c1b19"
 ) -> None:
-    """Draw points, (n_points, 2), into matplotlib axes of a window."""
+    """Draw points, (n_points, 2), into matplotlib axes that show the extent (left, right, bottom, top)."""
     _check_axes(axes)
     left, right, bottom, top = _sides(extent)
     shown = as_samples(points, name="points", n_features=2)
@@ -85,7 +85,7 @@ def write_animation(
     frames : sequence of uint8 (height, width)
         The lowest row first.
     seconds : float
-        A frame; the last one stays for `hold`.
+        Duration of a frame; the last one stays for `hold`.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""A few patches with their codes, and what the codes give back."""
+"""A few patches with their codes, and the reconstructions from the codes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def draw_reconstructions(
     color: ColorSpace = "rgb",
     at_most: int = 8,
 ) -> Figure:
-    """Draw patch, code and reconstruction in a row each.
+    """Draw patch, code and reconstruction side by side, one row per patch.
 
     Parameters
     ----------
     patches, reconstructions : float (n_patches, channels, height, width)
         Both are drawn at the patch's own scale, zero in mid grey, so that they can be compared.
     codes : float (n_patches, n_components)
-        Drawn as bars from zero, one a component, in the order of the filters.
+        Drawn as bars from zero, one per component, in the order of the filters.
     color : "rgb" or "yuv", default="rgb"
-        What three channels mean.
+        The meaning of three channels.
     at_most : int, default=8
-        Patches that are drawn.
+        Largest number of patches drawn.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def draw_reconstructions(
 
 
 def _levels(images: NDArray[Any], color: ColorSpace) -> NDArray[np.uint8]:
-    """Images (n, channels, height, width) as images that matplotlib draws; of two channels or many, the first."""
+    """Images (n, channels, height, width) for matplotlib; of two or more than three channels, the first is drawn."""
     if images.shape[1] == 3:
         levels = to_grey_levels(yuv_to_rgb(images) if color == "yuv" else images)
         return levels.transpose(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Drawings that stand inside a page: small SVG whose colors follow the page, light or dark."""
+"""Drawings as SVG elements of a page, with colors that follow the page, light or dark."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from striate.parameters import Instance, checked
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Figures are drawn in the colors of a light page, so that a PNG of them is right as it is. In SVG each becomes a
-# variable of the page's style sheet; one that defines none gets the same light colors.
+# Figures are drawn in the colors of a light page, so that a PNG needs no change. In SVG each color becomes a
+# variable of the page's style sheet; a page that defines none shows the light colors.
 PAPER = "#fbfaf7"
 INK = "#1c1b19"
 QUIET = "#76736d"
@@ -45,7 +45,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def quiet_axes(axes: Any, *, grid: bool = True) -> None:
-    """Only what a reader needs: two thin spines, light horizontal lines, small labels."""
+    """Reduce axes to a thin bottom spine, light horizontal lines and small labels."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -68,13 +68,13 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     figure : matplotlib.figure.Figure
         Drawn in the colors of this module.
     alt : str
-        What it shows, in words: for those who cannot see it.
+        A description in words, for readers who cannot see it.
 
     Returns
     -------
     str
-        ``<svg …>…</svg>``: text stays text in the page's font, nothing is loaded from anywhere, and the names of its
-        parts are unlike those of any other figure of this process.
+        ``<svg …>…</svg>``. Text stays text in the page's font, nothing is loaded, and the ids of its parts differ from
+        those of every other figure of this process.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "striate", "svg.image_inline": True}
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # Names in any script are drawn by the reader's browser; matplotlib's own font only measures them.
+        # The browser draws names in any script; matplotlib's own font is used for measuring only.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
         figure.savefig(file, format="svg", metadata=nothing)
@@ -94,18 +94,18 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     head, body = text.split(">", 1)
-    # HTML knows the name spaces; the size is the page's to choose, within that of the drawing.
+    # HTML needs no name spaces, and the page chooses the size.
     box = re.search(r'viewBox="[^"]*"', head)
     assert box is not None
     prefix = f"d{next(_numbers)}-"
     body = body.replace("xlink:href=", "href=")
-    # Matplotlib names images by their content, so that two flat patches have one name; nothing refers to it.
+    # Matplotlib derives the ids of images from their content: two flat patches would share one. Nothing uses them.
     body = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", body)
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = body.replace('href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
     for color, name in _VARIABLES.items():
         body = body.replace(color, f"var(--{name}, {color})")
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
-    # A page may draw it somewhat larger than its 72 pixels an inch, and smaller on a phone.
+    # A page may draw it somewhat larger than 72 pixels per inch, and smaller on a phone.
     width = figure.get_figwidth() * 72 * 1.4
     return f'<svg {box.group()} role="img" style="max-width: {width:.0f}px"><title>{escape(alt)}</title>{body}'

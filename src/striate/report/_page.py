@@ -1,4 +1,4 @@
-"""A self-contained HTML page from a template of this folder, in the one style that all pages have."""
+"""A self-contained HTML page from a template of this folder, in the style of all pages."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def render_page(
     Parameters
     ----------
     template : str
-        Its file.
+        Name of its file.
     values : mapping
-        What the template names; ``css`` and the filter ``printable`` are there for all.
+        Variables of the template; ``css`` and the filter ``printable`` are always there.
     filters : mapping, optional
         More filters.
     """

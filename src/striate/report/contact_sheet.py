@@ -1,4 +1,4 @@
-"""A contact sheet: rows of small images, each beside the image that they were found for, in one HTML file."""
+"""A contact sheet: rows of thumbnails, beside the image that they were found for, in one HTML file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class SheetImage:
     Parameters
     ----------
     path : Path
-        A file that cannot be read has its name and a note in its place.
+        Where the file cannot be read, a note takes the place of the thumbnail.
     name : str
-        What stands below it.
+        The text below it.
     note : str
-        More in small print, such as a distance.
+        A second line, such as a distance.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class SheetImage:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """What was found, beside what it was found for, if anything."""
+    """Images that were found, and the image they were found for, if there is one."""
 
     found: Sequence[SheetImage]
     query: SheetImage | None = None
@@ -59,7 +59,7 @@ def write_contact_sheet(path: str | os.PathLike[str], rows: Sequence[SheetRow], 
         The file; its folder must exist.
     rows : sequence of SheetRow
     title, note : str
-        Above the rows.
+        Heading, and a line below it.
 
     Raises
     ------

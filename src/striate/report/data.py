@@ -1,4 +1,4 @@
-"""What a report shows, as plain data: whoever ran something fills in what there is."""
+"""What a report shows, as plain data that the code of a run fills in."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class StageFilters:
     name : str
         For example "stage 1".
     kind : str
-        How they came about: "PSD", "random", …
+        How they were made: "PSD", "random", …
     encoder : float (n_filters, channels, height, width)
     decoder : float (n_filters, channels, height, width), optional
     projected : float (n_filters, 1 or 3, height, width), optional
-        What `striate.figures.project_to_pixels` makes of the filters of a second stage.
+        The filters of a second stage in pixels, see `striate.figures.project_to_pixels`.
     energies : sequence of (batch, energy)
-        While learning.
+        Recorded during learning.
     active_fraction : float, optional
         Share of a code's components that are not zero.
     dead_units : int, optional
@@ -47,7 +47,7 @@ class StageFilters:
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """Patches (n, c, h, w), their codes (n, k), and what the codes give back (n, c, h, w)."""
+    """Patches (n, c, h, w), their codes (n, k), and reconstructions from the codes (n, c, h, w)."""
 
     patches: NDArray[Any]
     codes: NDArray[Any]
@@ -56,20 +56,20 @@ class Reconstructions:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image that was held out, and what was said of it.
+    """A held-out image and its prediction.
 
     Parameters
     ----------
     image : uint8 (height, width) or (height, width, 3)
-        Larger ones than 96 pixels are made smaller in the report.
+        Images larger than 96 pixels are reduced in the report.
     true, predicted : str
         Class names.
     probability : float or None
-        Of the predicted class.
+        Probability of the predicted class.
     unknown : bool
         Whether the classifier called it unknown.
     name : str
-        Of the file.
+        File name.
     """
 
     image: NDArray[np.uint8]
@@ -81,7 +81,7 @@ class Sample:
 
 
 class PhaseLike(Protocol):
-    """A phase that has ended, such as `striate.progress.PhaseRecord`."""
+    """A finished phase, such as `striate.progress.PhaseRecord`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -97,21 +97,21 @@ class PhaseLike(Protocol):
 
 @dataclass
 class ReportData:
-    """Everything a report may show; what is missing has no section.
+    """Everything that a report may show. Sections without data are left out.
 
     Parameters
     ----------
     title : str
     command : str
-        The exact shell command that repeats the run.
+        The shell command that repeats the run.
     accuracy, mean_class_accuracy : float, optional
-        Fractions of the held-out images; mean over classes of the accuracy in each.
+        Accuracy on the held-out images, and the mean of the accuracies of the classes; fractions.
     n_classes, n_train, n_test, n_unlabeled : int, optional
-        Images with labels that trained the classifier, that were held out, and those without labels that the
-        filters saw.
+        Number of classes; of labeled images that trained the classifier; of held-out images; of images without
+        labels that the filters were learned from.
     model_path, model_bytes : str, int, optional
     reasons : list of str
-        What the preset chose, and why, a sentence each.
+        What the preset chose, and why, one sentence per choice.
     notation : str
         The hierarchy in the papers' notation.
     architecture : list of dict
@@ -121,29 +121,30 @@ class ReportData:
     curve, pixel_curve, random_curve : list of points
         Each with ``n_labels``, ``mean`` and ``standard_error``.
     ablations : list
-        Each with ``what``, ``accuracy`` and ``n_features``: the whole system, then without one component at a time.
+        Each with ``what``, ``accuracy`` and ``n_features``: the whole system first, then one component removed at a
+        time.
     confusion : (int (n_classes, n_classes), sequence of str), optional
-        Counts with true classes in rows, and the names of the classes.
+        Counts, true classes in rows, and the names of the classes.
     samples, mistakes : list of Sample
-        Any held-out images; wrong ones, hardest first.
+        Held-out images; those with a wrong prediction, the most confident first.
     unknown : dict, optional
-        ``error_rate`` (the rate of false alarms that was asked for) and ``false_alarm_rate`` (the one measured), maybe
-        ``n_held_out`` (images the threshold was set on) and ``auroc``.
+        ``error_rate`` (the requested rate of false alarms) and ``false_alarm_rate`` (the measured one), optionally
+        ``n_held_out`` (images that the threshold was set on) and ``auroc``.
     phases : list of records
         Each with ``name``, ``seconds``, ``items``, ``unit`` and ``peak_memory_bytes``.
     seconds, peak_memory_bytes : float, int, optional
-        Of the whole run.
+        Duration and peak memory of the whole run.
     versions : dict of str to str
     seed, threads : int, optional
     skipped : list of (name, reason)
     per_class : dict of str to float
-        The accuracy in each class.
+        Accuracy on each class.
     left_out : list of str
-        What was left out besides skipped images, a sentence each.
+        What was left out besides skipped images, one sentence per entry.
     notes : list of str
-        Anything else, a sentence each.
+        Further remarks, one sentence per entry.
     color : "rgb" or "yuv", default="rgb"
-        What three channels of filters and patches mean.
+        The meaning of three channels in filters and patches.
     """
 
     title: str

@@ -28,7 +28,7 @@ from striate.report.data import ReportData, Sample, StageFilters
 
 # More filters than this are not told apart on a page; they would only make it heavy.
 _MOST_FILTERS = 400
-# Kernels of a second stage are groups of one tile an input map.
+# A kernel of a second stage is drawn as a group of tiles, one per input map.
 _MOST_KERNELS = 4000
 _SAMPLE_SIDE = 96  # pixels
 _PROJECTED = (
@@ -39,7 +39,7 @@ _PROJECTED = (
 
 @dataclass(frozen=True)
 class StageDrawings:
-    """The mosaics of one stage, each ``(caption, element)``, and what is said of them."""
+    """The mosaics of one stage, each ``(caption, element)``, and facts about the stage."""
 
     name: str
     kind: str
@@ -74,10 +74,10 @@ def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StageDrawin
     elif stage.projected is not None:
         parts.append(("in pixels", stage.projected, _PROJECTED))
     else:
-        kernels = "" if stage.encoder.shape[1] in (1, 3) else "; one group a unit, one tile an input map"
+        kernels = "" if stage.encoder.shape[1] in (1, 3) else "; one group per unit, one tile per input map"
         parts.append(("encoder", stage.encoder, f"what each unit looks for{kernels}"))
         if stage.decoder is not None:
-            parts.append(("decoder", stage.decoder, "what each unit stands for when a patch is rebuilt"))
+            parts.append(("decoder", stage.decoder, "what each unit adds to a rebuilt patch"))
     mosaics, shown = [], 0
     for name, filters, meaning in parts:
         some = _first(filters)
@@ -113,7 +113,7 @@ def _size(filters: NDArray[Any]) -> str:
 
 
 def _mosaic(filters: NDArray[Any], alt: str, data: ReportData, *, columns: int | None = None) -> Markup:
-    # Three screen pixels a weight at least, so that no browser has to smear them; the file hardly grows.
+    # Several screen pixels per weight, so that browsers do not blur them; the file hardly grows.
     small = filter_mosaic(filters, columns=columns, scale=1, color=data.color)
     scale = max(1, min(4, 1800 // max(small.shape[:2])))
     png = encode_png(small.repeat(scale, axis=0).repeat(scale, axis=1), transparent_gap=True)
@@ -130,7 +130,7 @@ def image(content: bytes, alt: str, *, width: int, height: int, kind: str, media
 
 
 def sample_image(sample: Sample) -> Markup:
-    """A held-out image, made smaller if it is large."""
+    """A held-out image, reduced if it is large."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(sample.image))
@@ -169,7 +169,8 @@ def reconstructions(data: ReportData) -> Markup | None:
     if not len(parts[0]):
         return None
     figure = draw_reconstructions(*parts, color=data.color)
-    return Markup(to_svg(figure, alt="Rows of patch, code and reconstruction; most components of a code are zero."))
+    alt = "Each row shows a patch, its code and the reconstruction; most components of a code are zero."
+    return Markup(to_svg(figure, alt=alt))
 
 
 def curve(data: ReportData) -> Markup | None:

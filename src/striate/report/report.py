@@ -22,21 +22,21 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
     """Write a report as one self-contained HTML file.
 
     It loads nothing from a network (a content security policy in it forbids that), follows the reader's choice of
-    light or dark, and can be printed. It appears whole or not at all.
+    light or dark, and can be printed. An interrupted write leaves no incomplete file.
 
     Parameters
     ----------
     path : str or os.PathLike
         The file; its folder must exist.
     data : ReportData
-        What there is to show; what is missing has no section.
+        What to show; sections without data are left out.
 
     Raises
     ------
     UsageError
         If the file cannot be written there, or an array of `data` has a shape that does not fit.
     """
-    # A name that is no text at all (a surrogate from a broken file name) must not break the page.
+    # A file name that is not valid text (a lone surrogate) must not break the page.
     page = render(data).encode("utf-8", "backslashreplace")
     with whole_file(path) as file:
         file.write(page)
@@ -74,7 +74,7 @@ def _sections(data: ReportData) -> dict[str, Any]:
 
 
 def _percent(fraction: float, digits: int = 1) -> str:
-    """99.96 % of a large test is not 100 %."""
+    """A percentage with more digits where rounding would turn less than 100 % into 100 %."""
     text = f"{100 * fraction:.{digits}f}"
     while fraction < 1 and float(text) == 100 and digits < 4:
         digits += 1

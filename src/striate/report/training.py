@@ -47,17 +47,17 @@ def write_training_report(
     path : str or os.PathLike
     result : TrainingResult
     title : str
-        What was learned, as a reader would call it.
+        The heading of the page.
     command : str
         The shell command that repeats the run.
     model : Path
         The model file, already written.
     progress : Progress
-        Whose records are the phases of the run.
+        Its records are the phases of the run.
     seconds : float
-        Since the run began.
+        Duration of the whole run.
     notes : sequence of str
-        What was left out of the sources, a sentence each.
+        What was left out of the sources, one sentence per entry.
     """
     data = training_report(
         result, title=title, command=command, model=model, progress=progress, seconds=seconds, notes=notes
@@ -108,7 +108,7 @@ def training_report(
         threads=n_threads(),
         skipped=[(one.name, one.reason) for one in result.skipped],
         left_out=notes,
-        # A class that the model does not know is always wrong, and told of among what was left out.
+        # A class that the model does not know is always wrong; it is listed among what was left out.
         per_class={name: value for name, value in test.per_class.items() if name not in test.foreign_classes},
         color="yuv" if classifier.preprocessing_.color == "yuv" else "rgb",
     )
@@ -147,7 +147,7 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
                 encoder=np.concatenate([one.encoder_ for one in stage.learners]).reshape(shape),
                 decoder=np.concatenate([one.components_ for one in psd]).reshape(shape) if psd else None,
                 projected=projected,
-                energies=[(look.batch, look.energy) for look in psd[0].history_] if psd else (),
+                energies=[(record.batch, record.energy) for record in psd[0].history_] if psd else (),
                 active_fraction=float(np.mean([one.active_fraction_ for one in psd])) if psd else None,
                 dead_units=sum(int((one.usage_ == 0).sum()) for one in psd) if psd else None,
             )
@@ -163,7 +163,7 @@ def _dictionary(stage: LearnedStage) -> StageFilters:
         name="dictionary",
         kind="sparse coding",
         encoder=descriptor_images(learner.components_),
-        energies=[(look.batch, look.objective) for look in learner.history_],
+        energies=[(record.batch, record.objective) for record in learner.history_],
         active_fraction=float(learner.usage_.mean()),
         dead_units=int((learner.usage_ == 0).sum()),
     )
