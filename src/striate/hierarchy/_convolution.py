@@ -1,4 +1,4 @@
-"""The vector loop of a convolution: sums of a panel of filters at neighboring positions, kept in registers."""
+"""The vector loop of a convolution: it keeps the sums of a panel of filters at neighboring positions in registers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from striate.kernels.simd import Vectors, constant, loop, pointer, primitive
 
 __all__ = ["WIDTH", "convolve_panel"]
 
-WIDTH = 32  # filters of a panel: two vectors
+WIDTH = 32  # filters per panel: two vectors
 _VECTORS = 2
-_TILES = (12, 6, 3, 1)  # positions whose sums are in registers at a time: 24 vectors of sums, 2 of filters, 1 of pixels
+_TILES = (12, 6, 3, 1)  # positions with sums in registers at a time: 24 vectors of sums, 2 of filters, 1 of pixels
 
 
 def _convolve_panel(
@@ -33,9 +33,9 @@ def _convolve_panel(
 ) -> None:
     """One row of a convolution with a panel of filters, on flat arrays.
 
-    With channels last, what lies under a filter is `n_runs` runs of `run` neighboring numbers, a row of the maps apart;
-    from one position to the next it moves by `maps_stride`, the number of channels. A panel holds all filters' first
-    numbers, then their second, and so on.
+    With channels last, a filter covers `n_runs` runs of `run` neighboring numbers, one row of the maps apart; from one
+    position to the next they move by `maps_stride`, the number of channels. A panel holds the first numbers of all
+    filters, then the second numbers, and so on.
     """
     panel = panels[panel_at : panel_at + n_runs * run * WIDTH].reshape(n_runs, run, WIDTH)
     for position in range(n_positions):

@@ -1,8 +1,8 @@
 """Separable linear maps over the two image axes, as two matrix products.
 
-A window that is a product of a column and a row — Gaussian, box — acts on a map as ``A @ map @ B.T``. Both
-matrices are small (at most the side of a map), borders and strides live inside them, and BLAS applies them
-faster than a sliding loop would: 64 maps of 135×135 are averaged to 26×26 in about a millisecond.
+A window that is a product of a column and a row (Gaussian, box) acts on a map as ``A @ map @ B.T``. Both matrices are
+small (at most the side of a map) and include borders and strides, and BLAS applies them faster than a sliding loop:
+64 maps of 135×135 are averaged to 26×26 in about a millisecond.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Matrix = NDArray[np.float32]
 def gaussian_matrix(length: int, size: int, sigma: float) -> Matrix:
     """Gaussian average along an axis, float32 ``(length, length)``; every row sums to 1, at the borders too."""
     window = gaussian_window(size, sigma)
-    # gaussian_window is the two-dimensional product or its one-dimensional factor; one row is enough here.
+    # gaussian_window may be two-dimensional or its one-dimensional factor; the factor is needed here.
     taps = window if window.ndim == 1 else window.sum(axis=0)
     offset = np.arange(length)[None, :] - np.arange(length)[:, None] + size // 2
     inside = (offset >= 0) & (offset < size)

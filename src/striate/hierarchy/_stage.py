@@ -1,4 +1,4 @@
-"""A stage over one image in two passes over its maps: filters and rectification, then normalization and pooling."""
+"""A stage in two passes over the maps of an image: filters and rectification, then normalization and pooling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from striate.threads import run_ranges
 
 __all__ = ["FilterPlan", "run_stage", "taken_in"]
 
-_BLOCK_FLOATS = 1 << 16  # of maps that are filtered, then squashed while they are in the cache: 256 KB
+_BLOCK_FLOATS = 1 << 16  # a block of maps is filtered, then squashed while it is in the cache: 256 KB
 
 
 class FilterPlan:
@@ -30,12 +30,12 @@ class FilterPlan:
     table : int64 (n_maps, fan_in) or None
         The input maps that each output map sees; None: all, in order.
     shrink : bool
-        Soft thresholding in the place of the tangent.
+        Soft thresholding instead of tanh.
 
     Notes
     -----
-    Output maps that see the same inputs are filtered together, from a copy of those inputs. Where sets are shared by
-    fewer than half a panel's maps, absent connections are zeros of one dense bank instead.
+    Output maps that see the same inputs are filtered together, from a copy of those inputs. When a set is shared by
+    fewer maps than half a panel holds, one dense bank is used, with zeros for absent connections.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class FilterPlan:
                 np.add.at(dense[k], places[k], filters[k])
             filters, sets, members = dense, [inputs], [np.arange(self.n_maps)]
         self.slots = np.empty(self.n_maps, np.int64)
-        """Where each map is among the padded ones."""
+        """Position of each map among the padded ones."""
         self.groups: list[tuple[NDArray[np.int64], int, Any, Any, Any, Any]] = []
         """Input maps, first padded map, panels, bias, gain, threshold."""
         self.n_padded = 0
@@ -75,7 +75,7 @@ class FilterPlan:
                 return row
 
             weights = np.zeros((n, self.height * self.width * len(inputs)), np.float32)
-            # Channels last, as the maps have them.
+            # Channels last, as in the maps.
             weights[: len(outputs)] = filters[outputs].transpose(0, 2, 3, 1).reshape(len(outputs), -1)
             panels = np.ascontiguousarray(weights.reshape(-1, WIDTH, weights.shape[1]).transpose(0, 2, 1))
             self.slots[outputs] = self.n_padded + np.arange(len(outputs))
@@ -84,7 +84,7 @@ class FilterPlan:
             self.n_padded += n
 
     def unpadded(self, maps: Maps) -> Maps:
-        """Maps in the bank's order, from those that the kernels wrote."""
+        """Maps in the order of the bank, from the padded ones that the kernels wrote."""
         if self.n_padded == self.n_maps and len(self.groups) == 1:
             return maps
         return np.ascontiguousarray(maps[:, :, self.slots])
@@ -102,7 +102,7 @@ def _sets(
 
 
 def taken_in(following: Sequence[Layer]) -> dict[str, Any]:
-    """Which of the layers after a filter bank `run_stage` does with it, as its options."""
+    """The layers after a filter bank that `run_stage` runs together with it, as its options."""
     taken: dict[str, Layer] = {}
     waiting = list(following)
     for option, kind in (("rectify", Rectification), ("normalize", LocalContrastNormalization), ("pool", Pooling)):
@@ -126,7 +126,7 @@ def run_stage(
     ----------
     maps : float32 (height, width, n_inputs), contiguous
     threads : int
-        They share the rows; the result has the same bits whatever their number.
+        The rows are shared between them; the result does not depend on their number, to the bit.
     plan : FilterPlan
     rectify : Rectification, optional
     normalize : LocalContrastNormalization, optional

@@ -1,9 +1,9 @@
-"""The loops of a stage over one image, maps last: filters, statistics of the neighborhood, normalization and pooling.
+"""The loops of a stage over one image, maps last: filters, local statistics, normalization and pooling.
 
-Roofline, the first stage of 64 filters of 9×9 on 143×143 (a core with AVX-512): 94 million multiplications and
-additions at 32 a cycle take some 1 ms, and 1.2 million tangents, with the sums over maps, 0.9 ms while they are in the
-cache. The maps, 4.7 MB, are written once and read once, for normalization and pooling together: the floor of the
-deviation is a mean over the image, so that one pass is impossible.
+Roofline for a first stage of 64 filters of 9×9 on 143×143 (a core with AVX-512): 94 million multiplications and
+additions at 32 per cycle take about 1 ms, and 1.2 million tanh, with the sums over maps, 0.9 ms while the maps are in
+the cache. The maps, 4.7 MB, are written once and read once, for normalization and pooling together. One pass would not
+do, because the lower bound of the deviation is a mean over the image.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _filter(
     sums: Any,
     squares: Any,
 ) -> None:
-    """Rows `first` … `last` − 1 of some filters' maps, from the map `at` on; adds to the sums over maps.
+    """Compute rows `first` … `last` − 1 of the maps of some filters, from map `at` on, and add to the sums over maps.
 
     `maps` (rows, columns, n_inputs); `panels` (n_panels, height · width · n_inputs, WIDTH); bias, gain and threshold
     (n_panels · WIDTH,), zero where a panel is padded; `result` (rows, columns, n_maps); `sums` and `squares` over maps
@@ -65,7 +65,7 @@ def _filter(
     row = maps.shape[1] * n_inputs
     n_numbers = panels.shape[1]
     flat_maps, flat_panels, flat_result = maps.reshape(-1), panels.reshape(-1), result.reshape(-1)
-    for panel in range(len(panels)):  # outermost: a panel of a second stage fills much of the cache
+    for panel in range(len(panels)):  # the outermost loop, since a panel of a second stage fills much of the cache
         for y in range(first, last):
             convolve_panel(
                 flat_result, y * n_columns * n_maps + at + panel * WIDTH, n_maps, flat_maps, y * row, n_inputs,
@@ -127,13 +127,13 @@ def _neighborhood(sums: Any, squares: Any, n_maps: int, window: Any) -> None:
     for y in range(height):
         for x in range(width):
             deviation = squares[y, x] if squares[y, x] > floor else floor
-            # An image without any contrast stays 0.
+            # A blank image stays 0.
             squares[y, x] = np.float32(1) / deviation if deviation > 0 else np.float32(0)
 
 
 @inlined
 def _smooth(values: Any, window: Any, result: Any) -> None:
-    """Weighted means over a square window, of those of its weights that are on the image."""
+    """Weighted means over a square window; at the borders, over its part inside the image."""
     height, width = values.shape
     reach = len(window) // 2
     across = np.zeros((height, width), np.float32)
@@ -177,7 +177,7 @@ def _pool(
     n_columns, n_maps = result.shape[1], result.shape[2]
     width = (n_columns - 1) * stride + size
     share = np.float32(1 / (size * size))
-    strip = np.empty((width, n_maps), np.float32)  # pooled over rows, not yet over columns
+    strip = np.empty((width, n_maps), np.float32)  # pooled over rows only
     for row in range(first, last):
         for k in range(size):
             y = row * stride + k

@@ -16,9 +16,9 @@ from striate.parameters import Integer, Real
 __all__ = ["DenseSIFT"]
 
 _ORIENTATIONS = 8
-_CELLS = 4  # a side
-_LARGEST = 0.2  # of a normalized descriptor's entries, as Lowe cuts them
-_SMOOTHING = 0.8  # pixels; with what a camera does, about Lowe's 1.6 at the scale of cells of 4 pixels
+_CELLS = 4  # per side
+_LARGEST = 0.2  # entries of a normalized descriptor are cut at this value, as in Lowe
+_SMOOTHING = 0.8  # pixels; together with the blur of a camera, about Lowe's 1.6 for cells of 4 pixels
 
 _RULES = {
     "size": Integer(low=_CELLS, high=LARGEST_SIDE),
@@ -30,19 +30,19 @@ _RULES = {
 @register_layer
 @dataclass(frozen=True)
 class DenseSIFT(Layer):
-    """SIFT descriptors, upright and of one size, on a grid: 128 maps.
+    """SIFT descriptors of one size and orientation on a grid: 128 maps.
 
-    A stage like others, without learning: eight oriented gradients, rectified, pooled over cells, normalized.
+    It resembles a stage without learning: eight oriented gradients are rectified, pooled over cells and normalized.
 
     Parameters
     ----------
     size : int, default 16
         Side of a patch in pixels, a multiple of 4.
     step : int, default 8
-        From one patch to the next: 8 is Lazebnik's, 6 Yang's.
+        Pixels from one patch to the next: Lazebnik et al. use 8, Yang et al. 6.
     contrast : float, default 0.02
-        Descriptors whose norm is below, for gradients of images of 0–1 averaged over a cell's pixels, are divided by
-        it instead of by their norm: the noise of flat patches is not blown up.
+        Descriptors with a smaller norm (for images of 0–1, with gradients averaged over a cell) are divided by this
+        value instead of by their norm, so that the noise of flat patches is not amplified.
 
     References
     ----------
@@ -78,7 +78,7 @@ class DenseSIFT(Layer):
         return self.step
 
     def output_shape(self, shape: Shape) -> Shape:
-        """A descriptor of 128 numbers a patch."""
+        """A descriptor of 128 numbers per patch."""
         n_maps, height, width = shape
         if n_maps != 1:
             raise UsageError(f"{self.notation} is for grey images, but {n_maps} maps come in.")
@@ -95,7 +95,7 @@ class DenseSIFT(Layer):
         Returns
         -------
         float32 (n_rows, n_columns, 128)
-            Patches in the middle of the image, as many as fit; orientations innermost.
+            The grid has all patches that fit and is centered in the image; orientations are innermost.
         """
         from scipy.ndimage import correlate1d, gaussian_filter1d
 
@@ -110,7 +110,7 @@ class DenseSIFT(Layer):
         for k in range(_ORIENTATIONS):
             distance = np.abs((turn - k + _ORIENTATIONS / 2) % _ORIENTATIONS - _ORIENTATIONS / 2)
             oriented[k] = magnitude * np.maximum(1 - distance, 0)
-        # Each pixel counts for the cells around it by its distance: a triangle as wide as two cells.
+        # Each pixel contributes to the cells around it by distance, with a triangle of the width of two cells.
         cell = self.size // _CELLS
         offsets = np.arange(2 * cell) - cell + 0.5
         triangle = np.maximum(1 - np.abs(offsets) / cell, 0).astype(np.float32)
@@ -118,7 +118,7 @@ class DenseSIFT(Layer):
         for axis in (1, 2):
             oriented = correlate1d(oriented, triangle, axis=axis, mode="constant")
         tops, lefts = (self._starts(length) for length in image.shape)
-        # Of an even number of weights the middle is half a pixel before the position that they are summed at.
+        # With an even number of weights, their center is half a pixel before the position of the sum.
         centers = cell // 2 + cell * np.arange(_CELLS)
         rows = (tops[:, None] + centers).ravel()
         columns = (lefts[:, None] + centers).ravel()

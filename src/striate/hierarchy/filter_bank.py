@@ -1,4 +1,4 @@
-"""The filter bank: convolution, then a point-wise non-linearity, then a gain a map."""
+"""The filter bank: convolution, then a point-wise non-linearity, then a gain per map."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RULES = {
     "nonlinearity": Choice("tanh", "shrink"),
 }
 _OF_A_MAP = ("bias", "gain", "threshold")
-_MOST_WEIGHTS = 1 << 28  # of all filters together: 1 GB
+_MOST_WEIGHTS = 1 << 28  # in all filters together: 1 GB
 
 
 @register_layer
@@ -35,30 +35,30 @@ _MOST_WEIGHTS = 1 << 28  # of all filters together: 1 GB
 class FilterBank(Layer):
     """``gain · f(filters ∗ maps + bias)``: the encoder of PSD run over an image (``F_CSG`` of Jarrett et al. 2009).
 
-    Without filters it is a place in an architecture that `learn_filters` fills. Filters are correlated with the
+    Without filters it is part of an architecture, and `learn_filters` provides them. Filters are correlated with the
     maps (not flipped), at the positions where they fit entirely.
 
-    Cost: ``2 · n_maps · fan_in · height · width`` flops a position, read straight from the maps and bound by the
-    arithmetic: 64 filters of 9×9 on 143×143 take some 1 ms on a core with AVX-512, their tangents as long again. Maps
-    that share a set of inputs in the connection table are filtered together, and absent connections then cost nothing;
-    where hardly any share one, as in the paper's table of 256 sets, they are zeros of a dense bank (see `FilterPlan`).
+    Cost: ``2 · n_maps · fan_in · height · width`` flops per position, bound by arithmetic: 64 filters of 9×9 on 143×143
+    take about 1 ms on a core with AVX-512, and their tanh another 1 ms. Maps that share a set of inputs in the
+    connection table are filtered together, and absent connections cost nothing. When hardly any maps share a set, as
+    in the paper's table of 256 sets, absent connections are zeros of a dense bank (see `FilterPlan`).
 
     Parameters
     ----------
     n_maps : int
-        Number of filters, and of feature maps that come out.
+        Number of filters and of output maps.
     size : (int, int)
         Height and width of a filter in pixels.
     fan_in : int or None
-        Number of input maps that each output map sees; None: all.
+        Number of input maps that each output map sees; None means all.
     nonlinearity : "tanh" or "shrink"
         "shrink" is soft thresholding, ``sign(a)·max(|a| − threshold, 0)``.
     filters : float32 (n_maps, fan_in, height, width), optional
     bias, gain : float32 (n_maps,), optional
     threshold : float32 (n_maps,), optional
-        Of "shrink" only.
+        For "shrink" only.
     table : int64 (n_maps, fan_in), optional
-        The input maps that each output map sees, ascending; None: all, in order.
+        The input maps that each output map sees, ascending; None means all, in order.
 
     References
     ----------
@@ -142,7 +142,7 @@ class FilterBank(Layer):
         return self.filters is not None
 
     def output_shape(self, shape: Shape) -> Shape:
-        """``(n_maps, height, width)`` that come out for the same that go in."""
+        """``(n_maps, height, width)`` of the output, for that of the input."""
         n_inputs, height, width = shape
         if self.fan_in is not None and self.fan_in > n_inputs:
             raise UsageError(f"{self.notation} sees {self.fan_in} maps each, but only {n_inputs} come in.")
@@ -178,7 +178,7 @@ class FilterBank(Layer):
         return run_stage(maps, plan=self.plan)
 
     def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
-        """The bank, and in the same passes what the kernels can do of rectification, normalization and pooling."""
+        """The bank, together with the following layers that its kernels can run."""
         options = taken_in(following)
         return partial(run_stage, plan=self.plan, **options), len(options)
 
@@ -232,9 +232,9 @@ class FilterBank(Layer):
 def connection_sets(
     n_sets: int, n_inputs: int, fan_in: int, *, random_state: int | np.random.Generator | None = None
 ) -> NDArray[np.int64]:
-    """Random sets of input maps for a sparse connection table, every input map used equally often (nearly).
+    """Random sets of input maps for a sparse connection table; each input map is used about equally often.
 
-    Output maps that share a set share one matrix product, and their filters can be learned together;
+    Output maps that share a set are filtered together, and their filters can be learned together;
     ``np.repeat(sets, n_maps // n_sets, axis=0)`` is a table for `FilterBank`. The paper's table gives each of 256 maps
     its own 16 of 64: ``n_sets = 256``.
 

@@ -1,4 +1,4 @@
-"""A hierarchy: layers in a row, run over batches of images."""
+"""A hierarchy: a sequence of layers, run over batches of images."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from striate.samples import check_finite
 from striate.stored import ListOf, field, part
 from striate.threads import n_threads, run_ranges
 
-_MOST_NUMBERS = 1 << 28  # in the maps of one image: 1 GB
+_MOST_NUMBERS = 1 << 28  # in the maps of one image; 1 GB
 
 
 class Hierarchy:
     """Filter bank → rectification → normalization → pooling, any number of times.
 
-    An ordinary list of layers with a shape: iterate over it, slice it, add to it.
+    It has a length and can be iterated over, layer by layer.
 
     Parameters
     ----------
     layers : sequence of layers, or str
-        A string is the papers' notation, e.g. ``"64F9x9 - Rabs - N - PA10x10/5"``; its filter banks wait for
-        `learn_filters`.
+        A string is the papers' notation, e.g. ``"64F9x9 - Rabs - N - PA10x10/5"``; `learn_filters` then learns its
+        filters.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Hierarchy:
         Raises
         ------
         UsageError
-            For another kind of shape, or where a layer cannot take what comes in, or would make more than 1 GB of it.
+            For any other kind of shape, and when a layer cannot take its input or would make more than 1 GB of maps.
         """
         shape = _image_shape(shape)
         shapes = []
@@ -120,14 +120,14 @@ class Hierarchy:
     def transform(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Features of a batch of images.
 
-        Each image goes through all layers by itself, several of them in as many threads; a single image's rows are
-        shared between the threads. Memory is bounded by an image a thread beside input and output, and the result
-        does not depend on the number of threads.
+        Images are processed in parallel, one per thread; when there are fewer images than threads, the threads share
+        the rows of each image. Beside input and output, memory holds the maps of one image per thread. The result does
+        not depend on the number of threads.
 
         Parameters
         ----------
         images : (n_images, channels, height, width)
-            Real, finite numbers of any type and layout; they are computed with as float32.
+            Real, finite numbers of any type and layout; computations use float32.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class Hierarchy:
         Raises
         ------
         UsageError
-            For anything else, and where a filter bank has no filters or an image is too small.
+            For anything else, and when a filter bank has no filters or an image is too small.
         """
         images = real_images(images)
         shapes = self.shapes(images.shape[1:])
@@ -205,7 +205,7 @@ class Hierarchy:
         return cls(layers)
 
     def _steps(self) -> list[Step]:
-        """What runs the layers; a layer whose kernel does the work of the next ones too makes one step with them."""
+        """The functions that run the layers, one for each group of layers that run together."""
         steps: list[Step] = []
         waiting = self.layers
         while waiting:
@@ -216,7 +216,7 @@ class Hierarchy:
 
 
 def _image_shape(shape: Any) -> Shape:
-    """``(channels, height, width)`` as Python's integers."""
+    """``(channels, height, width)`` as integers of Python."""
     try:
         sides = tuple(operator.index(length) for length in shape)
     except TypeError:
@@ -232,7 +232,7 @@ def _image_shape(shape: Any) -> Shape:
 
 
 def real_images(images: Any) -> NDArray[Any]:
-    """An array of four axes and a type of real numbers, not copied."""
+    """Images as an array with four axes and a type of real numbers, without a copy."""
     try:
         images = np.asarray(images)
     except ValueError:

@@ -20,19 +20,18 @@ _RULES = {name: Integer(low=1, high=LARGEST_SIDE) for name in ("size", "step")}
 @register_layer
 @dataclass(frozen=True)
 class Macrofeatures(Layer):
-    """What all maps have at ``size × size`` neighboring positions, concatenated and divided by ``size``.
+    """The vectors of all maps at ``size × size`` neighboring positions, concatenated and divided by ``size``.
 
-    Between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: a unit of the
-    dictionary then sees where descriptors lie relative to each other. The division keeps the norm of descriptors that
-    have one in common, so that a sparsity means what it does without this layer.
+    It stands between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: units of
+    the dictionary then see the relative positions of descriptors. The division keeps the norm of descriptors of equal
+    norm, so that a sparsity has the same effect with and without this layer.
 
     Parameters
     ----------
     size : int, default 2
-        Neighbors a side.
+        Neighbors per side.
     step : int, default 1
-        From one macrofeature to the next, in positions of the maps that come in; codes cost as many times less as
-        ``step²``.
+        From one macrofeature to the next, in positions of the input maps. The cost of coding falls with ``step²``.
 
     References
     ----------

@@ -34,13 +34,13 @@ class LocalContrastNormalization(Layer):
     """Subtract the local mean, divide by the local standard deviation, over space and all maps together.
 
     ``v = x − Σ w·x``; ``σ² = Σ w·v²``; ``y = v / max(c, σ)``, sums over a Gaussian window and all maps, weights of sum
-    1 (renormalized at the borders), ``c`` the mean of σ over the image's maps. The window is the same for every
-    map, so the maps are averaged first and only one map is filtered: the cost is four passes over the maps.
+    1 (renormalized at the borders), ``c`` the mean of σ over the image. The window is the same for every map, so the
+    maps are averaged first and only one map is filtered: the cost is four passes over the maps.
 
     Parameters
     ----------
     size : int
-        Side of the window in pixels, odd. 9 is the papers'.
+        Side of the window in pixels, odd. The papers use 9.
 
     References
     ----------

@@ -26,12 +26,13 @@ _RULES = {
 class Pooling(Layer):
     """Pool windows of ``size`` × ``size`` pixels, ``stride`` pixels apart; windows that leave the map are dropped.
 
-    The average is two small matrix products (bound by BLAS); the maximum is taken along rows, then columns.
+    The average is computed by two small matrix products; the maximum is taken over rows, then over columns.
 
     Parameters
     ----------
     how : "average" or "max"
-        The average after rectification is the papers' best; the maximum is for maps that are not rectified.
+        The average after rectification is the best choice in the papers; the maximum is for maps that are not
+        rectified.
     size, stride : int
         In pixels.
     """
@@ -69,7 +70,7 @@ class Pooling(Layer):
         return self.stride
 
     def output_shape(self, shape: Shape) -> Shape:
-        """One pixel a window."""
+        """One pixel per window."""
         n_maps, height, width = shape
         return (
             n_maps,

@@ -1,4 +1,4 @@
-"""Pooling over the cells of a spatial pyramid: where in the image, at three scales."""
+"""Pooling over the cells of a spatial pyramid, which keeps the position in the image at three scales."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
 __all__ = ["PYRAMID", "PyramidPooling", "cell_of"]
 
 PYRAMID = (1, 2, 4)
-"""Cells a side, coarsest level first (Lazebnik, Schmid, Ponce, CVPR 2006)."""
+"""Cells per side, coarsest level first (Lazebnik, Schmid, Ponce, CVPR 2006)."""
 
 _NOTATION = "PM" + "+".join(map(str, PYRAMID))
 
 
 def cell_of(length: int, n_cells: int) -> NDArray[np.int64]:
-    """The cell that each position along an axis belongs to; four cells are the halves of two."""
+    """The cell that each position along an axis belongs to; each of two cells splits into two of four."""
     return np.arange(length) * n_cells // length
 
 
 @register_layer
 @dataclass(frozen=True)
 class PyramidPooling(Layer):
-    """The maximum of each map over each cell of a pyramid, then all of an image divided by their norm.
+    """The maximum of each map over each cell of a pyramid; the maxima of an image are then divided by their norm.
 
-    The maximum suits sparse codes, of which averages would mostly count zeros; the norm makes images comparable that
-    have more or less texture.
+    The maximum suits sparse codes, because averages would mostly count zeros. Division by the norm makes images with
+    much and little texture comparable.
 
     References
     ----------

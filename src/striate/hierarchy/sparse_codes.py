@@ -1,4 +1,4 @@
-"""Sparse codes as a layer: at every position, the optimal code of what all maps have there."""
+"""Sparse codes as a layer: at every position, the optimal code of the vector of all maps there."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _RULES = {"n_components": Integer(low=1, high=MOST_MAPS), "sparsity": Real(above
 class SparseCodes(Layer):
     """``|z|``, where z minimizes ``½‖y − zD‖² + sparsity·Σ|z|`` for the descriptor y at each position.
 
-    Without a dictionary it is a place in an architecture that `learn_filters` fills. The codes are exact, to the
-    tolerance of `striate.coding.infer`: some 40 µs a descriptor for 1,024 units and 128 maps.
+    Without a dictionary it is part of an architecture, and `learn_filters` learns it. The codes are exact, to the
+    tolerance of `striate.coding.infer`: about 40 µs per descriptor for 1,024 units and 128 maps.
 
     Parameters
     ----------
     n_components : int
-        Units, and maps that come out.
+        Number of units and of output maps.
     sparsity : float, default 0.15
-        For descriptors of unit norm, as Yang et al. have it.
+        The value of Yang et al., for descriptors of unit norm.
     dictionary : float32 (n_components, n_maps), optional
         Rows of unit norm.
     """
@@ -68,7 +68,7 @@ class SparseCodes(Layer):
 
     @cached_property
     def prepared(self) -> PreparedDictionary:
-        """The dictionary with what solvers need of it."""
+        """The dictionary, prepared for solvers."""
         if self.dictionary is None:
             raise UsageError(f"{self.notation} has no dictionary yet: learn it, or give it, before applying it.")
         return PreparedDictionary(self.dictionary)
@@ -96,7 +96,7 @@ class SparseCodes(Layer):
         return self.dictionary is not None
 
     def output_shape(self, shape: Shape) -> Shape:
-        """A map a unit."""
+        """One map per unit."""
         n_maps, height, width = shape
         if self.dictionary is not None and self.dictionary.shape[1] != n_maps:
             raise UsageError(f"{self.notation} was made for {self.dictionary.shape[1]} maps, but {n_maps} come in.")

@@ -1,7 +1,6 @@
-"""Where images come from: files, folders, built-in and downloaded data sets; patches; preprocessing.
+"""Images from files, folders, arrays, built-in and downloaded data sets; patches; preprocessing.
 
-`as_images` makes one `ImageCollection` of whatever holds images; `stream` reads it in batches, in bounded
-memory.
+`as_images` makes an `ImageCollection` from any of these sources; `stream` reads it in batches, in bounded memory.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from striate.images.folder import ImageFiles, ImageFolder, file_identity
 from striate.images.kinds import EXTENSIONS
 from striate.images.sources import as_images
 
-# Here and not on demand: the function has its module's name, and would be hidden by it.
+# Imported here, not on demand: the function has the name of its module, which would hide it.
 from striate.images.stream import Skipped, stream
 from striate.lazy import lazy_names
 
@@ -57,7 +56,7 @@ __all__ = [
     "Preprocessing",
 ]
 
-# What needs SciPy or is needed by few is loaded when it is first used.
+# Names that need SciPy or are rarely used are loaded at first use.
 _HOME = {
     "load_mnist_digits": "striate.images.digits",
     "data_folder": "striate.images.datasets",

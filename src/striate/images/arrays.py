@@ -1,6 +1,6 @@
-"""Images that are in memory already: one array, or a list of arrays of different sizes.
+"""Images in memory: one array, or a list of arrays of different sizes.
 
-They stay as they are, 60,000 digits in 47 MB of uint8, and become float32 one by one when they are read.
+They keep their type (60,000 digits take 47 MB as uint8); each image becomes float32 when it is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from striate.images.raster import LARGEST, PillowRaster, assemble
 
 _N_CHANNELS_FIRST = (1, 2, 3)  # grey, a stereo pair, color
 _N_CHANNELS_LAST = (1, 3)
-_CHECKED_AT_ONCE = 2**22  # values; float32 copies of more would show in the memory
+_CHECKED_AT_ONCE = 2**22  # values; bounds the memory of their float32 copies
 
 
 class ImageArray(ImageCollection):
@@ -34,10 +34,10 @@ class ImageArray(ImageCollection):
     Parameters
     ----------
     images : (n, height, width), (n, channels, height, width) or (n, height, width, channels) array
-        Integers of 8 bits are divided by 255 when they are read, of 16 bits by 65,535; floating-point values
-        are taken as they are (see `white`). Other integers are accepted when all lie in 0–255. Booleans become 0 and 1.
+        Integers of 8 bits are divided by 255 when they are read, those of 16 bits by 65,535; floating-point values
+        are not changed (see `white`). Other integers are accepted when all lie in 0–255. Booleans become 0 and 1.
         Channels may come first (1, 2 or 3) or last (1 or 3). Where both readings are possible, as for
-        (n, 3, 5, 3), they come first, which is the layout of this library.
+        (n, 3, 5, 3), channels are taken to come first, which is the layout of this library.
     source : str
         Where the images come from, for messages and names.
 
@@ -167,7 +167,7 @@ def _one_image(image: Any, name: str) -> np.ndarray:
 
 
 def _plain_array(image: Any, name: str) -> np.ndarray:
-    """Anything that NumPy takes for an array, an image of Pillow included."""
+    """Anything that NumPy can convert to an array, including an image of Pillow."""
     if isinstance(image, Image.Image) and image.mode not in ("L", "RGB", "F") and "16" not in image.mode:
         raster = PillowRaster(image)  # palettes, transparency and the like, as in a file
         return assemble(raster, 1, grey=False)
@@ -180,7 +180,7 @@ def _plain_array(image: Any, name: str) -> np.ndarray:
 
 
 def _channels_first(images: np.ndarray, source: str) -> np.ndarray:
-    """(n, height, width) or channels last as (n, channels, height, width), a view."""
+    """A view (n, channels, height, width) of images without channels or with channels last."""
     if images.ndim == 3:
         return images[:, None]
     if images.shape[1] in _N_CHANNELS_FIRST:
@@ -194,15 +194,15 @@ def _channels_first(images: np.ndarray, source: str) -> np.ndarray:
 
 
 def _plain_numbers(images: np.ndarray, source: str) -> np.ndarray:
-    """The array itself when its type is one that `_as_float` knows; anything else converted or refused."""
-    # By kind and size, since files may hold either byte order.
+    """The array itself when `_as_float` knows its type; other arrays are converted or refused."""
+    # Compare kind and size, because files may have either byte order.
     if images.dtype.kind == "b" or (images.dtype.kind == "u" and images.dtype.itemsize <= 2):
         return images
     if images.dtype.kind == "f":
         _require_finite(images, source)
         return images
     if images.dtype.kind in "iu":
-        # What 8-bit images have become on their way through other programs; any wider range has no white.
+        # Other programs often convert 8-bit images to wider integers; a wider range of values has no known white.
         if images.min() >= 0 and images.max() <= 255:
             return images.astype(np.uint8)
         raise UsageError(
@@ -213,7 +213,7 @@ def _plain_numbers(images: np.ndarray, source: str) -> np.ndarray:
 
 
 def _require_finite(images: np.ndarray, source: str) -> None:
-    """Look through the values in blocks, as the float32 that they will be read as."""
+    """Check the values in blocks, as the float32 that they will become."""
     n_at_once = max(1, _CHECKED_AT_ONCE * len(images) // images.size)
     for start in range(0, len(images), n_at_once):
         block = images[start : start + n_at_once]
@@ -230,7 +230,7 @@ def _require_finite(images: np.ndarray, source: str) -> None:
 def _white_of_floats(arrays: Sequence[np.ndarray]) -> float:
     """255 where floating-point values go from 0 to more than 2 and at most 255, otherwise 1.
 
-    A little above 1 is what interpolation overshoots by; below 0 is what no pixel is.
+    Interpolation may overshoot 1 a little; negative values mean that the values are no pixels.
     """
     floats = [array for array in arrays if array.dtype.kind == "f"]
     if not floats or min(float(array.min()) for array in floats) < 0:
@@ -246,7 +246,7 @@ def _as_read(stored: np.ndarray, color: bool | None, at_least: int | None) -> np
 
 
 def _as_float(stored: np.ndarray) -> np.ndarray:
-    """A copy, so that nobody who works on it in place changes the collection."""
+    """A float32 copy, so that changes in place do not change the collection."""
     image = stored.astype(np.float32, order="C")
     if stored.dtype.kind == "u":
         image /= np.float32(np.iinfo(stored.dtype).max)

@@ -1,6 +1,6 @@
-"""Bring an image of any size to one size: its longer side to the canvas, the rest zero padding.
+"""Bring images of any size to one size: the longer side is scaled to the canvas, the rest is padded with zeros.
 
-This is the preprocessing of the talk's object-recognition pipeline: aspect ratio kept, no cropping.
+The aspect ratio is kept and nothing is cropped, as in the preprocessing of Jarrett et al. 2009.
 """
 
 from __future__ import annotations

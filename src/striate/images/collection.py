@@ -1,7 +1,7 @@
-"""Many images, of any sizes, from anywhere: the one thing that all that learns from images asks for.
+"""Collections of images of any sizes: the form in which the rest of the library takes images.
 
-A collection knows its names and labels at once and reads an image when it is asked for it, so that a folder
-of 80 GB takes the memory of its file names.
+A collection holds names and labels and reads an image only when it is needed, so that a folder of 80 GB takes the
+memory of its file names.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class ImageCollection(ABC):
     Attributes
     ----------
     names : sequence of str
-        What each image is called in messages and results: a path inside the folder, or array and number.
+        The name of each image in messages and results: a path inside the folder, or array and number.
     labels : list of str, or None
         The class of each image, ``""`` for an image without one; None when no image has a label.
     notes : list of str
-        What a person should know about the source, one whole sentence each: files that were ignored, classes of
-        which nothing can be read, folders that cannot be opened. Empty when there is nothing unusual.
+        Remarks about the source, one sentence per entry: ignored files, classes without readable images, folders that
+        cannot be opened. Usually empty.
     ignored : dict of str to int
-        Endings of files that were ignored (``".heic"``; ``""`` for names without one), and how many there are.
+        Endings of ignored files (``".heic"``; ``""`` for names without one), and their numbers.
     unreadable_folders : list of str
-        Folders within the source that cannot be opened for now, relative, with ``/``: their images are not among
-        `names`, but that does not mean that they are gone.
+        Folders within the source that could not be opened, relative, with ``/``. Their images are missing from `names`
+        but may still exist.
     """
 
     names: Sequence[str]
@@ -45,7 +45,7 @@ class ImageCollection(ABC):
     unreadable_folders: list[str]
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Give every collection lists of its own, also one of a class whose ``__init__`` does not set them."""
+        """Give every collection its own lists, even if the ``__init__`` of its class does not set them."""
         collection = super().__new__(cls)
         collection.notes, collection.ignored, collection.unreadable_folders = [], {}, []
         return collection
@@ -57,12 +57,12 @@ class ImageCollection(ABC):
         Parameters
         ----------
         index : int
-            Which, 0 to ``len(self) - 1``.
+            0 to ``len(self) - 1``.
         color : bool, optional
-            True gives red, green and blue; False luma; None, the default, what is stored.
+            True gives red, green and blue, False luma, None (the default) what is stored.
         at_least : int, optional
-            The image may come reduced by a whole factor as long as its longer side keeps this many pixels;
-            big photographs are read several times faster so.
+            Allow the image to be reduced by a whole factor, as long as its longer side keeps at least this number of
+            pixels. Large photographs are then read several times faster.
 
         Returns
         -------
@@ -87,9 +87,9 @@ class ImageCollection(ABC):
 
     @property
     def white(self) -> float:
-        """What `read` gives for white: 255 for floating-point arrays of 0–255, which it takes as they are; otherwise 1.
+        """The value of white in what `read` returns: 255 for floating-point arrays of 0–255, otherwise 1.
 
-        It is a property of the whole of an array or list: a single dim image among others is judged with them.
+        It is determined from the whole array or list, so that a single dark image is treated like the others.
         """
         return 1.0
 
@@ -126,7 +126,7 @@ class ImageCollection(ABC):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The different labels, sorted: by number when all are whole numbers, otherwise as text."""
+        """The distinct labels, sorted: by number when all are whole numbers, otherwise as text."""
         return sorted_classes(self.labels or ())
 
     @property
@@ -135,12 +135,12 @@ class ImageCollection(ABC):
         return np.flatnonzero([label != "" for label in self.labels or ()])
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageCollection:
-        """Some of the images, in the order of `indices`, still read only when they are asked for.
+        """Some of the images, in the order of `indices`; they are still read only when needed.
 
         Parameters
         ----------
         indices : (n,) sequence of int, or (len(self),) sequence of bool
-            Which images; any order, also repeated. Truth values choose the images where they are True.
+            The images to take, in any order, repetitions allowed; or one truth value per image.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class ImageCollection(ABC):
         IndexError
             When there is no such image.
         UsageError
-            When the indices are no whole numbers.
+            When the indices are not whole numbers.
         """
         chosen = np.asarray(indices).reshape(-1)
         if chosen.dtype.kind == "b":
@@ -169,7 +169,7 @@ class ImageCollection(ABC):
         Parameters
         ----------
         labels : (n,) sequence of str or int, or None
-            One an image; None or ``""`` in a place for no label. None takes all labels away.
+            One label per image; None or ``""`` for an image without label. None removes all labels.
 
         Returns
         -------
@@ -179,14 +179,14 @@ class ImageCollection(ABC):
         Raises
         ------
         UsageError
-            When there are not as many labels as images, or one is neither text nor a whole number.
+            When the numbers of labels and images differ, or a label is neither text nor a whole number.
         """
         view = _View(self, range(len(self)))
         view.labels = None if labels is None else as_labels(labels, n_images=len(self))
         return view
 
     def _checked(self, index: SupportsIndex) -> int:
-        """An index as a non-negative int; Python's IndexError beyond the ends, so that loops stop."""
+        """An index as a non-negative int; IndexError outside the range, as for a list."""
         position = operator.index(index)
         if not -len(self) <= position < len(self):
             raise IndexError(f"image {position} of a collection of {len(self)}")
@@ -229,7 +229,7 @@ class _View(ImageCollection):
 
 
 class _Fractions(_View):
-    """A collection whose white is not 1, divided by it."""
+    """A collection divided by its white."""
 
     @property
     def white(self) -> float:
@@ -247,14 +247,14 @@ def as_fractions(images: ImageCollection) -> ImageCollection:
 
 
 def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str = "labels") -> list[str]:
-    """Labels of any kind as text, one an image.
+    """Labels of any kind as text, one per image.
 
     Parameters
     ----------
     labels : (n_images,) sequence of str, int or None
         Whole numbers may come as floats. None, NaN and ``""`` stand for no label.
     n_images : int
-        How many there must be.
+        The required number of labels.
     source : str
         Where they come from, for messages.
 
@@ -268,19 +268,19 @@ def as_labels(labels: Sequence[Any] | np.ndarray, *, n_images: int, source: str 
     UsageError
         When the number or the kind of the labels is wrong.
     """
-    # Through a list: NumPy would turn a list of numbers and text into text, and None into an object.
+    # A list, because NumPy would turn numbers among text into text, and None into an object.
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise UsageError(f"{source} are {type(labels).__name__}; give a list or an array, one label per image")
     values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if not isinstance(values, list):
-        values = [values]  # of an array without dimensions
+        values = [values]  # from an array without dimensions
     if len(values) != n_images:
-        raise UsageError(f"{source}: {len(values)} labels for {n_images} images; give one label an image")
+        raise UsageError(f"{source}: {len(values)} labels for {n_images} images; give one label per image")
     return [_as_label(value, index, source) for index, value in enumerate(values)]
 
 
 def as_class(label: str) -> str:
-    """A label in Unicode's composed form (NFC): systems that write "é" in two ways mean one class."""
+    """A label in Unicode's composed form (NFC), because operating systems encode "é" in two ways."""
     return unicodedata.normalize("NFC", label)
 
 
@@ -297,11 +297,11 @@ def _as_label(value: Any, index: int, source: str) -> str:
         return str(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    raise UsageError(f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label an image")
+    raise UsageError(f"{source}: label {index} is {value!r}, neither text nor a whole number; give one label per image")
 
 
 def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
-    """The different labels, sorted: by number when all are whole numbers, otherwise as text.
+    """The distinct labels, sorted: by number when all are whole numbers, otherwise as text.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Y = 0.299 R + 0.587 G + 0.114 B (luma),   U = 0.492 (B − Y),   V = 0.877 (R − Y).
 
-Computed on gamma-coded values, as the standard has it, and in float: nothing is rounded to 8 bits on the way.
+Computed on gamma-coded values, as in the standard, and in floating point, without rounding to 8 bits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A CSV file of `path,label`: the way to label images without moving them.
+"""CSV files of `path,label`, which label images without moving them.
 
-Programs write it in many ways, and which one it is shows in the files that are there: the delimiter, the column of
-paths and the header are those with which the paths lead to files.
+Programs write CSV in many ways. Delimiter, column of paths and header are found by trying which of them makes the
+paths lead to existing files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from striate.images.kinds import EXTENSIONS
 from striate.images.names import printable
 from striate.images.opening import require_file
 
-# What the titles of columns may say, in lower case, letters and digits alone.
+# Known titles of columns, in lower case, reduced to letters and digits.
 _PATH_TITLES = frozenset(
     {"path", "paths", "file", "files", "filename", "filenames", "filepath", "filepaths", "name", "image", "images"}
     | {"imagepath", "imagename", "imagefile", "imageid", "img", "imgname", "imgpath", "imgid", "idcode", "url", "src"}
@@ -31,7 +31,7 @@ _LABEL_TITLES = frozenset(
     | {"diagnosis", "species", "kind", "tag", "y"}
 )
 _DELIMITERS = ",;\t|"
-_LOOKED_AT = 50  # rows, to find out how a file is written
+_LOOKED_AT = 50  # rows that decide how a file is written
 _QUOTE = "and put a path that holds a comma in double quotes"
 
 
@@ -46,17 +46,17 @@ def read_csv(path: Path, *, missing: list[tuple[str, int]] | None = None) -> tup
     Parameters
     ----------
     path : Path
-        One row per image, `path,label` or `path` alone; UTF-8 or UTF-16, or, where its paths lead to files,
-        Windows-1252. Rows without anything in them are skipped. The delimiter may be a comma, a semicolon, a tab or
-        a bar; a first row of titles is a header; the label may come first, and a column of row numbers does not
-        matter. A path may have backslashes or lack its ending, where there is one such file.
+        One row per image, `path,label` or `path` alone; in UTF-8, UTF-16, or, when its paths then lead to files,
+        Windows-1252. Empty rows are skipped. The delimiter may be a comma, a semicolon, a tab or
+        a bar; a first row of titles is a header; the label may come first, and a column of row numbers is ignored. A
+        path may have backslashes, or lack its ending when only one such file exists.
     missing : list of (str, int), optional
         Paths that lead to no file, and their lines, are appended here.
 
     Returns
     -------
     names : list of str
-        The paths; relative ones are meant from the CSV's own folder.
+        The paths; relative ones start at the folder of the CSV file.
     labels : list of str, or None
         ``""`` where the label is blank; None when no image has one.
 
@@ -82,7 +82,7 @@ def read_csv(path: Path, *, missing: list[tuple[str, int]] | None = None) -> tup
 
 
 def _as_windows_text(content: bytes, shown: str, files: _Files) -> str:
-    """Text of a file that is not UTF-8, if the paths in it show that it is meant so."""
+    """Text of a file that is not UTF-8, if read as Windows-1252 its paths lead to files."""
     try:
         text = content.decode("cp1252")
         if _best_table(text, shown, files).n_found:
@@ -93,7 +93,7 @@ def _as_windows_text(content: bytes, shown: str, files: _Files) -> str:
 
 
 class _Files:
-    """What a written path leads to."""
+    """Find the file that a written path means."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,7 +110,7 @@ class _Files:
         return bool(name) and os.path.isfile(self._folder / name)
 
     def _named(self, name: str) -> str | None:
-        """With the ending that it lacks."""
+        """The path with its missing ending."""
         parent, stem = os.path.split(name)
         if not stem:
             return None
@@ -128,19 +128,19 @@ class _Files:
 
 
 class _Table(NamedTuple):
-    """Rows, and what is in which column."""
+    """Rows, and which columns hold paths and labels."""
 
     rows: list[_Row]
     path_column: int
     label_column: int | None
-    n_found: int  # of the first rows, how many lead to a file
+    n_found: int  # number of the first rows that lead to a file
 
 
 def _best_table(text: str, shown: str, files: _Files) -> _Table:
-    """The file read with the delimiter that shows the most paths of files."""
-    if re.search("\r(?!\n)", text):  # as old programs of the Macintosh end lines
+    """The file, read with the delimiter that gives the most paths of existing files."""
+    if re.search("\r(?!\n)", text):  # line ends of the old Macintosh
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    stated = re.match(r"sep=(.)\r?\n", text)  # a spreadsheet's own way to say it
+    stated = re.match(r"sep=(.)\r?\n", text)  # some spreadsheets state the delimiter
     first = next((line for line in text.splitlines() if line.strip()), "")
     candidates = stated[1] if stated else [one for one in _DELIMITERS if one == "," or one in first]
     tables: list[_Table] = []
@@ -153,7 +153,7 @@ def _best_table(text: str, shown: str, files: _Files) -> _Table:
             tables.append(_understood(rows, shown, files))
         except UsageError as error:
             problem = problem or error
-    # The comma, which comes first, unless another delimiter shows more paths, or more than one column at all.
+    # The comma comes first and wins unless another delimiter gives more paths, or more than one column.
     best = max(tables, key=lambda table: (table.n_found, table.label_column is not None), default=None)
     if best is None or (problem and not best.n_found and best.label_column is None):
         raise problem or UsageError(f"{shown}: names no images; give path,label, one row per image")
@@ -179,7 +179,7 @@ def _rows(text: str, delimiter: str, shown: str) -> list[_Row]:
 
 
 def _understood(rows: list[_Row], shown: str, files: _Files) -> _Table:
-    """Find the columns and the header, by the files that are there, and where there are none, by the titles."""
+    """Find the columns and the header by existing files or, when there are none, by the titles."""
     if not rows:
         raise UsageError(f"{shown}: names no images; give path,label, one row per image")
     titles = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in rows[0].cells]
@@ -226,7 +226,7 @@ def _listed(
             raise UsageError(f"{where}: the path is blank; give path,label")
         if "\0" in written:
             raise UsageError(f"{where}: holds a zero byte; save the CSV as plain UTF-8 text")
-        # A file name may begin or end with spaces, so that a path is taken as it is written if it leads to no file.
+        # A file name may begin or end with spaces, so that a path that leads to no file is kept as written.
         name = files.find(written)
         if name is None:
             missing.append((written, line))

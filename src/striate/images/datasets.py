@@ -1,4 +1,4 @@
-"""The data sets that experiments need: what they are, where they are on this machine, how to get them."""
+"""The data sets of the experiments: what they are, where they are stored, and how to download them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["DATA_SETS", "DataSet", "Download", "data_folder", "data_root", "find
 
 @dataclass(frozen=True)
 class Download:
-    """A file of a publisher.
+    """A file to download.
 
     Parameters
     ----------
     urls : tuple of str
-        The publisher's address, and faithful copies that are tried when it fails. The file is named after the first.
+        The publisher's address, followed by exact copies that are tried when it fails. The first one names the file.
     sha256 : str
-        Of the publisher's file, as independent projects publish it.
+        Checksum of the publisher's file, as independent projects publish it.
     """
 
     urls: tuple[str, ...]
@@ -40,28 +40,28 @@ class Download:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set; its folder has its name in `DATA_SETS`.
+    """A data set; its folder is named after its key in `DATA_SETS`.
 
     Parameters
     ----------
     what : str
-        What it holds.
+        Its content.
     license : str
-        The terms of use, in short.
+        Short form of the terms of use.
     homepage : str
-        Where its publisher describes it.
+        The publisher's description.
     layout : str
-        What its folder must hold.
+        The required content of its folder.
     downloads : tuple of Download
-        Empty for a set that has to be placed by hand.
+        Empty for a data set that has to be copied by hand.
     megabytes : int
-        How much is downloaded, in 10⁶ bytes.
+        Size of the downloads in 10⁶ bytes.
     unpacked : mapping of str to str
         Which files of an archive go where (see `unpack`); empty if the downloads are used as they are.
     inner : str
         The archive within the archive, if there is one.
     by_hand : str
-        How to come by a set that has no downloads, as an imperative sentence without its full stop.
+        How to get a data set without downloads, as an imperative sentence without its full stop.
     """
 
     what: str
@@ -189,7 +189,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
 
 
 def data_root() -> Path:
-    """Where data sets are put: ``STRIATE_DATA``, or striate's folder among the user's data. It need not exist."""
+    """The folder of data sets: ``STRIATE_DATA``, or striate's folder among the user's data. It may not exist."""
     chosen = os.environ.get("STRIATE_DATA")
     return Path(chosen) if chosen else _user_root()
 
@@ -259,19 +259,19 @@ def data_folder(name: str) -> Path:
 def get(name: str, *, base_url: str | None = None, timeout: float = 30.0, progress: Progress | None = None) -> Path:
     """Download a data set from its publisher, unless it is on this machine.
 
-    Every file is checked against its SHA-256. What has arrived stays where a transfer breaks, and the next call goes on
-    from there. The folder appears under its name when it is complete, never before.
+    Every file is checked against its SHA-256. The next call continues an interrupted transfer. The folder gets its name
+    only when it is complete.
 
     Parameters
     ----------
     name : str
         One of `DATA_SETS`.
     base_url : str, optional
-        The address of a folder with the publisher's files, to be used instead of the publisher's server.
+        The address of a folder with the same files, used instead of the publisher's server.
     timeout : float, default=30.0
-        Seconds without a single byte after which a connection counts as broken.
+        Seconds without data after which a connection counts as broken.
     progress : Progress, optional
-        Is told of the kilobytes that arrive.
+        Counts the kilobytes that arrive.
 
     Returns
     -------
@@ -325,7 +325,7 @@ def _by_hand(name: str) -> str:
 
 
 def _complete(data_set: DataSet, arriving: Path, folder: Path) -> None:
-    """Unpack what has arrived, and give the folder its name in one step."""
+    """Unpack the downloads, and give the folder its final name in one step."""
     ready = arriving
     if data_set.unpacked:
         ready = arriving / "unpacked"

@@ -1,7 +1,7 @@
 """Read one image file: float32, channels first, upright, 0–1.
 
-How a file is opened, and what becomes of everything that can be wrong with it, is in `opening`; PNG, JPEG and TIFF have
-modules of their own, and how stored samples become floats is in `raster`.
+`opening` opens files and turns their defects into messages; PNG, JPEG and TIFF have their own modules; `raster`
+converts stored samples to floats.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
 class _File(Protocol):
-    """An image file whose header has been read; its size is as stored, before it is turned upright."""
+    """An image file whose header has been read. Its size is as stored, before it is turned upright."""
 
     width: int
     height: int
@@ -54,54 +54,53 @@ def read_image(
 ) -> np.ndarray:
     """Decode an image file.
 
-    Reads JPEG, PNG, TIFF, BMP, WebP, GIF and PPM, and HEIC and AVIF where Pillow's plug-ins for them are installed; of
-    several frames or pages, the first. The image is turned upright as its EXIF orientation says.
+    Reads JPEG, PNG, TIFF, BMP, WebP, GIF and PPM, and HEIC and AVIF when Pillow's plug-ins for them are installed. Of
+    several frames or pages, the first is read. The image is turned upright according to its EXIF orientation.
 
     Parameters
     ----------
     path : str or path
-        The file; its content counts, not its ending.
+        The file; its content decides the format, not its ending.
     color : bool, optional
         True gives red, green and blue; False gives luma (BT.601); None, the default, gives one channel for a
         file that stores grey and three for any other.
     at_least : int, optional
-        The image may come reduced by a whole factor, boxes of pixels averaged, as long as its longer side
-        keeps this many pixels. Big photographs decode several times faster so: a JPEG is then decoded at 1/2,
+        Allow the image to be reduced by a whole factor, averaging boxes of pixels, as long as its longer side keeps at
+        least this number of pixels. Large photographs decode several times faster: a JPEG is then decoded at 1/2,
         1/4 or 1/8. Default: full size.
     max_pixels : int, optional
-        Files of which more pixels would have to be decoded are refused before anything is. Default: what the
-        environment variable ``STRIATE_MAX_PIXELS`` says, or else `MAX_PIXELS`.
+        Files that need more pixels to be decoded are refused beforehand. Default: the environment variable
+        ``STRIATE_MAX_PIXELS``, or else 100 million.
 
     Returns
     -------
     (1 or 3, height, width) float32 array
-        0–1. Integers are divided by the greatest of their depth, 255 for 8 bits, 4,095 for 12 and 65,535 for 16;
-        signed ones by theirs, and only if none is negative. Integers of 32 bits are divided by 255 when none is
+        0–1. Integers are divided by the largest value of their depth: 255 for 8 bits, 4,095 for 12 and 65,535 for 16;
+        signed integers by their largest value, if none is negative. Integers of 32 bits are divided by 255 when none is
         greater, else by 65,535 when none is greater, else, when they are unsigned, by 4,294,967,295. Floating-point
         values of 16, 32 and 64 bits are returned as they are.
 
     Raises
     ------
     UnreadableImage
-        When there is no such file, it cannot be opened, is no image or one of a kind that is not read, is damaged or
-        cut off, is too large, or holds values that are not finite or beyond ±1e15.
+        When there is no such file, it cannot be opened, it is not an image of these kinds, it is damaged, cut off or
+        too large, or it holds values that are not finite or beyond ±1e15.
     UsageError
         When a parameter is none of these.
 
     Notes
     -----
-    *Transparency* is laid on white, the page that transparent images are drawn for. An image that would vanish there,
-    such as a white icon, is laid on black: that is one of whose pixels, counting those at least half opaque, fewer
-    than 1 % have a luma below 0.85.
+    *Transparent images* are placed on white, for which most are drawn. An image that would be invisible there, such as
+    a white icon, is placed on black. This is the case when fewer than 1 % of the pixels that are at least half opaque
+    have a luma below 0.85.
 
     *Grey from JPEG* is the luma channel that the file stores, which costs half the decoding; it differs from
     the luma of the decoded colors by rounding.
 
-    *Metadata* decides nothing but the orientation: color profiles are not applied, and where text, profiles or
-    checksums of metadata are damaged, the pixels are read all the same. So they are of a JPEG that lacks its end marker
-    alone.
+    *Metadata* is used for the orientation only. Color profiles are not applied, and damaged text, profiles or checksums
+    of metadata do not prevent reading the pixels; neither does a missing end marker of a JPEG.
 
-    *Memory*: all threads that decode share one budget of half a gigabyte; an image that needs more is decoded alone.
+    *Memory*: all decoding threads share a budget of half a gigabyte; an image that needs more is decoded alone.
     """
     color, at_least = checked("color", color, Boolean() | None), checked("at_least", at_least, Integer(low=1) | None)
     limit = pixel_limit(max_pixels)
@@ -120,14 +119,14 @@ def read_image(
 
 
 def image_size(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> tuple[int, int, int]:
-    """Height, width and channels that `read_image` will give, from the file's header alone.
+    """Height, width and channels of the result of `read_image`, from the header of the file.
 
     Parameters
     ----------
     path : str or path
         The file.
     max_pixels : int, optional
-        Files of which more pixels would have to be decoded, however far they may be reduced, are refused.
+        Files that need more pixels to be decoded, even at the strongest reduction, are refused.
 
     Returns
     -------
@@ -150,14 +149,14 @@ def image_size(path: str | os.PathLike[str], *, max_pixels: int | None = None) -
 
 
 def box_reduce(image: np.ndarray, at_least: int | None) -> np.ndarray:
-    """Reduce a decoded image by the greatest whole factor that leaves its longer side `at_least` pixels.
+    """Reduce a decoded image by the largest whole factor that leaves its longer side at least `at_least` pixels.
 
     Parameters
     ----------
     image : (channels, height, width) float32 array
         An image.
     at_least : int or None
-        Least length of the longer side in pixels; None reduces nothing.
+        Smallest allowed length of the longer side in pixels; None means no reduction.
 
     Returns
     -------
@@ -237,7 +236,7 @@ class _PillowFile:
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the camera's orientation: 1–4 keep rows as rows, 5–8 have them as columns (EXIF 2.32, tag 274)."""
+    """Undo the orientation of the camera: 1–4 keep rows, 5–8 exchange rows and columns (EXIF 2.32, tag 274)."""
     if orientation >= 5:
         pixels = pixels.transpose(0, 2, 1)
     if orientation in (3, 4, 7, 8):

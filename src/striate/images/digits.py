@@ -15,15 +15,15 @@ SIDE = 28
 def load_mnist_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """5,000 handwritten digits, 500 of each class, from the training set of MNIST.
 
-    They need no download; origin and licence (CC BY-SA 3.0) are beside the file, ``striate/images/data/README.md``.
+    They need no download. Origin and licence (CC BY-SA 3.0) are in ``striate/images/data/README.md``.
 
     Returns
     -------
     images : float32 (5000, 1, 28, 28)
-        0 is ground, 1 is ink.
+        0 is background, 1 is ink.
     labels : int64 (5000,)
-        Sorted: the first 500 are zeros. For a few of each class take every tenth, ``images[::10]``, rather than the
-        first ones.
+        Sorted: the first 500 are zeros. For a few images per class, take every tenth, ``images[::10]``, not the first
+        ones.
 
     References
     ----------

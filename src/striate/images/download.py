@@ -1,4 +1,4 @@
-"""Downloads that survive a bad line: checked, and continued where they stopped."""
+"""Downloads that are checked, and continued after an interruption."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 13  # bytes; what a break loses at most
 _KILOBYTE = 1000
-# Attempts in a row that bring nothing new. One that brings something does not count, however often the line breaks.
+# Failed attempts in a row. An attempt that transfers any data does not count as failed.
 _FRUITLESS_ATTEMPTS = 3
 _PAUSE = 1.0  # seconds after the first fruitless attempt, twice that after the second
 # A server that is busy now may answer in a moment; 416: our part is longer than the file, and is begun again.
@@ -36,25 +36,25 @@ def download(
     timeout: float = 30.0,
     progress: Progress | None = None,
 ) -> None:
-    """Download a file whose checksum is known; a file that is there already, and is right, stays.
+    """Download a file with a known checksum, unless it is already there and right.
 
-    What has arrived is kept beside the target, as ``NAME.part``, and the next attempt, or the next call, asks the
-    server for the rest only. A server that cannot do that sends the file from its start.
+    Partial data is kept beside the target, as ``NAME.part``, and the next attempt or call asks the server only for the
+    rest. A server that does not support this sends the whole file again.
 
     Parameters
     ----------
     urls : sequence of str
-        Where the file is; the next is tried when one fails.
+        Addresses of the file, tried in order.
     sha256 : str
         The checksum of the file, 64 hexadecimal digits.
     target : Path
-        Where the file goes. Its folder is made if it is missing.
+        The file to write. Its folder is created if it is missing.
     max_bytes : int, optional
-        The most that the file can have; a server that sends more is not listened to any longer. Default: no limit.
+        Largest size of the file; the transfer is aborted when the server sends more. Default: no limit.
     timeout : float, default=30.0
-        Seconds without a single byte after which an attempt counts as broken.
+        Seconds without data after which an attempt counts as failed.
     progress : Progress, optional
-        Is told of the kilobytes that arrive.
+        Counts the kilobytes that arrive.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class _Transfer:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _attempt(self, url: str) -> str | None:
-        """Fetch the rest of the file; return what went wrong, if something did that may go better next time."""
+        """Fetch the rest of the file; return the reason of a failure that another attempt may overcome."""
         import requests
 
         start = self._size()
@@ -136,13 +136,13 @@ class _Transfer:
             return f"failed ({type(error).__name__})"
 
     def _refuse(self, status: int) -> None:
-        """Raise if the server will not deliver the file, however often it is asked."""
+        """Raise if the answer of the server shows that further attempts are useless."""
         if 400 <= status < 500 and status not in _TEMPORARY:
             explanation = {403: ", forbidden", 404: ", not found", 410: ", gone"}.get(status, "")
             raise _Broken(f"does not deliver it (HTTP status {status}{explanation})")
 
     def _receive(self, response: requests.Response, start: int) -> str | None:
-        """Append what comes to the part, or begin it again when the server sends the file from its start."""
+        """Append the data to the partial file, or begin it again when the server sends the whole file."""
         if response.status_code == 200 or _first_byte(response) != start:
             if response.status_code == 206:
                 self.part.unlink()
@@ -164,7 +164,7 @@ class _Transfer:
         return None if total is None or done == total else self._broken_off()
 
     def _refuse_too_long(self) -> None:
-        """What arrived is of another file, or of none: it is removed."""
+        """Remove partial data that belongs to another file."""
         self.part.unlink(missing_ok=True)
         raise _Broken(f"sends more than the {self.max_bytes // _KILOBYTE} kB that the file can have")
 
@@ -174,6 +174,6 @@ class _Transfer:
 
 
 def _first_byte(response: requests.Response) -> int | None:
-    """Which byte of the file a partial answer begins with; None if it does not say."""
+    """The first byte of a partial answer within the file; None if the server does not state it."""
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None

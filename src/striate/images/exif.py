@@ -1,4 +1,4 @@
-"""Which way up: the orientation in a file's metadata, which is read with distrust."""
+"""The orientation of an image, from metadata that may be damaged."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ def orientation_in(exif: bytes | None, xmp: bytes | None = None) -> int:
     Parameters
     ----------
     exif : bytes or None
-        An Exif block, with or without its six bytes of introduction.
+        An Exif block, with or without its header of six bytes.
     xmp : bytes or None
-        XMP, which counts where Exif says nothing.
+        XMP, which is used when Exif states no orientation.
 
     Returns
     -------
     int
-        1–8; 1, upright, where there is none or the metadata is damaged: pixels that are sound are not thrown away for
-        it.
+        1–8; 1 (upright) when there is none or the metadata is damaged, since the pixels may be sound.
     """
     orientation: object = None
     if exif:

@@ -1,7 +1,7 @@
-"""Images in files: a folder with one sub-folder a class, a flat folder, a CSV of paths, or a list of paths.
+"""Images in files: a folder with one sub-folder per class, a flat folder, a CSV of paths, or a list of paths.
 
-The layout decides the labels, by one rule: an image's class is the sub-folder, directly below the folder,
-that it lies in, however deep; an image that lies in the folder itself has no label.
+One rule decides the labels: the class of an image is the sub-folder directly below the folder that contains it, at
+any depth; an image in the folder itself has no label.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from striate.images.decode import image_size, read_image
 from striate.images.kinds import EXTENSIONS, HEIF_FAMILY, is_image_kind, is_read, notes_on_ignored
 from striate.images.names import printable
 
-# What systems leave behind; names that begin with a dot are skipped anyway. Compared in lower case.
+# Files that operating systems create, in lower case; names that begin with a dot are skipped anyway.
 _LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 _DATA_ENDINGS = (".csv", ".npz", "-ubyte", "-ubyte.gz")
 
 
 class ImageFiles(ImageCollection):
-    """Image files, each decoded when it is asked for.
+    """Image files, each decoded when it is read.
 
     Parameters
     ----------
     paths : sequence of str or path
-        The files. A file that is missing or damaged is found out when it is read.
+        The files. A missing or damaged file raises an error when it is read.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
@@ -55,15 +55,15 @@ class ImageFolder(ImageFiles):
 
     Three layouts:
 
-    - *sub-folders*: every sub-folder that holds images, at any depth, is a class, and its name the label.
-      Images that lie beside the sub-folders have no label;
-    - *flat*: images and no sub-folders with images: nothing has a label;
+    - *sub-folders*: every sub-folder that holds images, at any depth, is a class, and its name is the label.
+      Images beside the sub-folders have no label;
+    - *flat*: images without sub-folders have no labels;
     - *CSV*: rows `path,label`, header optional, relative paths from the CSV's folder, a blank label for none; as
       spreadsheets and pandas write it, see `csv_list.read_csv`.
 
-    Hidden files and what systems leave behind (``Thumbs.db``, ``__MACOSX``) are skipped, other files that are
-    no images are ignored and counted. Links are followed, but into no folder twice within a class, so that
-    links in a circle end. Only names are kept in memory: 50,000 files are listed in a fraction of a second.
+    Hidden files and files of the operating system (``Thumbs.db``, ``__MACOSX``) are skipped; other files that are not
+    images are ignored and counted. Links are followed, but no folder is entered twice within a class, so that circles
+    of links end. Only names are kept in memory: 50,000 files are listed in a fraction of a second.
 
     Labels are in Unicode's composed form (NFC), so that "é" from a Mac's folder and "é" from Linux are one
     class. Folders that cannot be opened are left out, and named in `unreadable_folders`.
@@ -80,7 +80,7 @@ class ImageFolder(ImageFiles):
     ignored, notes, unreadable_folders
         See `ImageCollection`.
     n_ignored : int
-        How many files were ignored, of all kinds.
+        Number of ignored files.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class ImageFolder(ImageFiles):
 
     @property
     def n_ignored(self) -> int:
-        """How many files were ignored, of all kinds."""
+        """Number of ignored files."""
         return sum(self.ignored.values())
 
     def path_of(self, index: int) -> Path:
@@ -257,7 +257,7 @@ class _Scan:
 
 
 def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """What is the same for all names of one file or folder: its device and number there.
+    """Device and number of a file or folder, which are the same for all its names.
 
     Hard and symbolic links to one file have one identity; copies have different ones.
 
@@ -268,7 +268,7 @@ def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     Returns
     -------
     tuple of int, or None
-        None where there is no such file, or it cannot be looked at.
+        None when there is no such file, or its status cannot be read.
     """
     try:
         status = os.stat(path)
@@ -278,7 +278,7 @@ def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file counts as an image: by its ending, but of what is made of boxes by the first of them."""
+    """Whether a file counts as an image: by its ending, or for the HEIF family by its first box."""
     ending = os.path.splitext(entry.name)[1].lower()
     if ending not in HEIF_FAMILY:
         return ending in EXTENSIONS

@@ -1,7 +1,7 @@
-"""The idx format of MNIST and its relatives: a magic number, the sizes, the values; often compressed by gzip.
+"""The idx format of MNIST and similar data sets, often compressed by gzip.
 
-Bytes: two zeros, the type of the values, the number of dimensions; then every dimension as a big-endian
-uint32; then the values in C order, big-endian.
+A file begins with two zero bytes, the type of the values and the number of dimensions; then follow the dimensions as
+big-endian uint32, and the values in C order, big-endian.
 
 References
 ----------
@@ -69,10 +69,10 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     UsageError
-        When there is no such file, it is no idx file, or it expands as no array of images does.
+        When there is no such file, it is not an idx file, or it expands far more than arrays of images do.
     UnreadableImage
-        When it is cut off, damaged, or its size is not what its header says. That is found out before memory
-        is taken for the values, as far as the size of a compressed file can tell.
+        When it is cut off or damaged, or its size differs from its header. Where possible, this is checked before
+        memory is allocated for the values.
     """
     path = Path(path)
     require_file(path)
@@ -81,7 +81,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         with _opened(path) as file:
             dtype, shape = _read_header(file, path)
             n_bytes = math.prod(shape) * dtype.itemsize
-            # Refused before memory is taken for it.
+            # Refused before memory is allocated.
             possible = file_size * (MAX_DEFLATE_RATIO if _is_gzip(path) else 1)
             if n_bytes > possible:
                 reason = f"claims {n_bytes:,} bytes, more than the file can hold; get the file again"
@@ -109,7 +109,7 @@ def labels_beside(path: str | os.PathLike[str]) -> Path | None:
     Parameters
     ----------
     path : str or path
-        The file of images; both ways of naming are known (``-idx3-ubyte`` and ``.idx3-ubyte``).
+        The file of images, named ``…-idx3-ubyte`` or ``….idx3-ubyte``.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[np.dtype, tuple[int, ...]]
 
 
 def _read_into(file: BinaryIO, values: np.ndarray) -> int:
-    """Fill an array from a file; return how many bytes there were."""
+    """Fill an array from a file; return the number of bytes read."""
     view = values.reshape(-1).view(np.uint8).data
     n_read = 0
     while n_read < len(view):

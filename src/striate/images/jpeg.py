@@ -1,4 +1,4 @@
-"""JPEG files: their segments are read here, so that metadata cannot harm the pixels and scans cannot be without end.
+"""JPEG files. Their segments are read here, so that damaged metadata does no harm and the number of scans is bounded.
 
 References
 ----------
@@ -40,7 +40,7 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 @dataclass
 class _Header:
-    """What comes before the first scan."""
+    """The part of the file before the first scan."""
 
     frame: int = 0  # the marker that tells the kind of coding
     precision: int = 0
@@ -64,7 +64,7 @@ class JpegFile:
     Raises
     ------
     Refused
-        When it is of a kind that cannot be decoded, or has no header.
+        When the kind of coding cannot be decoded, or there is no header.
     """
 
     upright = False
@@ -84,17 +84,17 @@ class JpegFile:
         self.orientation = orientation_in(header.exif, header.xmp)
 
     def n_pixels(self, at_least: int | None) -> int:
-        """How many pixels have to be decoded: a progressive file all of them, others a part."""
+        """Number of pixels that have to be decoded: all of a progressive file, a part of others."""
         factor = 1 if self._header.frame in _PROGRESSIVE else self._scale(at_least)
         return -(-self.width // factor) * -(-self.height // factor)
 
     def n_bytes(self, at_least: int | None) -> float:
-        """About how much memory the decoding takes: Pillow's pixels, and a progressive file's coefficients."""
+        """Approximate memory for decoding: the pixels, and the coefficients of a progressive file."""
         coefficients = 2 * self._header.n_components if self._header.frame in _PROGRESSIVE else 0
         return self.width * self.height * (coefficients + 4 / self._scale(at_least) ** 2)
 
     def raster(self, at_least: int | None, *, grey: bool) -> Raster:
-        """Decode the pixels, at 1/2, 1/4 or 1/8 of the size where that is enough."""
+        """Decode the pixels, at 1/2, 1/4 or 1/8 of the size when that suffices."""
         self._file.seek(self._header.start)
         scans = _Scans(self._file.read(), self._header)
         if scans.n > MAX_SCANS:
@@ -112,7 +112,7 @@ class JpegFile:
     def _without_end(self, data: bytes, at_least: int | None, *, grey: bool) -> Image.Image:
         """The pixels of a file without its end marker, provided that all are there.
 
-        Where some are not, the decoder makes them up from whatever comes next, and they differ when that differs.
+        When pixels are missing, the decoder makes them up from the bytes that follow.
         """
         data = data.removesuffix(b"\xff")
         image = self._decoded(data + _END, at_least, grey=grey)
@@ -206,9 +206,9 @@ class _Scans:
     Attributes
     ----------
     data : bytes
-        Without what follows the end marker: a second image, a film, anything.
+        Without the bytes after the end marker, which may hold a second image or a film.
     n : int
-        How many scans there are; counting stops above `MAX_SCANS`.
+        Number of scans; counting stops above `MAX_SCANS`.
     """
 
     def __init__(self, data: bytes, header: _Header) -> None:

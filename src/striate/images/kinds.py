@@ -1,4 +1,4 @@
-"""Which files are images, by their ending, and what to say of image files that cannot be read here."""
+"""Which files are images, by their ending, and messages about image files that cannot be read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OTHERS = frozenset(
     {".jp2", ".j2k", ".jpx", ".jxl", ".svg", ".psd", ".xcf", ".tga", ".ico", ".exr", ".hdr", ".pfm", ".pcx"}
     | {".fits", ".fit", ".dcm", ".czi", ".nd2", ".lif", ".svs", ".eps", ".pdf", ".mp4", ".mov", ".avi", ".mkv"}
 )
-# What an unreadable kind needs; all these are images (or hold them), so that a person expects to see them.
+# Kinds of image files that cannot be read, and what they need; a user expects them to be read.
 _ADVICE = (
     dict.fromkeys(_HEIF, "to read them, pip install pillow-heif, or save them as JPEG or PNG")
     | dict.fromkeys(_AVIF, "to read them, update Pillow to 11.3 or later, or save them as JPEG or PNG")
@@ -66,7 +66,7 @@ def brands_in(head: bytes) -> frozenset[bytes]:
 
 
 def is_read(ending: str, head: bytes | None, readable: Collection[str]) -> bool:
-    """Whether a file of the HEIF family counts as an image here: what it holds decides, and which decoders there are.
+    """Whether a file of the HEIF family can be read, according to its content and the installed decoders.
 
     Parameters
     ----------
@@ -82,17 +82,17 @@ def is_read(ending: str, head: bytes | None, readable: Collection[str]) -> bool:
         return ".avif" in readable
     if brands & HEIF_BRANDS:
         return ".heic" in readable
-    # Telephones and web sites give such names to files of other kinds too.
+    # Phones and web sites also give such names to files of other kinds.
     return ending in readable or (head or b"").startswith(_SIGNATURES)
 
 
 def is_image_kind(ending: str) -> bool:
-    """Whether files of an ending that is not read hold images all the same."""
+    """Whether files of an ending that is not read are images."""
     return ending in _ADVICE
 
 
 def advice(ending: str) -> str:
-    """What to do with image files that are not read; empty for files of other kinds."""
+    """Advice about image files that are not read; empty for files of other kinds."""
     return _ADVICE.get(ending, "")
 
 
@@ -104,7 +104,7 @@ def notes_on_ignored(shown: str, ignored: Mapping[str, int]) -> list[str]:
     shown : str
         The folder, as messages show it.
     ignored : mapping of str to int
-        How many files there are of each ending; ``""`` for names without one.
+        Number of files of each ending; ``""`` for names without one.
     """
     notes = []
     others: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""How the name of a file appears in a message: on one line, whatever is in it."""
+"""Names of files in messages, always on one line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from striate.errors import one_line
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    r"""A path as a person can read it: names in every script stay, line breaks and control characters do not.
+    r"""A path as text for people: letters of all scripts stay, line breaks and control characters are escaped.
 
     Parameters
     ----------
     path : str or path
-        Any path; on Linux a name may hold line breaks, and bytes that are no text at all.
+        Any path; on Linux a name may hold line breaks and bytes that are not text.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""The files of small NORB: a magic number, the sizes, the values; all little-endian.
+"""The files of small NORB, little-endian.
 
-After the magic number and the number of dimensions come at least three sizes, whatever the number of dimensions; then
-the values in C order. The data set is three such files: ``-dat`` (pairs of stereo images), ``-cat`` (categories) and
+A file holds a magic number, the number of dimensions, at least three sizes (even for fewer dimensions), and the values
+in C order. The data set consists of three such files: ``-dat`` (pairs of stereo images), ``-cat`` (categories) and
 ``-info`` (instance, elevation, azimuth, lighting).
 
 References
@@ -30,7 +30,7 @@ _DTYPES = {0x1E3D4C55: "<u1", 0x1E3D4C54: "<i4"}
 
 
 class SmallNORB(NamedTuple):
-    """Stereo pairs and what is known of them."""
+    """Stereo pairs with their categories and poses."""
 
     images: NDArray[np.uint8]
     """(n, 2, height, width): 96×96 in the original."""
@@ -56,9 +56,9 @@ def read_norb_matrix(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     UsageError
-        When there is no such file, or it is none of NORB's.
+        When there is no such file, or it is not a file of NORB.
     UnreadableImage
-        When its size is not what its header says; found out before memory is taken.
+        When its size differs from its header; checked before memory is allocated.
     """
     path = Path(path)
     require_file(path)
@@ -102,7 +102,7 @@ def read_small_norb(path: str | os.PathLike[str]) -> SmallNORB:
     Raises
     ------
     UsageError
-        When a file is missing, is none of NORB's, or the three do not belong together.
+        When a file is missing, is not a file of NORB, or the three do not belong together.
     UnreadableImage
         When one is cut off or damaged.
     """

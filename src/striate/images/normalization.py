@@ -1,8 +1,8 @@
 """Local contrast normalization: subtract the local mean, divide by the local standard deviation.
 
-Whatever the light, an edge then looks the same; flat regions stay flat, because the divisor has a floor.
-All windows are Gaussian and separable, and at a border the weights that lie inside the image are scaled to
-sum to 1: no pixel is invented there.
+An edge then looks the same in bright and dark light; flat regions stay flat, because the divisor has a lower bound.
+All windows are Gaussian and separable; at a border, the weights inside the image are scaled to sum to 1, so that no
+pixels are made up outside.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def high_pass(image: np.ndarray, *, size: int = 9, sigma: float = 1.591) -> np.n
     Returns
     -------
     ndarray (..., height, width), float32 (float64 if `image` is)
-        What the local mean does not explain.
+        The image without its local mean.
     """
     image = _as_float(image)
     return image - _local_mean(image, size, sigma)
@@ -85,13 +85,12 @@ def local_contrast_normalization(
     image : ndarray (..., height, width) or, if `jointly`, (..., channels, height, width)
         An image, feature maps, or a batch of either. Integers are taken as float32.
     size : int, default 9
-        Pixels across the window, odd; the paper's 9×9. It may exceed the image.
+        Side of the window in pixels, odd; the paper uses 9. It may exceed the image.
     sigma : float, default 1.591
-        Standard deviation of the window, in pixels; the paper's value, whose corner weighs 0.0001.
+        Standard deviation of the window, in pixels; the value of the paper, with a weight of 0.0001 at the corners.
     floor : "mean" or float, default "mean"
-        What `σ` is not allowed to fall below, so that the noise of flat regions is not blown up.
-        "mean" is the mean of `σ` over the image at hand (over each channel, unless `jointly`): it follows the
-        contrast of the image, which a fixed number does not.
+        Lower bound of `σ`, so that the noise of flat regions is not amplified. "mean" is the mean of `σ` over the
+        image (over each channel, unless `jointly`), which follows the contrast of the image.
     jointly : bool, default False
         Whether the channels share one mean and one deviation, as the maps of a stage do: then strong maps
         suppress weak ones. Otherwise each channel is normalized by itself.
@@ -128,7 +127,7 @@ def local_contrast_normalization(
     divisor = np.sqrt(_local_mean(energy, size, sigma))
     lowest = divisor.mean(axis=(-2, -1), keepdims=True) if floor == "mean" else image.dtype.type(floor)
     np.maximum(divisor, lowest, out=divisor)
-    # Where the deviation is no more than the rounding of the pixels, there is nothing to see: 0, not noise.
+    # A deviation within the rounding of the pixels is no structure: the result is 0 instead of noise.
     one_image = (-3, -2, -1) if jointly else (-2, -1)
     rounding = 8 * np.finfo(image.dtype).eps * np.abs(image).max(axis=one_image, keepdims=True)
     divisor[divisor <= rounding] = np.inf

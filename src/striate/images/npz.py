@@ -44,10 +44,11 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | Non
     Raises
     ------
     UsageError
-        When there is no such file or key, an array holds Python objects, or it expands as no array of images does.
+        When there is no such file or key, an array holds Python objects, or it expands far more than arrays of images
+        do.
     UnreadableImage
-        When the file is cut off, damaged or no zip archive, or claims more values than it can hold; that is
-        found out before memory is taken for them.
+        When the file is cut off, damaged or not a zip archive, or states more values than it can hold; checked before
+        memory is allocated.
     """
     path = Path(path)
     shown = printable(path)
@@ -84,7 +85,7 @@ def _read_member(archive: zipfile.ZipFile, key: str, shown: str) -> np.ndarray:
                 f"{shown}: {key} holds Python objects, which could run code when loaded; "
                 "save an array of numbers (labels: of numbers or text)"
             )
-        # The size that the zip directory states is believed as far as its compressed bytes can yield it.
+        # The stated size is accepted only as far as the compressed bytes can produce it.
         n_bytes = math.prod(shape) * dtype.itemsize
         if n_bytes > min(info.file_size, info.compress_size * MAX_DEFLATE_RATIO):
             raise ValueError(f"{key} claims {n_bytes:,} bytes, more than the file can hold")

@@ -1,7 +1,6 @@
-"""Open files that come from strangers: whatever a file does wrong ends as one sentence.
+"""Open untrusted files: every defect of a file becomes an error message of one sentence.
 
-No exception or warning of Pillow leaves this module other than as an `UnreadableImage`, which names the file
-and the reason.
+Exceptions and warnings of Pillow become an `UnreadableImage`, which names the file and the reason.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from striate.images.kinds import AVIF_BRANDS, HEIF_BRANDS, advice, brands_in
 from striate.images.names import printable
 from striate.parameters import Integer, checked
 
-# Pillow knows dozens of formats, some of which start other programs (EPS) or are hardly ever tested. PPM covers .pgm
-# and .ppm, which many data sets use. JPEG, PNG and TIFF have modules of their own.
+# Pillow knows dozens of formats, some of which start other programs (EPS) or are hardly tested. PPM includes .pgm and
+# .ppm, which many data sets use. JPEG, PNG and TIFF have their own modules.
 _PLUGINS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
     ((b"BM",), BmpImagePlugin.BmpImageFile),
     ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile),
@@ -42,7 +41,7 @@ _PLUGINS: tuple[tuple[tuple[bytes, ...], type[ImageFile.ImageFile]], ...] = (
 _LIMIT_VARIABLE = "STRIATE_MAX_PIXELS"
 
 MAX_PIXELS = 100_000_000
-"""Images of which more pixels would have to be decoded are refused: 100 million is four times a 6000×4000 photograph.
+"""Images that would need more pixels to be decoded are refused. 100 million is four times a 6000×4000 photograph.
 
 The environment variable ``STRIATE_MAX_PIXELS`` sets another limit."""
 
@@ -56,7 +55,7 @@ class PixelLimit(NamedTuple):
     stated: bool  # by the caller
 
     def check(self, width: int, height: int, n_pixels: int) -> None:
-        """Refuse an image of which `n_pixels` would have to be decoded, if they are too many."""
+        """Refuse an image when `n_pixels`, the pixels that have to be decoded, are too many."""
         if n_pixels > self.n_pixels:
             way = "" if self.stated else f"; to read it, set {_LIMIT_VARIABLE} to a higher number"
             raise Refused(f"has {width}×{height} pixels, more than the limit of {self.n_pixels:,}{way}")
@@ -95,7 +94,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     UnreadableImage
-        Always with one reason that a person can act on.
+        With a reason that tells a person what to do.
     """
     try:
         silence_warnings()
@@ -125,7 +124,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def open_with_pillow(file: BinaryIO) -> ImageFile.ImageFile:
     """A Pillow image of one of the formats that have no module here, its header read, its pixels not decoded.
 
-    Pillow's own limit of pixels, which cannot be set for one call, does not count.
+    Pillow's own limit of pixels does not apply, since it cannot be set for a single call.
     """
     head = file.read(32)
     file.seek(0)
@@ -138,7 +137,7 @@ def open_with_pillow(file: BinaryIO) -> ImageFile.ImageFile:
 
 
 def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
-    """HEIC or AVIF. Their plug-ins are loaded for such a file alone, if they are there."""
+    """HEIC or AVIF; their plug-ins are loaded only for such a file, if they are installed."""
     brands = brands_in(head)
     if brands & AVIF_BRANDS:
         try:
@@ -159,7 +158,7 @@ def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
 
 
 def require_file(path: str | os.PathLike[str]) -> None:
-    """Refuse pipes and devices, which would be waited for, before one is opened; a missing file is the caller's matter.
+    """Refuse pipes and devices, which could block for ever; a missing file is left to the caller.
 
     Raises
     ------
@@ -174,11 +173,11 @@ def require_file(path: str | os.PathLike[str]) -> None:
 
 
 class Refused(Exception):
-    """Raised inside `opened` for a file that is sound but not wanted; its text is the reason."""
+    """Raised inside `opened` for a sound file that is refused; its text is the reason."""
 
 
 def _require_regular_file(path: str | os.PathLike[str]) -> None:
-    """Opening a pipe would wait for ever; reading a device might never end."""
+    """Refuse pipes, which block when they are opened, and devices, which may have no end."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise Refused("is a folder, not an image")
@@ -193,7 +192,7 @@ def _why_unidentified(path: str | os.PathLike[str]) -> str:
 
 
 def _why_damaged(error: Exception) -> str:
-    # Pillow quotes the bytes that it stumbled over.
+    # Messages of Pillow may quote bytes of the file.
     text = printable(" ".join(str(error).split()))[:100]
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return "is cut off before its end (truncated)"
@@ -201,13 +200,13 @@ def _why_damaged(error: Exception) -> str:
 
 
 def silence_warnings() -> None:
-    """Keep Pillow from warning about strange metadata, and NumPy about old files: both are judged here.
+    """Silence warnings of Pillow about metadata and of NumPy about old files; this module makes its own checks.
 
-    The filter stays in place after a call. `warnings.catch_warnings` would be tidier, but is not safe where
-    several threads decode: one restores the filters that another has just set, possibly for good. It names
-    modules of Pillow and of NumPy's files alone, and ours, from which some of their warnings seem to come.
+    The filter stays in place after a call. `warnings.catch_warnings` is not safe when several threads decode: one may
+    restore the filters that another has just replaced. The filter is limited to modules of Pillow, NumPy's file
+    modules, and those of this package to which Python attributes some of their warnings.
     """
     first = warnings.filters[0] if warnings.filters else None
-    # In front, because somebody may have turned warnings into errors since the last call.
+    # First in the list, because the caller may have turned warnings into errors since the last call.
     if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _WARNING_MODULES:
         warnings.filterwarnings("ignore", module=_WARNING_MODULES)

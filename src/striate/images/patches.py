@@ -1,4 +1,4 @@
-"""Patches: small squares cut out of images, one a row, in the order (channels, height, width)."""
+"""Patches: small squares cut out of images, one per row, in the order (channels, height, width)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from striate.errors import UnreadableImage, UsageError
 
 __all__ = ["extract_patches", "sample_patches"]
 
-# Blind draws, before the structured positions of an image are searched for: a search takes milliseconds.
+# Random positions that are tried before all positions with structure are searched, which takes milliseconds.
 _BLIND_DRAWS = 12
 
 
@@ -63,8 +63,8 @@ def sample_patches(
 ) -> np.ndarray:
     """Draw patches at random: uniform over images, then over the positions that are not flat.
 
-    Every image is read once, in order, unless others cannot give their share: images smaller than a patch,
-    unreadable ones, and those without structure are left out, and the others give more.
+    Every image is read once, in order. Images that are smaller than a patch, unreadable or without structure are left
+    out; the other images then give more patches, for which they may be read again.
 
     Parameters
     ----------

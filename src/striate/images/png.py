@@ -1,7 +1,7 @@
-"""PNG files: what their pixels need is taken out of the file and checked, all else is left where it is.
+"""PNG files: only the chunks that the pixels depend on are read and checked.
 
-Text, color profiles and times, however large or damaged, decide nothing of the pixels, and Pillow refuses files for
-them. It also keeps 8 of 16 bits; the other 8 are had by decoding once more.
+Text, color profiles and times do not affect the pixels, but Pillow refuses files in which they are large or damaged.
+Pillow also keeps only 8 of 16 bits; the other 8 are decoded in a second pass.
 
 References
 ----------
@@ -26,9 +26,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _N_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
-# Where the passes of an interlaced image begin, and their steps.
+# First positions and steps of the passes of an interlaced image.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_CHUNK_LIMIT = 1 << 20  # bytes of Exif or XMP; more is not a camera's
+_CHUNK_LIMIT = 1 << 20  # bytes of Exif or XMP; a camera writes less
 
 
 class PngFile:
@@ -66,11 +66,11 @@ class PngFile:
         self.orientation = orientation_in(self._chunks.get(b"eXIf"), self._chunks.get(b"iTXt"))
 
     def n_pixels(self, at_least: int | None) -> int:
-        """How many pixels have to be decoded."""
+        """Number of pixels that have to be decoded."""
         return self.width * self.height
 
     def n_bytes(self, at_least: int | None) -> int:
-        """About how much memory the decoding takes."""
+        """Approximate memory for decoding."""
         per_pixel = _N_CHANNELS[self._color] * 2 + 4 if self._depth == 16 else 4
         return self.n_pixels(at_least) * per_pixel + sum(length for _, length in self._pixels)
 
@@ -83,7 +83,7 @@ class PngFile:
         samples = np.zeros((self.height, self.width, n_channels), np.uint16)
         if self._color == _GREY:
             self._add(samples, data)
-        elif self._color == _GREY_ALPHA:  # four bytes a pixel, as RGBA has
+        elif self._color == _GREY_ALPHA:  # four bytes per pixel, as in RGBA
             self._add(samples, data, "RGBA", "RGBA", view=">u2")
         else:
             mode = "RGB" if self._color == _RGB else "RGBA"
@@ -98,7 +98,7 @@ class PngFile:
         )
 
     def _walk(self) -> None:
-        """Find the chunks that matter; read and check all of them but the pixels."""
+        """Find the chunks that the pixels depend on; read and check all of them except the pixels."""
         while len(head := self._file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
             start = self._file.tell()
@@ -129,7 +129,7 @@ class PngFile:
         self._chunks[kind] = data
 
     def _needed(self) -> bytes:
-        """A PNG file of nothing but what the pixels depend on."""
+        """A PNG file with only the chunks that the pixels depend on."""
         parts = [SIGNATURE]
 
         def add(kind: bytes, data: bytes) -> None:
@@ -160,7 +160,7 @@ class PngFile:
     def _add(
         self, samples: np.ndarray, data: bytes, mode: str = "", rawmode: str = "", *, view: str = "", shift: int = 0
     ) -> None:
-        """Decode in a mode of 8 bits, and add what comes to the samples."""
+        """Decode in a mode of 8 bits, and add the result to the samples."""
         image = PngImagePlugin.PngImageFile(io.BytesIO(data))
         if mode:
             image._mode = mode
@@ -174,7 +174,7 @@ class PngFile:
 
     def _require_all_rows(self, image: Image.Image) -> None:
         """Refuse a file whose pixels end too early, but properly: Pillow leaves the rows that are missing black."""
-        # Counting costs as much as decoding. Only where the last row is black may rows be missing.
+        # Counting costs as much as decoding; rows may be missing only if the last row is black.
         last = image.crop((0, self.height - 1, self.width, self.height))
         if not self._interlaced and any(low or high for low, high in _extremes(last)):
             return
@@ -207,7 +207,7 @@ class PngFile:
         n_values = {_GREY: 1, _RGB: 3}.get(self._color, 0)
         if not n_values or len(stored) < 2 * n_values:
             return None
-        # Only the bits that the depth has count.
+        # Only the bits of the depth are used.
         return tuple(value & (2**self._depth - 1) for value in struct.unpack(f">{n_values}H", stored[: 2 * n_values]))
 
 

@@ -1,4 +1,4 @@
-"""From a decoded image to what the first filters see: one size, one kind of color, normalized contrast."""
+"""Preprocessing of decoded images for the first filters: one size, one color space, normalized contrast."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _RULES = {
     "valid": Boolean(),
     "white": Real(low=1e-9, high=1e9),
 }
-_MOST_NUMBERS = 1 << 23  # of an image: what stages make of it is many times as large
+_MOST_NUMBERS = 1 << 23  # per image; the maps of a stage are many times as large
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to every image, in training and ever after; a part of the model file.
+    """What is done to every image before the filters, in training and prediction; part of the model file.
 
-    The image is brought to its color, its longer side to the canvas, its contrast is normalized where the
-    image is (never across its edge), and the rest of the canvas is zero; where contrast is kept as it is, the rest
-    goes on as the image's edge, which makes no gradient there.
+    The image is converted to its color space, its longer side is scaled to the canvas, its contrast is normalized
+    inside the image (never across its edge), and the rest of the canvas is zero. When the contrast is not normalized,
+    the rest repeats the edge of the image, so that there is no gradient.
 
     Parameters
     ----------
@@ -47,20 +47,19 @@ class Preprocessing:
         Height and width in pixels; images keep their aspect ratio.
     color : "grey" or "yuv"
     contrast : "local", "ground" or "none"
-        "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": only the
-        image's ground, the median of its outline, is brought to zero: for strokes on a plain ground, whose
-        emptiness local normalization would fill with noise. "none": as it is, 0–1, for descriptors that normalize
-        themselves.
+        "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": subtract
+        the background, the median of the image's outline; for strokes on a plain background, where local
+        normalization would amplify noise. "none": unchanged, 0–1, for descriptors that normalize themselves.
     window : int
-        Side of the normalization's Gaussian window in pixels, odd; 9 is the paper's.
+        Side of the normalization's Gaussian window in pixels, odd; the paper uses 9.
     border : int
-        Zeros around the canvas, in pixels, so that filters reach what lies at its edge.
+        Zeros around the canvas, in pixels, so that filters cover its edge.
     white : float
-        What images are divided by first: the difference between black and white in a collection whose images use but a
-        part of the range, such as those of a camera of 12 bits in files of 16. 1: they stay as they are.
+        Images are first divided by this value: the difference between black and white in a collection that uses only
+        part of the range, such as 12-bit images in 16-bit files. 1 leaves them unchanged.
     valid : bool
-        Keep only what the normalization's whole window covers: 151×151 become 143×143, as in the paper. Otherwise the
-        windows at the image's edge end there, and nothing is lost.
+        Keep only pixels whose whole normalization window is inside the image: 151×151 become 143×143, as in the paper.
+        Otherwise windows are cut at the edge of the image, and its size stays.
     """
 
     canvas: tuple[int, int]
@@ -89,14 +88,14 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of every image that comes out."""
+        """``(channels, height, width)`` of every prepared image."""
         more = 2 * self.border - (self.window - 1 if self.valid else 0)
         height, width = self.canvas
         return (1 if self.color == "grey" else 3, height + more, width + more)
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How images need to be read, as keywords of `ImageCollection.read` and `stream`."""
+        """How images are to be read, as keywords of `ImageCollection.read` and `stream`."""
         return {"color": self.color == "yuv", "at_least": max(self.canvas)}
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,7 +113,7 @@ class Preprocessing:
         Raises
         ------
         UnreadableImage
-            For values of another unit than the collection's, far above `white`.
+            For values far above `white`, which must have another unit than the rest of the collection.
         """
         if self.white != 1:
             image = image / np.float32(self.white)
@@ -175,12 +174,12 @@ def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]
     Parameters
     ----------
     images : sequence of float (channels, height, width)
-        Sixty of them, evenly spread, are looked at; pixels that are one in a thousand of an image do not count.
+        Sixty of them, evenly spread, are used; one pixel in a thousand is ignored at either end.
 
     Returns
     -------
     float
-        0 where all are of one even grey.
+        0 when all pixels are equal.
     """
     places = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).round().astype(int))
     # An end that no pixel has, between two of them, would let a single hot pixel count in a small image.
@@ -190,9 +189,9 @@ def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]
 
 
 def white_of(found: float) -> float:
-    """What the images of a collection are divided by, from its `contrast_range`; see `Preprocessing`.
+    """The value that the images of a collection are divided by, from its `contrast_range`; see `Preprocessing`.
 
-    1 where they use the range of 0–1, or half of it at least: the images of a usual collection stay as they are.
+    It is 1 when they use at least half of the range of 0–1, which leaves the images of usual collections unchanged.
     """
     return 1.0 if 0.5 <= found <= 2 or found <= 0 else min(max(found, 1e-9), 1e9)
 

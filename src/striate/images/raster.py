@@ -1,6 +1,6 @@
-"""From stored samples to float32: white decides the range, transparency gets a ground, bands of rows bound the memory.
+"""Conversion of stored samples to float32, with a background for transparent images.
 
-A raster hands out a band of its rows at a time, so that a big image needs little more than what its decoder holds.
+A raster yields one band of rows at a time, so that a large image needs little memory beside that of its decoder.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ LARGEST = 1e15
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-_BAND = 1 << 22  # pixels in a band: an image of usual size is one
-# Transparency: an image none of whose opaque pixels is darker than this would vanish on white.
+_BAND = 1 << 22  # pixels per band; an image of usual size is a single band
+# A transparent image without darker opaque pixels than this would be invisible on white.
 _NEARLY_WHITE = 0.85
 _VISIBLE_SHARE = 0.01
 
 
 class Raster(Protocol):
-    """Stored samples of an image, as `assemble` asks for them."""
+    """Stored samples of an image, as `assemble` reads them."""
 
     width: int
     height: int
@@ -68,7 +68,7 @@ def bands(width: int, height: int, factor: int = 1) -> Iterator[tuple[int, int]]
 
 
 class PillowRaster:
-    """What Pillow has decoded to 8 bits or fewer, or to floating point (mode F).
+    """An image that Pillow has decoded to 8 bits or fewer, or to floating point (mode F).
 
     Parameters
     ----------
@@ -122,15 +122,15 @@ class PillowRaster:
 
 
 def ground(opaque: np.ndarray, visible: np.ndarray, *, levels: np.ndarray) -> float:
-    """What a transparent image is laid on: white (1.0), or black (0.0) when it would vanish on white.
+    """The background of a transparent image: white (1.0), or black (0.0) when it would be invisible on white.
 
     Parameters
     ----------
     opaque, visible : (n_levels,) integer arrays
-        How many pixels of each luma are at least half opaque, and how many are not wholly transparent; the latter count
-        where there are none of the former.
+        Numbers of pixels of each luma that are at least half opaque, and that are not wholly transparent. The latter
+        are used when there are none of the former.
     levels : (n_levels,) array
-        Luma of each, 0–1.
+        Luma of each level, 0–1.
     """
     counts = opaque if opaque.any() else visible
     dark = counts[levels < _NEARLY_WHITE].sum()
@@ -145,12 +145,12 @@ class DeepRaster:
     samples : (height, width, channels) array
         Integers or floating point: grey, red-green-blue or cyan-magenta-yellow-black, then perhaps alpha.
     white : float or None
-        The integer that stands for 1; None for floating-point values, which are taken as they are.
+        The integer that stands for 1; None for floating-point values, which are not changed.
     kind : {"grey", "rgb", "cmyk"}
     inverted : bool
         Whether `white` stands for black, and 0 for white.
     alpha : {"straight", "premultiplied"} or None
-        What the last channel is.
+        Meaning of the last channel.
     key : tuple of int, optional
         The samples of the one color that is transparent.
     """
@@ -223,7 +223,7 @@ class DeepRaster:
 
 
 def check_usable(values: np.ndarray) -> None:
-    """Refuse floating-point values that nothing can be computed with.
+    """Refuse floating-point values that are not usable.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whatever holds images, as a collection: a folder, a file, an array, a list."""
+"""Collections of images from a folder, a file, an array or a list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["as_images"]
 
 
 def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> ImageCollection:
-    """Whatever holds images, as a collection.
+    """Make a collection of images from a folder, a file, an array or a list.
 
     Parameters
     ----------
@@ -33,17 +33,17 @@ def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> 
           `ImageArray`;
         - a list of such images, of any sizes, or of paths of image files.
     labels : (n,) sequence of str or int, optional
-        One an image, in place of those that the source has; None or ``""`` in a place for no label.
+        One label per image, instead of those that the source has; None or ``""`` for an image without label.
 
     Returns
     -------
     ImageCollection
-        Nothing but names, labels and arrays is read before an image is asked for.
+        Image files are read only when an image is needed.
 
     Raises
     ------
     UsageError
-        When the source is nothing of this, is empty, or labels and images differ in number.
+        When the source is none of these, it is empty, or the numbers of labels and images differ.
     UnreadableImage
         When an ``.npz`` or idx file is damaged.
     """

@@ -1,4 +1,4 @@
-"""Read images in threads, hand them out in batches: the memory is a few batches, however many there are."""
+"""Read images in threads and yield them in batches, with memory for a few batches only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from striate.threads import n_threads as default_n_threads
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that was left out, and why."""
+    """An image that was left out, and the reason."""
 
     name: str
     reason: str
@@ -40,8 +40,8 @@ def stream(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Prepared images in batches, in the order of `indices`.
 
-    While a batch is worked on, threads decode and prepare the next one. Images that cannot be read are left
-    out; the batch is filled from those that follow.
+    While the caller works on a batch, threads decode and prepare the next one. Images that cannot be read are left
+    out, and the next images take their place.
 
     Parameters
     ----------
@@ -51,18 +51,19 @@ def stream(
         (channels, height, width) float32 → array, of the same shape for every image; called in several
         threads at once.
     batch_size : int
-        Images in a batch; the last may have fewer.
+        Images per batch; the last batch may have fewer.
     indices : (n,) sequence of int, optional
         Which images, in which order. Default: all.
     start : int
-        Where in `indices` to begin, to go on with a stream that was left; `skipped` then has what was left out
-        before.
+        Position in `indices` at which to begin, to continue an earlier stream; `skipped` then holds the images that
+        were left out before.
     n_threads : int, optional
         Threads that decode. Default: `striate.threads.n_threads()`.
     skipped : list of Skipped, optional
         Images that could not be read are appended here, in order.
     require_half : bool
-        Whether it is an error when most cannot be read. Not where they are few among others that are known already.
+        Whether it is an error when more than half of the images cannot be read. Use False when these are only the new
+        ones of a larger collection.
     color, at_least
         How images are read, see `ImageCollection.read`.
 
@@ -71,7 +72,7 @@ def stream(
     indices : (batch_size,) int64 array
         Which images these are.
     batch : (batch_size, ...) float32 array
-        What `prepare` made of them. A new array for every batch.
+        The prepared images; a new array for every batch.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def _batches(
 
     n_skipped = len(skipped) if start else 0
     batch = _Batch(batch_size)
-    # At most one batch is ready or in work ahead of the one that is being filled.
+    # At most one batch is prepared ahead of the one that is being filled.
     lookahead = max(batch_size, n_threads + 1)
     positions: list[int] = chosen[start:].tolist()
     loaded = map_ordered(load_or_skip, positions, n_threads=min(n_threads, len(positions) or 1), lookahead=lookahead)
@@ -145,9 +146,9 @@ def require_most(skipped: Sequence[Skipped], n_images: int) -> None:
     Parameters
     ----------
     skipped : sequence of Skipped
-        Those that could not be read.
+        Images that could not be read.
     n_images : int
-        How many there are in all.
+        Number of all images.
 
     Raises
     ------
@@ -192,7 +193,7 @@ class _Batch:
         self._n += 1
 
     def taken(self) -> tuple[np.ndarray, np.ndarray]:
-        """What is in it; it is empty afterwards."""
+        """Return the content and empty the batch."""
         assert self._values is not None
         indices, values = self._indices[: self._n].copy(), self._values[: self._n]
         self._values, self._n = None, 0

@@ -1,8 +1,7 @@
-"""TIFF files: whatever depth and kind of number they hold.
+"""TIFF files of any depth and kind of number.
 
-What Pillow reads exactly (8 bits and fewer, and photographs compressed as JPEG or fax) is left to it. All else, such
-as 12 bits, signed integers, floating point of 64 bits, or color of 16 bits, is unpacked here; Pillow then helps with
-the decompression alone.
+Pillow reads what it can read exactly: 8 bits and fewer, and images compressed as JPEG or fax. All else, such as 12
+bits, signed integers, floating point of 64 bits, or color of 16 bits, is unpacked here; Pillow only decompresses it.
 
 References
 ----------
@@ -61,7 +60,7 @@ class TiffFile:
     Raises
     ------
     Refused
-        When it is of a kind that cannot be decoded, or its directory is damaged.
+        When its kind cannot be decoded, or its directory is damaged.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -93,11 +92,11 @@ class TiffFile:
         self.upright = self._picture is not None  # Pillow turns what it loads
 
     def n_pixels(self, at_least: int | None) -> int:
-        """How many pixels have to be decoded."""
+        """Number of pixels that have to be decoded."""
         return self.width * self.height
 
     def n_bytes(self, at_least: int | None) -> float:
-        """About how much memory the decoding takes."""
+        """Approximate memory for decoding."""
         if self._picture is not None:
             return 4 * self.n_pixels(at_least)
         return self.n_pixels(at_least) * (self._n_samples * max(2, self._depth // 8) + 4)
@@ -319,8 +318,8 @@ def _decompressed(compression: int, packed: bytes, row_bytes: int, rows: int) ->
 def silence_libtiff() -> None:
     """Keep libtiff from writing to standard error, past Python: what fails is told by Pillow's exceptions.
 
-    Its own functions for that are found through Pillow's library, whichever libtiff that was linked with. Where it
-    does not show them, nothing changes.
+    The functions for this are looked up in the libtiff that Pillow is linked with. If they are not found, nothing is
+    changed.
     """
     try:
         library = ctypes.CDLL(Image.core.__file__)

@@ -1,4 +1,4 @@
-"""Files out of an archive, to where a layout sends them and nowhere else."""
+"""Unpacking of archives, only to places that a layout states."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def unpack(archive: Path, layout: Mapping[str, str], folder: Path, *, inner: str
         stands for the first group). A file without a match is left out. One that gets an additional ``.gz`` at the
         end is compressed.
     folder : Path
-        Where the files go.
+        The target folder.
     inner : str, optional
-        The name of a tar file within the archive, which is unpacked in the archive's place.
+        The name of a tar file within the archive, which is unpacked instead of the archive.
 
     Returns
     -------
     int
-        How many files there were.
+        Number of unpacked files.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whitening: photographs have more power at low frequencies, and lose it here."""
+"""Whitening: it removes the excess power of photographs at low frequencies."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from striate.errors import UsageError
 
 __all__ = ["whiten"]
 
-_MARGIN = 16  # pixels of mirrored image around it, so that opposite borders do not meet
+_MARGIN = 16  # pixels of mirrored margin, so that opposite borders do not touch
 
 
 def whiten(image: NDArray[np.floating], *, cutoff: float = 0.4) -> NDArray[np.float32]:
     """Flatten the spectrum of a photograph, up to a cutoff: the filter f·exp(−(f/cutoff)⁴).
 
-    Amplitudes of photographs fall as 1/f; without this, sparse codes would spend their units on slow shades. The
-    cutoff leaves out the corners of the spectrum, where there is little but noise.
+    Amplitudes of photographs fall as 1/f; without whitening, sparse codes would spend their units on slow gradients.
+    The cutoff removes the corners of the spectrum, which are mostly noise.
 
     Parameters
     ----------
     image : float (channels, height, width)
     cutoff : float, default 0.4
-        Cycles a pixel; Olshausen & Field's 200 cycles an image of 512 pixels.
+        Cycles per pixel; Olshausen and Field use 200 cycles per image of 512 pixels.
 
     Returns
     -------
