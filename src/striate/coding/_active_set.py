@@ -6,117 +6,90 @@ M, as far as no other unit's sign would change; a unit whose code reaches zero o
 all that were asked to have joined, correlations with all units are computed anew, which gives the next candidates and
 the duality gap, at which it ends.
 
-This is feature-sign search (Lee et al. 2006) with three changes: many units join between two looks at all of them;
+This is feature-sign search (Lee et al. 2006) with three changes: many units join between two rounds over all of them;
 each change of the support costs O(|S|²), not O(|S|³); and it stops at a gap, which certifies, not at a tolerance on
 signs. Asif and Romberg (2010) update the inverse in the same way for homotopy.
 
-Roofline, float32, on one core with AVX-512, whose fused multiply-adds peak at 64 flops a cycle. The correlations of a
+`_infer_one` is long on purpose: split into six functions that are inlined, it took a third longer to compile and up to
+8 % longer to run.
+
+Roofline, float32, on one core with AVX-512, whose fused multiply-adds peak at 64 flops per cycle. The correlations of a
 signal with K units of p features, 2 K p flops, run at three quarters of that from packed panels, and are all that is
 needed when few units are active: 144 × 256 takes 0.6 µs. A change of the support reads and writes |S|² numbers twice,
-from the first-level cache up to |S| = 100. A look at all units reads |S| rows of the Gram matrix: the second-level
+from the first-level cache up to |S| = 100. A round over all units reads |S| rows of the Gram matrix: the second-level
 cache holds it up to K = 700, and beyond, with hundreds of active units, bandwidth of the third bounds everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from striate.coding._solver_kernel import gap_of_sums
+from striate.coding._support import join, padded_length, remove
 from striate.kernels import compiled, compiler, inlined
 from striate.kernels.products import BLOCK, multiply_block
-from striate.kernels.simd import LANES, add_scaled, combine, dot, largest, padded, select_above
+from striate.kernels.simd import LANES, add_scaled, combine, dot, largest, select_above
 
 __all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_active_set"]
 
-# How the code of a signal ended; anything but the first is for others to judge or to finish. A gap is doubtful where
+# How the code of a signal ended; all but the first are judged or finished by the caller. A gap is doubtful where
 # rounding may hide that it is above the tolerance; out of range are signals whose squares a type cannot sum.
 _GAP, OUT_OF_ROUNDS, _STALLED, OUT_OF_RANGE, DOUBTFUL = range(5)
 ENERGIES = {np.dtype(np.float32): (1e-24, 1e24), np.dtype(np.float64): (1e-100, 1e100)}  # of signals, to compute with
 
-_padded = inlined(padded)
+
+class _Problem(NamedTuple):
+    """What is the same for all signals. Rows of the Gram matrix are padded with zeros to whole vectors."""
+
+    gram: Any  # (n_units, n_padded)
+    flat_gram: Any  # the same as one row
+    weights: Any  # (n_padded,)
+    per_weight: Any  # their inverses
+    tolerance: Any
+    rounding: Any  # of one operation in the type
+    reach: Any  # the largest norm of a unit divided by its weight
+    slack: Any  # by which part a correlation may exceed its bound
+    least: Any  # part of a unit's squared norm that must be left beside the support, for it to be independent
+    positive: Any
+    eagerness: Any  # part of the strongest violation from which on units join in the same round
+    max_rounds: Any
+
+
+class _Memory(NamedTuple):
+    """Arrays that all signals share; `support`, `code` and `signs` hold the n active units of one signal."""
+
+    inverse: Any  # (capacity, stride): the inverse of the support's Gram matrix
+    flat_inverse: Any  # the same as one row
+    inverse_rows: Any  # 0, 1, 2, …: the rows of the inverse, as `combine` takes them
+    support: Any  # (stride,)
+    code: Any
+    signs: Any
+    place: Any  # (n_padded,): where in `support` each unit is, or -1
+    products: Any  # of a unit with the support
+    change: Any  # what a step adds to the code
+    pull: Any  # the slope of the energy along each unit of the support
+    zeros: Any
+    candidates: Any
+    q: Any  # (n_padded,): correlations of the residual
 
 
 @inlined
-def _remove(i: Any, n: Any, inverse: Any, support: Any, code: Any, signs: Any, place: Any) -> Any:
-    """Take the i-th unit out of the support of n; the last one gets its place."""
-    flat = inverse.reshape(-1)
-    stride = inverse.shape[1]
-    width = _padded(n)
-    scale = 1 / inverse[i, i]
-    for row in range(n):
-        if row != i:
-            add_scaled(flat, row * stride, -inverse[row, i] * scale, flat, i * stride, width)
-    last = n - 1
-    place[support[i]] = -1
-    if i != last:
-        for column in range(width):
-            inverse[i, column] = inverse[last, column]
-        for row in range(last):
-            inverse[row, i] = inverse[row, last]
-        inverse[i, i] = inverse[last, last]
-        support[i] = support[last]
-        code[i] = code[last]
-        signs[i] = signs[last]
-        place[support[i]] = i
-    for row in range(n):
-        inverse[row, last] = 0
-    for column in range(width):
-        inverse[last, column] = 0
-    code[last] = 0
-    signs[last] = 0
-    return last
+def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, memory: Any) -> Any:
+    """One signal; the number of active units, rounds and how it ended. `memory` holds the result.
 
-
-@inlined
-def _join(
-    unit: Any, sign: Any, value: Any, n: Any, row: Any, products: Any, change: Any, inverse: Any, inverse_rows: Any,
-    zeros: Any, least: Any, support: Any, code: Any, signs: Any, place: Any,
-) -> Any:  # fmt: skip
-    """Border the inverse by a unit, if it is not a combination of those in the support; whether it was."""
-    flat = inverse.reshape(-1)
-    stride = inverse.shape[1]
-    width = _padded(n)
-    combine(change, zeros, 1, products, inverse_rows, n, flat, stride, width)
-    rest = row[unit] - dot(products, 0, change, 0, width)
-    if not rest > least * row[unit]:
-        return False
-    scale = 1 / rest
-    for other in range(n):
-        add_scaled(flat, other * stride, scale * change[other], change, 0, width)
-    for column in range(width):
-        inverse[n, column] = -scale * change[column]
-    for column in range(width, width + LANES):
-        inverse[n, column] = 0
-    for other in range(n):
-        inverse[other, n] = -scale * change[other]
-    inverse[n, n] = scale
-    if n % LANES == 0:  # the rows grow by a vector
-        for other in range(n):
-            for column in range(n + 1, n + LANES):
-                inverse[other, column] = 0
-    support[n] = unit
-    signs[n] = sign
-    code[n] = value
-    place[unit] = n
-    return True
-
-
-@inlined
-def _infer_one(
-    c: Any, q: Any, gram: Any, flat_gram: Any, weights: Any, per_weight: Any, sparsity: Any, energy: Any,
-    tolerance: Any, rounding: Any, reach: Any, slack: Any, least: Any, positive: Any, eagerness: Any, max_rounds: Any,
-    n_start: Any, inverse: Any, flat_inverse: Any, support: Any, inverse_rows: Any, code: Any, signs: Any,
-    products: Any, change: Any, pull: Any, zeros: Any, candidates: Any, place: Any,
-) -> Any:  # fmt: skip
-    """One signal; the number of active units, rounds and how it ended. `code` and `support` hold the result.
-
-    `c` are its correlations with all units, `n_start` units are in `support` and `code` to start from.
+    `c` are its correlations with all units; `n_start` units are in `memory.support` and `memory.code` to start from.
     """
+    gram, flat_gram, weights, per_weight, tolerance, rounding, reach, slack, least, positive, eagerness, max_rounds = (
+        problem
+    )
+    inverse, flat_inverse, inverse_rows, support, code, signs, place, products, change, pull, zeros, candidates, q = (
+        memory
+    )
     n_units = gram.shape[1]
-    stride = inverse.shape[1]
-    capacity = inverse.shape[0]
+    capacity, stride = inverse.shape
     n = 0
     for i in range(n_start):
         unit = support[i]
@@ -127,10 +100,10 @@ def _infer_one(
         row = gram[unit]
         for k in range(n):
             products[k] = row[support[k]]
-        for k in range(n, _padded(n)):
+        for k in range(n, padded_length(n)):
             products[k] = 0
         sign = 1 if value > 0 else -1
-        if _join(
+        if join(
             unit,
             sign,
             value,
@@ -156,10 +129,10 @@ def _infer_one(
             for k in range(n):
                 total -= row[support[k]] * code[k]
             pull[i] = total
-        for i in range(n, _padded(n)):
+        for i in range(n, padded_length(n)):
             pull[i] = 0
         while n:
-            combine(change, zeros, 1, pull, inverse_rows, n, flat_inverse, stride, _padded(n))
+            combine(change, zeros, 1, pull, inverse_rows, n, flat_inverse, stride, padded_length(n))
             length = 1.0
             blocked = -1
             for i in range(n):
@@ -168,14 +141,14 @@ def _infer_one(
                     if until < length:
                         length = until
                         blocked = i
-            add_scaled(code, 0, length, change, 0, _padded(n))
+            add_scaled(code, 0, length, change, 0, padded_length(n))
             if blocked < 0:
                 break
             for i in range(n):
                 pull[i] *= 1 - length
             pull[blocked] = pull[n - 1]
             pull[n - 1] = 0
-            n = _remove(blocked, n, inverse, support, code, signs, place)
+            n = remove(blocked, n, inverse, support, code, signs, place)
 
     rounds = 0
     last_gap = np.inf
@@ -198,7 +171,7 @@ def _infer_one(
         shrink = 1.0
         if highest > sparsity:
             shrink = sparsity / highest
-        gap = 0.5 * residual + sparsity * norm - shrink * aligned + 0.5 * shrink * shrink * residual
+        gap = gap_of_sums(residual, aligned, norm, sparsity, shrink)
         if gap <= tolerance * 0.5 * energy:
             # How wrong correlations may be: rounding · (‖y‖ + ‖z‖₁ ‖d‖) ‖d‖; it enters the gap times ‖z‖₁.
             size = norm * reach
@@ -217,15 +190,15 @@ def _infer_one(
             worst = max(worst, abs(pull[i]) * per_weight[unit])
         refined = False
         if worst > 10 * slack * sparsity:
-            for i in range(n, _padded(n)):
+            for i in range(n, padded_length(n)):
                 pull[i] = 0
-            combine(change, zeros, 1, pull, inverse_rows, n, flat_inverse, stride, _padded(n))
+            combine(change, zeros, 1, pull, inverse_rows, n, flat_inverse, stride, padded_length(n))
             refined = True
             for i in range(n):
                 if not (code[i] + change[i]) * signs[i] > 0:
                     refined = False
             if refined:
-                add_scaled(code, 0, 1, change, 0, _padded(n))
+                add_scaled(code, 0, 1, change, 0, padded_length(n))
 
         threshold = max(sparsity * (1 + slack), eagerness * highest)
         n_candidates = select_above(seen, per_weight, n_units, positive, threshold, candidates)
@@ -245,21 +218,21 @@ def _infer_one(
             row = gram[unit]
             for k in range(n):
                 products[k] = row[support[k]]
-            for k in range(n, _padded(n)):
+            for k in range(n, padded_length(n)):
                 products[k] = 0
-            slope = c[unit] - dot(products, 0, code, 0, _padded(n))
+            slope = c[unit] - dot(products, 0, code, 0, padded_length(n))
             limit = sparsity * weights[unit]
             if (slope if positive else abs(slope)) <= limit * (1 + slack):
                 continue
             sign = 1 if slope > 0 else -1
-            has_joined = n < capacity and _join(
+            has_joined = n < capacity and join(
                 unit, sign, zeros[0], n, row, products, change, inverse, inverse_rows, zeros, least, support, code,
                 signs, place,
             )  # fmt: skip
             if not has_joined:
-                # A combination of the support: exchanged for one of it, along the direction that leaves the residual
-                # as it is, which lowers the norm, until a code is zero.
-                combine(change, zeros, 1, products, inverse_rows, n, flat_inverse, stride, _padded(n))
+                # The unit is a combination of the support: it replaces one of these, along the direction that leaves
+                # the residual as it is and lowers the norm, until a code is zero.
+                combine(change, zeros, 1, products, inverse_rows, n, flat_inverse, stride, padded_length(n))
                 longest = np.inf
                 leaving = -1
                 rise = float(weights[unit])
@@ -271,11 +244,11 @@ def _infer_one(
                         leaving = i
                 if leaving < 0 or rise >= 0:
                     continue
-                add_scaled(code, 0, -sign * longest, change, 0, _padded(n))
-                n = _remove(leaving, n, inverse, support, code, signs, place)
+                add_scaled(code, 0, -sign * longest, change, 0, padded_length(n))
+                n = remove(leaving, n, inverse, support, code, signs, place)
                 products[leaving] = products[n]
                 products[n] = 0
-                if not _join(
+                if not join(
                     unit, sign, zeros[0], n, row, products, change, inverse, inverse_rows, zeros, least, support, code,
                     signs, place,
                 ):  # fmt: skip
@@ -296,12 +269,12 @@ def _infer_one(
                         if until < length:
                             length = until
                             blocked = i
-                add_scaled(code, 0, length * rest, flat_inverse, newest * stride, _padded(n))
+                add_scaled(code, 0, length * rest, flat_inverse, newest * stride, padded_length(n))
                 if blocked < 0:
                     break
                 rest *= 1 - length
                 last = n - 1
-                n = _remove(blocked, n, inverse, support, code, signs, place)
+                n = remove(blocked, n, inverse, support, code, signs, place)
                 if newest == last:
                     newest = blocked
         if n_joined == 0 and (not refined or gap > 0.9 * last_gap):
@@ -321,9 +294,9 @@ def _infer_range(
     """
     n_features = signals.shape[1]
     n_padded = gram.shape[1]
-    stride = _padded(capacity) + LANES
+    stride = padded_length(capacity) + LANES
     dtype = gram.dtype
-    # Matrices of two types only: each other way to make an array costs a first call a tenth of a second of compiling.
+    # Only matrices, of two types: each other way to make an array adds a tenth of a second to compiling.
     inverse = np.zeros((capacity, stride), dtype)
     rows = np.zeros((6, stride), dtype)
     code, signs, products, change, pull, zeros = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
@@ -335,7 +308,14 @@ def _infer_range(
         place[unit] = -1
     block = np.zeros((BLOCK, panels.shape[0] * panels.shape[2]), dtype)
     q = np.zeros((1, n_padded), dtype)[0]
-    flat_gram, flat_inverse = gram.reshape(-1), inverse.reshape(-1)
+    problem = _Problem(
+        gram, gram.reshape(-1), weights, per_weight, tolerance, rounding, reach, slack, least, positive, eagerness,
+        max_rounds,
+    )  # fmt: skip
+    memory = _Memory(
+        inverse, inverse.reshape(-1), inverse_rows, support, code, signs, place, products, change, pull, zeros,
+        candidates, q,
+    )  # fmt: skip
     dense = codes.shape[0] > 0
     packed = first * capacity
     for start in range(first, last, BLOCK):
@@ -364,11 +344,7 @@ def _infer_range(
                         support[n] = unit
                         code[n] = codes[s, unit]
                         n += 1
-            n, n_rounds, how = _infer_one(
-                block[s - start], q, gram, flat_gram, weights, per_weight, sparsities[s],
-                energy, tolerance, rounding, reach, slack, least, positive, eagerness, max_rounds, n, inverse,
-                flat_inverse, support, inverse_rows, code, signs, products, change, pull, zeros, candidates, place,
-            )  # fmt: skip
+            n, n_rounds, how = _infer_one(block[s - start], sparsities[s], energy, n, problem, memory)
             rounds[s] = n_rounds
             ended[s] = how
             if dense:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding._descent import Descent
+from striate.coding._solver_kernel import gap_of_sums
 
 __all__ = ["descend_to_gap"]
 
@@ -97,4 +98,4 @@ def _gaps(
     aligned = energies - np.einsum("ij,ij->i", code, linear, dtype=np.float64)
     residual = aligned - np.einsum("ij,ij->i", code, slope, dtype=np.float64)
     norm = (np.abs(code) @ weights).astype(np.float64)
-    return 0.5 * residual + sparsities * norm - factor * aligned + 0.5 * factor**2 * residual
+    return gap_of_sums(residual, aligned, norm, sparsities, factor)

@@ -12,7 +12,7 @@ import numpy as np
 
 from striate.kernels import compiled, inlined
 
-__all__ = ["compile_solver", "duality_gap", "slopes"]
+__all__ = ["compile_solver", "duality_gap", "gap_of_sums", "slopes"]
 
 
 def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: tuple[Any, ...] = ()) -> Callable[..., None]:
@@ -50,6 +50,15 @@ def slopes(correlations: Any, gram: Any, code: Any, result: Any) -> None:
 
 
 @inlined
+def gap_of_sums(residual: Any, aligned: Any, norm: Any, sparsity: Any, factor: Any) -> Any:
+    """The duality gap from ‖r‖², y·r, ‖z‖₁ and the factor that makes the residual feasible; of numbers or of arrays.
+
+    It is the objective ½‖r‖² + λ‖z‖₁ less the dual ½‖y‖² − ½‖y − factor·r‖².
+    """
+    return 0.5 * residual + sparsity * norm - factor * aligned + 0.5 * factor * factor * residual
+
+
+@inlined
 def duality_gap(
     correlations: Any, slope: Any, code: Any, weights: Any, sparsity: Any, energy: Any, positive: Any
 ) -> Any:
@@ -75,4 +84,4 @@ def duality_gap(
     factor = 1.0
     if highest > sparsity:
         factor = sparsity / highest
-    return 0.5 * residual + sparsity * norm - factor * aligned + 0.5 * factor * factor * residual, factor
+    return gap_of_sums(residual, aligned, norm, sparsity, factor), factor
