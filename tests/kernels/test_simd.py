@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from striate.kernels import simd
-from striate.kernels.simd import LANES, PANEL, REFERENCE
+from striate.kernels.simd import LANES, PANEL
+from striate.kernels.vectors import REFERENCE
 
 
 def run(name: str, *arguments: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from striate.kernels.simd import Vectors, constant, loop, pointer, primitive
+from striate.kernels.vectors import Vectors, constant, loop, pointer, primitive
 
 __all__ = ["WIDTH", "convolve_panel"]
 

@@ -1,9 +1,9 @@
 """Vector loops that the active-set kernel is made of, built for the compiler by hand.
 
-numba leaves loops over short rows scalar, or guards them with checks that cost more than the loop. Each primitive
-here is emitted as LLVM vector instructions of 64 bytes (which LLVM splits where a CPU has shorter ones), and has a
-plain NumPy twin beside it, which says what it computes, is what the tests compare it with, and runs where compilation
-is off. Rows are padded to whole vectors (`LANES` numbers), so that no loop has a remainder.
+numba leaves loops over short rows scalar, or guards them with checks that cost more than the loop. Each primitive here
+is emitted as LLVM vector instructions (`vectors.py`) and has a plain NumPy twin beside it: the twin documents what it
+computes, tests compare the two, and the twin runs where compilation is off. Rows are padded to whole vectors (`LANES`
+numbers), so that no loop has a remainder.
 """
 
 from __future__ import annotations
@@ -11,138 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-__all__ = [
-    "LANES",
-    "PANEL",
-    "REFERENCE",
-    "Vectors",
-    "add_scaled",
-    "combine",
-    "constant",
-    "dot",
-    "largest",
-    "loop",
-    "padded",
-    "panel_product",
-    "pointer",
-    "primitive",
-    "select_above",
-]
+from striate.kernels.vectors import I32, I64, Vectors, constant, loop, pointer, primitive
+
+__all__ = ["LANES", "PANEL", "add_scaled", "combine", "dot", "largest", "padded", "panel_product", "select_above"]
 
 LANES = 16  # rows are padded to a multiple of this: one vector of float32, two of float64
-_BYTES = 64  # of a vector
-_VECTORS = 4  # that make a panel's width
-PANEL = {np.dtype(np.float32): 64, np.dtype(np.float64): 32}  # units of a dictionary's panel
-
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-REFERENCE: dict[str, Callable[..., Any]] = {}
+_VECTORS = 4  # vectors in the width of a panel
+PANEL = {np.dtype(np.float32): 64, np.dtype(np.float64): 32}  # units in a panel of a dictionary
 
 
 def padded(n: int) -> int:
-    """How many numbers a row of n takes, in whole vectors."""
+    """The length of a row of n numbers in whole vectors."""
     return (n + LANES - 1) // LANES * LANES
-
-
-def primitive(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """The intrinsic, or where compilation is off the function that says what it does."""
-    REFERENCE[reference.__name__.lstrip("_")] = reference
-    return lambda builder: reference if numba.config.DISABLE_JIT else intrinsic(builder)  # type: ignore[attr-defined]
-
-
-class Vectors:
-    """Vector instructions for one element type."""
-
-    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
-        self.builder = builder
-        self.element = context.get_value_type(dtype)
-        self.alignment = dtype.bitwidth // 8
-        self.length = _BYTES // self.alignment
-        self.type = ir.VectorType(self.element, self.length)
-        self.suffix = f"v{self.length}f{dtype.bitwidth}"
-        self.zero = ir.Constant(self.type, None)
-
-    def load(self, pointer: Any) -> Any:
-        """The lanes that begin at a pointer."""
-        return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.alignment)
-
-    def store(self, value: Any, pointer: Any) -> None:
-        """Write the lanes to a pointer."""
-        self.builder.store(value, self.builder.bitcast(pointer, self.type.as_pointer()), align=self.alignment)
-
-    def repeat(self, scalar: Any) -> Any:
-        """One scalar in every lane."""
-        undefined = ir.Constant(self.type, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-        everywhere = ir.Constant(ir.VectorType(_I32, self.length), [0] * self.length)
-        return self.builder.shuffle_vector(first, undefined, everywhere)
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        kind = ir.FunctionType(self.type, [self.type] * len(arguments))
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}.{self.suffix}")
-        return self.builder.call(function, arguments)
-
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a·b + c, rounded once."""
-        return self._call("fma", a, b, c)
-
-    def absolute(self, value: Any) -> Any:
-        """|value|, lane by lane."""
-        return self._call("fabs", value)
-
-    def maximum(self, a: Any, b: Any) -> Any:
-        """The larger of a and b, lane by lane."""
-        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
-
-    def reduce(self, value: Any, operation: Callable[[Any, Any], Any]) -> Any:
-        """Combine all lanes into one scalar, halves first."""
-        undefined, n = ir.Constant(self.type, ir.Undefined), self.length
-        while n > 1:
-            n //= 2
-            turned = ir.Constant(ir.VectorType(_I32, self.length), [(i + n) % self.length for i in range(self.length)])
-            value = operation(value, self.builder.shuffle_vector(value, undefined, turned))
-        return self.builder.extract_element(value, ir.Constant(_I32, 0))
-
-
-def constant(value: int) -> Any:
-    """A 64-bit integer of the generated code."""
-    return ir.Constant(_I64, value)
-
-
-def loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> Any:
-    """``for i in range(start, stop, step)`` with values that each turn hands to the next; the last ones."""
-    before = builder.block
-    head, inside, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    index = builder.phi(_I64)
-    index.add_incoming(start, before)
-    values = []
-    for value in carried:
-        phi = builder.phi(value.type)
-        phi.add_incoming(value, before)
-        values.append(phi)
-    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
-    builder.position_at_end(inside)
-    new = body(index, values)
-    index.add_incoming(builder.add(index, constant(step)), builder.block)
-    for phi, value in zip(values, new, strict=True):
-        phi.add_incoming(value, builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)
-    return values
-
-
-def pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any = None) -> Any:
-    """The address of an array's element: its first, or that at `offset`."""
-    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return data if offset is None else builder.gep(data, [offset])
 
 
 def _add_scaled(y: np.ndarray, y_at: int, a: float, x: np.ndarray, x_at: int, n: int) -> None:
@@ -278,7 +163,7 @@ def _emit_combine(
             places = [builder.add(at, constant(w * vectors.length)) for w in range(width)]
 
             def add_row(i: Any, sums: list[Any]) -> list[Any]:
-                row = builder.sext(builder.load(builder.gep(indices, [i])), _I64)
+                row = builder.sext(builder.load(builder.gep(indices, [i])), I64)
                 share = vectors.repeat(builder.fmul(factor, builder.load(builder.gep(coefficients, [i]))))
                 start = builder.gep(column, [builder.mul(row, distance)])
                 loaded = [vectors.load(builder.gep(start, [constant(w * vectors.length)])) for w in range(width)]
@@ -364,13 +249,13 @@ def select_above(typing: Any, values: Any, factors: Any, n: Any, positive: Any, 
             head, inside, after = (builder.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
             builder.branch(head)
             builder.position_at_end(head)
-            left, n_found = builder.phi(mask_type), builder.phi(_I64)
+            left, n_found = builder.phi(mask_type), builder.phi(I64)
             left.add_incoming(mask, before)
             n_found.add_incoming(carried[0], before)
             builder.cbranch(builder.icmp_unsigned("!=", left, no_bit), inside, after)
             builder.position_at_end(inside)
-            bit = builder.zext(builder.call(count_zeros, [left, ir.Constant(ir.IntType(1), 1)]), _I64)
-            builder.store(builder.trunc(builder.add(i, bit), _I32), builder.gep(found, [n_found]))
+            bit = builder.zext(builder.call(count_zeros, [left, ir.Constant(ir.IntType(1), 1)]), I64)
+            builder.store(builder.trunc(builder.add(i, bit), I32), builder.gep(found, [n_found]))
             left.add_incoming(builder.and_(left, builder.sub(left, one)), inside)
             n_found.add_incoming(builder.add(n_found, constant(1)), inside)
             builder.branch(head)
