@@ -1,15 +1,15 @@
 """Cyclic coordinate descent on working sets: robust for any dictionary, and fast for most.
 
 Outer loop: correlations of all units with the residual give the duality gap, which ends it, and screens: a unit j with
-|s q_j| + ‖d_j‖·√(2 gap) < λ w_j is 0 at the optimum, and is not looked at again (gap-safe sphere; Ndiaye, Fercoq,
+|s q_j| + ‖d_j‖·√(2 gap) < λ w_j is 0 at the optimum, and is left out from then on (gap-safe sphere; Ndiaye, Fercoq,
 Gramfort, Salmon, JMLR 2017). The working set is the support with the strongest violators. Inner loop: sweeps over its
 own Gram matrix, copied to be contiguous, extrapolated every five sweeps (Anderson acceleration; Bertrand and Massias,
 AISTATS 2021), without which strongly correlated units take thousands of sweeps. Where even that does not get there, as
 when active units are nearly dependent and sweeps creep along what hardly changes the residual, the active units are
 led to their optimum in closed form, as in feature-sign search.
 
-Roofline: a sweep over m units costs at most 2 m² flops in the first-level cache (m ≤ 100) or the second; a look at all
-units reads |S| rows of the Gram matrix.
+Roofline: a sweep over m units costs at most 2 m² flops in the first-level cache (m ≤ 100) or the second; a round over
+all units reads |S| rows of the Gram matrix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from striate.kernels import compiler, inlined
 __all__ = ["compile_coordinate_descent"]
 
 _DEPTH = 5  # sweeps that an extrapolation combines
-_SWEEPS = 200  # on one working set, before all units are looked at again
+_SWEEPS = 200  # on one working set, before the next round over all units
 _CHANGES = 20  # of signs in closed form, each for a factorization; as much work as those sweeps, for some 100 units
 
 
@@ -216,7 +216,7 @@ def _descend(
         converged[s] = False
         for j in range(n_units):
             if not norms[j] > 0:
-                code[j] = 0  # sweeps pass it by: a start there would cost its L1 norm for ever
+                code[j] = 0  # sweeps leave it out: a start there would keep its L1 norm
         n_sweeps = 0
         share = 0.3  # of the violation's range that does not join yet
         while True:

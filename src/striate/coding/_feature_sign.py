@@ -3,9 +3,9 @@
 Lee, Battle, Raina, Ng, "Efficient sparse coding algorithms", NIPS 2006, algorithm 1, step by step: activate the unit
 whose correlation with the residual is largest; solve for the active set with its signs; search the line to the
 solution at each point where a sign changes; drop zeros; repeat while an active unit is not optimal; repeat while an
-inactive one violates its bound. What it counts are closed-form solves, as a measure of work that no implementation
-changes. A unit that is a combination of active ones is exchanged for one of them: along the direction that changes no
-residual, as far as the L1 norm falls.
+inactive one violates its bound. Its iterations are closed-form solves, a measure of work that does not depend on the
+implementation. A unit that is a combination of active ones is exchanged for one of them: along the direction that
+changes no residual, as far as the L1 norm falls.
 
 Roofline: a solve factorizes |S|² numbers, |S|³/3 flops, and is bound by their latency for |S| below 50.
 """

@@ -1,7 +1,7 @@
 """Greedy coordinate descent: the unit whose code would change most is the one that changes.
 
 Gregor and LeCun, "Learning fast approximations of sparse coding", ICML 2010, algorithm 2 (CoD; Li and Osher 2009): with
-B = c and S = I − G, shrink B, move the unit of the largest change e, and add its column of S times e to B. For units
+B = c and S = I − G, shrink B, move the unit with the largest change e, and add its column of S times e to B. For units
 of any norm B holds c − Gz + diag(G)·z, and the shrunk value is divided by the squared norm.
 
 Roofline: a step reads K numbers twice and one row of the Gram matrix; for K = 256, 3 kB from the first two caches,
@@ -43,7 +43,7 @@ def _descend(
     iterations: Any,
     converged: Any,
 ) -> None:
-    """From the codes given, signal by signal; the gap is looked at every K steps."""
+    """From the codes given, signal by signal; the gap is computed every K steps."""
     n_units = gram.shape[0]
     slope = np.empty(n_units, gram.dtype)
     for s in range(first, last):
@@ -51,7 +51,7 @@ def _descend(
         sparsity = sparsities[s]
         for j in range(n_units):
             if not norms[j] > 0:
-                code[j] = 0  # no step changes it: a start there would cost its L1 norm for ever
+                code[j] = 0  # no step changes it: a start there would keep its L1 norm
         slopes(correlations[s], gram, code, slope)
         converged[s] = False
         step = 0

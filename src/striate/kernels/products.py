@@ -1,7 +1,7 @@
 """Products of signals, or of units, with all units of a dictionary, in threads of our own.
 
-BLAS would do as well, but its threads wait for more work in a loop for some 20 ms after each product, in which they
-take the processor from the kernel that comes next. Roofline: 2 n K p flops at three quarters of the peak.
+BLAS is as fast, but its threads wait for more work in a loop for about 20 ms after each product, and so take the
+processor from the kernel that comes next. Roofline: 2 n K p flops at three quarters of the peak.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLOCK = 48  # rows that are multiplied together: eight tiles of six, and their p
 
 
 def as_panels(units: NDArray[Any]) -> NDArray[Any]:
-    """Units, (n_units, n_features), as the kernel reads them: (n_panels, n_features, units a panel), zeros behind."""
+    """Units, (n_units, n_features), as the kernel reads them: (n_panels, n_features, units per panel), zero-padded."""
     width, (n_units, n_features) = PANEL[units.dtype], units.shape
     whole = np.zeros((-(-n_units // width) * width, n_features), units.dtype)
     whole[:n_units] = units

@@ -1,8 +1,8 @@
 """The tanh encoder of many signals, in one pass: products, bias, tangent and gain while a tile is in the cache.
 
-Roofline, a core with AVX-512: the products of 81→64 take some 120 ns a signal, by `panel_product` or by BLAS; NumPy's
-three passes over the result would add 50 ns if it stayed in the second-level cache, and more from memory. Here the
-tangent takes 0.26 ns a number, 17 ns a signal, and the result is written once.
+Roofline, on one core with AVX-512: the products of 81→64 take about 120 ns per signal, by `panel_product` or by BLAS;
+NumPy's three passes over the result would add 50 ns if it stayed in the second-level cache, and more from memory. Here
+the tangent takes 0.26 ns per number, 17 ns per signal, and the result is written once.
 """
 
 from __future__ import annotations
