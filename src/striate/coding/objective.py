@@ -12,7 +12,7 @@ __all__ = ["energy"]
 
 
 def energy(
-    patches: np.ndarray,
+    signals: np.ndarray,
     codes: np.ndarray,
     dictionary: np.ndarray,
     sparsity: float,
@@ -20,11 +20,11 @@ def energy(
     prediction: float = 0.0,
     target: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Energy of every patch with its code: ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − target‖².
+    """Energy of each signal with its code: ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − target‖².
 
     Parameters
     ----------
-    patches : ndarray (n_samples, n_features), float
+    signals : ndarray (n_samples, n_features), float
     codes : ndarray (n_samples, n_components), float
     dictionary : ndarray (n_components, n_features), float
     sparsity, prediction : float
@@ -34,7 +34,7 @@ def energy(
 
     Returns
     -------
-    ndarray (n_samples,), dtype of `patches`; float16 and integers as floats
+    ndarray (n_samples,), dtype of `signals`; float16 and integers as floats
 
     Raises
     ------
@@ -44,16 +44,16 @@ def energy(
     sparsity, prediction = (
         checked(name, value, Real(low=0)) for name, value in (("sparsity", sparsity), ("prediction", prediction))
     )
-    patches, codes = as_samples(patches, name="patches"), as_samples(codes, name="codes")
+    signals, codes = as_samples(signals, name="signals"), as_samples(codes, name="codes")
     units = as_samples(getattr(dictionary, "components", dictionary), name="units of the dictionary")
-    if patches.shape != (len(codes), units.shape[1]) or codes.shape[1] != len(units):
-        raise UsageError(f"codes {codes.shape} do not fit patches {patches.shape} and a dictionary {units.shape}")
+    if signals.shape != (len(codes), units.shape[1]) or codes.shape[1] != len(units):
+        raise UsageError(f"codes {codes.shape} do not fit signals {signals.shape} and a dictionary {units.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = patches - codes @ units
+        residual = signals - codes @ units
         total = 0.5 * np.einsum("ij,ij->i", residual, residual) + sparsity * np.abs(codes).sum(axis=1)
         if prediction and target is not None:
             gap = codes - as_samples(target, name="target", n_features=len(units))
             total += 0.5 * prediction * np.einsum("ij,ij->i", gap, gap)
     if not np.isfinite(total).all():
-        raise UsageError("patches, codes or dictionary are so large that the energy is infinite; scale them down")
-    return np.asarray(total.astype(patches.dtype, copy=False))
+        raise UsageError("signals, codes or dictionary are so large that the energy is infinite; scale them down")
+    return np.asarray(total.astype(signals.dtype, copy=False))

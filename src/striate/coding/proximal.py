@@ -31,7 +31,7 @@ __all__ = ["fista", "fista_from_gram"]
 
 
 def fista(
-    patches: np.ndarray,
+    signals: np.ndarray,
     dictionary: np.ndarray,
     sparsity: float,
     *,
@@ -40,11 +40,11 @@ def fista(
     prediction: float = 0.0,
     target: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Codes of patches, near the minimum of the energy.
+    """Codes of signals, near the minimum of the energy.
 
     Parameters
     ----------
-    patches : ndarray (n_samples, n_features)
+    signals : ndarray (n_samples, n_features)
         float32 and float16 are computed with as float32, all else as float64.
     dictionary : ndarray (n_components, n_features)
         One unit per row, of any norm.
@@ -61,7 +61,7 @@ def fista(
 
     Returns
     -------
-    ndarray (n_samples, n_components), float32 or float64 as `patches` are computed with
+    ndarray (n_samples, n_components), float32 or float64 as `signals` are computed with
         Inactive units are exactly 0.
 
     Raises
@@ -74,21 +74,21 @@ def fista(
         checked(name, value, Real()) for name, value in (("sparsity", sparsity), ("prediction", prediction))
     )
     steps = checked("steps", steps, Integer(low=0))
-    patches = as_samples(patches, name="patches")
+    signals = as_samples(signals, name="signals")
     prepared = as_prepared(dictionary)
-    if patches.shape[1] != prepared.n_features:
-        raise UsageError(f"patches have {patches.shape[1]} features, but the dictionary has {prepared.n_features}")
+    if signals.shape[1] != prepared.n_features:
+        raise UsageError(f"signals have {signals.shape[1]} features, but the dictionary has {prepared.n_features}")
     if prediction and target is None:
         raise UsageError("prediction > 0 needs a target: the codes that the encoder predicts")
-    shape = (len(patches), prepared.n_components)
+    shape = (len(signals), prepared.n_components)
     start, target = (
         None if codes is None else _codes(name, codes, shape) for name, codes in (("start", start), ("target", target))
     )
-    units = prepared.components.astype(patches.dtype, copy=False)
+    units = prepared.components.astype(signals.dtype, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        correlation, gram = patches @ units.T, units @ units.T
+        correlation, gram = signals @ units.T, units @ units.T
     if not (np.isfinite(correlation).all() and np.isfinite(gram).all()):
-        raise UsageError("patches or dictionary are so large that their products are infinite; scale them down")
+        raise UsageError("signals or dictionary are so large that their products are infinite; scale them down")
     codes, _ = fista_from_gram(
         correlation,
         gram,
@@ -122,7 +122,7 @@ def fista_from_gram(
     Parameters
     ----------
     correlation : ndarray (n_samples, n_components)
-        ``patches @ dictionary.T``; its type, float32 or float64, is that of the codes.
+        ``signals @ dictionary.T``; its type, float32 or float64, is that of the codes.
     gram : ndarray (n_components, n_components)
         ``dictionary @ dictionary.T``.
     sparsity, steps, start, prediction, target
