@@ -96,7 +96,7 @@ class Problem:
         self.name, self.side, self.n_components = name, side, n_components
         learned = kept(f"{name} psd", self._learn)
         self.dictionary = PreparedDictionary(learned["components"])
-        self.tanh = TanhEncoder(learned["filters"], learned["bias"], learned["gain"])
+        self.tanh = TanhEncoder.from_arrays(learned["filters"], learned["bias"], learned["gain"])
         self._scale = learned["scale"]
         n_patches = len(whole_image(side))
         self.patches = self._scaled(
@@ -133,9 +133,7 @@ class Problem:
     def _linear(self) -> LinearEncoder:
         def fit() -> Mapping[str, np.ndarray]:
             signals = self._scaled(self._raw)
-            return LinearEncoder.fit(
-                signals, infer(signals, self.dictionary, SPARSITY, sparse_output=True)
-            ).parameters()
+            return LinearEncoder().fit(signals, infer(signals, self.dictionary, SPARSITY, sparse_output=True)).arrays()
 
         return LinearEncoder(**kept(f"{self.name} linear", fit))
 
@@ -145,10 +143,10 @@ class Problem:
                 learned: Mapping[str, np.ndarray] = start.fit(
                     self._scaled(self._raw), loss="energy", components=self.dictionary, sparsity=SPARSITY,
                     n_batches=N_BATCHES, random_state=0,
-                ).parameters()  # fmt: skip
+                ).arrays()  # fmt: skip
             return learned
 
-        return start.with_parameters(kept(f"{self.name} {name}", fit))
+        return start.with_arrays(kept(f"{self.name} {name}", fit))
 
 
 # ---- throughput ----------------------------------------------------------------------------------------------------
@@ -160,7 +158,7 @@ def compare_with_product(harness: Harness, side: int, n_components: int, goal: f
     rng = np.random.default_rng(0)
     filters = rng.standard_normal((n_components, side**2), dtype=np.float32) / np.float32(side)
     bias, gain = rng.standard_normal((2, n_components), dtype=np.float32)
-    encoder = TanhEncoder(filters, bias, gain)
+    encoder = TanhEncoder.from_arrays(filters, bias, gain)
     result = np.empty((len(patches), n_components), np.float32)
 
     def of_numpy(signals: np.ndarray) -> np.ndarray:
@@ -203,7 +201,7 @@ def tangent_error() -> float:
     """The largest distance of the encoder's tangent to that of float64, at two million places."""
     one = np.ones(1, np.float32)
     places = np.concatenate([np.linspace(-12, 12, 1_000_000), np.geomspace(1e-30, 1e30, 1_000_000)]).astype(np.float32)
-    found = TanhEncoder(one[:, np.newaxis], 0 * one, one).encode(places[:, np.newaxis])[:, 0]
+    found = TanhEncoder.from_arrays(one[:, np.newaxis], 0 * one, one).encode(places[:, np.newaxis])[:, 0]
     return float(np.abs(found - np.tanh(places.astype(np.float64))).max())
 
 
@@ -351,7 +349,7 @@ def thin_out(harness: Harness, problem: Problem) -> None:
 
 def decided(encoder: LISTA, sparse_below: float, patches: np.ndarray) -> LISTA:
     """The same encoder, which takes the kernel for sparse matrices up to this density."""
-    same = encoder.with_parameters(encoder.parameters())
+    same = encoder.with_arrays(encoder.arrays())
     with patch("striate.encoders.lista.SPARSE_BELOW", sparse_below):
         same.encode(patches[:1])  # it decides once
     return same

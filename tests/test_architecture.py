@@ -34,14 +34,7 @@ ORDER = (
     "robot", "analysis", "report", "experiments", "live", "cli",
 )  # fmt: skip
 # Modules that may import each other.
-CIRCLES = (
-    # An encoder and its differentiable twin make each other.
-    {
-        *("encoders._encoder", "encoders._torch", "encoders.lcod", "encoders.linear"),
-        *("encoders.lista", "encoders.shrinkage"),
-    },
-    {"learning._diagnosis", "learning.psd"},
-)
+CIRCLES: tuple[set[str], ...] = ()
 FACES = ("cli", "live")  # what people touch, built from public names alone
 
 

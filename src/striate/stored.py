@@ -93,7 +93,7 @@ def field(header: object, name: str, rule: Rule | None = None, *, default: Any =
 def array(
     arrays: Mapping[str, NDArray[Any]],
     name: str,
-    shape: tuple[int | None, ...],
+    shape: tuple[int | None, ...] | None = None,
     *types: str,
 ) -> NDArray[Any]:
     """An array of a file.
@@ -102,8 +102,8 @@ def array(
     ----------
     arrays : mapping of str to ndarray
     name : str
-    shape : tuple of int or None
-        None for a length that is free.
+    shape : tuple of int or None, optional
+        None for a length that is free; by default any shape, for a constructor that checks what it is given.
     *types : str
         Of its numbers; float32 or float64 by default.
 
@@ -116,10 +116,11 @@ def array(
     if name not in arrays:
         raise _Misfit(f"the array {name} is missing")
     found = arrays[name]
-    fits = len(found.shape) == len(shape) and all(
-        wanted is None or wanted == length for wanted, length in zip(shape, found.shape, strict=True)
+    fits = shape is None or (
+        len(found.shape) == len(shape)
+        and all(wanted is None or wanted == length for wanted, length in zip(shape, found.shape, strict=True))
     )
-    if not fits:
+    if shape is not None and not fits:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise _Misfit(f"the array {name} has shape {found.shape}; it must be ({wanted})")
     if found.dtype.name not in types:

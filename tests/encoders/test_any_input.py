@@ -17,7 +17,7 @@ from striate.encoders import (
     ShrinkageEncoder,
     SmoothShrinkageEncoder,
     TanhEncoder,
-    encoder_from_dictionary,
+    make_encoder,
     train_predictor,
 )
 from striate.errors import UsageError
@@ -32,12 +32,12 @@ def _units(n: int, n_features: int, dtype: Any) -> np.ndarray:
 
 
 def _tanh(units: np.ndarray) -> TanhEncoder:
-    return TanhEncoder(units, np.linspace(-1, 1, len(units)).astype(units.dtype), units[:, 0] + 2)
+    return TanhEncoder.from_arrays(units, np.linspace(-1, 1, len(units)).astype(units.dtype), units[:, 0] + 2)
 
 
 ENCODERS: dict[str, Callable[[np.ndarray], Any]] = {
     "tanh": _tanh,
-    "linear": lambda units: LinearEncoder(units, units[:, 0]),
+    "linear": lambda units: LinearEncoder.from_arrays(units, units[:, 0]),
     "shrinkage": lambda units: ShrinkageEncoder.from_dictionary(units, 0.1),
     "smooth shrinkage": lambda units: SmoothShrinkageEncoder.from_dictionary(units, 0.1),
     "lista": lambda units: LISTA.from_dictionary(units, 0.1, 3),
@@ -150,41 +150,50 @@ def test_a_linear_encoder_is_fitted_at_any_scale(scale: float) -> None:
     rng = np.random.default_rng(0)
     signals = rng.standard_normal((200, 5))
     codes = signals @ rng.standard_normal((5, 3)) + 1
-    expected = LinearEncoder.fit(signals, codes).encode(signals)
-    np.testing.assert_allclose(LinearEncoder.fit(scale * signals, codes).encode(scale * signals), expected, rtol=1e-9)
-    exact = LinearEncoder.fit(np.ldexp(signals, 500), codes)
+    expected = LinearEncoder().fit(signals, codes).encode(signals)
+    np.testing.assert_allclose(LinearEncoder().fit(scale * signals, codes).encode(scale * signals), expected, rtol=1e-9)
+    exact = LinearEncoder().fit(np.ldexp(signals, 500), codes)
     np.testing.assert_array_equal(exact.encode(np.ldexp(signals, 500)), expected)
 
 
 def test_filters_that_single_precision_cannot_hold() -> None:
     signals = _signals(50, np.float32)
     with pytest.raises(UsageError, match="beyond what float32"):
-        LinearEncoder.fit(signals * np.float32(1e-40), signals)
+        LinearEncoder().fit(signals * np.float32(1e-40), signals)
 
 
 def test_a_linear_encoder_is_fitted_to_any_layout(tmp_path: Path) -> None:
     signals, codes = _signals(50, np.float32), _signals(50, np.float32, 3)
-    expected = LinearEncoder.fit(signals, codes).filters
+    expected = LinearEncoder().fit(signals, codes).filters
     np.save(tmp_path / "rows.npy", signals)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    np.testing.assert_array_equal(LinearEncoder.fit(mapped, codes).filters, expected)
+    np.testing.assert_array_equal(LinearEncoder().fit(mapped, codes).filters, expected)
     for change in LAYOUTS.values():
-        np.testing.assert_array_equal(LinearEncoder.fit(change(signals), change(codes)).filters, expected)
+        np.testing.assert_array_equal(LinearEncoder().fit(change(signals), change(codes)).filters, expected)
 
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("kind", "tanh"), ("sparsity", -1.0), ("sparsity", "a"), ("steps", 0), ("steps", 1.5), ("components", [["a"]])],
+    [
+        ("encoder", "sigmoid"),
+        ("sparsity", -1.0),
+        ("sparsity", "a"),
+        ("steps", 0),
+        ("steps", 1.5),
+        ("components", [["a"]]),
+    ],
 )
 def test_options_are_named(name: str, wrong: Any) -> None:
-    arguments = {"kind": "lista", "components": _units(12, N_FEATURES, np.float64), "sparsity": 0.1, "steps": 2}
+    given: dict[str, Any] = {
+        "encoder": "lista", "components": _units(12, N_FEATURES, np.float64), "sparsity": 0.1, "steps": 2, name: wrong
+    }  # fmt: skip
     with pytest.raises(UsageError, match="dictionary" if name == "components" else name):
-        encoder_from_dictionary(**{**arguments, name: wrong})
+        make_encoder(given["encoder"], steps=given["steps"]).start(given["components"], given["sparsity"])
 
 
 def test_numpy_numbers_and_a_predictor() -> None:
     units, signals = _units(12, N_FEATURES, np.float64), _signals(60, np.float64)
-    one = encoder_from_dictionary("lista", units, np.float64(0.1), np.int32(3))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(one.encode(signals), encoder_from_dictionary("lista", units, 0.1, 3).encode(signals))
+    one = make_encoder("lista", steps=np.int32(3)).start(units, np.float64(0.1))
+    np.testing.assert_array_equal(one.encode(signals), make_encoder("lista", steps=3).start(units, 0.1).encode(signals))
     found = train_predictor("linear", np.asfortranarray(signals), units, 0.1)
     np.testing.assert_array_equal(found.encode(signals), train_predictor("linear", signals, units, 0.1).encode(signals))

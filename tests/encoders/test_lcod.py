@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ def descend(
 
 def some_encoder(rng: np.random.Generator, *, steps: int, final: bool = True, dtype: Any = np.float64) -> LCoD:
     encoder = LCoD.from_dictionary(some_dictionary(rng), rng.uniform(0.1, 0.4, 21), steps, final_shrinkage=final)
-    changed = {n: a * rng.uniform(0.7, 1.3, a.shape) for n, a in encoder.parameters().items()}
-    return encoder.with_parameters({name: array.astype(dtype) for name, array in changed.items()})
+    changed = {n: a * rng.uniform(0.7, 1.3, a.shape) for n, a in encoder.arrays().items()}
+    return encoder.with_arrays({name: array.astype(dtype) for name, array in changed.items()})
 
 
 @pytest.mark.kernels
@@ -60,7 +61,7 @@ def test_the_start_is_coordinate_descent(rng: np.random.Generator, steps: int, f
 def test_learned_parameters_by_the_algorithm(rng: np.random.Generator, final: bool) -> None:
     encoder = some_encoder(rng, steps=8, final=final)
     signals = rng.standard_normal((30, 12))
-    filters, inhibition, thresholds = encoder.parameters().values()
+    filters, inhibition, thresholds = encoder.arrays().values()
     expected = [descend(signal, filters, inhibition, thresholds, 8, final) for signal in signals]
     np.testing.assert_allclose(encoder.encode(signals), expected, atol=1e-12)
     single = some_encoder(np.random.default_rng(0), steps=8, final=final, dtype=np.float32)
@@ -91,7 +92,9 @@ def test_odd_signals(rng: np.random.Generator) -> None:
     assert np.isnan(encoder.encode(spoiled)[2]).all()
     np.testing.assert_array_equal(encoder.encode(spoiled)[[0, 1, 3]], codes[[0, 1, 3]])
     # Equal changes: the first unit is chosen, as argmax does.
-    twins = LCoD(np.eye(3)[[0, 0, 1]], -np.ones((3, 3)) + np.eye(3), np.full(3, 0.5), 1, final_shrinkage=False)
+    twins = LCoD.from_arrays(
+        np.eye(3)[[0, 0, 1]], -np.ones((3, 3)) + np.eye(3), np.full(3, 0.5), steps=1, final_shrinkage=False
+    )
     np.testing.assert_array_equal(twins.encode(np.array([2.0, 0.0, 0.0])), [1.5, 0, 0])
 
 
@@ -107,7 +110,7 @@ def test_training_lowers_the_held_out_error(rng: np.random.Generator, final: boo
     signals = rng.standard_normal((2500, 16), dtype=np.float32)
     codes = infer(signals, components, 0.5)
     start = LCoD.from_dictionary(components, 0.5, 6, final_shrinkage=final)
-    trained = start.fit(signals[:2000], codes[:2000], n_batches=400, batch_size=128, random_state=0)
+    trained = deepcopy(start).fit(signals[:2000], codes[:2000], n_batches=400, batch_size=128, random_state=0)
     assert trained.dtype == np.float32
     assert trained.final_shrinkage == final
 
@@ -122,14 +125,14 @@ def test_state_round_trip_and_bad_input(rng: np.random.Generator) -> None:
     arrays, header = encoder.to_state()
     assert header == {"kind": "lcod", "steps": 3, "final_shrinkage": False}
     np.testing.assert_array_equal(LCoD.from_state(arrays, header).encode(signals), encoder.encode(signals))
-    filters, inhibition, thresholds = encoder.parameters().values()
+    filters, inhibition, thresholds = encoder.arrays().values()
     with pytest.raises(UsageError, match="LCoD needs"):
-        LCoD(filters, inhibition[:5], thresholds, 3)
+        LCoD.from_arrays(filters, inhibition[:5], thresholds, steps=3)
     with pytest.raises(UsageError, match="LCoD needs"):
-        LCoD(filters[0], inhibition, thresholds, 3)
+        LCoD.from_arrays(filters[0], inhibition, thresholds, steps=3)
     with pytest.raises(UsageError, match="thresholds must be above 0"):
-        LCoD(filters, inhibition, -thresholds, 3)
+        LCoD.from_arrays(filters, inhibition, -thresholds, steps=3)
     with pytest.raises(UsageError, match="steps"):
-        LCoD(filters, inhibition, thresholds, 0)
+        LCoD.from_arrays(filters, inhibition, thresholds, steps=0)
     with pytest.raises(UsageError, match="divide each row by its norm"):
         LCoD.from_dictionary(2 * some_dictionary(rng), 0.3, 3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ def ista(signal: np.ndarray, components: np.ndarray, sparsity: Any, steps: int) 
 def some_encoder(rng: np.random.Generator, *, untied: bool, steps: int = 3, dtype: Any = np.float64) -> LISTA:
     """Not at ISTA's parameters, and with each step's its own."""
     encoder = LISTA.from_dictionary(some_dictionary(rng, 20, 12), rng.uniform(0.1, 0.4, 20), steps, untied=untied)
-    changed = {n: a * rng.uniform(0.7, 1.3, a.shape) for n, a in encoder.parameters().items()}
-    return encoder.with_parameters({name: array.astype(dtype) for name, array in changed.items()})
+    changed = {n: a * rng.uniform(0.7, 1.3, a.shape) for n, a in encoder.arrays().items()}
+    return encoder.with_arrays({name: array.astype(dtype) for name, array in changed.items()})
 
 
 @pytest.mark.kernels
@@ -76,7 +77,7 @@ def test_sparse_and_dense_products_agree(
     codes = []
     for limit_of_density in (1.0, -1.0):
         monkeypatch.setattr(lista, "SPARSE_BELOW", limit_of_density)
-        encoder = pruned.with_parameters(pruned.parameters())
+        encoder = pruned.with_arrays(pruned.arrays())
         codes.append(encoder.encode(signals))
         assert bool(encoder._sparse) == (limit_of_density > 0)
     np.testing.assert_allclose(codes[0], codes[1], atol=1e-5 if dtype == np.float32 else 1e-12)
@@ -155,7 +156,7 @@ def problem() -> Problem:
 def test_three_learned_steps_beat_three_of_ista(problem: Problem, untied: bool) -> None:
     pytest.importorskip("torch")
     start = LISTA.from_dictionary(problem.components, problem.sparsity, 3, untied=untied)
-    trained = start.fit(problem.signals, problem.codes, n_batches=1000, batch_size=128, random_state=0)
+    trained = deepcopy(start).fit(problem.signals, problem.codes, n_batches=1000, batch_size=128, random_state=0)
     assert trained.dtype == np.float32
     assert trained.untied == untied
     assert problem.error(trained) < 0.4 * problem.error(start)
@@ -166,8 +167,8 @@ def test_three_learned_steps_beat_three_of_ista(problem: Problem, untied: bool) 
 def test_the_energy_is_a_loss_of_its_own(problem: Problem) -> None:
     pytest.importorskip("torch")
     start = LISTA.from_dictionary(problem.components, problem.sparsity, 3)
-    by_codes = start.fit(problem.signals, problem.codes, n_batches=600, batch_size=128, random_state=0)
-    by_energy = start.fit(
+    by_codes = deepcopy(start).fit(problem.signals, problem.codes, n_batches=600, batch_size=128, random_state=0)
+    by_energy = deepcopy(start).fit(
         problem.signals, loss="energy", components=problem.components, sparsity=problem.sparsity,
         n_batches=600, batch_size=128, random_state=0,
     )  # fmt: skip
@@ -178,24 +179,24 @@ def test_a_pruned_inhibition_stays_pruned(problem: Problem) -> None:
     pytest.importorskip("torch")
     start = LISTA.from_dictionary(problem.components, problem.sparsity, 3).prune(0.2)
     options: dict[str, Any] = {"n_batches": 300, "batch_size": 128, "random_state": 0}
-    trained = start.fit(problem.signals, problem.codes, **options)
+    trained = deepcopy(start).fit(problem.signals, problem.codes, **options)
     assert trained.density == start.density
     assert problem.error(trained) < 0.7 * problem.error(start)
-    assert start.fit(problem.signals, problem.codes, keep_zeros=False, **options).density > start.density
+    assert deepcopy(start).fit(problem.signals, problem.codes, keep_zeros=False, **options).density > start.density
 
 
 def test_training_is_reproducible_and_never_harms(problem: Problem) -> None:
     pytest.importorskip("torch")
     start = LISTA.from_dictionary(problem.components, problem.sparsity, 2)
-    before = {name: array.copy() for name, array in start.parameters().items()}
-    one, again = (start.fit(problem.signals, problem.codes, n_batches=20, random_state=3) for _ in range(2))
-    for name, array in one.parameters().items():
-        np.testing.assert_array_equal(array, again.parameters()[name])
-        np.testing.assert_array_equal(start.parameters()[name], before[name])
+    before = {name: array.copy() for name, array in start.arrays().items()}
+    one, again = (deepcopy(start).fit(problem.signals, problem.codes, n_batches=20, random_state=3) for _ in range(2))
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name])
+        np.testing.assert_array_equal(start.arrays()[name], before[name])
         assert not np.array_equal(array, before[name])
-    wild = start.fit(problem.signals, problem.codes, n_batches=20, learning_rate=1e4, random_state=0)
+    wild = deepcopy(start).fit(problem.signals, problem.codes, n_batches=20, learning_rate=1e4, random_state=0)
     np.testing.assert_array_equal(wild.filters, start.filters)
-    few = start.fit(problem.signals[:10], problem.codes[:10], n_batches=5, random_state=0)
+    few = deepcopy(start).fit(problem.signals[:10], problem.codes[:10], n_batches=5, random_state=0)
     assert few.steps == 2
 
 
@@ -226,22 +227,23 @@ def test_state_round_trip_and_bad_input(rng: np.random.Generator) -> None:
     for apart in (False, True):
         encoder = some_encoder(rng, untied=apart)
         arrays, header = encoder.to_state()
-        assert header == {"kind": "lista", "steps": 3}
+        assert header == {"kind": "lista", "steps": 3, "untied": apart}
+        del header["untied"]  # which earlier versions did not write
         np.testing.assert_array_equal(LISTA.from_state(arrays, header).encode(signals), encoder.encode(signals))
     untied = some_encoder(rng, untied=True)
     with pytest.raises(UsageError, match="for 4 steps"):
-        LISTA(untied.filters, untied.inhibition, untied.thresholds, 4)
-    filters, inhibition, thresholds = some_encoder(rng, untied=False).parameters().values()
+        LISTA.from_arrays(untied.filters, untied.inhibition, untied.thresholds, steps=4)
+    filters, inhibition, thresholds = some_encoder(rng, untied=False).arrays().values()
     with pytest.raises(UsageError, match="LISTA needs"):
-        LISTA(filters, inhibition[:5], thresholds, 3)
+        LISTA.from_arrays(filters, inhibition[:5], thresholds, steps=3)
     with pytest.raises(UsageError, match="LISTA needs"):
-        LISTA(filters, inhibition, thresholds[:5], 3)
+        LISTA.from_arrays(filters, inhibition, thresholds[:5], steps=3)
     with pytest.raises(UsageError, match="thresholds must be above 0"):
-        LISTA(filters, inhibition, -thresholds, 3)
+        LISTA.from_arrays(filters, inhibition, -thresholds, steps=3)
     with pytest.raises(UsageError, match="steps"):
-        LISTA(filters, inhibition, thresholds, 0)
+        LISTA.from_arrays(filters, inhibition, thresholds, steps=0)
     with pytest.raises(UsageError, match="signals have shape"):
-        LISTA(filters, inhibition, thresholds, 3).encode(signals.T)
+        LISTA.from_arrays(filters, inhibition, thresholds, steps=3).encode(signals.T)
 
 
 def test_codes_need_no_torch_and_training_says_so() -> None:
@@ -252,7 +254,7 @@ import numpy as np
 from striate.encoders import LCoD, LISTA, LinearEncoder, ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
 signals, units = np.eye(3), np.eye(3)
-LinearEncoder.fit(signals, signals).encode(signals)
+LinearEncoder().fit(signals, signals).encode(signals)
 for encoder in (
     ShrinkageEncoder.from_dictionary(units, 0.5), SmoothShrinkageEncoder.from_dictionary(units, 0.5),
     LISTA.from_dictionary(units, 0.5, 3), LCoD.from_dictionary(units, 0.5, 3),

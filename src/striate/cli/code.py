@@ -89,11 +89,12 @@ def code(
     if out.suffix.lower() not in _CODES:
         raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
     units_file = beside(out, ".dictionary.npy", _CODES)
-    if encoder is not None and (positive or encoder not in ENCODERS[1:]):
+    kinds = [kind for kind in ENCODERS if kind != "tanh"]
+    if encoder is not None and (positive or encoder not in kinds):
         raise UsageError(
             f"--encoder {encoder}: predicted codes have both signs; leave out --positive."
             if positive
-            else f"--encoder {encoder}: there are {', '.join(ENCODERS[1:])}."
+            else f"--encoder {encoder}: there are {', '.join(kinds)}."
         )
     # A dictionary of an earlier run may be given from its own place, and stays there as it is.
     in_place = dictionary is not None and same_file(dictionary, units_file)
@@ -131,10 +132,13 @@ def code(
     dtype = np.dtype(np.float32 if rows.dtype in (np.float32, np.float16) else np.float64)
     predictor = None
     if encoder is not None:
-        from striate.encoders import train_predictor
+        from striate.encoders import make_encoder, train_predictor
 
+        form = make_encoder(encoder)
+        if "steps" in form.get_params():
+            form.set_params(steps=steps)
         some = np.asarray(rows[:: max(1, len(rows) // _TRAINING)], dtype)
-        predictor = train_predictor(encoder, some, prepared, weight, steps, random_state=seed, progress=progress)
+        predictor = train_predictor(form, some, prepared, weight, random_state=seed, progress=progress)
     totals = {"active": 0, "objective": 0.0, "gap": 0.0}
 
     def blocks() -> Iterator[Any]:

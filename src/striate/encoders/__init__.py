@@ -1,16 +1,18 @@
 """Predict the code in one pass, or a few.
 
-`TanhEncoder` belongs to predictive sparse decomposition. The others learn to predict the optimal codes of a
-dictionary: `LinearEncoder` in closed form; `ShrinkageEncoder`, `SmoothShrinkageEncoder`, `LISTA` and `LCoD` by
-gradients, which needs torch, while their codes do not.
+An encoder is an object with options, ``LISTA(steps=3)``. It learns beside a dictionary, in
+``PSD(encoder=LISTA(steps=3))``, or to predict the optimal codes of a given one (`train_predictor`). `TanhEncoder`
+learns beside a dictionary by its own derivatives, and `LinearEncoder` to predict given codes in closed form; all other
+training needs torch. Encoding does not.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.encoders.kinds import ENCODERS, encoder_from_dictionary, train_predictor
-from striate.encoders.tanh import TanhEncoder, TanhGradients
+from striate.encoders._encoder import Encoder, EncoderLearner
+from striate.encoders.kinds import ENCODERS, make_encoder, train_predictor
+from striate.encoders.tanh import TanhEncoder
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENCODERS",
-    "encoder_from_dictionary",
+    "Encoder",
+    "EncoderLearner",
+    "make_encoder",
     "train_predictor",
     "TanhEncoder",
-    "TanhGradients",
     "LinearEncoder",
     "ShrinkageEncoder",
     "SmoothShrinkageEncoder",

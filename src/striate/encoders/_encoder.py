@@ -1,47 +1,154 @@
-"""What the encoders share: checks of their parameters, blocks and threads, the state, the way to the training."""
+"""What encoders share: options as scikit-learn has them, arrays, blocks and threads, the state, how they learn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
 
 from striate.coding.prepared_dictionary import PreparedDictionary
+from striate.encoders._checks import as_arrays, is_one
 from striate.errors import UsageError
-from striate.lazy import needs_torch
-from striate.parameters import Boolean, Choice, Integer, Real, Seed, Text, checked
+from striate.parameters import Rule, check_parameters, plain_parameters
 from striate.progress import Progress
 from striate.randomness import RandomState
-from striate.samples import as_table, float_type, is_sparse, kernel_array
+from striate.samples import as_table, kernel_array, writable
 from striate.threads import n_threads, run_ranges, single_threaded_blas
 
-__all__ = ["Encoder", "TrainableEncoder", "as_parameters", "as_prepared", "as_weights", "is_one"]
+__all__ = ["Encoder", "EncoderLearner"]
 
-# Products of numbers: some 5 ms of a core. To keep BLAS to one thread costs about one, and it has threads of its own.
+# Products of numbers, about 5 ms on one core. Limiting BLAS to one thread costs about 1 ms, and it has its own threads.
 _WORTH_THREADS = 2e8
 
 
-class Encoder:
-    """Base of the encoders; a subclass names its parameters and encodes one block of signals.
+class EncoderLearner(Protocol):
+    """An encoder while it learns beside a dictionary, as `striate.learning.PSD` teaches it.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        What is learned; an optimizer changes it in place.
+    rates : dict of str to float
+        Length of a step of each array.
+    slows : bool
+        Whether steps become shorter when those of the dictionary do.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    rates: dict[str, float]
+    slows: bool
+
+    def encode(self, signals: NDArray[Any]) -> NDArray[Any]:
+        """The predicted codes; nothing is kept for `gradients`."""
+
+    def predict(self, signals: NDArray[Any]) -> NDArray[Any]:
+        """The predicted codes of a batch; what `gradients` needs is kept."""
+
+    def gradients(self, signals: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Derivatives of the mean of ½‖codes − prediction‖² for the last `predict`, by the names of `arrays`."""
+
+    def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
+        """Start these units again from what the dictionary, (n_components, n_features), now holds for them."""
+
+    def encoder(self) -> Encoder:
+        """The encoder as it is now."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What learning needs beside the encoder's own arrays to go on to the same bits."""
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `to_arrays` gave."""
+
+
+class Encoder(BaseEstimator):
+    """Base of the encoders: an object with options, and with arrays once it was started or fitted.
+
+    Options are parameters as scikit-learn has them: `get_params`, `set_params` and `clone` work, also inside
+    ``PSD(encoder=...)``. A subclass names its arrays, starts them from a dictionary (`start`), encodes a block of
+    signals (`_encode_block`) and says how it learns: by the derivatives that its `gradients` gives, or as
+    `striate.encoders._trainable.TorchEncoder` does.
 
     Attributes
     ----------
     kind : str
-        What the state's header calls it.
+        The word for it, in ``PSD(encoder=...)`` and in files.
     names : tuple of str
-        The parameters, in the order of the constructor.
+        Its arrays; `filters` is one of them.
     positive : tuple of str
-        Those that are above 0.
+        The arrays whose entries are above 0.
+    mutual : tuple of str
+        The arrays with two axes of units: what one unit does to another.
+    prunable : tuple of str
+        The arrays whose zeros stay zero while the encoder is trained.
     """
 
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
     positive: ClassVar[tuple[str, ...]] = ()
-    rows: ClassVar[int] = 256  # signals of a block: its codes stay in the second-level cache
+    mutual: ClassVar[tuple[str, ...]] = ()
+    prunable: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[int] = 256  # signals per block, so that its codes stay in the second-level cache
+    _rules: ClassVar[Mapping[str, Rule]] = {}
 
     filters: NDArray[Any]
+
+    @classmethod
+    def from_dictionary(
+        cls, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike, *args: Any, **options: Any
+    ) -> Self:
+        """An encoder with these options, started from a dictionary: ``cls(**options).start(components, sparsity)``."""
+        return cls(*args, **options).start(components, sparsity)
+
+    @classmethod
+    def from_arrays(cls, *arrays: ArrayLike, **options: Any) -> Self:
+        """An encoder with these options and arrays, which are in the order of `names`."""
+        return cls(**options).set_arrays(**dict(zip(cls.names, arrays, strict=False)))
+
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
+        """Set the arrays to what a dictionary gives before anything is learned.
+
+        Parameters
+        ----------
+        components : float (n_components, n_features) or PreparedDictionary
+        sparsity : float or (n_components,)
+            Weight of the L1 term beside ½‖y − zD‖²; above 0.
+
+        Returns
+        -------
+        Self
+            Itself.
+        """
+        raise NotImplementedError
+
+    def fit(
+        self,
+        signals: Any,
+        codes: Any,
+        *,
+        n_batches: int = 5000,
+        random_state: RandomState = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn to predict codes; see the classes that do."""
+        raise UsageError(
+            f"{type(self).__name__} learns beside a dictionary alone: PSD(encoder={type(self).__name__}())"
+        )
+
+    def learner(self, rate: float, sparsity: float) -> EncoderLearner:
+        """What trains this encoder beside a dictionary, from the arrays that it has.
+
+        Parameters
+        ----------
+        rate : float
+            ``encoder_rate`` of PSD.
+        sparsity : float
+            For units that start again.
+        """
+        return _InPlaceLearner(self, rate, sparsity)
 
     @property
     def n_components(self) -> int:
@@ -54,8 +161,13 @@ class Encoder:
         return int(self.filters.shape[-1])
 
     @property
+    def unit_axis(self) -> int:
+        """The axis of units in every array: 0, or 1 where an axis of steps comes before it."""
+        return self.filters.ndim - 2
+
+    @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64, of parameters and codes."""
+        """float32 or float64, of arrays and codes."""
         return self.filters.dtype
 
     @property
@@ -80,37 +192,120 @@ class Encoder:
         UsageError
             If the shape does not fit.
         """
+        self._check_started()
         if is_one(signals):
             return self.encode(np.asarray(signals)[np.newaxis])[0]
-        array = as_table(signals, n_features=self.n_features)
-        codes = np.empty((len(array), self.n_components), self.dtype)
+        return self._encode_table(as_table(signals, n_features=self.n_features))
+
+    def _encode_table(self, table: NDArray[Any]) -> NDArray[Any]:
+        codes = np.empty((len(table), self.n_components), self.dtype)
 
         def run(first: int, last: int) -> None:
-            block = kernel_array(array[first:last], self.dtype)
+            block = kernel_array(table[first:last], self.dtype)
             self._encode_block(block, codes[first:last])
 
-        _in_blocks(run, len(array), self.rows, self.products)
+        _in_blocks(run, len(table), self.rows, self.products)
         return codes
 
     def _encode_block(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
         """Fill `codes`; both are C-contiguous, and of the encoder's dtype."""
         raise NotImplementedError
 
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """The arrays that the constructor takes, by name; they are the encoder's own and must not be changed."""
+    def forward(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Any]:
+        """Codes of a batch of the encoder's dtype, and whatever `gradients` wants to know of their computation."""
+        codes = np.empty((len(signals), self.n_components), self.dtype)
+        self._encode_block(signals, codes)
+        return codes, None
+
+    def gradients(self, signals: NDArray[Any], known: Any, codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """How the mean of ½‖codes − encode(signals)‖² over a batch changes with the arrays.
+
+        Parameters
+        ----------
+        signals : ndarray (n_samples, n_features), float
+        known
+            What `forward` gave beside the predicted codes.
+        codes : ndarray (n_samples, n_components), float
+            The codes to predict.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By the names of the arrays, with their shapes.
+        """
+        raise NotImplementedError
+
+    def convolution(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Filters, bias and gain of ``gain · tanh(filters·y + bias)``, which a stage of a hierarchy convolves with.
+
+        Raises
+        ------
+        UsageError
+            For an encoder that computes something else.
+        """
+        raise UsageError(f'a stage convolves with a tanh encoder, not with {self.kind}: PSD(encoder="tanh")')
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by name; they are the encoder's own and must not be changed."""
+        self._check_started()
         return {name: getattr(self, name) for name in self.names}
 
-    def options(self) -> dict[str, Any]:
-        """What else the constructor takes, fit for JSON."""
-        return {}
+    def set_arrays(self, **arrays: ArrayLike) -> Self:
+        """Take these arrays, all of them, in place of the present ones.
 
-    def with_parameters(self, parameters: Mapping[str, NDArray[Any]]) -> Self:
-        """An encoder of this class, with the same options and other parameters."""
-        return type(self)(**{name: parameters[name] for name in self.names}, **self.options())
+        Parameters
+        ----------
+        **arrays : float
+            One per name in `names`. All become float32 if all are, float64 otherwise, and are kept, not copied, where
+            they already are; they must not be changed afterwards.
+
+        Returns
+        -------
+        Self
+            Itself.
+
+        Raises
+        ------
+        UsageError
+            If names are missing, shapes do not fit each other or the options, or an array holds NaN or infinity.
+        """
+        check_parameters(self, self._rules)
+        if set(arrays) != set(self.names):
+            raise UsageError(f"{type(self).__name__} has the arrays {', '.join(self.names)}; give each of them once")
+        found = as_arrays({name: arrays[name] for name in self.names})
+        self._check_arrays(found)
+        if not all((found[name] > 0).all() for name in self.positive):
+            raise UsageError(f"{' and '.join(self.positive)} must be above 0: start from those of from_dictionary")
+        self._forget()
+        for name, array in found.items():
+            setattr(self, name, array)
+        return self
+
+    def with_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """A new encoder of this class, with the same options and other arrays."""
+        other: Self = clone(self).set_arrays(**{name: arrays[name] for name in self.names})
+        return other
+
+    def astype(self, dtype: np.dtype[Any]) -> Self:
+        """The encoder with arrays of a dtype: itself if it has it, a new one otherwise."""
+        if dtype == self.dtype:
+            return self
+        return self.with_arrays({name: array.astype(dtype) for name, array in self.arrays().items()})
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options, as scikit-learn has it; the arrays that belonged to others are dropped."""
+        super().set_params(**params)
+        if params:
+            self._forget()
+        return self
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes the same encoder."""
-        return self.parameters(), {"kind": self.kind, **self.options()}
+        return self.arrays(), self.header()
+
+    def header(self) -> dict[str, Any]:
+        """The kind and the options, fit for JSON."""
+        return {"kind": self.kind, **plain_parameters(self)}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
@@ -121,155 +316,67 @@ class Encoder:
                 f"read it with the class that wrote it"
             )
         options = {name: value for name, value in header.items() if name != "kind"}
-        return cls(**{name: arrays[name] for name in cls.names}, **options)
+        return cls.from_arrays(*(arrays[name] for name in cls.names), **options)
+
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Refuse arrays whose shapes do not fit each other."""
+
+    def _check_started(self) -> None:
+        if "filters" not in vars(self):
+            name = type(self).__name__
+            raise UsageError(f"{name} has learned nothing yet: start it from a dictionary, {name}().start(D, sparsity)")
+
+    def _forget(self) -> None:
+        """Drop the arrays, and what was computed from them."""
+        derived = [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]
+        for name in (*self.names, *derived):
+            self.__dict__.pop(name, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "filters" in vars(self)
 
 
-class TrainableEncoder(Encoder):
-    """An encoder that gradients teach to predict codes."""
+class _InPlaceLearner:
+    """An encoder that knows its derivatives; its own arrays change."""
 
-    def fit(
-        self,
-        signals: Any,
-        codes: Any = None,
-        *,
-        loss: Literal["codes", "energy"] = "codes",
-        components: ArrayLike | PreparedDictionary | None = None,
-        sparsity: float | ArrayLike | None = None,
-        batch_size: int = 256,
-        n_batches: int = 5000,
-        learning_rate: float = 0.03,
-        held_out_fraction: float = 0.1,
-        keep_zeros: bool = True,
-        device: str = "cpu",
-        random_state: RandomState = None,
-        progress: Progress | None = None,
-    ) -> Self:
-        """A new encoder of the same form, trained from this one's parameters; this one stays as it is.
+    slows = False  # Adam alone sets the length of its steps
 
-        Adam takes steps that fall to zero along a cosine. What is best on held-out samples is kept, the start
-        included, so that the result is never worse there.
+    def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
+        # A model may have been loaded as a memory map.
+        self._encoder = encoder.set_arrays(**{name: writable(array) for name, array in encoder.arrays().items()})
+        self._sparsity = sparsity
+        self.arrays = encoder.arrays()
+        self.rates = dict.fromkeys(self.arrays, rate)
 
-        Parameters
-        ----------
-        signals : float (n_samples, n_features)
-            Drawn from in batches; a memory map stays on the disk.
-        codes : float (n_samples, n_components) or scipy.sparse array, optional
-            What to predict, as `striate.coding.infer` finds it; not needed for the energy.
-        loss : {"codes", "energy"}, default "codes"
-            The mean of ½‖z − encode(y)‖², as in the paper; or that of ½‖y − encode(y)·D‖² + sparsity·‖encode(y)‖₁,
-            which needs no optimal codes and gives codes of lower energy.
-        components : float (n_components, n_features) or PreparedDictionary, optional
-            D, needed for the energy alone.
-        sparsity : float or (n_components,), optional
-            Needed for the energy alone; above 0.
-        batch_size : int, default 256
-            Signals a step.
-        n_batches : int, default 5000
-            Steps; the cosine ends with the last.
-        learning_rate : float, default 0.03
-            Of the first step, relative to the root mean square of what is learned, so that it means the same for
-            signals and dictionaries of every scale; thresholds change by this share. For 128 units and whitened
-            patches 2,000 batches with 0.03 reach what 5,000 with 0.01 do, and up to 0.1 is as good.
-        held_out_fraction : float, default 0.1
-            Share of the samples, at most 1,000, on which the best parameters are chosen, 20 times; of fewer than 50
-            samples none can be spared, and all serve for both.
-        keep_zeros : bool, default True
-            Leave the zeros of LISTA's inhibition as they are, so that one that has been pruned stays sparse.
-        device : str, default "cpu"
-            As torch names it.
-        random_state : int, Generator, RandomState or None
-            For the held-out samples and the batches. With an integer, the result on a processor is reproducible.
-        progress : Progress, optional
-            Told of the steps, and of the held-out loss.
+    def encode(self, signals: NDArray[Any]) -> NDArray[Any]:
+        return self._encoder.forward(signals)[0]
 
-        Returns
-        -------
-        encoder
-            Of the same class, options and dtype; torch is needed for the training alone.
+    def predict(self, signals: NDArray[Any]) -> NDArray[Any]:
+        codes, self._known = self._encoder.forward(signals)
+        return codes
 
-        Raises
-        ------
-        UsageError
-            If torch is not installed, shapes do not fit, arrays hold NaN or infinity, arguments are missing, or
-            numbers are out of range.
+    def gradients(self, signals: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return self._encoder.gradients(signals, self._known, codes)
 
-        References
-        ----------
-        Gregor, LeCun, "Learning fast approximations of sparse coding", ICML 2010, section 3. Kingma, Ba, "Adam: a
-        method for stochastic optimization", ICLR 2015. Loshchilov, Hutter, "SGDR: stochastic gradient descent with
-        warm restarts", ICLR 2017, equation 5 without restarts.
-        """
-        batch_size = checked("batch_size", batch_size, Integer(low=1))
-        n_batches = checked("n_batches", n_batches, Integer(low=0))
-        learning_rate = checked("learning_rate", learning_rate, Real(above=0))
-        held_out_fraction = checked("held_out_fraction", held_out_fraction, Real(low=0, below=1))
-        keep_zeros = checked("keep_zeros", keep_zeros, Boolean())
-        loss = checked("loss", loss, Choice("codes", "energy"))
-        random_state = checked("random_state", random_state, Seed())
-        device = checked("device", device, Text())
-        with needs_torch(f"training {type(self).__name__} needs torch"):
-            from striate.encoders._torch import train_encoder
-        return train_encoder(
-            self, signals, codes, loss=loss, components=components, sparsity=sparsity, batch_size=batch_size,
-            n_batches=n_batches, learning_rate=learning_rate, held_out_fraction=held_out_fraction,
-            keep_zeros=keep_zeros, device=device, random_state=random_state, progress=progress,
-        )  # fmt: skip
+    def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
+        for name, fresh in clone(self._encoder).start(components, self._sparsity).arrays().items():
+            self.arrays[name][units] = fresh[units]
+
+    def encoder(self) -> Encoder:
+        return self._encoder
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        pass
 
 
 def _in_blocks(function: Callable[[int, int], None], n: int, rows: int, products: int) -> None:
-    """Call ``function(first, last)`` for blocks of rows, in threads of our own where that pays."""
+    """Call ``function(first, last)`` for blocks of rows, in our own threads where that pays."""
     if n_threads() > 1 and n > rows and n * products >= _WORTH_THREADS:
         with single_threaded_blas():
             run_ranges(function, n, size=rows)
         return
     for first in range(0, n, rows):
         function(first, min(first + rows, n))
-
-
-def as_parameters(**arrays: ArrayLike) -> list[NDArray[Any]]:
-    """Arrays of one dtype, C-contiguous and finite: float32 if all are, float64 otherwise; copied only if needed."""
-    for name, array in arrays.items():
-        if is_sparse(array):
-            raise UsageError(f"{name} is a sparse matrix, and a dense array is needed: give {name}.toarray()")
-    try:
-        found = {name: np.asarray(array) for name, array in arrays.items()}
-    except ValueError:
-        raise UsageError(f"{', '.join(arrays)} must be arrays of real numbers, with rows of one length") from None
-    for name, array in found.items():
-        if array.dtype.kind not in "fiub":
-            raise UsageError(f"{name} must hold real numbers, not {array.dtype}")
-    dtype = max(float_type(array.dtype) for array in found.values())
-    for name, array in found.items():
-        if not np.isfinite(array).all():
-            raise UsageError(f"{name} must not hold NaN or infinity: start from a dictionary that does not")
-    return [kernel_array(array, dtype) for array in found.values()]
-
-
-def is_one(signals: Any) -> bool:
-    """Whether this is one signal, (n_features,), rather than a table of them."""
-    if is_sparse(signals):
-        return False
-    try:
-        return np.ndim(signals) == 1
-    except ValueError:  # rows of different lengths
-        return False
-
-
-def as_prepared(components: ArrayLike | PreparedDictionary) -> PreparedDictionary:
-    """A dictionary, checked; one that is prepared already is taken as it is."""
-    return components if isinstance(components, PreparedDictionary) else PreparedDictionary(components)
-
-
-def as_weights(sparsity: float | ArrayLike, n_components: int) -> NDArray[np.float64]:
-    """The sparsity of each unit, (n_components,), above 0."""
-    try:
-        weights = np.asarray(sparsity, np.float64)
-    except (ValueError, TypeError):
-        raise UsageError(f"sparsity is a number above 0, or one per unit, not {sparsity!r}") from None
-    if weights.shape not in ((), (n_components,)):
-        raise UsageError(
-            f"sparsity is a number or ({n_components},), one per unit; give it no array of shape {weights.shape}"
-        )
-    if not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise UsageError("sparsity must be above 0, and finite, everywhere")
-    return np.array(np.broadcast_to(weights, (n_components,)))

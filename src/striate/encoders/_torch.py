@@ -4,48 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from torch.nn.functional import embedding, relu
 
-from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import Encoder, TrainableEncoder, as_prepared, as_weights
-from striate.encoders.lcod import LCoD
-from striate.encoders.linear import LinearEncoder
-from striate.encoders.lista import LISTA
-from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.encoders._checks import as_weights
+from striate.encoders._encoder import Encoder
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.samples import as_table, is_sparse, kernel_array
 from striate.threads import threads_for_batch
 
-__all__ = ["Twin", "relative_scale", "train_encoder"]
+__all__ = ["TorchLearner", "Twin", "train_encoder"]
 
 _LOOKS = 20  # at the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would sharpen the choice little
+_FASTER = 10.0  # than the steps of a tanh encoder
 _FEWEST = 50  # samples; of fewer none can be spared
 
 Parameters = Mapping[str, torch.Tensor]
-Trained = TypeVar("Trained", bound=TrainableEncoder)
 
 
 def _shrink(values: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
     return relu(values - thresholds) - relu(-values - thresholds)
 
 
-def _linear(encoder: LinearEncoder, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+def _tanh(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(signals @ parameters["filters"].T + parameters["bias"]) * parameters["gain"]
+
+
+def _linear(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
     return signals @ parameters["filters"].T + parameters["bias"]
 
 
-def _shrinkage(encoder: ShrinkageEncoder, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+def _shrinkage(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
     return _shrink(signals @ parameters["filters"].T, parameters["thresholds"])
 
 
-def _smooth_shrinkage(encoder: SmoothShrinkageEncoder, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+def _smooth_shrinkage(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
     values, beta = signals @ parameters["filters"].T, parameters["beta"]
     scaled, corner = beta * values.abs(), beta * parameters["bias"]
     beyond = scaled - corner
@@ -54,7 +56,7 @@ def _smooth_shrinkage(encoder: SmoothShrinkageEncoder, parameters: Parameters, s
     return values.sign() * (relu(beyond) + rest) / beta
 
 
-def _lista(encoder: LISTA, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+def _lista(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
     def at(name: str, step: int) -> torch.Tensor:
         return parameters[name][step] if encoder.untied else parameters[name]
 
@@ -67,7 +69,7 @@ def _lista(encoder: LISTA, parameters: Parameters, signals: torch.Tensor) -> tor
     return codes
 
 
-def _lcod(encoder: LCoD, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
+def _lcod(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.Tensor:
     thresholds, influence = parameters["thresholds"], parameters["inhibition"].T
     drive = signals @ parameters["filters"].T
     codes = torch.zeros_like(drive)
@@ -80,12 +82,14 @@ def _lcod(encoder: LCoD, parameters: Parameters, signals: torch.Tensor) -> torch
     return _shrink(drive, thresholds) if encoder.final_shrinkage else codes
 
 
-_FORWARD: dict[type[Encoder], Callable[..., torch.Tensor]] = {
-    LinearEncoder: _linear,
-    ShrinkageEncoder: _shrinkage,
-    SmoothShrinkageEncoder: _smooth_shrinkage,
-    LISTA: _lista,
-    LCoD: _lcod,
+# By the kind of the encoder.
+_FORWARD: dict[str, Callable[[Any, Parameters, torch.Tensor], torch.Tensor]] = {
+    "tanh": _tanh,
+    "linear": _linear,
+    "shrinkage": _shrinkage,
+    "smooth shrinkage": _smooth_shrinkage,
+    "lista": _lista,
+    "lcod": _lcod,
 }
 
 
@@ -97,27 +101,25 @@ class Twin(torch.nn.Module):
 
     Parameters
     ----------
-    encoder : LinearEncoder, ShrinkageEncoder, SmoothShrinkageEncoder, LISTA or LCoD
+    encoder : Encoder
     device : str, default "cpu"
 
     Raises
     ------
     UsageError
-        For an encoder of another class.
+        For an encoder of a kind that has no twin.
     """
 
     def __init__(self, encoder: Encoder, device: str = "cpu") -> None:
         super().__init__()
-        forward = next((found for kind, found in _FORWARD.items() if isinstance(encoder, kind)), None)
-        if forward is None:
+        if encoder.kind not in _FORWARD:
             raise UsageError(
-                f"gradients train {', '.join(kind.__name__ for kind in _FORWARD)}; "
-                f"{type(encoder).__name__} learns in PSD"
+                f"torch trains encoders of the kinds {', '.join(_FORWARD)}; {type(encoder).__name__} is of none of them"
             )
         self.encoder = encoder
-        self._codes = forward
+        self._codes = _FORWARD[encoder.kind]
         self.raw = torch.nn.ParameterDict()
-        for name, array in encoder.parameters().items():
+        for name, array in encoder.arrays().items():
             value = torch.tensor(array, device=device)  # a copy
             self.raw[name] = torch.nn.Parameter(value.log() if name in encoder.positive else value)
 
@@ -136,7 +138,7 @@ class Twin(torch.nn.Module):
 
 
 def train_encoder(
-    encoder: Trained,
+    encoder: Encoder,
     signals: Any,
     codes: Any,
     *,
@@ -151,8 +153,8 @@ def train_encoder(
     device: str,
     random_state: RandomState,
     progress: Progress | None,
-) -> Trained:
-    """What `TrainableEncoder.fit` calls, and describes; the defaults are there."""
+) -> dict[str, NDArray[Any]]:
+    """The arrays that `TrainableEncoder.fit`, which describes the rest, ends with."""
     twin = Twin(encoder, device)
     data = _Data(encoder, signals, codes if loss == "codes" else None, device)
     measure = _loss(encoder, loss, codes, components, sparsity, device)
@@ -201,13 +203,13 @@ def train_encoder(
                     best, best_arrays = now, twin.to_arrays()
                 elif not np.isfinite(now):
                     break  # the steps were too long: what was best before remains
-    return encoder.with_parameters(encoder.parameters() if best_arrays is None else best_arrays)
+    return encoder.arrays() if best_arrays is None else best_arrays
 
 
 class _Data:
     """Signals, and codes where they are wanted, by batches on the device."""
 
-    def __init__(self, encoder: TrainableEncoder, signals: Any, codes: Any, device: str) -> None:
+    def __init__(self, encoder: Encoder, signals: Any, codes: Any, device: str) -> None:
         self.signals = as_table(signals, n_features=encoder.n_features)
         if len(self.signals) == 0:
             raise UsageError("signals have no samples, and an encoder learns from one or more")
@@ -236,7 +238,7 @@ class _Data:
 
 
 def _loss(
-    encoder: TrainableEncoder,
+    encoder: Encoder,
     loss: str,
     codes: Any,
     components: ArrayLike | PreparedDictionary | None,
@@ -291,11 +293,77 @@ def relative_scale(name: str, twin: Twin) -> float:
 
 
 def _freeze_zeros(twin: Twin) -> None:
-    encoder = twin.encoder
-    if isinstance(encoder, LISTA) and encoder.inhibition.size and encoder.density < 1:
-        raw = twin.raw["inhibition"]
+    for name in twin.encoder.prunable:
+        raw = twin.raw[name]
         free = (raw.detach() != 0).to(raw.dtype)
-        raw.register_hook(lambda gradient: gradient * free)
+        if not free.all():
+            raw.register_hook(lambda gradient, free=free: gradient * free)
+
+
+class TorchLearner:
+    """An encoder while it learns beside a dictionary; see `striate.encoders.EncoderLearner`.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Where it starts; it stays as it is.
+    rate : float
+        A tenth of the length of Adam's steps, relative to the root mean square of what is learned.
+    sparsity : float
+        For units that start again.
+    """
+
+    slows = True
+
+    def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
+        self._twin = Twin(encoder)
+        self._sparsity = sparsity
+        # The same memory: what an optimizer changes, the twin computes with.
+        self.arrays = {name: value.detach().numpy() for name, value in self._twin.raw.items()}
+        self.rates = {name: _FASTER * rate * relative_scale(name, self._twin) for name in self.arrays}
+
+    def encode(self, signals: NDArray[Any]) -> NDArray[Any]:
+        """The predicted codes; nothing is kept for `gradients`."""
+        with torch.no_grad():
+            codes: NDArray[Any] = self._twin(torch.from_numpy(signals)).numpy()
+        return codes
+
+    def predict(self, signals: NDArray[Any]) -> NDArray[Any]:
+        """The predicted codes of a batch, whose graph is kept."""
+        self._predicted = self._twin(torch.from_numpy(signals))
+        codes: NDArray[Any] = self._predicted.detach().numpy()
+        return codes
+
+    def gradients(self, signals: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Derivatives of the mean of ½‖codes − prediction‖² for the last `predict`."""
+        error = (self._predicted - torch.from_numpy(codes)).square().sum() / (2 * len(codes))
+        names = list(self.arrays)
+        found = torch.autograd.grad(error, [self._twin.raw[name] for name in names], allow_unused=True)
+        return {name: value.numpy() for name, value in zip(names, found, strict=True) if value is not None}
+
+    def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
+        """Start these units again, with what the others make of them."""
+        encoder = self._twin.encoder
+        axis = encoder.unit_axis
+        for name, array in clone(encoder).start(components, self._sparsity).arrays().items():
+            fresh = np.log(array) if name in encoder.positive else array
+            for one in (axis, axis + 1) if name in encoder.mutual else (axis,):
+                np.moveaxis(self.arrays[name], one, 0)[units] = np.moveaxis(fresh, one, 0)[units]
+
+    def encoder(self) -> Encoder:
+        """A new encoder, as it is now."""
+        return self._twin.encoder.with_arrays(self._twin.to_arrays())
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What learning needs to go on to the same bits: logarithms are not exact, and rates belong to the start."""
+        raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
+        return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `to_arrays` gave."""
+        for name, value in self.arrays.items():
+            value[...] = arrays[f"raw.{name}"]
+            self.rates[name] = float(arrays[f"rate.{name}"])
 
 
 @contextmanager

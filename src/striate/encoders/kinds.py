@@ -1,90 +1,98 @@
-"""Encoders by name, each as a dictionary starts it."""
+"""The kinds of encoders: one dictionary of words, each for an encoder with its default options."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
-from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import Encoder, TrainableEncoder, as_prepared
-from striate.parameters import Choice, Integer, Real, checked
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.encoders._encoder import Encoder
+from striate.parameters import Choice, Real, Rule, checked
 from striate.progress import Progress
 from striate.randomness import RandomState
 
-__all__ = ["ENCODERS", "encoder_from_dictionary", "train_predictor"]
+__all__ = ["ENCODERS", "LEAST_SPARSITY", "EncoderRule", "make_encoder", "train_predictor"]
 
-# "tanh" learns its filters with the dictionary, in PSD; no dictionary gives them.
-ENCODERS = ("tanh", "linear", "shrinkage", "smooth shrinkage", "lista", "lcod")
-_LEAST_SPARSITY = 1e-3  # thresholds are above 0
-SMALL = 0.1  # norm of the first filters of a linear encoder, and of a tangent's, which starts in its linear range
+# Each kind and its class; a module is imported when its encoder is first used.
+ENCODERS: dict[str, str] = {
+    "tanh": "striate.encoders.tanh.TanhEncoder",
+    "linear": "striate.encoders.linear.LinearEncoder",
+    "shrinkage": "striate.encoders.shrinkage.ShrinkageEncoder",
+    "smooth shrinkage": "striate.encoders.shrinkage.SmoothShrinkageEncoder",
+    "lista": "striate.encoders.lista.LISTA",
+    "lcod": "striate.encoders.lcod.LCoD",
+}
+LEAST_SPARSITY = 1e-3  # where the energy has none: thresholds are above 0
 
 
-def encoder_from_dictionary(
-    kind: str, components: ArrayLike | PreparedDictionary, sparsity: float, steps: int = 3
-) -> Encoder:
-    """An encoder to train from: for shrinkages and LISTA the first steps of ISTA, for LCoD those of greedy descent.
+def make_encoder(encoder: str | Encoder, **options: Any) -> Encoder:
+    """A new encoder that has not been started.
 
     Parameters
     ----------
-    kind : {"linear", "shrinkage", "smooth shrinkage", "lista", "lcod"}
-    components : float (n_components, n_features) or PreparedDictionary
-        Rows of unit norm for "lcod".
-    sparsity : float
-        Weight of the L1 term beside ½‖y − zD‖².
-    steps : int, default 3
-        Shrinkages of "lista", updates of one unit of "lcod".
-    """
-    from striate.encoders.lcod import LCoD
-    from striate.encoders.linear import LinearEncoder
-    from striate.encoders.lista import LISTA
-    from striate.encoders.shrinkage import ShrinkageEncoder, SmoothShrinkageEncoder
+    encoder : str or Encoder
+        A word of `ENCODERS`, for the encoder with its default options; or an encoder, whose options are copied.
+    **options
+        To be set.
 
-    kind = checked("kind", kind, Choice(*ENCODERS[1:]))
-    sparsity, steps = checked("sparsity", sparsity, Real(low=0)), checked("steps", steps, Integer(low=1))
-    prepared, weight = as_prepared(components), max(sparsity, _LEAST_SPARSITY)
-    if kind == "linear":
-        units = prepared.components
-        return LinearEncoder(SMALL * units, 0 * units[:, 0])
-    simple: dict[str, Any] = {"shrinkage": ShrinkageEncoder, "smooth shrinkage": SmoothShrinkageEncoder}
-    if kind in simple:
-        encoder: Encoder = simple[kind].from_dictionary(prepared, weight)
-        return encoder
-    if kind == "lista":
-        return LISTA.from_dictionary(prepared, weight, steps)
-    return LCoD.from_dictionary(prepared, weight, steps)
+    Examples
+    --------
+    >>> make_encoder("lista", steps=5)
+    LISTA(steps=5)
+    """
+    if isinstance(encoder, Encoder):
+        made: Encoder = clone(encoder)
+    else:
+        module, _, name = ENCODERS[checked("encoder", encoder, Choice(*ENCODERS))].rpartition(".")
+        made = getattr(import_module(module), name)()
+    return made.set_params(**options)
+
+
+class EncoderRule(Rule):
+    """A word of `ENCODERS` or an encoder; what a parameter with this rule is taken as is a new, unstarted encoder."""
+
+    def _take(self, value: object) -> Encoder:
+        if isinstance(value, Encoder) or (isinstance(value, str) and value in ENCODERS):
+            return make_encoder(value)
+        raise ValueError
+
+    def __str__(self) -> str:
+        return f"{Choice(*ENCODERS)}, or an encoder of striate.encoders"
 
 
 def train_predictor(
-    kind: str,
+    encoder: str | Encoder,
     signals: NDArray[Any],
     dictionary: ArrayLike | PreparedDictionary,
     sparsity: float,
-    steps: int = 3,
     *,
     n_batches: int = 5000,
     random_state: RandomState = None,
     progress: Progress | None = None,
 ) -> Encoder:
-    """An encoder that has learned to predict the optimal codes of a dictionary.
+    """A new encoder that has learned to predict the optimal codes of a dictionary.
 
     Parameters
     ----------
-    kind, sparsity, steps
-        As in `encoder_from_dictionary`.
+    encoder : str or Encoder
+        As in `make_encoder`.
     signals : float (n_samples, n_features)
         Their optimal codes are inferred here, and learned from.
     dictionary : float (n_components, n_features) or PreparedDictionary
+        Rows of unit norm for LCoD.
+    sparsity : float
+        Weight of the L1 term beside ½‖y − zD‖².
     n_batches : int, default 5000
-        Of gradients; a linear encoder takes none.
+        Batches for the gradients; a linear encoder takes none.
     random_state : int, Generator, RandomState or None
     progress : Progress, optional
     """
     from striate.coding.solving import infer
 
     prepared = as_prepared(dictionary)
-    start = encoder_from_dictionary(kind, prepared, sparsity, steps)
+    made = make_encoder(encoder).start(prepared, max(checked("sparsity", sparsity, Real(low=0)), LEAST_SPARSITY))
     codes = infer(signals, prepared, sparsity, sparse_output=True)
-    if isinstance(start, TrainableEncoder):
-        return start.fit(signals, codes, n_batches=n_batches, random_state=random_state, progress=progress)
-    return type(start).fit(signals, codes)  # type: ignore[attr-defined]
+    return made.fit(signals, codes, n_batches=n_batches, random_state=random_state, progress=progress)

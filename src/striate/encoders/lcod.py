@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.encoders._checks import as_weights
 from striate.encoders._learned_descent import compile_learned_descent
+from striate.encoders._trainable import TrainableEncoder
 from striate.errors import UsageError
 from striate.kernels.simd import padded
-from striate.parameters import Boolean, Integer, checked
+from striate.parameters import Boolean, Integer, Rule
 
 __all__ = ["LCoD"]
 
@@ -32,22 +34,19 @@ class LCoD(TrainableEncoder):
 
     Parameters
     ----------
-    filters : float (n_components, n_features)
-    inhibition : float (n_components, n_components)
-        S[i, k] is what a change of unit k adds to the drive of unit i.
-    thresholds : float (n_components,)
-        Above 0. All arrays are float32 if all three are, float64 otherwise; they are kept and must not be changed.
-    steps : int
-        Updates, at least 1; about as many as a code has active units.
+    steps : int, default 3
+        Updates, at least 1; about the number of a code's active units.
     final_shrinkage : bool, default True
         Give shrink(B, θ), as the paper does, in which units that were never chosen may be active. Otherwise give z,
         of which at most `steps` are: untrained, its energy is lower.
 
-    Raises
-    ------
-    UsageError
-        If the shapes do not fit each other, an array holds NaN or infinity, a threshold is not above 0, or `steps`
-        is below 1.
+    Attributes
+    ----------
+    filters : ndarray (n_components, n_features)
+    inhibition : ndarray (n_components, n_components)
+        S[i, k] is what a change of unit k adds to the drive of unit i.
+    thresholds : ndarray (n_components,)
+        Above 0.
 
     References
     ----------
@@ -58,7 +57,7 @@ class LCoD(TrainableEncoder):
     --------
     >>> import numpy as np
     >>> from striate.encoders import LCoD
-    >>> encoder = LCoD.from_dictionary(np.eye(3), sparsity=1.0, steps=2)
+    >>> encoder = LCoD(steps=2).start(np.eye(3), sparsity=1.0)
     >>> encoder.encode(np.array([2.0, 0.5, -3.0]))
     array([ 1.,  0., -2.])
     """
@@ -66,52 +65,25 @@ class LCoD(TrainableEncoder):
     kind: ClassVar[str] = "lcod"
     names: ClassVar[tuple[str, ...]] = ("filters", "inhibition", "thresholds")
     positive: ClassVar[tuple[str, ...]] = ("thresholds",)
+    mutual: ClassVar[tuple[str, ...]] = ("inhibition",)
+    _rules: ClassVar[Mapping[str, Rule]] = {"steps": Integer(low=1), "final_shrinkage": Boolean()}
 
-    def __init__(
-        self,
-        filters: ArrayLike,
-        inhibition: ArrayLike,
-        thresholds: ArrayLike,
-        steps: int,
-        *,
-        final_shrinkage: bool = True,
-    ) -> None:
-        self.filters, self.inhibition, self.thresholds = as_parameters(
-            filters=filters, inhibition=inhibition, thresholds=thresholds
-        )
-        shapes = [array.shape for array in (self.filters, self.inhibition, self.thresholds)]
-        n = shapes[0][:1]
-        if self.filters.ndim != 2 or 0 in shapes[0] or shapes[1:] != [(*n, *n), n]:
-            raise UsageError(
-                f"LCoD needs filters (n_components, n_features), inhibition (n_components, n_components) and "
-                f"thresholds (n_components,); got the shapes {shapes[0]}, {shapes[1]} and {shapes[2]}"
-            )
-        if not (self.thresholds > 0).all():
-            raise UsageError("thresholds must be above 0: start from those of from_dictionary")
-        self.steps = checked("steps", steps, Integer(low=1))
-        self.final_shrinkage = checked("final_shrinkage", final_shrinkage, Boolean())
+    inhibition: NDArray[Any]
+    thresholds: NDArray[Any]
 
-    @classmethod
-    def from_dictionary(
-        cls,
-        components: ArrayLike | PreparedDictionary,
-        sparsity: float | ArrayLike,
-        steps: int,
-        *,
-        final_shrinkage: bool = True,
-    ) -> Self:
+    def __init__(self, steps: int = 3, *, final_shrinkage: bool = True) -> None:
+        self.steps = steps
+        self.final_shrinkage = final_shrinkage
+
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
         """Greedy coordinate descent from 0: filters D, inhibition I − DDᵀ, thresholds sparsity.
 
         Parameters
         ----------
         components : float (n_components, n_features) or PreparedDictionary
-            A unit a row, of norm 1.
+            One unit per row, of norm 1.
         sparsity : float or (n_components,)
             Weight of the L1 term beside ½‖y − zD‖²; above 0.
-        steps : int
-            Updates of one unit, at least 1.
-        final_shrinkage : bool, default True
-            As in the class.
 
         Raises
         ------
@@ -125,17 +97,20 @@ class LCoD(TrainableEncoder):
             norm = float(np.sqrt(prepared.squared_norms[unit]))
             raise UsageError(f"LCoD needs units of norm 1, but unit {unit} has {norm:.4g}: divide each row by its norm")
         units = prepared.components.astype(np.float64)
-        return cls(
-            prepared.components.copy(),
-            (np.eye(len(units)) - units @ units.T).astype(prepared.dtype),
-            as_weights(sparsity, prepared.n_components).astype(prepared.dtype),
-            steps,
-            final_shrinkage=final_shrinkage,
+        return self.set_arrays(
+            filters=prepared.components.copy(),
+            inhibition=(np.eye(len(units)) - units @ units.T).astype(prepared.dtype),
+            thresholds=as_weights(sparsity, prepared.n_components).astype(prepared.dtype),
         )
 
-    def options(self) -> dict[str, Any]:
-        """``{"steps": ..., "final_shrinkage": ...}``."""
-        return {"steps": self.steps, "final_shrinkage": self.final_shrinkage}
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        filters, inhibition, thresholds = (array.shape for array in arrays.values())
+        n = filters[:1]
+        if len(filters) != 2 or 0 in filters or inhibition != (*n, *n) or thresholds != n:
+            raise UsageError(
+                f"LCoD needs filters (n_components, n_features), inhibition (n_components, n_components) and "
+                f"thresholds (n_components,); got the shapes {filters}, {inhibition} and {thresholds}"
+            )
 
     @property
     def products(self) -> int:
@@ -155,4 +130,5 @@ class LCoD(TrainableEncoder):
         np.matmul(signals, self.filters.T, out=codes)
         influence, thresholds = self._kernel_arrays
         almost = self.dtype.type(1 - 4 * np.finfo(self.dtype).eps)
-        compile_learned_descent(self.dtype)(codes, influence, thresholds, self.steps, self.final_shrinkage, almost)
+        descend = compile_learned_descent(self.dtype)
+        descend(codes, influence, thresholds, int(self.steps), bool(self.final_shrinkage), almost)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.encoders._shrink import compile_add_and_shrink, compile_shrink
 from striate.encoders._sparse_inhibition import SIGNALS, SparseInhibition
+from striate.encoders._trainable import TrainableEncoder
 from striate.encoders.shrinkage import first_step
 from striate.errors import UsageError
 from striate.kernels.simd import padded
-from striate.parameters import Boolean, Integer, Real, checked
+from striate.parameters import Boolean, Integer, Real, Rule, checked, parameter
 
 __all__ = ["LISTA"]
 
@@ -30,34 +31,34 @@ class LISTA(TrainableEncoder):
         z(1) = shrink(We y, θ)
         z(t + 1) = shrink(We y + S z(t), θ)
 
-    and z(steps) is the code. One step is a `ShrinkageEncoder`; `from_dictionary` gives exactly what ISTA reaches from
-    0 in as many steps, and `fit` goes on from there.
+    and z(steps) is the code. One step is a `ShrinkageEncoder`; `start` gives exactly what ISTA reaches from 0 in this
+    number of steps, and `fit` goes on from there.
 
     Parameters
     ----------
-    filters : float (n_components, n_features)
-    inhibition : float (n_components, n_components)
-        S[i, j] is what unit j adds to the drive of unit i.
-    thresholds : float (n_components,)
-        Above 0. All arrays are float32 if all three are, float64 otherwise; they are kept and must not be changed.
-    steps : int
+    steps : int, default 3
         Shrinkages, at least 1.
+    untied : bool, default False
+        Whether each step has arrays of its own. The paper shares them; untied they fit better, and need more samples
+        and memory.
 
-    Raises
-    ------
-    UsageError
-        If the shapes do not fit each other, an array holds NaN or infinity, a threshold is not above 0, or `steps`
-        is below 1.
+    Attributes
+    ----------
+    filters : ndarray (n_components, n_features)
+    inhibition : ndarray (n_components, n_components)
+        S[i, j] is what unit j adds to the drive of unit i.
+    thresholds : ndarray (n_components,)
+        Above 0.
 
     Notes
     -----
-    Parameters may also differ from step to step ("untied"), each with an axis of steps before the others: filters
-    (steps, n_components, n_features), thresholds (steps, n_components), and inhibition
-    (steps − 1, n_components, n_components), as the first shrinkage has no code before it.
+    Untied arrays have an axis of steps before the others: filters (steps, n_components, n_features), thresholds
+    (steps, n_components), and inhibition (steps − 1, n_components, n_components), as the first shrinkage has no code
+    before it.
 
-    An inhibition of which at most a fifth is not zero is applied by a kernel for sparse matrices, a denser one by
-    BLAS. There both take the same time, within the noise, for 144 to 512 units in either dtype, on one core; at a
-    tenth, three steps of 512 units take half of it.
+    An inhibition with at most a fifth of its entries not zero is applied by a kernel for sparse matrices, a denser one
+    by BLAS. At a fifth both take the same time, within the noise, for 144 to 512 units in either dtype, on one core;
+    at a tenth, three steps of 512 units take half of it.
 
     References
     ----------
@@ -68,7 +69,7 @@ class LISTA(TrainableEncoder):
     --------
     >>> import numpy as np
     >>> from striate.encoders import LISTA
-    >>> encoder = LISTA.from_dictionary(np.eye(3), sparsity=1.0, steps=2)
+    >>> encoder = LISTA(steps=2).start(np.eye(3), sparsity=1.0)
     >>> encoder.encode(np.array([2.0, 0.5, -3.0])).round(2)
     array([ 1.,  0., -2.])
     """
@@ -76,69 +77,58 @@ class LISTA(TrainableEncoder):
     kind: ClassVar[str] = "lista"
     names: ClassVar[tuple[str, ...]] = ("filters", "inhibition", "thresholds")
     positive: ClassVar[tuple[str, ...]] = ("thresholds",)
+    mutual: ClassVar[tuple[str, ...]] = ("inhibition",)
+    prunable: ClassVar[tuple[str, ...]] = ("inhibition",)
+    _rules: ClassVar[Mapping[str, Rule]] = {"steps": Integer(low=1), "untied": Boolean()}
 
-    def __init__(self, filters: ArrayLike, inhibition: ArrayLike, thresholds: ArrayLike, steps: int) -> None:
-        self.filters, self.inhibition, self.thresholds = as_parameters(
-            filters=filters, inhibition=inhibition, thresholds=thresholds
-        )
-        self.steps = checked("steps", steps, Integer(low=1))
-        tied = self.filters.ndim == 2
-        n = self.filters.shape[-2] if self.filters.ndim >= 2 else 0
-        axes = ((), (), ()) if tied else ((self.steps,), (self.steps - 1,), (self.steps,))
-        expected = [(*axes[0], n, *self.filters.shape[-1:]), (*axes[1], n, n), (*axes[2], n)]
-        shapes = [array.shape for array in (self.filters, self.inhibition, self.thresholds)]
-        if shapes != expected or 0 in shapes[0]:
-            raise UsageError(
-                f"LISTA needs filters (n_components, n_features), inhibition (n_components, n_components) and "
-                f"thresholds (n_components,), all three with an axis of steps before them if they are untied "
-                f"(of inhibition, steps − 1); got the shapes {shapes[0]}, {shapes[1]} and {shapes[2]} for "
-                f"{self.steps} steps"
-            )
-        if not (self.thresholds > 0).all():
-            raise UsageError("thresholds must be above 0: start from those of from_dictionary")
+    inhibition: NDArray[Any]
+    thresholds: NDArray[Any]
 
-    @classmethod
-    def from_dictionary(
-        cls,
-        components: ArrayLike | PreparedDictionary,
-        sparsity: float | ArrayLike,
-        steps: int,
-        *,
-        untied: bool = False,
-    ) -> Self:
+    def __init__(self, steps: int = 3, *, untied: bool = False) -> None:
+        self.steps = steps
+        self.untied = untied
+
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
         """ISTA from 0: filters D/L, inhibition I − DDᵀ/L, thresholds sparsity/L.
 
         Parameters
         ----------
         components : float (n_components, n_features) or PreparedDictionary
-            A unit a row, of any norm. L is 1.001 times the largest eigenvalue of DDᵀ.
+            One unit per row, of any norm. L is 1.001 times the largest eigenvalue of DDᵀ.
         sparsity : float or (n_components,)
             Weight of the L1 term beside ½‖y − zD‖²; above 0.
-        steps : int
-            Shrinkages, at least 1.
-        untied : bool, default False
-            Give each step parameters of its own. The paper shares them; apart they fit better, and need more
-            samples and memory.
         """
         prepared = as_prepared(components)
+        steps = parameter(self, "steps")
         filters, thresholds, curvature = first_step(prepared, sparsity)
         units = prepared.components.astype(np.float64)
         inhibition = (np.eye(len(units)) - units @ units.T / curvature).astype(filters.dtype)
-        encoder = cls(filters, inhibition, thresholds, steps)
-        return encoder.untie() if checked("untied", untied, Boolean()) else encoder
+        arrays = {"filters": filters, "inhibition": inhibition, "thresholds": thresholds}
+        return self.set_arrays(**_for_each_step(arrays, steps) if parameter(self, "untied") else arrays)
 
-    @property
-    def untied(self) -> bool:
-        """Whether each step has parameters of its own."""
-        return self.filters.ndim == 3
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        filters, inhibition, thresholds = (array.shape for array in arrays.values())
+        n = filters[-2] if len(filters) >= 2 else 0
+        axes = ((self.steps,), (self.steps - 1,), (self.steps,)) if self.untied else ((), (), ())
+        expected = ((*axes[0], n, *filters[-1:]), (*axes[1], n, n), (*axes[2], n))
+        if (filters, inhibition, thresholds) != expected or 0 in filters:
+            raise UsageError(
+                f"LISTA needs filters (n_components, n_features), inhibition (n_components, n_components) and "
+                f"thresholds (n_components,), all three with an axis of steps before them if untied=True (for "
+                f"inhibition, steps − 1); got the shapes {filters}, {inhibition} and {thresholds} for "
+                f"{self.steps} steps, untied={self.untied}"
+            )
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`; earlier versions did not write whether steps are untied."""
+        return super().from_state(arrays, {"untied": getattr(arrays["filters"], "ndim", 2) == 3, **header})
 
     def untie(self) -> Self:
-        """The same encoder, with a copy of the parameters for each step."""
+        """An untied encoder of the same codes, with a copy of the arrays for each step; itself if it is untied."""
         if self.untied:
             return self
-        n = {"filters": self.steps, "inhibition": self.steps - 1, "thresholds": self.steps}
-        parameters = {name: np.repeat(array[np.newaxis], n[name], axis=0) for name, array in self.parameters().items()}
-        return self.with_parameters(parameters)
+        return type(self)(self.steps, untied=True).set_arrays(**_for_each_step(self.arrays(), int(self.steps)))
 
     @cached_property
     def density(self) -> float:
@@ -166,11 +156,7 @@ class LISTA(TrainableEncoder):
         if n_removed:
             weakest = np.argpartition(np.abs(pruned), n_removed - 1, axis=None)[:n_removed]
             pruned.reshape(-1)[weakest] = 0
-        return self.with_parameters({**self.parameters(), "inhibition": pruned})
-
-    def options(self) -> dict[str, Any]:
-        """``{"steps": ...}``."""
-        return {"steps": self.steps}
+        return self.with_arrays({**self.arrays(), "inhibition": pruned})
 
     @property
     def products(self) -> int:
@@ -229,3 +215,8 @@ class LISTA(TrainableEncoder):
             inhibition.step(linear, now, self._at("thresholds", step), following)
             now, following = following, now
         codes[:] = now[:, : len(signals)].T
+
+
+def _for_each_step(arrays: dict[str, NDArray[Any]], steps: int) -> dict[str, NDArray[Any]]:
+    n = {"filters": steps, "inhibition": steps - 1, "thresholds": steps}
+    return {name: np.repeat(array[np.newaxis], n[name], axis=0) for name, array in arrays.items()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.prepared_dictionary import PreparedDictionary
-from striate.encoders._encoder import TrainableEncoder, as_parameters, as_prepared, as_weights
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.encoders._checks import as_weights
 from striate.encoders._shrink import compile_shrink
+from striate.encoders._trainable import TrainableEncoder
 from striate.errors import UsageError
-from striate.parameters import Real, checked
+from striate.parameters import Real, Rule, parameter
 
 __all__ = ["ShrinkageEncoder", "SmoothShrinkageEncoder", "first_step"]
 
@@ -36,16 +38,11 @@ def first_step(
 class ShrinkageEncoder(TrainableEncoder):
     """Predicts codes as ``shrink(filters·y, thresholds)``, where shrink(v, θ) = sign(v)·max(|v| − θ, 0).
 
-    Parameters
+    Attributes
     ----------
-    filters : float (n_components, n_features)
-    thresholds : float (n_components,)
-        Above 0. All arrays are float32 if both are, float64 otherwise; they are kept and must not be changed.
-
-    Raises
-    ------
-    UsageError
-        If the shapes do not fit each other, an array holds NaN or infinity, or a threshold is not above 0.
+    filters : ndarray (n_components, n_features)
+    thresholds : ndarray (n_components,)
+        Above 0.
 
     References
     ----------
@@ -55,7 +52,7 @@ class ShrinkageEncoder(TrainableEncoder):
     --------
     >>> import numpy as np
     >>> from striate.encoders import ShrinkageEncoder
-    >>> ShrinkageEncoder(np.eye(3), np.ones(3)).encode(np.array([2.0, 0.5, -3.0]))
+    >>> ShrinkageEncoder().set_arrays(filters=np.eye(3), thresholds=np.ones(3)).encode(np.array([2.0, 0.5, -3.0]))
     array([ 1.,  0., -2.])
     """
 
@@ -63,29 +60,28 @@ class ShrinkageEncoder(TrainableEncoder):
     names: ClassVar[tuple[str, ...]] = ("filters", "thresholds")
     positive: ClassVar[tuple[str, ...]] = ("thresholds",)
 
-    def __init__(self, filters: ArrayLike, thresholds: ArrayLike) -> None:
-        self.filters, self.thresholds = as_parameters(filters=filters, thresholds=thresholds)
-        if self.filters.ndim != 2 or 0 in self.filters.shape or self.thresholds.shape != (len(self.filters),):
-            raise UsageError(
-                f"a shrinkage encoder needs filters (n_components, n_features) with one threshold each; "
-                f"got the shapes {self.filters.shape} and {self.thresholds.shape}"
-            )
-        if not (self.thresholds > 0).all():
-            raise UsageError("thresholds must be above 0: start from those of from_dictionary")
+    thresholds: NDArray[Any]
 
-    @classmethod
-    def from_dictionary(cls, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
-        """The first step of ISTA from 0, a start for `fit`.
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
+        """The first step of ISTA from 0.
 
         Parameters
         ----------
         components : float (n_components, n_features) or PreparedDictionary
-            A unit a row, of any norm.
+            One unit per row, of any norm.
         sparsity : float or (n_components,)
             Weight of the L1 term beside ½‖y − zD‖²; above 0.
         """
         filters, thresholds, _ = first_step(components, sparsity)
-        return cls(filters, thresholds)
+        return self.set_arrays(filters=filters, thresholds=thresholds)
+
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        filters, thresholds = arrays.values()
+        if filters.ndim != 2 or 0 in filters.shape or thresholds.shape != (len(filters),):
+            raise UsageError(
+                f"a shrinkage encoder needs filters (n_components, n_features) with one threshold each; "
+                f"got the shapes {filters.shape} and {thresholds.shape}"
+            )
 
     def _encode_block(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
         np.matmul(signals, self.filters.T, out=codes)
@@ -100,16 +96,17 @@ class SmoothShrinkageEncoder(TrainableEncoder):
 
     Parameters
     ----------
-    filters : float (n_components, n_features)
-    beta : float (n_components,)
-        Sharpness of the kinks, above 0.
-    bias : float (n_components,)
-        Where the kinks are, above 0. The dtype is float32 if all three are, float64 otherwise.
+    sharpness : float, default 5
+        β·b of every unit at the start. With 5 the slope at rest is exp(−5) = 0.7 %, enough for a gradient, and small
+        beside that of a code.
 
-    Raises
-    ------
-    UsageError
-        If the shapes do not fit each other, an array holds NaN or infinity, or `beta` or `bias` is not above 0.
+    Attributes
+    ----------
+    filters : ndarray (n_components, n_features)
+    beta : ndarray (n_components,)
+        Sharpness of the kinks, above 0.
+    bias : ndarray (n_components,)
+        Where the kinks are, above 0.
 
     References
     ----------
@@ -120,36 +117,36 @@ class SmoothShrinkageEncoder(TrainableEncoder):
     kind: ClassVar[str] = "smooth shrinkage"
     names: ClassVar[tuple[str, ...]] = ("filters", "beta", "bias")
     positive: ClassVar[tuple[str, ...]] = ("beta", "bias")
+    _rules: ClassVar[Mapping[str, Rule]] = {"sharpness": Real(above=0)}
 
-    def __init__(self, filters: ArrayLike, beta: ArrayLike, bias: ArrayLike) -> None:
-        self.filters, self.beta, self.bias = as_parameters(filters=filters, beta=beta, bias=bias)
-        n = (len(self.filters),) if self.filters.ndim else ()
-        if self.filters.ndim != 2 or 0 in self.filters.shape or self.beta.shape != n or self.bias.shape != n:
-            raise UsageError(
-                f"a smooth shrinkage encoder needs filters (n_components, n_features) with one beta and one bias "
-                f"each; got the shapes {self.filters.shape}, {self.beta.shape} and {self.bias.shape}"
-            )
-        if not ((self.beta > 0).all() and (self.bias > 0).all()):
-            raise UsageError("beta and bias must be above 0: start from those of from_dictionary")
+    beta: NDArray[Any]
+    bias: NDArray[Any]
 
-    @classmethod
-    def from_dictionary(
-        cls, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike, *, sharpness: float = 5.0
-    ) -> Self:
-        """The first step of ISTA from 0 with its kinks rounded, a start for `fit`.
+    def __init__(self, sharpness: float = 5.0) -> None:
+        self.sharpness = sharpness
+
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
+        """The first step of ISTA from 0 with its kinks rounded.
 
         Parameters
         ----------
         components : float (n_components, n_features) or PreparedDictionary
-            A unit a row, of any norm.
+            One unit per row, of any norm.
         sparsity : float or (n_components,)
             Weight of the L1 term beside ½‖y − zD‖²; above 0.
-        sharpness : float, default 5
-            β·b of every unit. With 5 the slope at rest is exp(−5) = 0.7 %, enough for a gradient, and far from a code.
         """
-        sharpness = checked("sharpness", sharpness, Real(above=0))
         filters, thresholds, _ = first_step(components, sparsity)
-        return cls(filters, (sharpness / thresholds).astype(filters.dtype), thresholds)
+        beta = (parameter(self, "sharpness") / thresholds).astype(filters.dtype)
+        return self.set_arrays(filters=filters, beta=beta, bias=thresholds)
+
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        filters, beta, bias = arrays.values()
+        n = (len(filters),) if filters.ndim else ()
+        if filters.ndim != 2 or 0 in filters.shape or beta.shape != n or bias.shape != n:
+            raise UsageError(
+                f"a smooth shrinkage encoder needs filters (n_components, n_features) with one beta and one bias "
+                f"each; got the shapes {filters.shape}, {beta.shape} and {bias.shape}"
+            )
 
     def _encode_block(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
         np.matmul(signals, self.filters.T, out=codes)

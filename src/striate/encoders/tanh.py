@@ -1,47 +1,34 @@
-"""The simple encoder of predictive sparse decomposition: filters, a squashing function, a gain a unit."""
+"""The simple encoder of predictive sparse decomposition: filters, a squashing function, one gain per unit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from striate.encoders._encoder import as_parameters, is_one
+from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
+from striate.encoders._encoder import Encoder, EncoderLearner
+from striate.encoders._trainable import TrainableEncoder
 from striate.errors import UsageError
-from striate.samples import as_table, float_type, kernel_array
+from striate.samples import kernel_array
 
-__all__ = ["TanhEncoder", "TanhGradients"]
+__all__ = ["TanhEncoder"]
 
-_MANY = 256  # patches; with fewer, the kernel would arrange the filters for longer than it saves
-
-
-class TanhGradients(NamedTuple):
-    """Derivatives of the mean prediction error of a batch; shapes as in `TanhEncoder`."""
-
-    filters: np.ndarray
-    bias: np.ndarray
-    gain: np.ndarray
+_MANY = 256  # signals; with fewer, the kernel would arrange the filters for longer than it saves
+_SMALL = 0.1  # norm of the first filters, so that the tangent starts in its linear range
 
 
-class TanhEncoder:
+class TanhEncoder(TrainableEncoder):
     """Predicts codes as ``gain · tanh(filters·y + bias)``.
 
     The gain is needed because a hyperbolic tangent alone cannot reach codes beyond 1. (The talk calls this
     diagonal matrix D, the papers G.)
 
-    Parameters
+    Attributes
     ----------
-    filters : float (n_components, n_features)
-    bias : float (n_components,)
-    gain : float (n_components,)
-        All arrays are float32 if all three are, float64 otherwise; they are kept where they are so already.
-
-    Raises
-    ------
-    UsageError
-        If the shapes do not fit each other, or an array holds NaN or infinity.
+    filters : ndarray (n_components, n_features)
+    bias, gain : ndarray (n_components,)
 
     References
     ----------
@@ -49,85 +36,69 @@ class TanhEncoder:
     recognition", CBLL-TR-2008-12-01 (arXiv:1010.3467), equation 6.
     """
 
-    kind = "tanh"
+    kind: ClassVar[str] = "tanh"
+    names: ClassVar[tuple[str, ...]] = ("filters", "bias", "gain")
 
-    def __init__(self, filters: ArrayLike, bias: ArrayLike, gain: ArrayLike) -> None:
-        self.filters, self.bias, self.gain = filters, bias, gain = as_parameters(filters=filters, bias=bias, gain=gain)
+    bias: NDArray[Any]
+    gain: NDArray[Any]
+
+    def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
+        """A tenth of the dictionary as filters, no bias, a gain of 1; the sparsity does not matter."""
+        units = as_prepared(components).components
+        zeros = np.zeros(len(units), units.dtype)
+        return self.set_arrays(filters=units.dtype.type(_SMALL) * units, bias=zeros, gain=zeros + 1)
+
+    def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        filters, bias, gain = arrays.values()
         if filters.ndim != 2 or bias.shape != (len(filters),) or gain.shape != (len(filters),):
             raise UsageError(
                 f"an encoder needs filters (n_components, n_features) with one bias and one gain each; "
                 f"got the shapes {filters.shape}, {bias.shape} and {gain.shape}"
             )
 
-    def encode(self, patches: ArrayLike) -> np.ndarray:
-        """The predicted codes.
+    def learner(self, rate: float, sparsity: float) -> EncoderLearner:
+        """What trains it beside a dictionary: its own derivatives, without torch."""
+        return Encoder.learner(self, rate, sparsity)
 
-        Many float32 patches are coded by a kernel whose tangent is within 5e-7.
+    def convolution(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Its filters, bias and gain."""
+        return self.filters, self.bias, self.gain
 
-        Parameters
-        ----------
-        patches : float (n_samples, n_features), or (n_features,) for one
-
-        Returns
-        -------
-        ndarray (n_samples, n_components), dtype of `patches` if the filters have it too
-
-        Raises
-        ------
-        UsageError
-            If these are not real numbers of that shape.
-        """
-        if is_one(patches):
-            return self.encode(np.asarray(patches)[np.newaxis])[0]
-        patches = as_table(patches, name="patches", n_features=self.filters.shape[1])
-        if patches.dtype.kind == "f":
-            patches = kernel_array(patches, float_type(patches.dtype))
-        if self._suits_kernel(patches):
+    def _encode_table(self, table: NDArray[Any]) -> NDArray[Any]:
+        """Many float32 signals are coded by a kernel whose tangent is within 5e-7."""
+        signals = kernel_array(table, self.dtype)
+        if self.dtype == np.float32 and len(signals) >= _MANY:
             from striate.kernels.tanh import encode_single
 
-            return encode_single(patches, self.filters, self.bias, self.gain)
-        activations = self.activations(patches)
-        activations *= self.gain
-        return activations
+            return encode_single(signals, self.filters, self.bias, self.gain)
+        return self.forward(signals)[0]
 
-    def activations(self, patches: np.ndarray) -> np.ndarray:
+    def activations(self, signals: NDArray[Any]) -> NDArray[Any]:
         """What the gain multiplies: ``tanh(filters·y + bias)``, of the same shape as the codes."""
-        activations = patches @ self.filters.T
+        activations = signals @ self.filters.T
         activations += self.bias
         return np.tanh(activations, out=activations)
 
-    def _suits_kernel(self, patches: np.ndarray) -> bool:
-        arrays = (patches, self.filters, self.bias, self.gain)
-        return all(array.dtype == np.float32 for array in arrays) and len(patches) >= _MANY
+    def forward(self, signals: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Codes and activations, by NumPy, so that learning needs no compiled kernel."""
+        activations = self.activations(signals)
+        return activations * self.gain, activations
 
-    def gradients(self, patches: np.ndarray, activations: np.ndarray, codes: np.ndarray) -> TanhGradients:
-        """How the mean of ½‖codes − encode(patches)‖² over the batch changes with the parameters.
+    def gradients(self, signals: NDArray[Any], known: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """How the mean of ½‖codes − encode(signals)‖² over the batch changes with filters, bias and gain.
 
         Parameters
         ----------
-        patches : ndarray (n_samples, n_features), float
-        activations : ndarray (n_samples, n_components), float
+        signals : ndarray (n_samples, n_features), float
+        known : ndarray (n_samples, n_components), float
             From `activations`: the codes are predicted before they are known, and need no second product.
         codes : ndarray (n_samples, n_components), float
             The codes to predict.
-
-        Returns
-        -------
-        TanhGradients
         """
-        error = activations * self.gain
+        error = known * self.gain
         error -= codes
-        error /= max(len(patches), 1)
-        for_gain = np.einsum("ij,ij->j", error, activations)
+        error /= max(len(signals), 1)
+        for_gain = np.einsum("ij,ij->j", error, known)
         error *= self.gain
-        error *= 1 - np.square(activations)  # the derivative of the hyperbolic tangent
-        return TanhGradients(filters=error.T @ patches, bias=error.sum(axis=0), gain=for_gain)
-
-    def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and a JSON header, from which `from_state` makes the same encoder."""
-        return {"filters": self.filters, "bias": self.bias, "gain": self.gain}, {"kind": self.kind}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> TanhEncoder:
-        """The inverse of `to_state`."""
-        return cls(arrays["filters"], arrays["bias"], arrays["gain"])
+        error *= 1 - np.square(known)  # the derivative of the hyperbolic tangent
+        return {"filters": error.T @ signals, "bias": error.sum(axis=0), "gain": for_gain}

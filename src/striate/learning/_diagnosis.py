@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 from striate.errors import UsageError
 
-if TYPE_CHECKING:
-    from striate.learning.psd import HeldOut
-
-__all__ = ["diagnose_psd"]
+__all__ = ["HeldOut", "diagnose_psd"]
 
 _COLLAPSED = 0.9  # active units: a code that is a prediction has no zeros
 _EMPTY = 2e-3
@@ -20,6 +17,23 @@ _DEAD = 1e-3  # of the patches use the unit
 _DEAD_SHARE = 0.05
 _LAGGING = 0.5  # of what optimal codes explain, the least that predicted ones should
 _FALLING = 0.01  # of the energy, in a fifth of the batches
+
+
+class HeldOut(NamedTuple):
+    """What an evaluation on the held-out patches found; means over patches, patches scaled to unit deviation."""
+
+    batch: int
+    energy: float  # of the optimal codes, all three terms
+    active: float  # fraction of the optimal codes that is not 0
+    error: float  # ½‖y − zD‖² of the optimal codes
+    predicted_error: float  # the same of the predicted codes
+
+    def in_words(self) -> str:
+        """One line for the progress."""
+        return (
+            f"energy {self.energy:.1f}, {self.active:.0%} active, "
+            f"error {self.error:.1f}, predicted {self.predicted_error:.1f}"
+        )
 
 
 def diagnose_psd(

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from striate.checkpoint import Checkpoint
+from striate.encoders import TanhEncoder
 from striate.learning._patch_learner import PatchLearner
 from striate.parameters import check_parameters, parameter
 from striate.progress import Progress
@@ -62,9 +63,11 @@ class FixedFilters(PatchLearner):
         norms = np.linalg.norm(filters, axis=1, keepdims=True)
         filters /= np.where(norms > 0, norms, 1)
         self.components_ = filters.astype(X.dtype)
-        self.encoder_ = self.components_ * X.dtype.type(self.RESPONSE / self._mean_response(X))
-        self.encoder_bias_ = np.zeros(n_components, dtype=X.dtype)
-        self.gain_ = np.ones(n_components, dtype=X.dtype)
+        self.predictor_ = TanhEncoder().set_arrays(
+            filters=self.components_ * X.dtype.type(self.RESPONSE / self._mean_response(X)),
+            bias=np.zeros(n_components, dtype=X.dtype),
+            gain=np.ones(n_components, dtype=X.dtype),
+        )
         return self
 
     def partial_fit(self, X: np.ndarray, y: object = None) -> Self:

@@ -10,10 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.coding import infer
 from striate.coding.estimator import CodeEstimator
-from striate.encoders import TanhEncoder
+from striate.encoders import Encoder, TanhEncoder
 from striate.errors import UsageError
 from striate.learning._rows import chunks
 from striate.learning._scale import at_scale, centered, deviation_of
+from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Integer, Real, Rule, Seed, check_parameters, parameter, plain_parameters
 from striate.samples import estimator_samples
 from striate.stored import array, field, with_parameters
@@ -31,8 +32,12 @@ class ConvolutionFilters(NamedTuple):
     gain: np.ndarray
 
 
+# What files of earlier versions call the arrays of a tanh encoder.
+_EARLIER = {"encoder.filters": "encoder", "encoder.bias": "encoder_bias", "encoder.gain": "gain"}
+
+
 class PatchLearner(CodeEstimator):
-    """A learner with filters in `encoder_` and a dictionary in `components_`; subclasses fit them."""
+    """A learner with an encoder in `predictor_` and a dictionary in `components_`; subclasses fit them."""
 
     _rules: ClassVar[Mapping[str, Rule]] = {
         "n_components": Integer(low=1),
@@ -42,9 +47,26 @@ class PatchLearner(CodeEstimator):
     }
 
     scale_: float
-    encoder_: np.ndarray
-    encoder_bias_: np.ndarray
-    gain_: np.ndarray
+    predictor_: Encoder
+
+    @property
+    def encoder_(self) -> np.ndarray:
+        """The encoder's filters."""
+        return self.predictor_.filters
+
+    @property
+    def encoder_bias_(self) -> np.ndarray:
+        """The bias of an encoder that has one."""
+        return self._encoder_array("bias")
+
+    @property
+    def gain_(self) -> np.ndarray:
+        """The gain of an encoder that has one."""
+        return self._encoder_array("gain")
+
+    def _encoder_array(self, name: str) -> np.ndarray:
+        found: np.ndarray = getattr(self.predictor_, name)
+        return found
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """The feed-forward code.
@@ -60,7 +82,7 @@ class PatchLearner(CodeEstimator):
         """
         X = self._checked(X)
         codes = np.empty((len(X), len(self.components_)), dtype=X.dtype)
-        encoder = self._encoder(X.dtype)
+        encoder = self.predictor_.astype(X.dtype)
         for rows in chunks(len(X)):
             codes[rows] = encoder.encode(self.scaled(X[rows]))
         return codes
@@ -127,18 +149,23 @@ class PatchLearner(CodeEstimator):
         -------
         ConvolutionFilters
             `filters` (n_components, n_features), `bias` (n_components,), `gain` (n_components,).
+
+        Raises
+        ------
+        UsageError
+            For an encoder of another form.
         """
         check_is_fitted(self)
-        filters = self.encoder_
+        filters, bias, gain = self.predictor_.convolution()
         if parameter(self, "remove_mean"):
             filters = filters - filters.mean(axis=1, keepdims=True)
-        return ConvolutionFilters(filters / self.scale_, self.encoder_bias_.copy(), self.gain_.copy())
+        return ConvolutionFilters(filters / self.scale_, bias.copy(), gain.copy())
 
     def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header: all that `transform`, `infer` and a further `partial_fit` need."""
         check_is_fitted(self)
-        arrays = {"components": self.components_, **self._encoder_arrays()}
-        return arrays, {"parameters": plain_parameters(self), "scale": self.scale_}
+        encoder = {f"encoder.{name}": array for name, array in self.predictor_.arrays().items()}
+        return {"components": self.components_, **encoder}, {"parameters": self._plain(), "scale": self.scale_}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
@@ -154,24 +181,32 @@ class PatchLearner(CodeEstimator):
         self.scale_ = field(header, "scale", Real(above=0))
         self.n_features_in_ = self.components_.shape[1]
 
-    def _encoder_arrays(self) -> dict[str, np.ndarray]:
-        return {"encoder": self.encoder_, "encoder_bias": self.encoder_bias_, "gain": self.gain_}
-
     def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
-        n_components, n_features = self.components_.shape
-        self.encoder_ = np.array(array(arrays, "encoder", (n_components, n_features)))
-        self.encoder_bias_ = np.array(array(arrays, "encoder_bias", (n_components,)))
-        self.gain_ = np.array(array(arrays, "gain", (n_components,)))
+        encoder = self._new_encoder()
+        names = {name: f"encoder.{name}" for name in encoder.names}
+        if "encoder" in arrays:
+            names = {name: _EARLIER.get(key, key) for name, key in names.items()}
+        found = {name: np.array(array(arrays, key)) for name, key in names.items()}
+        self.predictor_ = encoder.set_arrays(**found)
+        if (encoder.n_components, encoder.n_features) != self.components_.shape:
+            raise ModelFileError(
+                f"the array {names['filters']} has shape {encoder.filters.shape}, and the array components "
+                f"{self.components_.shape}"
+            )
+
+    def _new_encoder(self) -> Encoder:
+        """The encoder before it is started."""
+        return TanhEncoder()
+
+    def _plain(self) -> dict[str, Any]:
+        """The parameters, fit for JSON."""
+        return plain_parameters(self)
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         codes: np.ndarray = infer(
             patches, self.components_, parameter(self, "sparsity") or NO_SPARSITY, tolerance=tolerance
         )
         return codes
-
-    def _encoder(self, dtype: np.dtype | None = None) -> Any:
-        arrays = (self.encoder_, self.encoder_bias_, self.gain_)
-        return TanhEncoder(*(array if dtype is None else array.astype(dtype, copy=False) for array in arrays))
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

@@ -50,11 +50,11 @@ class Adam:
                 number(_EPSILON * second_correction), number(share * correction * self.rate[name]),
             )  # fmt: skip
 
-    def forget(self, units: np.ndarray) -> None:
-        """Clear the moments of units (first axis) that start anew."""
+    def forget(self, units: np.ndarray, axis: int = 0) -> None:
+        """Clear the moments of units, along an axis of all parameters, that start again."""
         for moments in (self.first, self.second):
             for value in moments.values():
-                value[units] = 0
+                np.moveaxis(value, axis, 0)[units] = 0
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The moments, for a checkpoint."""

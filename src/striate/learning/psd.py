@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -13,17 +13,18 @@ from striate.checkpoint import Checkpoint
 from striate.coding import infer_with_prediction
 from striate.coding.eigenvalue import TrackedEigenvalue
 from striate.coding.proximal import fista_from_gram
-from striate.encoders import ENCODERS, encoder_from_dictionary
-from striate.encoders.kinds import SMALL
+from striate.encoders import Encoder, make_encoder
+from striate.encoders.kinds import LEAST_SPARSITY, EncoderRule
 from striate.errors import UsageError
-from striate.learning._diagnosis import diagnose_psd
-from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters, PatchLearner
-from striate.learning._prediction import Prediction, TanhPrediction, prediction_of
+from striate.learning._diagnosis import HeldOut, diagnose_psd
+from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
+from striate.learning._prediction import Prediction
 from striate.learning._schedule import Schedule
-from striate.parameters import Boolean, Choice, Integer, Real, Rule, check_parameters, parameter
+from striate.parameters import Boolean, Integer, Real, Rule, check_parameters, parameter, plain_parameters
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.samples import all_finite, writable
+from striate.stored import Table, field, part
 from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
@@ -36,16 +37,6 @@ _DEAD = 1e-3  # a unit that fewer patches use is replaced
 _SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 _OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # what names of a prediction's arrays begin with
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
-
-
-class HeldOut(NamedTuple):
-    """What a look at the held-out patches saw; means over patches, patches scaled to unit deviation."""
-
-    batch: int
-    energy: float  # of the optimal codes, all three terms
-    active: float  # fraction of the optimal codes that is not 0
-    error: float  # ½‖y − zD‖² of the optimal codes
-    predicted_error: float  # the same of the predicted codes
 
 
 class PSD(PatchLearner):
@@ -70,11 +61,11 @@ class PSD(PatchLearner):
         Weight of the L1 term. 1 leaves about a fifth of 256 units active on natural patches of 12×12.
     prediction : float, default 1.0
         Weight of the prediction term.
-    encoder : {"tanh", "linear", "shrinkage", "smooth shrinkage", "lista", "lcod"}, default "tanh"
-        What predicts the codes (`striate.encoders`). "tanh" has one gain a unit, is the talk's, and what a hierarchy
-        convolves with. The others learn by torch's gradients (the extra `torch`) and predict without it.
-    encoder_steps : int, default 3
-        Shrinkages of "lista", updates of one unit of "lcod".
+    encoder : Encoder or str, default "tanh"
+        What predicts the codes: an encoder of `striate.encoders`, as ``LISTA(steps=5)``, which is copied and stays as
+        it is; or a word for one with its default options: "tanh", "linear", "shrinkage", "smooth shrinkage", "lista"
+        or "lcod". "tanh" has one gain per unit; it is the talk's encoder, and the one that a hierarchy convolves with.
+        The others learn by torch's gradients (the extra `torch`) and predict without it.
     predict_in_inference : bool, default True
         Whether codes are drawn to their prediction while they are inferred, as the paper and the talk have it. False
         is what the authors' later code does: the prediction is where inference starts, and only the encoder learns
@@ -105,12 +96,12 @@ class PSD(PatchLearner):
     ----------
     components_ : ndarray (n_components, n_features)
         The dictionary (decoder), rows of unit norm.
+    predictor_ : Encoder
+        The encoder that was learned, for scaled patches.
     encoder_ : ndarray (n_components, n_features)
-        The encoder's filters.
+        Its filters.
     encoder_bias_, gain_ : ndarray (n_components,)
-        Of a tanh encoder.
-    predictor_ : TanhEncoder, LISTA, …
-        The encoder itself, for scaled patches.
+        Its bias and gain, if it is a `TanhEncoder`.
     scale_ : float
         What patches are divided by.
     n_batches_ : int
@@ -140,8 +131,7 @@ class PSD(PatchLearner):
     _rules: ClassVar[Mapping[str, Rule]] = {
         **PatchLearner._rules,
         "prediction": Real(low=0),
-        "encoder": Choice(*ENCODERS),
-        "encoder_steps": Integer(low=1),
+        "encoder": EncoderRule(),
         "predict_in_inference": Boolean(),
         "batch_size": Integer(low=1),
         "max_batches": Integer(low=1),
@@ -154,7 +144,6 @@ class PSD(PatchLearner):
     }
 
     history_: list[HeldOut]
-    _kind: str  # of the encoder that was fitted
     _learning_lazily: Prediction | None
     # What a prediction that is yet to be made goes on from, and after how many steps.
     _moments: tuple[dict[str, np.ndarray], int] | None
@@ -165,8 +154,7 @@ class PSD(PatchLearner):
         *,
         sparsity: float = 1.0,
         prediction: float = 1.0,
-        encoder: str = "tanh",
-        encoder_steps: int = 3,
+        encoder: Encoder | str = "tanh",
         predict_in_inference: bool = True,
         remove_mean: bool = True,
         batch_size: int = 200,
@@ -183,7 +171,6 @@ class PSD(PatchLearner):
         self.sparsity = sparsity
         self.prediction = prediction
         self.encoder = encoder
-        self.encoder_steps = encoder_steps
         self.predict_in_inference = predict_in_inference
         self.remove_mean = remove_mean
         self.batch_size = batch_size
@@ -255,7 +242,7 @@ class PSD(PatchLearner):
                 if self.n_batches_ % _CHECK_EVERY == 0 or self.n_batches_ == budget:
                     if schedule.held_out.size:
                         self.history_.append(self._look(self.scaled(X[schedule.held_out])))
-                        phase.note(_in_words(self.history_[-1]))
+                        phase.note(self.history_[-1].in_words())
                     if self.n_batches_ <= 0.8 * budget:  # a unit needs time to learn
                         self._replace_dead_units(patches)
                 phase.advance()
@@ -299,19 +286,6 @@ class PSD(PatchLearner):
                     self._replace_dead_units(patches)
         self._publish()
         return self
-
-    def convolution_filters(self) -> ConvolutionFilters:
-        """The tanh encoder for raw patches, as a convolution needs it; see `PatchLearner.convolution_filters`.
-
-        Raises
-        ------
-        UsageError
-            For another encoder: a hierarchy's stage convolves with filters, and squashes.
-        """
-        check_is_fitted(self)
-        if self._kind != "tanh":
-            raise UsageError(f'a stage convolves with a tanh encoder, not with {self._kind}: PSD(encoder="tanh")')
-        return super().convolution_filters()
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes the same estimator.
@@ -482,13 +456,7 @@ class PSD(PatchLearner):
         if parameter(self, "remove_mean"):
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
         _normalize_rows(self.components_)
-        self._kind = parameter(self, "encoder")
-        if self._kind == "tanh":
-            self.encoder_ = X.dtype.type(SMALL) * self.components_
-            self.encoder_bias_ = np.zeros(n_components, dtype=X.dtype)
-            self.gain_ = np.ones(n_components, dtype=X.dtype)
-        else:
-            self._set_predictor(self._start_of_encoder())
+        self.predictor_ = self._new_encoder().start(self.components_, self._sparsity_of_encoder)
         self.n_batches_ = 0
         self.history_ = []
         self.usage_ = np.zeros(n_components)
@@ -496,10 +464,13 @@ class PSD(PatchLearner):
         self._learning_lazily = self._moments = None
         self._eigenvalue = TrackedEigenvalue()
 
-    def _start_of_encoder(self) -> Any:
-        """An encoder, of another kind than tanh, as the dictionary starts it."""
-        steps = parameter(self, "encoder_steps")
-        return encoder_from_dictionary(self._kind, self.components_, parameter(self, "sparsity"), steps)
+    def _new_encoder(self) -> Encoder:
+        encoder: Encoder = parameter(self, "encoder")
+        return encoder
+
+    @property
+    def _sparsity_of_encoder(self) -> float:
+        return max(float(parameter(self, "sparsity")), LEAST_SPARSITY)
 
     def __getstate__(self) -> dict[str, Any]:
         """With arrays in place of what learns, which shares memory with the encoder and may be torch's."""
@@ -513,66 +484,40 @@ class PSD(PatchLearner):
         """Make what learning changes in place writable: a model may have been loaded as a memory map."""
         self.components_, self.usage_ = writable(self.components_), writable(self.usage_)
         self._code_energy = writable(self._code_energy)
-        if self._kind == "tanh":
-            self.encoder_, self.encoder_bias_ = writable(self.encoder_), writable(self.encoder_bias_)
-            self.gain_ = writable(self.gain_)
 
     @property
     def _learning(self) -> Prediction:
         """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
         if self._learning_lazily is None:
             rate = parameter(self, "encoder_rate")
-            if self._kind == "tanh":
-                self._learning_lazily = TanhPrediction(self.encoder_, self.encoder_bias_, self.gain_, rate)
-            else:
-                sparsity, steps = parameter(self, "sparsity"), parameter(self, "encoder_steps")
-                self._learning_lazily = prediction_of(self._predictor, self._kind, 10 * rate, sparsity, steps)
+            self._learning_lazily = Prediction(self.predictor_, rate, self._sparsity_of_encoder)
             if self._moments is not None:
                 self._learning_lazily.restore(*self._moments)
                 self._moments = None
         return self._learning_lazily
 
-    @property
-    def predictor_(self) -> Any:
-        """The encoder itself, for scaled patches."""
-        check_is_fitted(self)
-        return self._encoder()
-
     def _publish(self) -> None:
         """Take the encoder over from what has trained it."""
-        if self._kind == "tanh":
-            self._check_learned(self.components_, self.encoder_, self.encoder_bias_, self.gain_)
-        else:
-            self._check_learned(self.components_, *self._learning.to_arrays().values())
-            self._set_predictor(self._learning.encoder())
+        self._check_learned(self.components_, *self._learning.arrays.values())
+        self.predictor_ = self._learning.encoder()
 
-    def _set_predictor(self, encoder: Any) -> None:
-        self._predictor = encoder
-        self.encoder_ = encoder.filters
+    def _plain(self) -> dict[str, Any]:
+        encoder = self.encoder.header() if isinstance(self.encoder, Encoder) else str(self.encoder)
+        return {**plain_parameters(self, apart=["encoder"]), "encoder": encoder}
 
-    def _encoder(self, dtype: np.dtype | None = None) -> Any:
-        if self._kind == "tanh":
-            return super()._encoder(dtype)
-        if dtype is None or dtype == self._predictor.dtype:
-            return self._predictor
-        return self._predictor.with_parameters(
-            {name: array.astype(dtype) for name, array in self._predictor.parameters().items()}
-        )
-
-    def _encoder_arrays(self) -> dict[str, np.ndarray]:
-        if self._kind == "tanh":
-            return super()._encoder_arrays()
-        return {f"encoder.{name}": array for name, array in self._predictor.parameters().items()}
-
-    def _restore_encoder(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._kind = parameter(self, "encoder")
-        if self._kind == "tanh":
-            super()._restore_encoder(arrays)
-            return
-        form = self._start_of_encoder()
-        self._set_predictor(
-            form.with_parameters({name: np.array(arrays[f"encoder.{name}"]) for name in form.parameters()})
-        )
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
+        """The inverse of `to_state`."""
+        with part("parameters"):
+            parameters = field(header, "parameters", Table())
+            encoder = parameters.get("encoder", "tanh")
+            steps = parameters.pop("encoder_steps", None)  # of earlier versions
+            if isinstance(encoder, Mapping):
+                options = dict(encoder)
+                parameters["encoder"] = make_encoder(options.pop("kind"), **options)
+            elif steps is not None and encoder in ("lista", "lcod"):
+                parameters["encoder"] = make_encoder(encoder, steps=steps)
+        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         prediction = parameter(self, "prediction")
@@ -580,7 +525,7 @@ class PSD(PatchLearner):
             return super()._infer_scaled(patches, tolerance)
         codes: np.ndarray = infer_with_prediction(
             patches, self.components_, parameter(self, "sparsity") or NO_SPARSITY, prediction=prediction,
-            target=self._encoder(patches.dtype).encode(patches), tolerance=tolerance,
+            target=self.predictor_.astype(patches.dtype).encode(patches), tolerance=tolerance,
         )  # fmt: skip
         return codes
 
@@ -588,10 +533,3 @@ class PSD(PatchLearner):
 def _normalize_rows(dictionary: np.ndarray) -> None:
     norms = np.sqrt(np.einsum("ij,ij->i", dictionary, dictionary))
     dictionary /= np.maximum(norms, 1e-12)[:, np.newaxis]
-
-
-def _in_words(look: HeldOut) -> str:
-    return (
-        f"energy {look.energy:.1f}, {look.active:.0%} active, "
-        f"error {look.error:.1f}, predicted {look.predicted_error:.1f}"
-    )

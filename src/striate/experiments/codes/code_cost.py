@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from striate.coding import PreparedDictionary, certify, infer
-from striate.encoders import train_predictor
+from striate.encoders import make_encoder, train_predictor
 from striate.experiments.data.natural_patches import natural_patches
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
@@ -114,11 +114,12 @@ def time_code(settings: Settings, context: Context) -> dict[str, Any]:
             return infer(scaled, prepared, settings["sparsity"], method=settings["name"])
 
     else:
+        options = {"steps": settings["steps"]} if settings["kind"] in ("lista", "lcod") else {}
         encoder = (
             psd.predictor_
             if settings["kind"] == "tanh"
             else train_predictor(
-                settings["kind"], learn_from, prepared, settings["sparsity"], settings["steps"],
+                make_encoder(settings["kind"], **options), learn_from, prepared, settings["sparsity"],
                 n_batches=settings["encoder_batches"], random_state=0, progress=context.progress,
             )
         )  # fmt: skip
