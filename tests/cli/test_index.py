@@ -29,7 +29,7 @@ SMALL = ("--architecture", "4F5x5 - Rabs - PA6x6/6", "--bits", "32", "--quiet")
 KILLED = """
 import os, sys
 from striate.retrieval import image_index
-image_index.BATCH, image_index._SAVING_SHARE = 8, 0
+sys.modules["striate.images.stream"].BATCH, image_index._SAVING_SHARE = 8, 0
 image_index.ImageIndex.update.__kwdefaults__["interval"] = 0.0
 countdown, replace = int(sys.argv.pop(1)), os.replace
 def replace_or_die(*paths):
@@ -219,7 +219,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(folder: Path, tmp_path
 STOPPED = """
 import os, signal, sys
 from striate.retrieval import image_index
-image_index.BATCH = 8
+sys.modules["striate.images.stream"].BATCH = 8
 encode, name, n = image_index.ImageEncoder.encode, sys.argv.pop(1), 0
 def encode_and_stop(self, images):
     global n

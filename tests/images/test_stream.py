@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from striate.errors import StriateError, UnreadableImage, UsageError
 from striate.images import ImageCollection, ImageFolder, Skipped, as_images, fit_to_canvas, stream
+from striate.images.stream import require_most
 
 
 class Generated(ImageCollection):
@@ -77,30 +79,28 @@ def test_unreadable_images_are_left_out_and_listed() -> None:
     assert skipped == [Skipped(f"image {index}", "is damaged") for index in (0, 3, 4)]
 
 
-def test_exactly_half_may_be_unreadable() -> None:
-    assert len(list(stream(Generated(4, unreadable=frozenset({1, 2})), _same, batch_size=4))) == 1
-
-
-@pytest.mark.parametrize("listed", [True, False])
-def test_more_than_half_unreadable_is_an_error_at_the_end(listed: bool) -> None:
-    earlier = Skipped("of another stream", "too")
-    skipped = [earlier] if listed else None
-    images = Generated(5, unreadable=frozenset({1, 2, 4}))
-    batches = stream(images, _same, batch_size=1, skipped=skipped)
-    assert [next(batches)[0].item() for _ in range(2)] == [0, 3]
-    with pytest.raises(StriateError, match="3 of 5 images could not be read, the first is image 1: is damaged"):
+def test_without_a_list_the_first_unreadable_image_is_an_error() -> None:
+    batches = stream(Generated(6, unreadable=frozenset({3, 4})), _same, batch_size=2, n_threads=2)
+    assert next(batches)[0].tolist() == [0, 1]
+    with pytest.raises(UnreadableImage, match="image 3: is damaged"):
         next(batches)
-    assert skipped is None or [entry.name for entry in skipped[1:]] == ["image 1", "image 2", "image 4"]
 
 
-def test_all_may_be_unreadable_where_half_is_not_required() -> None:
+def test_more_than_half_unreadable_is_too_much() -> None:
+    skipped = [Skipped(f"image {index}", "is damaged") for index in (1, 2, 4)]
+    require_most(skipped[:2], 4)
+    with pytest.raises(StriateError, match="3 of 5 images could not be read, the first is image 1: is damaged"):
+        require_most(skipped, 5)
+
+
+def test_all_may_be_unreadable() -> None:
     skipped: list[Skipped] = []
     broken = Generated(4, unreadable=frozenset({0, 1, 3}))
-    batches = list(stream(broken, _same, batch_size=2, skipped=skipped, require_half=False))
+    batches = list(stream(broken, _same, batch_size=2, skipped=skipped))
     assert [index for chosen, _ in batches for index in chosen] == [2]
     assert [one.name for one in skipped] == ["image 0", "image 1", "image 3"]
-    assert not list(stream(broken, _same, batch_size=2, indices=[1], require_half=False))
-    assert not list(stream(broken, _same, batch_size=2, indices=[], require_half=False))
+    assert not list(stream(broken, _same, batch_size=2, indices=[1], skipped=[]))
+    assert not list(stream(broken, _same, batch_size=2, indices=[], skipped=[]))
 
 
 def test_a_stream_that_was_left_goes_on_from_start() -> None:
@@ -176,12 +176,15 @@ def test_a_folder_with_a_broken_image(tmp_path: Path, rng: np.random.Generator) 
     (tmp_path / "2.jpg").write_text("not an image")
     skipped: list[Skipped] = []
     folder = ImageFolder(tmp_path)
-    options = {"color": False, "at_least": 32}
 
-    def canvas(image: np.ndarray) -> np.ndarray:
-        return fit_to_canvas(image, (32, 32))[0]
+    class Canvas:
+        reading: ClassVar = {"color": False, "at_least": 32}
 
-    ((chosen, batch),) = stream(folder, canvas, batch_size=10, skipped=skipped, **options)  # type: ignore[arg-type]
+        def __call__(self, image: np.ndarray) -> np.ndarray:
+            return fit_to_canvas(image, (32, 32))[0]
+
+    canvas = Canvas()
+    ((chosen, batch),) = stream(folder, canvas, batch_size=10, skipped=skipped)
     assert chosen.tolist() == [0, 1, 3, 4, 5]
     assert [entry.name for entry in skipped] == ["2.jpg"]
     for index, image in zip(chosen, batch, strict=True):

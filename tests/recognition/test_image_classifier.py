@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -18,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.errors import UnreadableImage, UsageError
-from striate.images import ImageFolder, Preprocessing, as_images
+from striate.images import ImageFolder, Preprocessing, Skipped, as_images
 from striate.model_file import ModelFileError
 from striate.progress import Progress
 from striate.recognition import ImageClassifier, strangeness
@@ -138,6 +139,30 @@ def test_few_and_many_classes(n_classes: int) -> None:
 # What it says.
 
 
+def test_classify_reads_each_image_once_and_lists_what_it_cannot_read(
+    fitted: ImageClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = (255 * digits([0, 1], 4)[0]).astype(np.uint8)
+    for index, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(tmp_path / f"{index}.png")
+    (tmp_path / "3.png").write_bytes(b"no image")
+    reads: list[int] = []
+    read = ImageFolder.read
+
+    def counted(self: ImageFolder, index: int, **options: Any) -> np.ndarray:
+        reads.append(index)
+        return read(self, index, **options)
+
+    monkeypatch.setattr(ImageFolder, "read", counted)
+    skipped: list[Skipped] = []
+    found = fitted.classify(tmp_path, skipped=skipped)
+    assert sorted(reads) == list(range(8))
+    assert [one.name for one in found] == [f"{index}.png" for index in range(8) if index != 3]
+    assert [one.name for one in skipped] == ["3.png"]
+    with pytest.raises(UnreadableImage, match=r"3\.png"):
+        fitted.classify(tmp_path)
+
+
 def test_all_answers_agree(fitted: ImageClassifier, others: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = others
     logits, probabilities = fitted.decision_function(images), fitted.predict_proba(images)
@@ -152,7 +177,12 @@ def test_all_answers_agree(fitted: ImageClassifier, others: tuple[np.ndarray, np
     assert fitted.rejection_ is not None
     unknown = strangeness(logits.astype(float)) > fitted.rejection_.threshold_
     np.testing.assert_array_equal(fitted.is_unknown(images), unknown)
-    for index, said in enumerate(fitted.classify(images, n_top=3)):
+    everything = fitted.classify(images, n_top=3)
+    np.testing.assert_array_equal(everything.labels, fitted.predict(images))
+    np.testing.assert_array_equal(everything.probabilities, probabilities)
+    np.testing.assert_array_equal(everything.unknown, unknown)
+    assert everything[1:3] == [everything[1], everything[2]]
+    for index, said in enumerate(everything):
         assert said.name == f"images[{index}]"
         assert (said.label, said.probability) == said.top[0]
         assert said.label == str(fitted.predict(images)[index])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from PIL import Image
 
 from striate import model_file
 from striate.errors import UnreadableImage, UsageError
-from striate.images import as_images
+from striate.images import as_images, stream
 from striate.retrieval import ImageEncoder, ImageIndex, Projection, fit_projection
 from striate.retrieval import image_index as module
 from tests.recognition.digits import digits, write_folder
 from tests.retrieval.small import encoder
+
+STREAM = sys.modules[stream.__module__]
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def test_broken_images_are_listed_and_tried_again(folder: Path) -> None:
 def test_what_was_encoded_before_a_kill_is_not_encoded_again(
     when: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 7)
+    monkeypatch.setattr(STREAM, "BATCH", 7)
     monkeypatch.setattr(module, "_SAVING_SHARE", 0)
     whole, path = tmp_path / "whole.index", tmp_path / "a.index"
     ImageIndex(encoder()).update(folder, save_to=whole)
@@ -123,7 +126,7 @@ def test_what_was_encoded_before_a_kill_is_not_encoded_again(
 
 
 def test_an_interrupt_saves_what_is_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(STREAM, "BATCH", 10)
     encode, batches = ImageEncoder.encode, 0
 
     def interrupted(self: ImageEncoder, pictures: np.ndarray) -> np.ndarray:
@@ -271,8 +274,8 @@ def constant_projection() -> Projection:
 def test_an_interrupt_between_two_steps_loses_nothing_but_a_batch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
-    add = module._Found.add
+    monkeypatch.setattr(STREAM, "BATCH", 10)
+    add = module._Parts.add
     calls = 0
 
     def interrupted(self: Any, *parts: Any) -> None:
@@ -282,7 +285,7 @@ def test_an_interrupt_between_two_steps_loses_nothing_but_a_batch(
             raise KeyboardInterrupt
         add(self, *parts)
 
-    monkeypatch.setattr(module._Found, "add", interrupted)
+    monkeypatch.setattr(module._Parts, "add", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ImageIndex(encoder()).update(folder, save_to=tmp_path / "a.index")
     assert len(ImageIndex.load(tmp_path / "a.index")) == 10

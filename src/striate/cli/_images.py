@@ -1,9 +1,9 @@
-"""Images that are named on the command line: files and folders, in batches, the unreadable ones set aside."""
+"""Images that are named on the command line: files and folders."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from striate.cli._left_out import LeftOut
 from striate.errors import UnreadableImage, UsageError
-from striate.images import ImageCollection, Preprocessing, Skipped, as_images, sample_patches, stream
+from striate.images import ImageCollection, ImageFiles, Preprocessing, Skipped, as_images, sample_patches
 from striate.progress import Progress
 
 
-def each_image(
-    paths: Sequence[Path], preprocessing: Preprocessing, left_out: LeftOut
-) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Names and prepared images (n, channels, height, width), a batch at a time; what is not read is noted."""
+def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
+    """The images that are named on the command line, and those of the folders; what is left out is noted."""
     files: list[str] = []
     empty: list[UsageError] = []  # folders without images, or that cannot be opened
     for path in paths:
@@ -34,16 +32,7 @@ def each_image(
     if empty and not files:
         raise empty[0]
     left_out.notes += [str(error) for error in empty]
-    if files:
-        for found, prepared in stream(
-            as_images(files),
-            preprocessing,
-            batch_size=64,
-            skipped=left_out.skipped,
-            require_half=False,
-            **preprocessing.reading,
-        ):
-            yield [files[index] for index in found], prepared
+    return ImageFiles(files)
 
 
 class _Watched(ImageCollection):

@@ -40,13 +40,10 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Write a model's features of images: float32, one row per image."""
-    import numpy as np
-
-    from striate.cli._images import each_image
+    from striate.cli._images import named_images
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import Output, beside, check_files, format_of
     from striate.errors import StriateError, UsageError
-    from striate.hierarchy import FeatureCache
     from striate.images.names import printable
     from striate.recognition import ImageClassifier
 
@@ -66,18 +63,15 @@ def features(
         if names_file is not None:
             outputs.append(Output("the file of the names", names_file, (".json",)))
         check_files(*outputs, inputs=[model, *images])
-    classifier = ImageClassifier.load(model)
-    transform = FeatureCache(classifier.hierarchy_)
-    names: list[str] = []
-    rows = []
+    classifier = ImageClassifier.load(model).set_params(feature_cache=True)
     left_out = LeftOut()
-    for found, batch in each_image(images, classifier.preprocessing_, left_out):
-        names += found
-        rows.append(transform(batch).reshape(len(batch), -1))
+    named = named_images(images, left_out)
+    found = classifier.extract(named, require_half=False)
+    left_out.skipped += found.skipped
+    values, names = found.rows, [named.names[position] for position in found.positions]
     left_out.tell(len(names))
     if not names:
         raise StriateError("there are no images to compute features of.")
-    values = np.concatenate(rows)
     if to_stdout:
         emit([], False, _encoded(values, names, written_as).decode())
         return

@@ -12,7 +12,7 @@ import typer
 from striate.cli._options import AsJson, Images, Threads, emit
 
 if TYPE_CHECKING:
-    from striate.recognition import Prediction
+    from striate.recognition import Predictions
 
 
 def predict(
@@ -28,18 +28,15 @@ def predict(
     Images that cannot be read are listed with the reason, on standard error and with --json; the others are named all
     the same. In text and CSV, what a terminal cannot show of a name is escaped; --json has it exactly.
     """
-    from striate.cli._images import each_image
+    from striate.cli._images import named_images
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
     from striate.recognition import ImageClassifier
 
     check_files(inputs=[model, *images])
     classifier = ImageClassifier.load(model)
-    predictions: list[Prediction] = []
     left_out = LeftOut()
-    for names, batch in each_image(images, classifier.preprocessing_, left_out):
-        features = classifier.hierarchy_.transform(batch).reshape(len(batch), -1)
-        predictions += classifier.classify_features(features, names, n_top=top)
+    predictions = classifier.classify(named_images(images, left_out), n_top=top, skipped=left_out.skipped)
     result = [
         {
             "path": one.name,
@@ -58,7 +55,7 @@ def predict(
     left_out.tell(len(predictions))
 
 
-def _lines(predictions: list[Prediction]) -> str:
+def _lines(predictions: Predictions) -> str:
     from striate.images.names import printable
 
     lines = []
@@ -69,7 +66,7 @@ def _lines(predictions: list[Prediction]) -> str:
     return "\n".join(lines)
 
 
-def _table(predictions: list[Prediction]) -> str:
+def _table(predictions: Predictions) -> str:
     from striate.images.names import printable
 
     text = io.StringIO()

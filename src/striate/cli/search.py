@@ -36,7 +36,7 @@ def search(
     They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
     nothing in common. A file of several names, by hard or symbolic links, comes once, and its other names as its links.
     """
-    from striate.cli._images import each_image
+    from striate.cli._images import named_images
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import StriateError
@@ -62,8 +62,10 @@ def search(
 
     result: list[dict[str, Any]] = []
     left_out = LeftOut()
-    for names, batch in each_image(images, found.encoder.preprocessing, left_out):
-        for name, nearest in zip(names, _nearest_files(found, found.encoder.encode(batch), top), strict=True):
+    named = named_images(images, left_out)
+    for indices, codes in found.encoder.code_batches(named, skipped=left_out.skipped):
+        for position, nearest in zip(indices, _nearest_files(found, codes, top), strict=True):
+            name = named.names[position]
             near = [
                 {
                     "path": str(folder / found.items.name(row)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.feature_cache import FeatureCache
-from striate.hierarchy.features import Features, extract_features, small_pixels
+from striate.hierarchy.features import Features, extract_features, feature_batches, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.high_pass import HighPass
@@ -51,6 +51,7 @@ __all__ = [
     "connection_sets",
     "describe",
     "extract_features",
+    "feature_batches",
     "format_notation",
     "learn_filters",
     "parse_notation",

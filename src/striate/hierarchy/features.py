@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.images.collection import ImageCollection
 from striate.images.preprocessing import Preprocessing
-from striate.images.stream import Skipped, stream
+from striate.images.stream import Skipped, require_most, stream
 from striate.memory_map import mapped_array
 from striate.progress import Progress
 
-# Images in a batch: enough for two threads, and 6 MB at 151×151.
-BATCH = 64
+Transform = Hierarchy | Callable[[NDArray[np.float32]], NDArray[Any]]
+"""What makes features of prepared images (n, channels, height, width): a hierarchy, or any callable → (n, ...)."""
 
 
 @dataclass
@@ -43,10 +44,48 @@ class Features:
     skipped: list[Skipped] = field(default_factory=list)
 
 
+def feature_batches(
+    images: ImageCollection,
+    preprocessing: Preprocessing,
+    transform: Transform,
+    *,
+    indices: Sequence[int] | NDArray[np.int64] | None = None,
+    start: int = 0,
+    skipped: list[Skipped] | None = None,
+    cache: bool = False,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Features of images, a batch at a time: the one path from images to features, classes and codes.
+
+    Parameters
+    ----------
+    images : ImageCollection
+    preprocessing : Preprocessing
+    transform : Hierarchy, or callable (n, channels, height, width) → (n, ...)
+        A callable serves for other features of the same images, such as their pixels or their codes.
+    indices, start, skipped
+        See `stream`: which images, where to begin, and the list that gets the images that cannot be read; without it,
+        the first of them is an error.
+    cache : bool
+        Whether features of a hierarchy are looked up in the `FeatureCache`, and kept there.
+
+    Yields
+    ------
+    indices : int64 (n,)
+        Which images these are.
+    rows : (n, n_features)
+        Their features, a row each.
+    """
+    run: Callable[[NDArray[np.float32]], NDArray[Any]] = transform  # type: ignore[assignment]
+    if isinstance(transform, Hierarchy):
+        run = FeatureCache(transform) if cache else transform.transform
+    for found, batch in stream(images, preprocessing, indices=indices, start=start, skipped=skipped):
+        yield found, run(batch).reshape(len(batch), -1)
+
+
 def extract_features(
     images: ImageCollection,
     preprocessing: Preprocessing,
-    transform: Hierarchy | Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    transform: Transform,
     *,
     indices: Sequence[int] | NDArray[np.int64] | None = None,
     checkpoint: Checkpoint | None = None,
@@ -63,7 +102,7 @@ def extract_features(
     images : ImageCollection
     preprocessing : Preprocessing
     transform : Hierarchy, or callable (n, channels, height, width) → (n, ...)
-        A callable serves for other features of the same images, such as their pixels.
+        See `feature_batches`.
     indices : (n,) sequence of int, optional
         Which images, in which order; all by default.
     checkpoint : Checkpoint, optional
@@ -86,13 +125,10 @@ def extract_features(
     """
     progress = progress or Progress()
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
-    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     if isinstance(transform, Hierarchy):
-        run = FeatureCache(transform) if cache else transform.transform
         n_features = int(np.prod(transform.output_shape(preprocessing.shape)))
     else:
-        run = transform
-        n_features = run(np.zeros((1, *preprocessing.shape), dtype=np.float32)).size
+        n_features = transform(np.zeros((1, *preprocessing.shape), dtype=np.float32)).size
     file = name.replace(" ", "-")
     path = checkpoint.path(f"{file}.npy") if checkpoint else (folder / f"{file}.npy" if folder else None)
     written = _Written.load(checkpoint, file)
@@ -101,26 +137,26 @@ def extract_features(
     position_of = {int(index): position for position, index in enumerate(chosen)}
     with progress.phase(name, total=len(chosen), unit="images") as phase:
         phase.advance(written.done)
-        batches = stream(
+        batches = feature_batches(
             images,
             preprocessing,
-            batch_size=BATCH,
+            transform,
             indices=chosen,
             start=written.done,
             skipped=written.skipped,
-            require_half=require_half,
-            **preprocessing.reading,
+            cache=cache,
         )
-        for found, batch in batches:
-            n_rows = len(written.positions)
-            rows[n_rows : n_rows + len(batch)] = run(batch).reshape(len(batch), -1)
-            done = written.done
+        for found, features in batches:
+            n_rows, done = len(written.positions), written.done
+            rows[n_rows : n_rows + len(features)] = features
             written.add([position_of[int(index)] for index in found])
             if checkpoint is not None:
                 written.digests.append(_digest(rows[n_rows : len(written.positions)]))
             phase.advance(written.done - done)
             if checkpoint is not None and checkpoint.due():
                 written.save(checkpoint, file, rows)
+        if require_half:
+            require_most(written.skipped, len(chosen))
         phase.advance(len(chosen) - written.done)
     written.done = len(chosen)
     if checkpoint is not None:

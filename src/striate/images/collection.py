@@ -10,13 +10,13 @@ import operator
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
 
-from striate.errors import UsageError
+from striate.errors import UnreadableImage, UsageError
 
 
 class ImageCollection(ABC):
@@ -84,6 +84,27 @@ class ImageCollection(ABC):
         UnreadableImage
             When not even the file's header can be read.
         """
+
+    def prepared(self, index: int, prepare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """One image, read and prepared: the one place where a preprocessing meets an image.
+
+        Parameters
+        ----------
+        index : int
+        prepare : Preprocessing or callable
+            (channels, height, width) → array. A `Preprocessing` also says how it needs images to be read; for other
+            callables they are read as they are stored.
+
+        Raises
+        ------
+        UnreadableImage
+            When the image cannot be decoded, or is not one that the preprocessing takes.
+        """
+        image = self.read(index, **getattr(prepare, "reading", {}))
+        try:
+            return prepare(image)
+        except UnreadableImage as error:
+            raise UnreadableImage(self.names[index], error.reason) from None
 
     @property
     def white(self) -> float:
@@ -161,7 +182,7 @@ class ImageCollection(ABC):
             chosen = np.flatnonzero(chosen)
         if chosen.size and chosen.dtype.kind not in "iu":
             raise UsageError(f"indices of images are whole numbers, not {chosen.dtype}")
-        return _View(self, [self._checked(index) for index in chosen.tolist()])
+        return View(self, [self._checked(index) for index in chosen.tolist()])
 
     def with_labels(self, labels: Sequence[Any] | np.ndarray | None) -> ImageCollection:
         """The same images with other labels.
@@ -181,7 +202,7 @@ class ImageCollection(ABC):
         UsageError
             When the numbers of labels and images differ, or a label is neither text nor a whole number.
         """
-        view = _View(self, range(len(self)))
+        view = View(self, range(len(self)))
         view.labels = None if labels is None else as_labels(labels, n_images=len(self))
         return view
 
@@ -197,7 +218,7 @@ def _counted(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
-class _View(ImageCollection):
+class View(ImageCollection):
     """Chosen images of another collection."""
 
     def __init__(self, whole: ImageCollection, indices: Sequence[int]) -> None:
@@ -219,6 +240,10 @@ class _View(ImageCollection):
         """See `ImageCollection.read`."""
         return self._whole.read(self._indices[index], color=color, at_least=at_least)
 
+    def prepared(self, index: int, prepare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """See `ImageCollection.prepared`."""
+        return self._whole.prepared(self._indices[index], prepare)
+
     def size_of(self, index: int) -> tuple[int, int, int]:
         """See `ImageCollection.size_of`."""
         return self._whole.size_of(self._indices[index])
@@ -228,7 +253,7 @@ class _View(ImageCollection):
         return self._whole.path_of(self._indices[index])
 
 
-class _Fractions(_View):
+class _Fractions(View):
     """A collection divided by its white."""
 
     @property
@@ -239,6 +264,10 @@ class _Fractions(_View):
     def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
         """See `ImageCollection.read`."""
         return self._whole.read(index, color=color, at_least=at_least) / np.float32(self._whole.white)
+
+    def prepared(self, index: int, prepare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """See `ImageCollection.prepared`."""
+        return ImageCollection.prepared(self, index, prepare)
 
 
 def as_fractions(images: ImageCollection) -> ImageCollection:

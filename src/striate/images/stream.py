@@ -16,6 +16,9 @@ from striate.parameters import Integer, checked
 from striate.threads import map_ordered
 from striate.threads import n_threads as default_n_threads
 
+BATCH = 64
+"""Images in a batch: enough work for two threads, and 6 MB at 151×151 pixels."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -29,29 +32,25 @@ def stream(
     images: ImageCollection,
     prepare: Callable[[np.ndarray], np.ndarray],
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     indices: Sequence[int] | np.ndarray | None = None,
     start: int = 0,
     n_threads: int | None = None,
     skipped: list[Skipped] | None = None,
-    require_half: bool = True,
-    color: bool | None = None,
-    at_least: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Prepared images in batches, in the order of `indices`.
+    """Prepared images in batches, in the order of `indices`: the one way in which many images are read.
 
-    While the caller works on a batch, threads decode and prepare the next one. Images that cannot be read are left
-    out, and the next images take their place.
+    While the caller works on a batch, threads decode and prepare the next one.
 
     Parameters
     ----------
     images : ImageCollection
         The images.
-    prepare : callable
+    prepare : Preprocessing or callable
         (channels, height, width) float32 → array, of the same shape for every image; called in several
-        threads at once.
-    batch_size : int
-        Images per batch; the last batch may have fewer.
+        threads at once. See `ImageCollection.prepared` for how images are read.
+    batch_size : int, optional
+        Images in a batch; the last may have fewer. Default: `BATCH`.
     indices : (n,) sequence of int, optional
         Which images, in which order. Default: all.
     start : int
@@ -60,12 +59,8 @@ def stream(
     n_threads : int, optional
         Threads that decode. Default: `striate.threads.n_threads()`.
     skipped : list of Skipped, optional
-        Images that could not be read are appended here, in order.
-    require_half : bool
-        Whether it is an error when more than half of the images cannot be read. Use False when these are only the new
-        ones of a larger collection.
-    color, at_least
-        How images are read, see `ImageCollection.read`.
+        Images that cannot be read are left out, and appended here in order; their places in a batch are filled from
+        the images that follow. Without this list, the first image that cannot be read is an error.
 
     Yields
     ------
@@ -78,10 +73,10 @@ def stream(
     ------
     UsageError
         When `prepare` gives arrays of different shapes, or a parameter is none of these.
-    StriateError
-        At the end, when more than half of the images could not be read and `require_half` is set.
+    UnreadableImage
+        When an image cannot be read and `skipped` is None.
     """
-    batch_size = checked("batch_size", batch_size, Integer(low=1))
+    batch_size = checked("batch_size", BATCH if batch_size is None else batch_size, Integer(low=1))
     start = checked("start", start, Integer(low=0))
     n_threads = checked("n_threads", n_threads, Integer(low=1) | None)
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices).reshape(-1)
@@ -92,13 +87,12 @@ def stream(
         raise UsageError(f"indices go beyond the {len(images)} images; give 0 to {len(images) - 1}")
     return _batches(
         images,
-        lambda index: prepare(images.read(index, color=color, at_least=at_least)),
+        lambda index: images.prepared(index, prepare),
         chosen,
         batch_size,
         default_n_threads() if n_threads is None else n_threads,
-        [] if skipped is None else skipped,
+        skipped,
         start,
-        require_half,
     )
 
 
@@ -108,17 +102,17 @@ def _batches(
     chosen: np.ndarray,
     batch_size: int,
     n_threads: int,
-    skipped: list[Skipped],
+    skipped: list[Skipped] | None,
     start: int,
-    require_half: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     def load_or_skip(index: int) -> np.ndarray | Skipped:
         try:
             return np.asarray(load(index))
         except UnreadableImage as error:
+            if skipped is None:
+                raise
             return Skipped(images.names[index], error.reason)
 
-    n_skipped = len(skipped) if start else 0
     batch = _Batch(batch_size)
     # At most one batch is prepared ahead of the one that is being filled.
     lookahead = max(batch_size, n_threads + 1)
@@ -128,16 +122,14 @@ def _batches(
     with closing(cast(Generator[np.ndarray | Skipped], loaded)):
         for index, result in zip(positions, loaded, strict=True):
             if isinstance(result, Skipped):
+                assert skipped is not None
                 skipped.append(result)
-                n_skipped += 1
                 continue
             batch.add(index, result, images.names[index])
             if batch.full:
                 yield batch.taken()
     if not batch.empty:
         yield batch.taken()
-    if require_half:
-        require_most(skipped[len(skipped) - n_skipped :], len(chosen))
 
 
 def require_most(skipped: Sequence[Skipped], n_images: int) -> None:

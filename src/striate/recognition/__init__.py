@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.lazy import lazy_names
-from striate.recognition.image_classifier import ImageClassifier, Prediction
+from striate.recognition.image_classifier import ImageClassifier
 from striate.recognition.learning_curve import CurvePoint, learning_curve
+from striate.recognition.predictions import Prediction, Predictions
 from striate.recognition.rejection import ConformalRejection, strangeness
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 
@@ -27,6 +28,7 @@ __all__ = [
     "KernelSVM",
     "SoftmaxClassifier",
     "Prediction",
+    "Predictions",
     "PyramidMatchSVM",
     "Split",
     "TrainingResult",

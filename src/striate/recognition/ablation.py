@@ -22,6 +22,7 @@ from striate.hierarchy import (
 from striate.hierarchy.presets import classifier_options
 from striate.images import ImageCollection
 from striate.images.collection import as_fractions
+from striate.images.kept import KeptImages
 from striate.progress import Progress
 from striate.recognition.image_classifier import ImageClassifier
 from striate.recognition.labels import labels_of
@@ -70,6 +71,7 @@ def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Pr
     if len(images) > MAX_IMAGES:
         _, chosen = hold_out_fraction(labels, MAX_IMAGES / len(images), random_state=classifier.random_state)
         images, labels = images.subset(chosen), labels[chosen]
+    images = KeptImages(images)
     systems = dict(_variants(classifier))
     results = []
     with progress.phase("ablation", len(systems), "systems") as phase:

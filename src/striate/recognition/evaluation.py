@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.images import ImageCollection, Skipped, as_images
 from striate.progress import Progress
-from striate.recognition.image_classifier import ImageClassifier, Prediction
+from striate.recognition.image_classifier import ImageClassifier
 from striate.recognition.labels import class_names, labels_of, name_of
 from striate.recognition.metrics import accuracy, confusion_matrix, mean_class_accuracy
+from striate.recognition.predictions import Predictions
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Evaluation:
     ----------
     images : ImageCollection
         The images that were tested: labeled, and readable.
-    predictions : list of Prediction
+    predictions : Predictions
         In their order.
     accuracy, mean_class_accuracy : float
         Of all images; mean over classes of the accuracy in each. Images of a class that the classifier does not
@@ -45,7 +46,7 @@ class Evaluation:
     """
 
     images: ImageCollection
-    predictions: list[Prediction]
+    predictions: Predictions
     accuracy: float
     mean_class_accuracy: float
     per_class: dict[str, float]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -15,13 +14,15 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from striate import __version__, model_file, stored
+from striate import model_file, stored
 from striate.checkpoint import Checkpoint
-from striate.errors import StriateError, UnreadableImage, UsageError
-from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features
-from striate.images import ImageCollection, Preprocessing, Skipped, as_images, stream
+from striate.errors import StriateError, UsageError
+from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features, feature_batches
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
+from striate.images.kept import KeptImages
 from striate.images.names import printable
+from striate.images.sample import prepared_sample
 from striate.images.stream import require_most
 from striate.parameters import (
     Boolean,
@@ -32,10 +33,10 @@ from striate.parameters import (
     Text,
     check_parameters,
     checked,
-    plain,
     plain_parameters,
 )
 from striate.progress import Progress
+from striate.recognition.classifier_file import ClassifierState
 from striate.recognition.labels import (
     AsGiven,
     check_classes,
@@ -45,6 +46,7 @@ from striate.recognition.labels import (
     lost_classes,
     name_of,
 )
+from striate.recognition.predictions import Predictions
 from striate.recognition.rejection import ConformalRejection
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_fraction
@@ -72,31 +74,6 @@ _RULES = {
     "random_state": Integer(low=0) | None,
     "feature_cache": Boolean(),
 }
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one image.
-
-    Attributes
-    ----------
-    name : str
-        The image's path, or array and number.
-    label : str
-        The most probable class, also for an image that is unknown.
-    probability : float
-        Of that class, calibrated.
-    top : tuple of (str, float)
-        The most probable classes, first the best.
-    unknown : bool
-        Whether the image resembles no class; always False for a classifier without ``unknown``.
-    """
-
-    name: str
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    unknown: bool
 
 
 @dataclass
@@ -215,6 +192,7 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         images = as_fractions(as_images(images, labels))
+        images = KeptImages(images, worth=images.labeled)
         as_given = AsGiven(labels, images.labels or [])
         named = [name_of(name) for name in labels_of(images)]
         check_classes(np.asarray(named))  # before minutes of learning
@@ -330,7 +308,12 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, images: Any) -> NDArray[np.float32]:
         """Features of images, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
-        return self._features(as_fractions(as_images(images)))
+        check_is_fitted(self, "hierarchy_")
+        n_features = int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))
+        batches = feature_batches(
+            as_fractions(as_images(images)), self.preprocessing_, self.hierarchy_, cache=self.feature_cache
+        )
+        return np.concatenate([np.empty((0, n_features), np.float32), *(rows for _, rows in batches)])
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
         """Logits, float32 (n_images, n_classes); for two classes, as in scikit-learn, their difference, (n_images,)."""
@@ -350,7 +333,8 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def is_unknown(self, images: Any) -> NDArray[np.bool_]:
         """Which images resemble no class, bool (n_images,): the companion of `predict_proba`.
 
-        Of images that do belong to a class, the share that is called unknown is the error rate asked for.
+        Of images that do belong to a class, the share that is called unknown is the error rate asked for. `classify`
+        gives this and the classes and probabilities in one pass over the images.
 
         Raises
         ------
@@ -362,38 +346,48 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             raise UsageError('this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).')
         return self.rejection_.is_unknown(self.classifier_.logits(self.transform(images)))
 
-    def classify(self, images: Any, *, n_top: int = 5) -> list[Prediction]:
-        """Everything there is to say of each image: class, probability, the runners-up, whether it is unknown."""
-        check_is_fitted(self, "classifier_")
-        images = as_fractions(as_images(images))
-        features = self._features(images)
-        return self.classify_features(features, list(images.names), n_top=n_top)
+    def classify(self, images: Any, *, n_top: int = 5, skipped: list[Skipped] | None = None) -> Predictions:
+        """Everything there is to say of images, in one pass over them: classes, probabilities, which are unknown.
 
-    def classify_features(
-        self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5
-    ) -> list[Prediction]:
-        """`classify` for features that are already there."""
+        Parameters
+        ----------
+        images : anything that `striate.as_images` takes
+        n_top : int
+            How many of the most probable classes each prediction lists.
+        skipped : list of Skipped, optional
+            Images that cannot be read are appended here and left out; without this list, the first of them is an error.
+
+        Returns
+        -------
+        Predictions
+            A sequence with a `Prediction` for each image; its arrays `labels`, `probabilities` and `unknown` are those
+            of `predict`, `predict_proba` and `is_unknown`.
+        """
+        check_is_fitted(self, "classifier_")
+        n_top = checked("n_top", n_top, Integer(low=1))
+        images = as_fractions(as_images(images))
+        no_features = np.empty((0, self.classifier_.n_features_in_), np.float32)
+        parts = [self.classify_features(no_features, [], n_top=n_top)]
+        for found, rows in feature_batches(
+            images, self.preprocessing_, self.hierarchy_, skipped=skipped, cache=self.feature_cache
+        ):
+            parts.append(self.classify_features(rows, [images.names[index] for index in found], n_top=n_top))
+        return Predictions.joined(parts)
+
+    def classify_features(self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5) -> Predictions:
+        """`classify` for features (n, n_features) that are already there, and the names of their images."""
         check_is_fitted(self, "classifier_")
         n_top = checked("n_top", n_top, Integer(low=1))
         if len(names) != len(features):
             raise UsageError(f"there are {len(features)} features and {len(names)} names; give one name for each")
+        unknown = np.zeros(len(features), bool)
         if not len(features):
-            return []
-        logits = self.classifier_.logits(features)
-        probabilities = self.classifier_.predict_proba(features)
-        unknown = np.zeros(len(features), bool) if self.rejection_ is None else self.rejection_.is_unknown(logits)
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :n_top]
-        text = class_names(self.classes_)
-        return [
-            Prediction(
-                name=name,
-                label=text[best[0]],
-                probability=float(row[best[0]]),
-                top=tuple((text[k], float(row[k])) for k in best),
-                unknown=bool(is_unknown),
-            )
-            for name, row, best, is_unknown in zip(names, probabilities, order, unknown, strict=True)
-        ]
+            probabilities = np.empty((0, len(self.classes_)), np.float32)
+        else:
+            probabilities = self.classifier_.predict_proba(features)
+            if self.rejection_ is not None:
+                unknown = self.rejection_.is_unknown(self.classifier_.logits(features))
+        return Predictions(list(names), self.classes_, probabilities, unknown, n_top)
 
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
         """Accuracy on those images that have a label."""
@@ -408,58 +402,31 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file: preprocessing, filters, classifier and how they came about, without any pickle."""
         check_is_fitted(self, "classifier_")
-        parts: dict[str, Any] = {"hierarchy": self.hierarchy_, "classifier": self.classifier_}
-        if self.rejection_ is not None:
-            parts["rejection"] = self.rejection_
-        arrays: dict[str, NDArray[Any]] = {}
-        header: dict[str, Any] = {
-            "striate": __version__,
-            "preprocessing": self.preprocessing_.to_state(),
-            "reasons": self.record_.reasons,
-            "facts": plain("facts", self.record_.facts),
-            "parameters": self._parameters(),
-            "parts": {},
-        }
-        for name, part in parts.items():
-            part_arrays, part_header = part.to_state()
-            arrays |= model_file.prefixed(name, part_arrays)
-            header["parts"][name] = {"kind": _KIND_OF[type(part)], **part_header}
-        model_file.write(path, arrays, header, kind=KIND)
+        # Whether this machine keeps features is not part of the model.
+        parameters = plain_parameters(self, apart={"preprocessing", "feature_cache"})
+        state = ClassifierState(
+            preprocessing=self.preprocessing_,
+            hierarchy=self.hierarchy_,
+            classifier=self.classifier_,
+            rejection=self.rejection_,
+            reasons=self.record_.reasons,
+            facts=self.record_.facts,
+            parameters=parameters,
+            given=self.preprocessing,
+        )
+        model_file.write(path, *state.to_state(), kind=KIND)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ImageClassifier:
         """Read a model file; ModelFileError tells in one sentence what is wrong with it."""
         arrays, header = model_file.read(path, kind=KIND)
         with stored.in_file(path, "model"):
-            return cls._from_state(arrays, header)
-
-    @classmethod
-    def _from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> ImageClassifier:
-        given = stored.field(stored.field(header, "parameters", stored.Table()), "preprocessing")
-        if given != "auto":
-            with stored.part("parameters.preprocessing"):
-                given = Preprocessing.from_state(given)
-        classifier: ImageClassifier = stored.with_parameters(cls, header, preprocessing=given)
-        with stored.part("preprocessing"):
-            classifier.preprocessing_ = Preprocessing.from_state(stored.field(header, "preprocessing"))
-        parts = stored.field(header, "parts", stored.Table())
-        classifier.hierarchy_ = _part("hierarchy", Hierarchy, arrays, parts)
-        classifier.classifier_ = _part("classifier", SoftmaxClassifier, arrays, parts)
-        classifier.rejection_ = _part("rejection", ConformalRejection, arrays, parts) if "rejection" in parts else None
-        with stored.part("parts.hierarchy"):
-            n_features = math.prod(classifier.hierarchy_.output_shape(classifier.preprocessing_.shape))
-            if not classifier.hierarchy_.is_learned:
-                raise model_file.ModelFileError("some of its filters or dictionaries are missing")
-        if n_features != classifier.classifier_.n_features_in_:
-            raise model_file.ModelFileError(
-                f"the hierarchy makes {n_features:,} features of an image, and the classifier takes "
-                f"{classifier.classifier_.n_features_in_:,}"
-            )
-        classifier.classes_ = classifier.classifier_.classes_
-        classifier.record_ = TrainingRecord(
-            reasons=stored.field(header, "reasons", stored.ListOf(Text())),
-            facts=stored.field(header, "facts", stored.Table()),
-        )
+            state = ClassifierState.from_state(arrays, header)
+            classifier: ImageClassifier = stored.with_parameters(cls, header, preprocessing=state.given)
+        classifier.preprocessing_, classifier.hierarchy_ = state.preprocessing, state.hierarchy
+        classifier.classifier_, classifier.rejection_ = state.classifier, state.rejection
+        classifier.classes_ = state.classifier.classes_
+        classifier.record_ = TrainingRecord(reasons=state.reasons, facts=state.facts)
         return classifier
 
     def _check_parameters(self) -> None:
@@ -476,13 +443,6 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 f"a class is named {same!r}, and unknown={self.unknown:g} (--unknown) says so of images that resemble "
                 "no class: rename the class, or leave out unknown"
             )
-
-    def _parameters(self) -> dict[str, Any]:
-        """Of the constructor, as JSON."""
-        apart = {"preprocessing", "feature_cache"}  # whether this machine keeps features is no part of the model
-        is_given = isinstance(self.preprocessing, Preprocessing)
-        given = self.preprocessing.to_state() if is_given else self.preprocessing  # type: ignore[union-attr]
-        return {**plain_parameters(self, apart=apart), "preprocessing": given}
 
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn asks of an estimator: images have three axes or more, and features are float32."""
@@ -506,73 +466,23 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
     ) -> NDArray[np.float32]:
         """Prepared images for the filters, drawn evenly from all, labeled or not; others go to the record."""
-        rng = np.random.default_rng(self.random_state)
-        n_all = len(images) + (len(extra) if extra is not None else 0)
         size = int(np.prod(self.preprocessing_.shape))
-        n = min(n_all, MAX_SAMPLE_IMAGES, max(1, MAX_SAMPLE_FLOATS // size))
-        chosen = np.sort(rng.choice(n_all, n, replace=False))
-        batches = []
-        with progress.phase("images for the filters", total=n, unit="images") as phase:
-            for source, indices in (
-                (images, chosen[chosen < len(images)]),
-                (extra, chosen[chosen >= len(images)] - len(images)),
-            ):
-                if source is None or not len(indices):
-                    continue
-                for _, batch in stream(
-                    source,
-                    self.preprocessing_,
-                    batch_size=64,
-                    indices=indices,
-                    skipped=self.record_.skipped,
-                    require_half=False,  # the whole is judged, not what was drawn of each part
-                    **self.preprocessing_.reading,
-                ):
-                    batches.append(batch)
-                    phase.advance(len(batch))
-        if not batches:
+        sample = prepared_sample(
+            [images] if extra is None else [images, extra],
+            self.preprocessing_,
+            min(MAX_SAMPLE_IMAGES, max(1, MAX_SAMPLE_FLOATS // size)),
+            name="images for the filters",
+            random_state=self.random_state,
+            skipped=self.record_.skipped,
+            progress=progress,
+        )
+        if not len(sample):
             first = self.record_.skipped[0]
             raise StriateError(
-                f"none of the {n} images for the filters can be read, the first is {printable(first.name)}: "
-                f"{first.reason}"
+                f"none of the {len(self.record_.skipped)} images for the filters can be read, the first is "
+                f"{printable(first.name)}: {first.reason}"
             )
-        return np.concatenate(batches)
-
-    def _features(self, images: ImageCollection) -> NDArray[np.float32]:
-        """Features of every image; the first one that cannot be read ends it."""
-        check_is_fitted(self, "hierarchy_")
-        rows = [np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)]
-        for start in range(0, len(images), 64):
-            batch = [self._prepared(images, index) for index in range(start, min(start + 64, len(images)))]
-            rows.append(self.hierarchy_.transform(np.stack(batch)).reshape(len(batch), -1))
-        return np.concatenate(rows)
-
-    def _prepared(self, images: ImageCollection, index: int) -> NDArray[np.float32]:
-        image = images.read(index, **self.preprocessing_.reading)
-        try:
-            return self.preprocessing_(image)
-        except UnreadableImage as error:
-            raise UnreadableImage(images.names[index], error.reason) from None
-
-
-_KIND_OF: dict[Any, str] = {
-    Hierarchy: "hierarchy",
-    SoftmaxClassifier: "logistic_regression",
-    ConformalRejection: "conformal_rejection",
-}
-
-
-def _part(name: str, kind: type[Any], arrays: Mapping[str, NDArray[Any]], parts: Mapping[str, Any]) -> Any:
-    """One part of a model file, of the one kind that it can be."""
-    with stored.part("parts"):
-        header = stored.field(parts, name, stored.Table())
-    with stored.part(f"parts.{name}"):
-        found = stored.field(header, "kind", Text())
-        if found != _KIND_OF[kind]:
-            raise model_file.ModelFileError(
-                f"kind is {found[:40]!r}, which this version of striate ({__version__}) does not know: update striate"
-            )
-        return kind.from_state(model_file.arrays_of(name, arrays), header)
+        return sample
 
 
 def _random_learner() -> Any:

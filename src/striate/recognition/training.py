@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
-from striate.hierarchy import Features, extract_features, small_pixels
+from striate.hierarchy import extract_features, small_pixels
 from striate.hierarchy.presets import classifier_options
 from striate.images import ImageCollection, Skipped
 from striate.images.collection import as_fractions
+from striate.images.kept import KeptImages
 from striate.images.names import printable
 from striate.images.stream import require_most
 from striate.progress import Progress
@@ -150,78 +151,83 @@ def train_and_evaluate(
         For memory maps of large features, when there is no checkpoint.
     """
     progress = progress or Progress()
-    images = as_fractions(images)
-    test_images = None if test_images is None else as_fractions(test_images)
-    # What would otherwise be found out after minutes of learning.
-    labels = labels_of(images.subset(split.train))
-    check_classes(labels, at_least=1)
-    n_classes = len(np.unique(labels))
-    if label_counts is not None and min(label_counts, default=n_classes) < n_classes:
-        raise UsageError(f"points of the learning curve are numbers of labels: at least {n_classes}, one a class.")
-    if not len(test_images.labeled if test_images is not None else split.test):
-        raise UsageError("there are no labeled images to test on: hold some out, or give labeled test images.")
+    images = KeptImages(as_fractions(images), worth=np.concatenate([split.train, split.test]))
+    held_out = images.subset(split.test) if test_images is None else KeptImages(as_fractions(test_images))
+    held_out = held_out.subset(held_out.labeled)
+    train_images = images.subset(split.train)
+    _require_labels(train_images, held_out, label_counts)
     for_filters = images.subset(np.sort(np.concatenate([split.train, split.unlabeled])))
     classifier.learn_features(for_filters, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
-    train_images = images.subset(split.train)
-    held_out = test_images if test_images is not None else images.subset(split.test)
-    held_out = held_out.subset(held_out.labeled)
 
-    def features_of(pictures: ImageCollection, name: str) -> tuple[Features, ImageCollection, NDArray[Any]]:
+    def features_of(some: ImageCollection, name: str) -> tuple[_Part, list[Skipped]]:
         found = classifier.extract(
-            pictures, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
+            some, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
         )
-        readable = pictures.subset(found.positions)
-        return found, readable, np.asarray(readable.labels or [])
+        readable = some.subset(found.positions)
+        return _Part(found.rows, readable, np.asarray(readable.labels or [])), found.skipped
 
-    all_train = train_images
-    train, train_images, train_labels = features_of(all_train, "features of training images")
-    lost = lost_classes(all_train, train_images)
-    all_test = held_out
-    test, held_out, test_labels = features_of(all_test, "features of test images")
-    skipped = list(dict.fromkeys([*classifier.record_.skipped, *train.skipped, *test.skipped]))
-    require_most(skipped, len(for_filters) + len(all_test) + (0 if unlabeled is None else len(unlabeled)))
-    if not len(test_labels):
+    train, skipped_train = features_of(train_images, "features of training images")
+    lost = lost_classes(train_images, train.images)
+    test, skipped_test = features_of(held_out, "features of test images")
+    skipped = list(dict.fromkeys([*classifier.record_.skipped, *skipped_train, *skipped_test]))
+    require_most(skipped, len(for_filters) + len(held_out) + (0 if unlabeled is None else len(unlabeled)))
+    if not len(test.labels):
         raise StriateError(
-            f"none of the {len(all_test)} test images can be read, the first is {printable(test.skipped[0].name)}: "
-            f"{test.skipped[0].reason}"
+            f"none of the {len(held_out)} test images can be read, the first is {printable(skipped_test[0].name)}: "
+            f"{skipped_test[0].reason}"
         )
-    classifier.fit_classifier(train.rows, train_labels.tolist(), progress=progress)
+    classifier.fit_classifier(train.rows, train.labels.tolist(), progress=progress)
     result = TrainingResult(
         classifier=classifier,
-        test=evaluate_features(classifier, test.rows, held_out),
-        n_train=len(train_labels),
+        test=evaluate_features(classifier, test.rows, test.images),
+        n_train=len(train.labels),
         n_unlabeled=len(split.unlabeled) + (len(unlabeled) if unlabeled is not None else 0),
         skipped=skipped,
         lost_classes=lost,
     )
-    classifier.record_.skipped = result.skipped
-    _add_curves(
-        result,
-        (train.rows, train_images, train_labels),
-        (test.rows, held_out, test_labels),
-        label_counts,
-        n_draws,
-        progress,
-    )
+    _add_curves(result, train, test, label_counts, n_draws, progress)
     if with_ablations:
-        result.ablations = ablate(classifier, train_images, progress=progress)
-    classifier.record_.facts |= {
+        result.ablations = ablate(classifier, train.images, progress=progress)
+    _record(result)
+    return result
+
+
+def _require_labels(train: ImageCollection, held_out: ImageCollection, label_counts: Sequence[int] | None) -> None:
+    """UsageError now for what would otherwise be found out after minutes of learning."""
+    labels = labels_of(train)
+    check_classes(labels, at_least=1)
+    n_classes = len(np.unique(labels))
+    if label_counts is not None and min(label_counts, default=n_classes) < n_classes:
+        raise UsageError(f"points of the learning curve are numbers of labels: at least {n_classes}, one per class.")
+    if not len(held_out):
+        raise UsageError("there are no labeled images to test on: hold some out, or give labeled test images.")
+
+
+def _record(result: TrainingResult) -> None:
+    """Write into the classifier's record, and so into its model file, what was measured."""
+    record = result.classifier.record_
+    record.skipped = result.skipped
+    record.facts |= {
         "n_train": result.n_train,
         "n_test": result.test.n_test,
         "n_unlabeled": result.n_unlabeled,
         "accuracy": result.test.accuracy,
         "mean_class_accuracy": result.test.mean_class_accuracy,
     }
-    return result
 
 
-Part = tuple[NDArray[np.float32], ImageCollection, NDArray[Any]]
+class _Part(NamedTuple):
+    """Images that could be read, for training or for testing."""
+
+    rows: NDArray[np.float32]
+    images: ImageCollection
+    labels: NDArray[Any]
 
 
 def _add_curves(
     result: TrainingResult,
-    train: Part,
-    test: Part,
+    train: _Part,
+    test: _Part,
     label_counts: Sequence[int] | None,
     n_draws: int,
     progress: Progress,
@@ -231,55 +237,54 @@ def _add_curves(
     The last point is the classifier itself, trained on all labels; for raw pixels a classifier of their own.
     """
     classifier = result.classifier
-    train_rows, train_images, train_labels = _thin_out(train, MAX_CURVE_TRAIN, classifier.random_state)
-    test_rows, test_images, test_labels = _thin_out(test, MAX_CURVE_TEST, classifier.random_state)
-    counts = default_label_counts(train_labels) if label_counts is None else list(label_counts)
-    below = [count for count in counts if count < result.n_train and count <= len(train_labels)]
+    fewer_train = _thin_out(train, MAX_CURVE_TRAIN, classifier.random_state)
+    fewer_test = _thin_out(test, MAX_CURVE_TEST, classifier.random_state)
+    counts = default_label_counts(fewer_train.labels) if label_counts is None else list(label_counts)
     if not counts:
         return
     # Raw pixels get the same kind of classifier, which chooses its own weight decay.
     options: dict[str, Any] = {
-        "n_labels": below,
+        "n_labels": [count for count in counts if count < result.n_train and count <= len(fewer_train.labels)],
         "n_draws": n_draws,
         "random_state": classifier.random_state,
+        "progress": progress,
     }
     result.curve = learning_curve(
-        train_rows,
-        train_labels,
-        test_rows,
-        test_labels,
-        progress=progress,
+        fewer_train.rows,
+        fewer_train.labels,
+        fewer_test.rows,
+        fewer_test.labels,
         phase_name="learning curve",
         **classifier_options(classifier.hierarchy_),
         **options,
     )
-    correct = np.array([p.label == label for p, label in zip(result.test.predictions, test[2], strict=True)])
+    correct = np.array([p.label == label for p, label in zip(result.test.predictions, test.labels, strict=True)])
     result.curve.append(point_of_one_fit(result.n_train, correct))
 
     def pixels_of(images: ImageCollection, name: str) -> NDArray[np.float32]:
         return extract_features(images, classifier.preprocessing_, small_pixels, name=name, progress=progress).rows
 
-    train_pixels = pixels_of(train_images, "pixels of training images")
-    test_pixels = pixels_of(test_images, "pixels of test images")
+    train_pixels = pixels_of(fewer_train.images, "pixels of training images")
+    test_pixels = pixels_of(fewer_test.images, "pixels of test images")
     result.pixel_curve = learning_curve(
         train_pixels,
-        train_labels,
+        fewer_train.labels,
         test_pixels,
-        test_labels,
-        progress=progress,
+        fewer_test.labels,
         phase_name="learning curve of raw pixels",
         split=True,
         **options,
     )
-    if len(train_labels) == result.n_train:
-        baseline = SoftmaxClassifier(split=True, random_state=classifier.random_state).fit(train_pixels, train_labels)
-        result.pixel_curve.append(point_of_one_fit(result.n_train, baseline.predict(test_pixels) == test_labels))
+    if len(fewer_train.labels) == result.n_train:
+        baseline = SoftmaxClassifier(split=True, random_state=classifier.random_state)
+        is_right = baseline.fit(train_pixels, fewer_train.labels).predict(test_pixels) == fewer_test.labels
+        result.pixel_curve.append(point_of_one_fit(result.n_train, is_right))
 
 
-def _thin_out(part: Part, at_most: int, seed: int | None) -> Part:
+def _thin_out(part: _Part, at_most: int, seed: int | None) -> _Part:
     """A stratified subset of a part, of at most so many images."""
     rows, images, labels = part
     if len(labels) <= at_most:
         return part
     _, kept = hold_out_fraction(labels, at_most / len(labels), random_state=seed)
-    return np.asarray(rows[kept]), images.subset(kept), labels[kept]
+    return _Part(np.asarray(rows[kept]), images.subset(kept), labels[kept])

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.errors import UsageError
-from striate.images import as_images, file_identity, stream
+from striate.errors import UnreadableImage, UsageError
+from striate.images import ImageCollection, as_images, file_identity
+from striate.images.collection import View as SomeImages
 from striate.parameters import Choice, Integer, Real, checked
 from striate.progress import Progress
 from striate.retrieval.duplicates import near_duplicates
-from striate.retrieval.image_encoder import BATCH
 from striate.retrieval.image_index import ImageIndex
 from striate.retrieval.nearest import nearest_codes, nearest_vectors
 from striate.retrieval.pixels import Sketch, View, agreement, sketch, viewed
@@ -178,26 +178,36 @@ def is_link(path: Path, folder: Path) -> bool:
     return os.path.realpath(path) != os.path.join(os.path.realpath(folder), os.path.relpath(path, folder))
 
 
+class _Viewed(SomeImages):
+    """Images as they are looked at; one that cannot be looked at in this way counts as unreadable."""
+
+    def __init__(self, images: ImageCollection, view: View) -> None:
+        super().__init__(images, range(len(images)))
+        self._view = view
+
+    def read(self, index: int, *, color: bool | None = None, at_least: int | None = None) -> NDArray[np.float32]:
+        """See `ImageCollection.read`."""
+        seen = viewed(super().read(index, color=color, at_least=at_least), self._view)
+        if seen is None:
+            raise UnreadableImage(self.names[index], "has no border")
+        return seen
+
+    def prepared(self, index: int, prepare: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+        """See `ImageCollection.prepared`."""
+        return ImageCollection.prepared(self, index, prepare)
+
+
 def _codes_of_view(index: ImageIndex, view: View, progress: Progress) -> tuple[list[int], NDArray[Any]]:
     """Codes of all images that can be looked at in a certain way, and their rows."""
-    preprocessing = index.encoder.preprocessing
     images = as_images([str(Path(index.folder) / name) for name in index.items.names()])
     rows: list[int] = []
     codes = [index.encoder.no_codes()]
-
-    def prepare(image: NDArray[np.float32]) -> NDArray[np.float32]:
-        seen = viewed(image, view)
-        prepared = np.array(preprocessing(image if seen is None else seen), np.float32)
-        if seen is None:
-            prepared[...] = np.nan  # marks it, so that it is left out below
-        return prepared
-
     with progress.phase(view, total=len(images), unit="images") as phase:
-        for some, batch in stream(images, prepare, batch_size=BATCH, require_half=False, **preprocessing.reading):
-            seen = ~np.isnan(batch).reshape(len(batch), -1).all(axis=1)
-            rows += some[seen].tolist()
-            codes.append(index.encoder.encode(batch[seen]))
+        for some, batch in index.encoder.code_batches(_Viewed(images, view), skipped=[]):
+            rows += some.tolist()
+            codes.append(batch)
             phase.advance(len(some))
+        phase.advance(len(images) - len(rows))
     return rows, np.concatenate(codes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
+from striate.hierarchy import Hierarchy, LocalContrastNormalization, feature_batches, learn_filters
 from striate.hierarchy.presets import choose, describe
-from striate.images import Preprocessing, as_images, stream
+from striate.images import ImageCollection, Preprocessing, Skipped, as_images
+from striate.images.sample import prepared_sample
+from striate.images.stream import BATCH
 from striate.learning import PSD
 from striate.model_file import ModelFileError, arrays_of, prefixed
 from striate.parameters import Boolean, Choice, Integer, Text, checked
@@ -32,7 +34,6 @@ callable (n, channels, height, width) → (n, ...)."""
 
 # Images that the encoder is learned from.
 N_SAMPLE = 1500
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,19 @@ class ImageEncoder:
             return self.no_codes()
         vectors = self.vectors(pictures)
         return self.projection.codes(vectors) if self.binary else self.projection.project(vectors)
+
+    def code_batches(
+        self,
+        images: ImageCollection,
+        *,
+        indices: Sequence[int] | NDArray[np.int64] | None = None,
+        skipped: list[Skipped] | None = None,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Codes of images as they are, a batch at a time, with their indices: see `striate.hierarchy.feature_batches`.
+
+        Images that cannot be read are appended to `skipped`; without that list, the first of them is an error.
+        """
+        return feature_batches(images, self.preprocessing, self.encode, indices=indices, skipped=skipped)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON.
@@ -214,19 +228,17 @@ def learn_encoder(
     given = None if architecture == "auto" else Hierarchy(architecture)
     choice = choose(describe(images), system="hierarchy", preprocessing=preprocessing, hierarchy=given)
     preprocessing = choice.preprocessing
-    rng = np.random.default_rng(random_state)
-    chosen = np.sort(rng.choice(len(images), min(len(images), N_SAMPLE), replace=False))
-    with progress.phase("images for the encoder", total=len(chosen), unit="images") as phase:
-        batches = []
-        for _, batch in stream(
-            images, preprocessing, batch_size=BATCH, indices=chosen, require_half=False, **preprocessing.reading
-        ):
-            batches.append(batch)
-            phase.advance(len(batch))
-    n_read = sum(map(len, batches))
-    if n_read < 2:
-        raise UsageError(f"an encoder is learned from two images at least; {n_read} could be read: add images")
-    sample = np.concatenate(batches)
+    sample = prepared_sample(
+        [images],
+        preprocessing,
+        N_SAMPLE,
+        name="images for the encoder",
+        random_state=random_state,
+        skipped=[],  # they are listed when the index is made
+        progress=progress,
+    )
+    if len(sample) < 2:
+        raise UsageError(f"an encoder is learned from two images at least; {len(sample)} could be read: add images")
     hierarchy, _ = learn_filters(
         _for_codes(choice.hierarchy) if given is None else given,
         sample,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate import __version__, model_file, stored
 from striate.errors import UsageError
-from striate.images import Skipped, as_images, stream
+from striate.images import ImageCollection, Skipped, as_images
 from striate.images.stamps import UNAVAILABLE, stamps_of
 from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Choice, Real, Text, checked
 from striate.progress import Progress
-from striate.retrieval.image_encoder import BATCH, ImageEncoder
+from striate.retrieval.image_encoder import ImageEncoder
 from striate.retrieval.items import Items, out_of_reach
 from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
 
@@ -130,62 +130,41 @@ class ImageIndex:
         """
         images = as_images(images)
         interval = checked("interval", interval, Real(low=0))
-        progress = progress or Progress()
         if len(set(images.names)) != len(images.names):
             raise UsageError("two images have the same name: give each a name of its own")
         stamps = stamps_of(images)
-        row_of = {name: row for row, name in enumerate(self.items.names())}
-        found = _Found()
-        kept: dict[str, int] = {}
-        waiting: list[int] = []
-        listed = set(images.names)
-        beyond = out_of_reach(images, [name for name in row_of if name not in listed])
-        for index, (name, stamp) in enumerate(zip(images.names, stamps, strict=True)):
-            row = row_of.get(name)
-            if row is not None and stamp == UNAVAILABLE:
-                beyond.append(name)
-            elif row is not None and self.items.stamp(row) == stamp:
-                kept[name] = row
-            else:
-                waiting.append(index)
-        still = {**kept, **{name: row_of[name] for name in beyond}}
-        found.add(list(still), [self.items.stamp(row) for row in still.values()], self._codes_of(list(still.values())))
-        n_changed = sum(images.names[index] in row_of for index in waiting)
-        changes = Changes(removed=len(row_of) - len(still) - n_changed, unchanged=len(kept), out_of_reach=len(beyond))
+        found = _compare(self.items, images, stamps)
+        rows = list(found.staying.values())
+        parts = _Parts()
+        parts.add(list(found.staying), [self.items.stamp(row) for row in rows], self._codes_of(rows))
+        changes = Changes(
+            removed=found.n_gone, unchanged=len(rows) - found.n_out_of_reach, out_of_reach=found.n_out_of_reach
+        )
         saved, saving = time.monotonic(), 0.0
-        preprocessing = self.encoder.preprocessing
         try:
-            with progress.phase("codes", total=len(waiting), unit="images") as phase:
-                for indices, pictures in stream(
-                    images,
-                    preprocessing,
-                    batch_size=BATCH,
-                    indices=waiting,
-                    skipped=changes.skipped,
-                    require_half=False,
-                    **preprocessing.reading,
-                ):
+            with (progress or Progress()).phase("codes", total=len(found.waiting), unit="images") as phase:
+                for indices, codes in self.encoder.code_batches(images, indices=found.waiting, skipped=changes.skipped):
                     some = indices.tolist()
-                    codes = self.encoder.encode(pictures)
-                    found.add([images.names[index] for index in some], [stamps[index] for index in some], codes)
-                    phase.advance(len(indices))
+                    names = [images.names[index] for index in some]
+                    parts.add(names, [stamps[index] for index in some], codes)
+                    n_changed = sum(name in found.known for name in names)
+                    changes.changed += n_changed
+                    changes.added += len(names) - n_changed
+                    phase.advance(len(names))
                     now = time.monotonic()
                     if save_to is not None and now - saved >= max(interval, _SAVING_SHARE * saving):
-                        self._take(found, complete=False)
+                        self._take(parts, complete=False)
                         self.save(save_to)
                         saved = time.monotonic()
                         saving = saved - now
         except KeyboardInterrupt:
-            self._take(found, complete=False)
+            self._take(parts, complete=False)
             if save_to is not None:
                 self.save(save_to)
             raise
-        self._take(found, complete=True)
+        self._take(parts, complete=True)
         if save_to is not None:
             self.save(save_to)
-        encoded = [name for names, _, _ in found.parts[1:] for name in names]
-        changes.changed = sum(name in row_of for name in encoded)
-        changes.added = len(encoded) - changes.changed
         return changes
 
     def outgrown(self) -> str | None:
@@ -224,10 +203,8 @@ class ImageIndex:
         UnreadableImage
             When one of the images cannot be read.
         """
-        preprocessing = self.encoder.preprocessing
-        images = as_images(images)
-        pictures = [preprocessing(images.read(index, **preprocessing.reading)) for index in range(len(images))]
-        return self.search_codes(self.encoder.encode(np.stack(pictures)), n_neighbors)
+        codes = [batch for _, batch in self.encoder.code_batches(as_images(images))]
+        return self.search_codes(np.concatenate(codes), n_neighbors)
 
     def search_codes(self, codes: NDArray[Any], n_neighbors: int = 12) -> Neighbors:
         """The indexed images that are nearest to codes of this index's encoder."""
@@ -286,14 +263,48 @@ class ImageIndex:
     def _codes_of(self, rows: Any) -> NDArray[Any]:
         return np.asarray(self.codes)[rows] if len(rows) else self.encoder.no_codes()
 
-    def _take(self, found: _Found, *, complete: bool) -> None:
+    def _take(self, found: _Parts, *, complete: bool) -> None:
         """Hold what was found so far, in the order of the names."""
         self.items, self.codes = found.in_order()
         self.complete = complete
 
 
+class _Comparison(NamedTuple):
+    """What has become of an index's images.
+
+    `staying` are the rows, by name, of images that are as they were or out of reach; `waiting` the indices of new and
+    changed images; `known` all names of the index.
+    """
+
+    staying: dict[str, int]
+    n_out_of_reach: int
+    n_gone: int
+    waiting: list[int]
+    known: frozenset[str]
+
+
+def _compare(items: Items, images: ImageCollection, stamps: Sequence[tuple[int, int]]) -> _Comparison:
+    """Compare what an index holds with the images that there are now."""
+    row_of = {name: row for row, name in enumerate(items.names())}
+    listed = set(images.names)
+    beyond = out_of_reach(images, [name for name in row_of if name not in listed])
+    kept: dict[str, int] = {}
+    waiting: list[int] = []
+    for index, (name, stamp) in enumerate(zip(images.names, stamps, strict=True)):
+        row = row_of.get(name)
+        if row is not None and stamp == UNAVAILABLE:
+            beyond.append(name)
+        elif row is not None and items.stamp(row) == stamp:
+            kept[name] = row
+        else:
+            waiting.append(index)
+    staying = {**kept, **{name: row_of[name] for name in beyond}}
+    n_changed = sum(images.names[index] in row_of for index in waiting)
+    return _Comparison(staying, len(beyond), len(row_of) - len(staying) - n_changed, waiting, frozenset(row_of))
+
+
 @dataclass
-class _Found:
+class _Parts:
     """Names, stamps and codes of images, in the parts in which they came."""
 
     parts: list[tuple[list[str], list[tuple[int, int]], NDArray[Any]]] = field(default_factory=list)

@@ -150,7 +150,7 @@ def measure_time(settings: Settings, context: Context) -> dict[str, Any]:
     """
     task = load_task(context)
     hierarchy = learned_hierarchy(task, settings["architecture"], "RR", context)
-    batches = stream(task.images, task.preprocessing, batch_size=32, indices=range(32), **task.preprocessing.reading)
+    batches = stream(task.images, task.preprocessing, indices=range(32))
     _, images = next(iter(batches))
     hierarchy.transform(images[:1])
     seconds = []

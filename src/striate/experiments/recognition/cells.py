@@ -32,7 +32,7 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
     """An architecture whose filters a protocol learns, from images on which no split tests."""
     rng = np.random.default_rng([context.seed, 1])
     chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
-    batches = stream(task.images, task.preprocessing, batch_size=64, indices=chosen, **task.preprocessing.reading)
+    batches = stream(task.images, task.preprocessing, indices=chosen)
     sample = np.concatenate([batch for _, batch in batches])
     hierarchy, _ = learn_filters(
         Hierarchy(notation), sample, learners=protocol(letters), random_state=context.seed, progress=context.progress

@@ -92,7 +92,7 @@ def recognize_views(settings: Settings, context: Context) -> dict[str, Any]:
         if normalized == "not normalized":
             layers = [layer for layer in notation.split(" - ") if not layer.startswith("N")]
             notation = " - ".join(layers)
-        batches = stream(images, preprocessing, batch_size=64, **preprocessing.reading)
+        batches = stream(images, preprocessing)
         prepared = np.concatenate([batch for _, batch in batches])
         transform, _ = learn_filters(
             Hierarchy(notation), prepared[:2000], learners=protocol(letters), random_state=context.seed,

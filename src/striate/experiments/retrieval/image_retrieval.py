@@ -208,7 +208,7 @@ def _hierarchy(images: ImageCollection, base: NDArray[np.int64], context: Contex
     side = CANVAS[context.scale]
     preprocessing = Preprocessing((side, side))
     chosen = _for_learning(base, context)
-    batches = stream(images, preprocessing, batch_size=64, indices=chosen, **preprocessing.reading)
+    batches = stream(images, preprocessing, indices=chosen)
     sample = np.concatenate([batch for _, batch in batches])
     hierarchy = Hierarchy(ARCHITECTURE[context.scale])
     hierarchy, _ = learn_filters(
