@@ -55,6 +55,9 @@ def test_rounding_alone_makes_nothing_short() -> None:
     ("options", "message"),
     [
         ({"what": " "}, "says what is measured"),
+        ({"published": 18.0, "source": "a paper, recalled"}, "make it the goal, with that remark"),
+        ({"history": "goal 2 until 2026"}, "give a tuple of sentences"),
+        ({"history": (" ",)}, "give a tuple of sentences"),
         ({"better": "more"}, 'write "higher", "lower" or "match"'),
         ({"goal": math.nan}, "finite number"),
         ({"goal": math.inf}, "finite number"),
@@ -176,3 +179,9 @@ def test_a_measure_that_names_no_result_is_an_error_not_a_gap() -> None:
     done = Results("full", [Unit("split 0", {}, run)], {"split 0": {"accuracy": 91.0}})
     with pytest.raises(FigureError, match="KeyError: 'acuracy'"):
         figure(measure=lambda results: results.column("acuracy")).read(done)
+
+
+def test_the_history_of_a_goal_is_kept_with_the_figure() -> None:
+    line = "the goal was 95 until the protocol had 10 splits"
+    assert figure(history=(line,)).judge(None)["history"] == [line]
+    assert figure().judge(None)["history"] == []

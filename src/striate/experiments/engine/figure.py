@@ -128,13 +128,16 @@ class Figure:
     published : float or None
         The number in the literature.
     source : str
-        Where it was published: paper and table. Needed with `published`.
+        Where it was published: paper and table. Needed with `published`; a number that is only recalled is no
+        published one.
     goal : float or None
         What we ask of ourselves. It decides the verdict, even beside a published number.
     tolerance : float or None
         For ``"match"`` only, and needed there: the largest difference that still matches.
     predicate : str
         In words, what must hold; only, and then necessarily, where nothing numeric was published or asked.
+    history : tuple of str
+        One line, with its reason, for each change of a goal, tolerance or predicate after a measurement.
     """
 
     what: str
@@ -146,6 +149,7 @@ class Figure:
     goal: float | None = None
     tolerance: float | None = None
     predicate: str = ""
+    history: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse declarations that allow no verdict."""
@@ -159,6 +163,10 @@ class Figure:
                 raise self._error(f"has {name}={value!r}", "give a finite number or None")
         if self.published is not None and not self.source.strip():
             raise self._error("has a published number without a source", "name the paper and its table")
+        if self.published is not None and "recalled" in self.source.lower():
+            raise self._error("has a published number that is only recalled", "make it the goal, with that remark")
+        if not isinstance(self.history, tuple) or not all(line.strip() for line in self.history):
+            raise self._error(f"has history={self.history!r}", "give a tuple of sentences")
         if self.is_shape and not self.predicate.strip():
             raise self._error(
                 "has neither a published number nor a goal",
@@ -209,8 +217,8 @@ class Figure:
         -------
         dict
             ``what``, ``unit``, ``published``, ``source``, ``goal``, ``measured``, ``uncertainty``, ``n``,
-            ``better``, ``verdict`` ("met", "short", "shape" or "not run"); with ``tolerance`` where a number
-            is to be matched, ``predicate`` and ``held`` for a shape.
+            ``better``, ``verdict`` ("met", "short", "shape" or "not run"), ``history``; with ``tolerance`` where
+            a number is to be matched, ``predicate`` and ``held`` for a shape.
 
         Raises
         ------
@@ -228,6 +236,7 @@ class Figure:
             "n": 0,
             "better": self.better,
             "verdict": "not run",
+            "history": list(self.history),
         }
         if self.tolerance is not None:
             row["tolerance"] = self.tolerance
