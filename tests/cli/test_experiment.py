@@ -39,9 +39,17 @@ def units(scale):
 RUN = "from striate.experiments import EXPERIMENTS; EXPERIMENTS['toy'] = 'toy'; from striate.cli.main import run; run()"
 
 
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What striate's files define, taken apart once for all commands here."""
+    return tmp_path_factory.mktemp("definitions")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, definitions: Path) -> Path:
     (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "definitions").symlink_to(definitions)
     return tmp_path
 
 
@@ -85,6 +93,13 @@ def test_a_budget_ends_early_and_the_next_run_goes_on(folder: Path) -> None:
     assert (figure["measured"], figure["uncertainty"], figure["n"]) == (92.5, 0.5, 2)
     assert json.loads((folder / "out" / "toy.json").read_text())["figures"] == [figure]
 
+    # The list says what was measured on code that has changed since.
+    (folder / "toy.py").write_text(TOY.replace("90.0 +", "91.0 +"))
+    output, _ = striate(folder, "experiments", "--results", "out", "--json")
+    (toy,) = [experiment for experiment in json.loads(output) if experiment["name"] == "toy"]
+    assert toy["current"] is toy["figures"][0]["current"] is False
+    assert toy["figures"][0]["measured"] == 92.5
+
 
 def test_the_table_has_published_goal_measured_and_verdict(folder: Path) -> None:
     output, errors = striate(folder, "experiment", "toy", "--scale", "quick", "--quiet")
@@ -107,6 +122,8 @@ def test_the_list_has_the_fields_that_were_promised(folder: Path) -> None:
     fields = {"what", "published", "source", "goal", "measured", "uncertainty", "n", "better", "verdict"}
     assert figure.keys() >= fields
     assert figure["verdict"] == "met"
+    assert figure["current"] is toy["current"] is True
+    assert figure["history"] == []
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,16 @@ def diary(tmp_path: Path) -> Callable[[], list[str]]:
     return read
 
 
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What striate's files define, taken apart once for all tests: it depends on their content alone."""
+    return tmp_path_factory.mktemp("definitions")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, definitions: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a cache folder of its own."""
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "definitions").symlink_to(definitions)
     return tmp_path / "cache"

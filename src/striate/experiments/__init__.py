@@ -12,6 +12,7 @@ from typing import Any
 from striate.errors import UsageError
 from striate.experiments.engine.experiment import Experiment, Scale, load
 from striate.experiments.engine.figure import Figure, FigureError, Measurement, over
+from striate.experiments.engine.fingerprint import SourceTree
 from striate.experiments.engine.listing import read_record, results_folder, summary
 from striate.experiments.engine.results import NotRunError, Results
 from striate.experiments.engine.runner import Run, run_experiment
@@ -104,4 +105,5 @@ def list_experiments(results: Path | None = None) -> list[dict[str, Any]]:
         See `summary`.
     """
     folder = results if results is not None else results_folder()
-    return [summary(load_experiment(name), folder) for name in EXPERIMENTS]
+    tree = SourceTree()
+    return [summary(load_experiment(name), folder, tree) for name in EXPERIMENTS]

@@ -49,6 +49,15 @@ def row(measurement: Measurement | None, **options: Any) -> dict[str, Any]:
             ("", "", "", "it rises: did not hold"),
         ),
         (row(None, goal=None, predicate="it rises"), ("", "", "", "it rises: not run")),
+        (
+            row(Measurement(62.7), better="match", goal=None, published=46.7, source="a paper", tolerance=3.0),
+            ("46.7 %", "within 3", "62.7 %", "differs by +16 %"),
+        ),
+        (
+            row(Measurement(93.0)) | {"current": False, "dirty": True},
+            ("", "≥ 90 %", "93 %", "met; measured on older code; measured on uncommitted code"),
+        ),
+        (row(None) | {"current": False}, ("", "≥ 90 %", "", "not run")),
         (row(Measurement(93.7, 0.0, 2)), ("", "≥ 90 %", "93.70 ± 0.00 % (n = 2)", "met")),
     ],
 )
@@ -156,7 +165,7 @@ def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
     published = {"published": 52.2, "source": "a paper", "goal": None}
     figures = [
         row(Measurement(53.41, 0.52, 3), what="U, PA", **published),
-        row(Measurement(12.0, 0.1, 3), what="U, N-PA", **published),
+        row(Measurement(12.0, 0.1, 3), what="U, N-PA", **published) | {"current": False},
         row(None, what="R, PA", **published),
         row(Measurement(4.0, held=True), what="smallest lead", goal=None, predicate="above 2", unit=""),
     ]
@@ -165,8 +174,10 @@ def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
         "<!-- matrix: x -->",
         "| | PA | N-PA |",
         "|---|---|---|",
-        "| U | 53.41 ± 0.52 % (52.2) | 12.00 ± 0.10 % (52.2) |",
+        "| U | 53.41 ± 0.52 % (52.2) | 12.00 ± 0.10 %\\* (52.2) |",
         "| R |  (52.2) |  |",
+        "",
+        "\\* measured on older code.",
         "",
         "Smallest lead: 4; above 2: held.",
         "<!-- end -->",

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class UnitCache:
         document = {
             "format": _FORMAT,
             "unit": unit.name,
+            "function": unit.run.__qualname__,
             "expected_seconds": unit.expected_seconds,
             "key": dict(key),
             "finished": asdict(finished),
@@ -86,6 +87,12 @@ class UnitCache:
         if self._history is not None:
             self._history.append(document)
         shutil.rmtree(self.checkpoint_folder(key), ignore_errors=True)
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """Yield all entries that are whole, whatever the code that they were measured on."""
+        for path in sorted(self.folder.glob("*.json")):
+            if (document := _read(path)) is not None:
+                yield document
 
     def checkpoint_folder(self, key: Mapping[str, Any]) -> Path:
         """Return the folder in which the unit of that key may save its progress."""
@@ -98,8 +105,7 @@ class UnitCache:
         by how far such guesses were off for other units of this scale on this machine.
         """
         if self._history is None:
-            documents = (_read(path) for path in sorted(self.folder.glob("*.json")))
-            self._history = [document for document in documents if document is not None]
+            self._history = list(self.documents())
         same_scale = [document for document in self._history if document["key"].get("scale") == scale]
         same_unit = [document["finished"] for document in same_scale if document["unit"] == unit.name]
         if same_unit:

@@ -24,6 +24,11 @@ class Results:
     finished : mapping of str to dict
         What those units returned that have finished, by unit name.
 
+    Attributes
+    ----------
+    used : set of str
+        Names of the units whose results were asked for, from here or from a selection.
+
     Examples
     --------
     >>> def run(settings, context):
@@ -39,11 +44,13 @@ class Results:
 
     def __init__(self, scale: str, units: Sequence[Unit], finished: Mapping[str, Mapping[str, Any]]) -> None:
         self.scale = scale
+        self.used: set[str] = set()
         self._units = tuple(units)
         self._finished = finished
 
     def __getitem__(self, unit_name: str) -> Mapping[str, Any]:
         """What the unit of that name returned; raises NotRunError while it has not finished."""
+        self.used.add(unit_name)
         if unit_name not in self._finished:
             raise NotRunError(f"the unit {unit_name!r} has not finished at scale {self.scale}")
         return self._finished[unit_name]
@@ -64,7 +71,9 @@ class Results:
             for unit in self._units
             if all(unit.settings.get(name, missing) == value for name, value in settings.items())
         ]
-        return Results(self.scale, chosen, self._finished)
+        selected = Results(self.scale, chosen, self._finished)
+        selected.used = self.used
+        return selected
 
     def column(self, key: str) -> list[Any]:
         """Return one value from each unit, in order.

@@ -7,10 +7,11 @@ whether by its budget, by Ctrl-C or by a kill, and repeats at most the unit that
 from __future__ import annotations
 
 import _thread
+import importlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any
 from striate.cache_folder import cache_folder
 from striate.errors import StriateError, UsageError
 from striate.experiments.engine.cache import Finished, UnitCache
+from striate.experiments.engine.data_checksum import data_checksum
 from striate.experiments.engine.drawing import draw_figures
 from striate.experiments.engine.experiment import Experiment, Scale
-from striate.experiments.engine.fingerprint import code_fingerprint, data_checksum, load_reached
+from striate.experiments.engine.fingerprint import SourceTree
 from striate.experiments.engine.json_file import plain, write_json
 from striate.experiments.engine.listing import read_record, results_folder
 from striate.experiments.engine.results import Results
@@ -115,16 +117,7 @@ def run_experiment(
     _refuse_to_overwrite(target, scale)
 
     folders = _data_folders(experiment, scale)
-    remembered = cache_folder() / "data-checksums"
-    dependencies = {
-        "experiment": experiment.name,
-        "scale": scale,
-        "seed": seed,
-        "data": {name: data_checksum(path, remembered) for name, path in folders.items()},
-        "code": code_fingerprint(experiment.source),
-    }
-    load_reached(experiment.source)
-    keys = {unit.name: dependencies | _unit_key(unit) for unit in units}
+    keys = _unit_keys(experiment, units, scale, seed, folders)
     cache = UnitCache(cache_folder() / "experiments" / experiment.name)
     finished = {name: entry for name, key in keys.items() if (entry := cache.read(key)) is not None}
     reused = tuple(finished)
@@ -147,33 +140,66 @@ def run_experiment(
         cache.write(keys[unit.name], unit, entry)
         finished[unit.name] = entry
 
-    remaining = tuple(unit.name for unit in units if unit.name not in finished)
+    record = _record(experiment, units, keys, finished) | {"provenance": origin}
     outcome = Results(scale, units, {name: entry.result for name, entry in finished.items()})
-    record = {
+    return Run(record, _write(experiment, outcome, record, target), tuple(record["remaining"]), reused)
+
+
+def _unit_keys(
+    experiment: Experiment, units: Sequence[Unit], scale: Scale, seed: int, folders: Mapping[str, Path]
+) -> dict[str, dict[str, Any]]:
+    """All that each unit's result depends on, by the unit's name, which is not part of it: renaming costs nothing."""
+    remembered = cache_folder() / "data-checksums"
+    data = {name: data_checksum(path, remembered) for name, path in folders.items()}
+    tree = SourceTree()
+    for module in sorted({module for unit in units for module, _ in tree.reached(unit.run)}):
+        with suppress(ImportError):  # an extra that is absent
+            importlib.import_module(module)  # so that an edit during a long run changes nothing in it
+    return {
+        unit.name: {
+            "experiment": experiment.name,
+            "scale": scale,
+            "seed": seed,
+            "data": data,
+            "code": tree.fingerprint(unit.run),
+            "settings": plain(unit.settings, f"the settings of the unit {unit.name!r}"),
+        }
+        for unit in units
+    }
+
+
+def _record(
+    experiment: Experiment,
+    units: Sequence[Unit],
+    keys: Mapping[str, Mapping[str, Any]],
+    finished: Mapping[str, Finished],
+) -> dict[str, Any]:
+    """What the results file holds, without the provenance."""
+    first = keys[units[0].name]
+    remaining = [unit.name for unit in units if unit.name not in finished]
+    outcome = Results(first["scale"], units, {name: entry.result for name, entry in finished.items()})
+    return {
         "name": experiment.name,
         "claim": experiment.claim,
-        "scale": scale,
-        "seed": seed,
+        "scale": first["scale"],
+        "seed": first["seed"],
         "complete": not remaining,
-        "remaining": list(remaining),
+        "remaining": remaining,
         "seconds": round(sum(entry.seconds for entry in finished.values()), 3),
         "figures": _figures(experiment, outcome, complete=not remaining),
         "units": [
-            {"name": unit.name, **_unit_key(unit), **asdict(finished[unit.name])}
+            {
+                "name": unit.name,
+                "function": unit.run.__qualname__,
+                "settings": keys[unit.name]["settings"],
+                "code": keys[unit.name]["code"],
+                **asdict(finished[unit.name]),
+            }
             for unit in units
             if unit.name in finished
         ],
-        "data": dependencies["data"],
-        "code": dependencies["code"],
-        "provenance": origin,
+        "data": first["data"],
     }
-    return Run(record, _write(experiment, outcome, record, target), remaining, reused)
-
-
-def _unit_key(unit: Unit) -> dict[str, Any]:
-    """What the unit itself adds to its key. Its name is not part of it: renaming costs nothing."""
-    settings = plain(unit.settings, f"the settings of the unit {unit.name!r}")
-    return {"function": unit.run.__qualname__, "settings": settings}
 
 
 def _chosen(experiment: Experiment, units: Sequence[Unit], only: Sequence[str]) -> set[str]:

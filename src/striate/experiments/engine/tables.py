@@ -95,11 +95,15 @@ def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
         if not separator or figure["published"] is None:
             others.append(figure)
             continue
-        cells.setdefault(row, {})[column] = f"{measured_text(figure).split(' (n')[0]} ({figure['published']:g})"
+        value = measured_text(figure).split(" (n")[0]
+        mark = "\\*" if _is_older(figure) else ""
+        cells.setdefault(row, {})[column] = f"{value}{mark} ({figure['published']:g})"
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
     lines = [f"| | {' | '.join(map(_escape, columns))} |", f"|{'---|' * (len(columns) + 1)}"]
     for row, of_row in cells.items():
         lines.append(f"| {_escape(row)} | {' | '.join(of_row.get(column, '') for column in columns)} |")
+    if any("\\*" in cell for of_row in cells.values() for cell in of_row.values()):
+        lines += ["", "\\* measured on older code."]
     for figure in others:
         _, _, measured, verdict = cells_of(figure)
         lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}."]
@@ -124,6 +128,13 @@ def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
         verdict = f"{figure['predicate']}: {'held' if figure['held'] else 'did not hold'}"
     elif "predicate" in figure:
         verdict = f"{figure['predicate']}: not run"
+    elif figure["better"] == "match" and verdict == "short":
+        target = figure["goal"] if figure["goal"] is not None else figure["published"]
+        verdict = f"differs by {figure['measured'] - target:+.3g}{unit}"
+    if _is_older(figure):
+        verdict += "; measured on older code"
+    if figure.get("dirty"):
+        verdict += "; measured on uncommitted code"
     return published, goal, measured_text(figure), verdict
 
 
@@ -139,6 +150,10 @@ def measured_text(figure: Mapping[str, Any]) -> str:
     if uncertainty > 0:
         decimals = max(0, 1 - math.floor(math.log10(uncertainty)))
     return f"{value:.{decimals}f} ± {uncertainty:.{decimals}f}{unit} (n = {n})"
+
+
+def _is_older(figure: Mapping[str, Any]) -> bool:
+    return figure["verdict"] != "not run" and not figure.get("current", True)
 
 
 def _sentence(text: str) -> str:
