@@ -181,7 +181,8 @@ class Encoder(BaseEstimator):
         Parameters
         ----------
         signals : float (n_samples, n_features), or (n_features,) for one
-            Converted to the encoder's dtype; a memory map is read in blocks. NaN gives NaN, in its own code alone.
+            Converted to the encoder's dtype; a memory map is read in blocks. NaN in a signal gives NaN in its own code
+            only.
 
         Returns
         -------

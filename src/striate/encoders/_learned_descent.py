@@ -3,7 +3,7 @@
 Gregor and LeCun, "Learning fast approximations of sparse coding", ICML 2010, algorithm 3.
 
 Roofline: a step reads a row of the inhibition's transpose and makes four passes over vectors of K numbers in the
-first-level cache; for K = 256 in float32, with 1 kB from the second-level cache, that was measured as 140 ns.
+first-level cache; for K = 256 in float32, with 1 kB from the second-level cache, 140 ns were measured.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def compile_learned_descent(dtype: np.dtype[Any]) -> Callable[..., None]:
 
 
 def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all: bool, almost: float) -> None:
-    """`codes` hold the drive We y, and then the code, a signal a row.
+    """`codes` hold the drive We y at first and the code at the end, one row per signal.
 
     Row k of `influence` is column k of the inhibition; its rows and `thresholds` are padded to whole vectors.
-    `almost` is 1 less some roundings: units whose change is that near the largest are told apart in order.
+    `almost` is 1 minus some rounding errors: among units whose change is that near the largest, the first with the
+    largest change is chosen.
     """
     n_samples, n_units = codes.shape
     width = influence.shape[1]

@@ -20,7 +20,7 @@ __all__ = ["compile_add_and_shrink", "compile_shrink", "shrunk"]
 
 @inlined
 def shrunk(value: Any, threshold: Any) -> Any:
-    """sign(v)·max(|v| − θ, 0), a number at a time inside kernels. NaN stays NaN."""
+    """sign(v)·max(|v| − θ, 0), one number at a time inside kernels. NaN stays NaN."""
     zero = threshold - threshold
     moved = value - threshold if value > zero else value + threshold
     return zero if abs(value) <= threshold else moved
@@ -42,7 +42,7 @@ def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
 
 
 def _shrink(values: Any, thresholds: Any) -> None:
-    """In place, a threshold a column."""
+    """In place, with one threshold per column."""
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             values[i, j] = shrunk(values[i, j], thresholds[j])

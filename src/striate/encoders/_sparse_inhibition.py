@@ -1,12 +1,12 @@
 """A mutual inhibition that is mostly zeros, applied to a block of signals at a time.
 
-Codes of a block are kept transposed, a unit a row and a signal a column, so that each nonzero of the inhibition is a
-few vector operations over the block: its number, once loaded, meets 128 signals in float32. One signal at a time it
-would be a gather, a number by a number.
+Codes of a block are kept transposed, one row per unit and one column per signal, so that each nonzero of the
+inhibition takes a few vector operations over the block: its number, once loaded, is multiplied with 128 signals in
+float32. For one signal at a time, each number would have to be gathered by itself.
 
 Roofline, with AVX-512: a nonzero loads a row of the block and multiplies it into sums that stay in registers over all
-nonzeros of a unit, one vector a cycle from the first-level cache. A dense product by BLAS does one to two a cycle, on
-all numbers. Where the two meet was measured, and is `LISTA`'s to know.
+nonzeros of a unit, one vector per cycle from the first-level cache. A dense product by BLAS does one to two per
+cycle, on all numbers. The density at which both take the same time was measured; `LISTA` holds it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from striate.kernels.simd import combine
 
 __all__ = ["SIGNALS", "SparseInhibition"]
 
-SIGNALS = {np.dtype(np.float32): 128, np.dtype(np.float64): 64}  # of a block: eight vectors, which stay in registers
+SIGNALS = {np.dtype(np.float32): 128, np.dtype(np.float64): 64}  # per block: eight vectors, which stay in registers
 
 
 class SparseInhibition:

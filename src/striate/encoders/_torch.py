@@ -23,10 +23,10 @@ from striate.threads import threads_for_batch
 
 __all__ = ["TorchLearner", "Twin", "train_encoder"]
 
-_LOOKS = 20  # at the held-out samples, during a training
-_MOST_HELD_OUT = 1000  # more would sharpen the choice little
-_FASTER = 10.0  # than the steps of a tanh encoder
-_FEWEST = 50  # samples; of fewer none can be spared
+_EVALUATIONS = 20  # on the held-out samples, during a training
+_MOST_HELD_OUT = 1000  # more would hardly change the choice
+_FASTER = 10.0  # a step's length over that of a tanh encoder
+_FEWEST = 50  # samples; with fewer, none are held out
 
 Parameters = Mapping[str, torch.Tensor]
 
@@ -75,7 +75,7 @@ def _lcod(encoder: Any, parameters: Parameters, signals: torch.Tensor) -> torch.
     codes = torch.zeros_like(drive)
     for _ in range(encoder.steps):
         change = _shrink(drive, thresholds) - codes
-        chosen = change.detach().abs().argmax(dim=1, keepdim=True)  # the route has no derivative
+        chosen = change.detach().abs().argmax(dim=1, keepdim=True)  # the choice of the unit has no derivative
         moved = change.gather(1, chosen)
         drive = drive + moved * embedding(chosen[:, 0], influence)
         codes = codes.scatter_add(1, chosen, moved)
@@ -154,7 +154,7 @@ def train_encoder(
     random_state: RandomState,
     progress: Progress | None,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays that `TrainableEncoder.fit`, which describes the rest, ends with."""
+    """The arrays that training ends with; `TrainableEncoder.fit` describes the parameters."""
     twin = Twin(encoder, device)
     data = _Data(encoder, signals, codes if loss == "codes" else None, device)
     measure = _loss(encoder, loss, codes, components, sparsity, device)
@@ -180,7 +180,7 @@ def train_encoder(
             total += float(measure(given, wanted, twin(given)).double().sum())
         return total / len(held_out)
 
-    look = max(1, n_batches // _LOOKS)
+    interval = max(1, n_batches // _EVALUATIONS)
     threads = threads_for_batch(batch_size, encoder.n_features, encoder.n_components)
     with _torch_threads(threads), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
         best, best_arrays = held_out_loss(), None
@@ -196,18 +196,18 @@ def train_encoder(
             optimizer.step()
             schedule.step()
             phase.advance()
-            if batch % look == 0 or batch == n_batches:
+            if batch % interval == 0 or batch == n_batches:
                 now = held_out_loss()
                 phase.note(f"held-out loss {now:.4g}")
                 if now < best:
                     best, best_arrays = now, twin.to_arrays()
                 elif not np.isfinite(now):
-                    break  # the steps were too long: what was best before remains
+                    break  # the steps were too long; the best arrays so far remain
     return encoder.arrays() if best_arrays is None else best_arrays
 
 
 class _Data:
-    """Signals, and codes where they are wanted, by batches on the device."""
+    """Batches of signals, and of codes where they are needed, on the device."""
 
     def __init__(self, encoder: Encoder, signals: Any, codes: Any, device: str) -> None:
         self.signals = as_table(signals, n_features=encoder.n_features)
@@ -225,7 +225,7 @@ class _Data:
         self.dtype, self.device = encoder.dtype, device
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Signals, and their codes, or the signals again where a loss asks for no codes."""
+        """Signals, and their codes, or the signals again where the loss needs no codes."""
         signals = self._tensor(self.signals, rows)
         return signals, signals if self.codes is None else self._tensor(self.codes, rows)
 
@@ -245,7 +245,7 @@ def _loss(
     sparsity: float | ArrayLike | None,
     device: str,
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A number for each sample, from signals, the codes that are wanted, and those that are predicted."""
+    """The function that gives each sample's loss from signals, wanted codes and predicted codes."""
     if loss == "codes":
         if codes is None:
             raise UsageError('an encoder learns from codes: give them, or loss="energy" with components and sparsity')
@@ -282,7 +282,7 @@ def _batches(
 
 
 def relative_scale(name: str, twin: Twin) -> float:
-    """What a learning rate of 1 would move a parameter by: its root mean square, or e where it is a logarithm."""
+    """How far a learning rate of 1 moves an array: its root mean square, or 1 where a logarithm is learned."""
     if name in twin.encoder.positive:
         return 1.0
     for value in (twin.raw[name].detach(), twin.raw["filters"].detach()):
@@ -342,7 +342,7 @@ class TorchLearner:
         return {name: value.numpy() for name, value in zip(names, found, strict=True) if value is not None}
 
     def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
-        """Start these units again, with what the others make of them."""
+        """Start these units again, both what they do to others and what others do to them."""
         encoder = self._twin.encoder
         axis = encoder.unit_axis
         for name, array in clone(encoder).start(components, self._sparsity).arrays().items():
@@ -355,7 +355,7 @@ class TorchLearner:
         return self._twin.encoder.with_arrays(self._twin.to_arrays())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What learning needs to go on to the same bits: logarithms are not exact, and rates belong to the start."""
+        """What learning needs to go on to the same bits: exact logarithms, and the rates, which depend on the start."""
         raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
         return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
 

@@ -27,7 +27,14 @@ class TorchEncoder(Encoder):
 
 
 class TrainableEncoder(TorchEncoder):
-    """An encoder that gradients teach to predict codes."""
+    """An encoder that learns by gradients to predict codes.
+
+    References
+    ----------
+    Gregor, LeCun, "Learning fast approximations of sparse coding", ICML 2010, section 3. Kingma, Ba, "Adam: a
+    method for stochastic optimization", ICLR 2015. Loshchilov, Hutter, "SGDR: stochastic gradient descent with
+    warm restarts", ICLR 2017, equation 5 without restarts.
+    """
 
     def fit(
         self,
@@ -69,9 +76,9 @@ class TrainableEncoder(TorchEncoder):
         n_batches : int, default 5000
             Steps; the cosine ends with the last.
         learning_rate : float, default 0.03
-            Of the first step, relative to the root mean square of what is learned, so that it means the same for
-            signals and dictionaries of every scale; thresholds change by this share. For 128 units and whitened
-            patches 2,000 batches with 0.03 reach what 5,000 with 0.01 do, and up to 0.1 is as good.
+            Length of the first step, relative to the root mean square of what is learned, so that it means the same
+            for signals and dictionaries of every scale; thresholds change by this share. For 128 units and whitened
+            patches, 2,000 batches with 0.03 are as good as 5,000 with 0.01, and values up to 0.1 as good as 0.03.
         held_out_fraction : float, default 0.1
             Share of the samples, at most 1,000, on which the best arrays are chosen, 20 times; with fewer than 50
             samples, all serve for both.
@@ -94,12 +101,6 @@ class TrainableEncoder(TorchEncoder):
         UsageError
             If torch is not installed, shapes do not fit, arrays hold NaN or infinity, arguments are missing, or
             numbers are out of range.
-
-        References
-        ----------
-        Gregor, LeCun, "Learning fast approximations of sparse coding", ICML 2010, section 3. Kingma, Ba, "Adam: a
-        method for stochastic optimization", ICLR 2015. Loshchilov, Hutter, "SGDR: stochastic gradient descent with
-        warm restarts", ICLR 2017, equation 5 without restarts.
         """
         batch_size = checked("batch_size", batch_size, Integer(low=1))
         n_batches = checked("n_batches", n_batches, Integer(low=0))

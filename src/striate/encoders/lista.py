@@ -20,7 +20,7 @@ from striate.parameters import Boolean, Integer, Real, Rule, checked, parameter
 
 __all__ = ["LISTA"]
 
-SPARSE_BELOW = 0.2  # density of the inhibition from which on BLAS is as fast, or faster; measured
+SPARSE_BELOW = 0.2  # density of the inhibition above which BLAS is as fast as the sparse kernel, or faster; measured
 
 
 class LISTA(TrainableEncoder):
@@ -136,9 +136,9 @@ class LISTA(TrainableEncoder):
         return float(np.count_nonzero(self.inhibition) / max(self.inhibition.size, 1))
 
     def prune(self, fraction: float) -> Self:
-        """An encoder with the strongest |S| alone, the rest of the inhibition set to zero.
+        """A new encoder with only the strongest |S|; the rest of the inhibition is set to zero.
 
-        It is to be trained afterwards; `fit` leaves zeros as they are.
+        Train it afterwards; `fit` leaves zeros as they are.
 
         Parameters
         ----------
@@ -201,12 +201,12 @@ class LISTA(TrainableEncoder):
             add_and_shrink(product, linear, self._at("thresholds", step), codes)
 
     def _encode_transposed(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
-        """The same with a unit a row, and the signals padded to whole vectors."""
+        """The same with one row per unit, and the signals padded to whole vectors."""
         columns = np.zeros((self.n_features, padded(len(signals))), self.dtype)
         columns[:, : len(signals)] = signals.T
         linear = self._at("filters", 0) @ columns
         now, following = linear.copy(), np.empty_like(linear)
-        # A threshold a row: the shrinkage by columns would need its transpose.
+        # One threshold per row: `compile_shrink` takes one per column, and would need the transpose.
         thresholds = self._at("thresholds", 0)[:, np.newaxis]
         now -= np.clip(linear, -thresholds, thresholds, out=following)
         for step, inhibition in enumerate(self._sparse, start=1):

@@ -1,4 +1,4 @@
-"""What a fit of PSD shows of its health, in words."""
+"""Diagnose a fit of PSD, in words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from striate.errors import UsageError
 
 __all__ = ["HeldOut", "diagnose_psd"]
 
-_COLLAPSED = 0.9  # active units: a code that is a prediction has no zeros
+_COLLAPSED = 0.9  # share of active units: codes that equal a dense prediction have no zeros
 _EMPTY = 2e-3
-_DEAD = 1e-3  # of the patches use the unit
+_DEAD = 1e-3  # share of the patches that use the unit
 _DEAD_SHARE = 0.05
-_LAGGING = 0.5  # of what optimal codes explain, the least that predicted ones should
-_FALLING = 0.01  # of the energy, in a fifth of the batches
+_LAGGING = 0.5  # predicted codes should explain at least this share of what optimal codes explain
+_FALLING = 0.01  # share of the energy that it loses in the last fifth of the batches
 
 
 class HeldOut(NamedTuple):
@@ -57,7 +57,7 @@ def diagnose_psd(
     sparsity, prediction : float
         The weights that it was fitted with.
     n_batches : int
-        Learned from.
+        Number of batches learned from.
     """
     if not n_batches:
         raise UsageError("there is nothing to diagnose yet: fit first")

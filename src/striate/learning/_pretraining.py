@@ -17,7 +17,7 @@ __all__ = ["Layer", "pretrain_by_psd", "pretrain_by_rbm", "random_layers"]
 
 Layer = tuple[NDArray[Any], NDArray[Any]]  # weights (n_out, n_in) and biases (n_out,)
 
-_SPARSITY = 0.1  # low: layers above need what is lost below
+_SPARSITY = 0.1  # low, since upper layers need what a sparse code of a lower one would lose
 
 
 def random_layers(
