@@ -55,12 +55,12 @@ def main(arguments: list[str]) -> int:
 
 
 def rewritten_page(text: str) -> str:
-    """A page's text with all its tables brought up to date."""
+    """Return the text of a page with all its tables brought up to date."""
     return rewrite_tables(rewrite_benchmarks(text), list_experiments(ROOT / "results"))
 
 
 def rewrite_benchmarks(text: str) -> str:
-    """The text with its tables of benchmarks brought up to date."""
+    """Return the text with its tables of benchmarks brought up to date."""
     tables = {
         "coding": codes_table,
         "coding-summary": codes_summary,
@@ -83,7 +83,7 @@ _SHOWN = ("144x256, 5% active", "256x512, 5% active", "784x1000, 5% active")
 
 
 def codes_summary(rows: list[dict[str, Any]]) -> str:
-    """Of `codes_table`, three sizes and the ratios over all."""
+    """Return three rows of `codes_table`, and the ratios over all sizes."""
     head, rule, *body = codes_table(rows).splitlines()
     return "\n".join(
         [
@@ -99,7 +99,7 @@ def codes_summary(rows: list[dict[str, Any]]) -> str:
 
 
 def codes_table(rows: list[dict[str, Any]]) -> str:
-    """Microseconds a signal of each library, and how many times as long as striate, in float32."""
+    """Return a table of microseconds per signal for each library, in float32, with the ratio to striate."""
     peers = ("SPAMS", "scikit-learn", "celer", "torch")
     lines = [f"| units, active, float32 | striate | {' | '.join(peers)} |", f"|---|--:|{'--:|' * len(peers)}"]
     ratios: dict[str, list[float]] = {peer: [] for peer in peers}
@@ -123,7 +123,7 @@ def codes_table(rows: list[dict[str, Any]]) -> str:
 
 
 def encoders_table(rows: list[dict[str, Any]]) -> str:
-    """What each code costs and how far it is from the optimum, the fastest first; then the kernels' figures."""
+    """Return what each code costs and how far it is from the optimum, fastest first, then figures of the kernels."""
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
@@ -163,7 +163,7 @@ def encoders_table(rows: list[dict[str, Any]]) -> str:
 
 
 def features_table(rows: list[dict[str, Any]]) -> str:
-    """Milliseconds an image of each network and of each part of others, by batch, and accuracy with one classifier."""
+    """Return milliseconds per image of each network or part of one, by batch size, and accuracy with one classifier."""
     heads = [row["workload"] for row in rows]
     lines = [f"| 143×143 images | {' | '.join(heads)} | accuracy |", f"|---|{'--:|' * (len(rows) + 1)}"]
     first = rows[0]

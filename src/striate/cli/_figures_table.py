@@ -12,7 +12,7 @@ _STYLES = {"met": "green", "short": "yellow", "shape": "cyan", "not run": "dim"}
 
 
 def figures_table(title: str, figures: Sequence[Mapping[str, Any]]) -> str:
-    """Return published number, goal, measured number and verdict of each figure, a row a figure.
+    """Return published number, goal, measured number and verdict, one row per figure.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def figures_table(title: str, figures: Sequence[Mapping[str, Any]]) -> str:
     Returns
     -------
     str
-        Lines as wide as the terminal; in color if standard output is one.
+        Lines as wide as the terminal, with colors if standard output is a terminal.
     """
     from rich.console import Console
     from rich.table import Table

@@ -29,7 +29,7 @@ class Scale(StrEnum):
 def experiment(
     name: Annotated[str, typer.Argument(help="As `striate experiments` lists it.", show_default=False)],
     scale: Annotated[
-        Scale, typer.Option(help="quick: seconds, on data that ships with striate; full: the real thing.")
+        Scale, typer.Option(help="quick: seconds, on data that ships with striate; full: as published.")
     ] = Scale.full,
     budget: Annotated[
         str | None, typer.Option(help="Stop in time, for example 150m, 1h30m or 90s; the next run goes on.")
@@ -48,7 +48,7 @@ def experiment(
 ) -> None:
     """Measure a published result again, and compare.
 
-    Whatever has finished is kept: a run that was stopped or killed goes on where it was.
+    Finished units are kept: a run that was stopped or killed continues with the others.
     """
     seconds = None if budget is None else parse_duration(budget)
     from striate.experiments import load_experiment, run_experiment
@@ -84,8 +84,10 @@ def _text(run: Run) -> str:
 
     record = run.record
     lines = [figures_table(f"{record['name']}: {record['claim']}", record["figures"]).rstrip()]
+    if any(unit["checkout"]["dirty"] for unit in record["units"]):
+        lines.append("Some units were measured on uncommitted code.")
     if record["scale"] == "quick":
-        lines.append("Quick scale: a small run, beside numbers that were published or are asked for a full one.")
+        lines.append("Quick scale: a small run; the published numbers and goals are for the full one.")
     n_finished = len(record["units"])
     n_units = n_finished + len(run.remaining)
     earlier = f", {len(run.reused)} of them in earlier runs" if run.reused else ""

@@ -1,4 +1,4 @@
-"""``striate experiments``: the published results that can be measured again, and what was measured."""
+"""``striate experiments``: list the published results that can be measured again, with what was measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def experiments(
     results: Annotated[Path | None, typer.Option(help="Folder with the results files.", show_default="results")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the experiments, with published and measured figures."""
+    """List the experiments, with published and measured figures, and whether their code has changed since."""
     from striate.errors import UsageError
     from striate.experiments import list_experiments
 

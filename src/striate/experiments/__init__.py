@@ -1,4 +1,4 @@
-"""One file for each result in the talk: data, striate, the published figure beside ours.
+"""One file for each result in the talk: what was published, and how striate measures it.
 
 An experiment's module declares its figures and units (see `striate.experiments.engine.experiment`); the runner does
 the rest.
@@ -92,7 +92,7 @@ def load_experiment(name: str) -> Experiment:
 
 
 def list_experiments(results: Path | None = None) -> list[dict[str, Any]]:
-    """Return every experiment with its figures, published, asked and measured.
+    """Return every experiment with its published numbers, goals and measured values.
 
     Parameters
     ----------

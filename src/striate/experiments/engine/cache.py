@@ -1,8 +1,7 @@
-"""Finished units on disk: what was measured once is not measured again.
+"""Finished units on disk, so that nothing is measured twice.
 
-An entry is a small JSON file, named after its key: everything that its result depends on. It carries a
-checksum, so that an entry that was damaged or edited counts as absent. Entries are written whole, or not at
-all.
+An entry is a small JSON file. Its name is a digest of its key, which holds everything that the result depends on. A
+checksum inside makes an entry that was damaged or edited count as absent. Entries are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -99,10 +98,10 @@ class UnitCache:
         return self._path(key).with_suffix(".checkpoint")
 
     def expected_seconds(self, unit: Unit, scale: str) -> float:
-        """Return how long a unit will take, judging by earlier ones.
+        """Return how long a unit will probably take.
 
-        The last duration of the same unit, whatever its code then was; else the unit's own guess, corrected
-        by how far such guesses were off for other units of this scale on this machine.
+        This is the last duration of the same unit, whatever its code was then. Without one it is the unit's own
+        guess, corrected by how far such guesses were off for other units of this scale on this machine.
         """
         if self._history is None:
             self._history = list(self.documents())

@@ -1,4 +1,4 @@
-"""The figure of an experiment that draws none of its own, each figure beside its goal; and what others draw with."""
+"""The drawing of an experiment without a `draw` of its own, and helpers for drawings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLORS = {"met": "#2a7f4f", "short": "#b3541e", "shape": "#4c5f8a", "not run": 
 
 
 def draw_figures(title: str, figures: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw measured values with their standard errors, goals and published numbers, a row a figure.
+    """Draw measured values with their standard errors, goals and published numbers, one row per figure.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ def draw_figures(title: str, figures: Sequence[Mapping[str, Any]], path: Path) -
 
 
 def pack(pixels: NDArray[np.uint8]) -> str:
-    """Images, uint8 of any shape, as text for a results file: a number a line would be ten times as long."""
+    """Return images, uint8 of any shape, as text for a results file, a tenth as long as a list of numbers."""
     return b64encode(compress(pixels.tobytes(), 9)).decode()
 
 
 def unpack(text: str, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The inverse of `pack`."""
+    """Return the images, uint8 of the given shape, that `pack` turned into text."""
     return np.frombuffer(decompress(b64decode(text)), np.uint8).reshape(shape)
 
 
 def new_canvas(width: float, height: float) -> Any:
-    """A matplotlib figure of so many inches, without a window."""
+    """Return a matplotlib figure of this size in inches, without a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
@@ -57,7 +57,7 @@ def new_canvas(width: float, height: float) -> Any:
 
 
 def save_canvas(canvas: Any, path: Path, *, dpi: int = 110) -> None:
-    """Write a PNG whose bytes depend on what is drawn alone."""
+    """Write a PNG whose bytes depend only on what is drawn."""
     canvas.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
 
 

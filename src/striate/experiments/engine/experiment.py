@@ -1,6 +1,6 @@
 """An experiment: one result of the literature, as a module that declares what it measures.
 
-A module ``striate/experiments/NAME.py`` (with underscores) has
+Such a module, in one of the folders of ``striate/experiments``, has
 
 - ``NAME``, as ``striate experiment`` takes it, e.g. ``"main-job-digits"``,
 - ``CLAIM``, one sentence: what the result would show,
@@ -50,7 +50,7 @@ class Experiment:
     draw : callable of (Results, Path), or None
         Writes the PNG.
     source : Path
-        The module's file, from which the fingerprint of its code begins.
+        The module's file.
     """
 
     name: str

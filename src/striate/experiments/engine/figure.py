@@ -50,7 +50,7 @@ class Measurement:
 
 
 def over(values: Iterable[float]) -> Measurement:
-    """Return the mean of one value a split or seed, with its standard error.
+    """Return the mean of one value per split or seed, with its standard error.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def holding(found: Measurement, predicate: Callable[[float, float], bool]) -> Me
 
 
 def above(values: Sequence[float], bound: float) -> Measurement:
-    """Return the mean as `over` does; it holds where every value is above the bound."""
+    """Return the mean as `over` does; it holds if every value is above the bound."""
     return replace(over(values), held=bool(min(values) > bound))
 
 
 def below(values: Sequence[float], bound: float) -> Measurement:
-    """Return the mean as `over` does; it holds where every value is below the bound."""
+    """Return the mean as `over` does; it holds if every value is below the bound."""
     return replace(over(values), held=bool(max(values) < bound))
 
 
@@ -131,11 +131,12 @@ class Figure:
         Where it was published: paper and table. Needed with `published`; a number that is only recalled is no
         published one.
     goal : float or None
-        What we ask of ourselves. It decides the verdict, even beside a published number.
+        What striate should reach. It decides the verdict, even beside a published number.
     tolerance : float or None
-        For ``"match"`` only, and needed there: the largest difference that still matches.
+        The largest difference that still matches; required for ``"match"``, and refused elsewhere.
     predicate : str
-        In words, what must hold; only, and then necessarily, where nothing numeric was published or asked.
+        What must hold, in words. It is required where there is neither a published number nor a goal, and refused
+        elsewhere.
     history : tuple of str
         One line, with its reason, for each change of a goal, tolerance or predicate after a measurement.
     """
@@ -183,7 +184,7 @@ class Figure:
 
     @property
     def is_shape(self) -> bool:
-        """Whether nothing numeric was published or asked."""
+        """Whether there is neither a published number nor a goal."""
         return self.published is None and self.goal is None
 
     def read(self, results: Results) -> Measurement | None:

@@ -1,4 +1,4 @@
-"""What has been measured: the experiments, their figures and the committed results."""
+"""The list of experiments with what was measured for each figure."""
 
 from __future__ import annotations
 

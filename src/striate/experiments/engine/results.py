@@ -1,4 +1,4 @@
-"""What the units of an experiment returned, as its figures read it."""
+"""The results of an experiment's units, from which its figures are measured."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Results:
         Raises
         ------
         NotRunError
-            If there is no unit, or one of them has not finished: a mean over some of the splits would pass
+            If there is no unit, or one of them has not finished. Otherwise a mean over some splits could be taken
             for the mean over all.
         """
         if not self._units:

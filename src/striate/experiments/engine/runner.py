@@ -1,7 +1,7 @@
-"""Runs an experiment unit by unit: finished units come from the cache, a budget ends the run between two.
+"""Runs an experiment unit by unit; finished units come from the cache.
 
-The same experiment, seed and scale can be started again and again: each run goes on where the last one ended,
-whether by its budget, by Ctrl-C or by a kill, and repeats at most the unit that was running.
+A run of the same experiment, seed and scale continues where the last one ended, whether its budget was used up or it
+was interrupted or killed. It repeats at most the unit that was running.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from striate.progress import Progress, peak_memory_bytes
 from striate.provenance import current_provenance, now
 from striate.threads import n_threads
 
-# A unit with checkpoints is not started for less than this: it would hardly get beyond its preparations.
+# Seconds. A unit with checkpoints needs more time than this to get beyond its preparations.
 _SHORTEST_SLICE = 30.0
 
 _QUICK_FOLDER = "quick-results"
@@ -40,7 +40,7 @@ _QUICK_FOLDER = "quick-results"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of an experiment left.
+    """The outcome of a run of an experiment.
 
     Parameters
     ----------
@@ -82,19 +82,19 @@ def run_experiment(
     experiment : Experiment
         What to run.
     scale : {"full", "quick"}
-        Quick takes seconds, on data that ships with striate.
+        The quick scale takes seconds and uses data that ships with striate.
     seed : int
         Handed to every unit.
     budget : float, optional
         Seconds. A unit that is not expected to finish in time is not started.
     only : sequence of str
-        Names of the units to run, with ``*`` and ``?``; the others count as far as they finished earlier.
-        None names all.
+        Names of the units to run; ``*`` and ``?`` are wildcards. Other units count if they finished earlier. Without
+        names all units run.
     results : Path, optional
         Folder for NAME.json and NAME.png; by default the checkout's ``results`` for the full scale, and a
         folder in the cache for the quick one.
     progress : Progress, optional
-        Silent without. Its records are emptied before each unit, and are those of the last one at the end.
+        Shows nothing by default. Its records are emptied before each unit; at the end they are those of the last unit.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def _measure(
 
 @contextmanager
 def _interrupted_at(deadline: float | None, late: threading.Event) -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread at the deadline, as Ctrl-C would; `late` tells them apart."""
+    """Raise KeyboardInterrupt in the main thread at the deadline; `late` tells it from Ctrl-C."""
     if deadline is None:
         yield
         return
@@ -292,7 +292,7 @@ def _interrupted_at(deadline: float | None, late: threading.Event) -> Iterator[N
         yield
     finally:
         timer.cancel()
-        timer.join()  # an interruption on its way arrives here, not in whatever comes next
+        timer.join()  # a pending interruption arrives here and not later
 
 
 def _figures(experiment: Experiment, outcome: Results, *, complete: bool) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """The README's tables of results, made from the committed results files.
 
-The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment NAME, a row
-each; between ``<!-- matrix: NAME -->`` and ``<!-- end -->`` figures called "ROW, COLUMN" make a table of rows and
-columns, with what was published in brackets. A comment that begins with ``figures:`` and has a line ``LABEL = NAME:
+The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment NAME, one
+row each. Between ``<!-- matrix: NAME -->`` and ``<!-- end -->`` figures called "ROW, COLUMN" form a table of rows and
+columns, with the published numbers in brackets. A comment that begins with ``figures:`` and has a line ``LABEL = NAME:
 FIGURE`` per row makes a table of figures of several experiments.
 """
 
@@ -86,7 +86,7 @@ def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
 def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
     """Return figures called "ROW, COLUMN" as a Markdown table: measured values, published ones in brackets.
 
-    Other figures, of the table's shape for example, follow below as sentences.
+    Other figures follow below as sentences.
     """
     cells: dict[str, dict[str, str]] = {}
     others = []
@@ -139,7 +139,7 @@ def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def measured_text(figure: Mapping[str, Any]) -> str:
-    """Return a measured number with its standard error, to the digits that the error leaves meaningful."""
+    """Return a measured number with its standard error, rounded to the digits that the error leaves meaningful."""
     value, uncertainty, n = figure["measured"], figure["uncertainty"], figure["n"]
     unit = f" {figure['unit']}" if figure["unit"] else ""
     if value is None:

@@ -1,4 +1,4 @@
-"""A unit: one cell or one split of an experiment, a pure function of data, settings and seed."""
+"""A unit: one cell or one split of an experiment, measured by a pure function of data, settings and seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """What the runner hands to a unit beside its settings.
+    """What the runner gives to a unit in addition to its settings.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class Context:
     folders : mapping of str to Path
         Where each data set is that the experiment declared for this scale.
     checkpoint_folder : Path
-        Survives a killed unit and is emptied when the unit has finished. Units of more than ten minutes save
-        their progress here. It need not exist yet.
+        Where units of more than ten minutes save their progress. It survives a killed unit and is removed when
+        the unit has finished. It need not exist yet.
     progress : Progress
         Where phases are reported.
     threads : int
@@ -58,7 +58,7 @@ class Context:
         return self.folders[name]
 
     def working_folder(self) -> Path:
-        """Return `checkpoint_folder`, made if need be: for progress, and for files of the unit's own."""
+        """Return `checkpoint_folder`, created if necessary, for saved progress and other files of the unit."""
         self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
         return self.checkpoint_folder
 
@@ -72,13 +72,12 @@ class Unit:
     name : str
         Unique in the experiment, e.g. ``"learned, split 2"``; ``--only`` and the results refer to it.
     settings : mapping
-        All that distinguishes this unit's result from another's of the same `run`, as JSON can hold it.
+        Everything that distinguishes this unit from others with the same `run`, as JSON can hold it.
     run : callable of (settings, Context)
         Returns a dictionary of numbers, strings and (nested) lists of them; NumPy arrays and scalars are
         converted. It depends on its data, settings and seed only.
     expected_seconds : float
-        A guess for two cores, needed only for a ``--budget``: once units have finished here, their durations
-        count.
+        A guess for two cores, for a ``--budget``. Durations of units that have finished on this machine replace it.
     checkpoints : bool
         The unit saves its progress in ``context.checkpoint_folder`` and continues from there. The runner then
         starts it even if it cannot finish in the budget, and interrupts it (KeyboardInterrupt) at the end.
