@@ -46,10 +46,24 @@ def cross_entropy(logits: NDArray, labels: NDArray[np.integer]) -> NDArray:
     exponentials = np.exp(logits - largest[:, None])
     of_label = exponentials[index, labels]
     exponentials[index, labels] = 0
-    of_others = exponentials.sum(axis=1)
+    return losses_of(of_label, exponentials.sum(axis=1), largest - logits[index, labels])
+
+
+def losses_of(of_label: NDArray, of_others: NDArray, distance: NDArray) -> NDArray:
+    """Cross-entropy of each sample from exponentials of its logits, each less the sample's largest logit.
+
+    Parameters
+    ----------
+    of_label : float32 or float64 (n_samples,)
+        The label's exponential.
+    of_others : (n_samples,)
+        The sum of all others.
+    distance : (n_samples,)
+        The largest logit less the label's.
+    """
     # A loss far below 1 is the others' share: 1 plus it would lose its digits.
     of_likely = np.log1p(of_others / np.maximum(of_label, 0.5))
-    of_unlikely = np.log(of_others + of_label) + (largest - logits[index, labels])
+    of_unlikely = np.log(of_others + of_label) + distance
     return np.where(of_label > 0.5, of_likely, of_unlikely)
 
 

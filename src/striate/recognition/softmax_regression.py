@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.recognition.softmax import cross_entropy
+from striate.recognition.softmax import losses_of
 
 __all__ = ["Design", "Solution", "minimize_cross_entropy"]
 
@@ -168,16 +168,18 @@ class _Point(NamedTuple):
 
 def _evaluate(logits: NDArray, labels: NDArray[np.integer], weights: NDArray) -> _Point:
     index = np.arange(len(labels))
-    others = np.exp(logits - logits.max(axis=1, keepdims=True))
+    largest = logits.max(axis=1)
+    others = np.exp(logits - largest[:, None])
     of_label = others[index, labels]
     others[index, labels] = 0
     missing = others.sum(axis=1)
+    losses = losses_of(of_label, missing, largest - logits[index, labels])
     total = missing + of_label
     others /= total[:, None]
     missing /= total
     residuals = others * weights[:, None]
     residuals[index, labels] = -missing * weights
-    loss = float(np.dot(cross_entropy(logits, labels).astype(np.float64), weights.astype(np.float64)))
+    loss = float(np.dot(losses.astype(np.float64), weights.astype(np.float64)))
     return _Point(loss, others, missing, residuals)
 
 
