@@ -108,6 +108,24 @@ def test_one_split_holds_out_the_first_fold_alone(
     assert result["accuracy"] == pytest.approx(np.mean(right))
 
 
+def test_what_is_prepared_beside_the_folds_changes_no_bit(rng: np.random.Generator) -> None:
+    features, labels = problem(rng)
+    folds = stratified_folds(labels, 3, random_state=0)
+    for space in spaces(features):
+        chosen, ahead = (
+            cross_validate(space, np.arange(120), labels, 3, DECAYS, folds, prepare=prepare)
+            for prepare in (False, True)
+        )
+        assert chosen.results == ahead.results
+        assert chosen.prepared is None
+        assert ahead.prepared is not None
+        one, other = (
+            solve(space, np.arange(120), labels, 3, chosen.weight_decay, start=found.start, prepared=found.prepared)[1]
+            for found in (chosen, ahead)
+        )
+        np.testing.assert_array_equal(one.coefficients, other.coefficients)
+
+
 def test_the_start_saves_iterations_and_moves_no_optimum(rng: np.random.Generator) -> None:
     features, labels = problem(rng, noise=1.0)
     folds = stratified_folds(labels, 5, random_state=0)

@@ -410,6 +410,7 @@ def fit_rows(
             n_classes,
             chosen.weight_decay,
             start=chosen.start,
+            prepared=chosen.prepared,
             tolerance=options.tolerance,
             max_iterations=options.max_iterations,
         )
@@ -456,6 +457,7 @@ def _choose(
         candidates,
         folds,
         single_split=single_split,
+        prepare=True,
         max_iterations=options.max_iterations,
         progress=progress,
     )

@@ -63,6 +63,7 @@ class CrossValidation(NamedTuple):
     temperature: float
     results: list[dict[str, float]]  # weight_decay, accuracy, log_loss, temperature; from large decay to small
     start: NDArray | None  # the mean of the folds' classifiers, spread: not far from the optimum on all samples
+    prepared: tuple[Any, NDArray | None] | None = None  # the design of all samples and its Gram matrix, for `solve`
 
 
 def cross_validate(
@@ -74,6 +75,7 @@ def cross_validate(
     folds: NDArray[np.integer],
     *,
     single_split: bool = False,
+    prepare: bool = False,
     max_iterations: int = 500,
     progress: Progress | None = None,
 ) -> CrossValidation:
@@ -94,6 +96,9 @@ def cross_validate(
         The fold in which each sample is held out, −1 for never; at least one sample must be in fold 0.
     single_split : bool
         Hold out fold 0 only.
+    prepare : bool
+        Also make the design of all `rows`, for a fit that follows, while the last fold keeps one thread alone busy; not
+        after a single split, which is for samples so many that two designs would take much memory.
     max_iterations : int
     progress : Progress, optional
 
@@ -105,8 +110,12 @@ def cross_validate(
     tested = [0] if single_split else [int(fold) for fold in np.unique(folds[folds >= 0])]
     progress = progress or Progress()
     paths: list[list[_Step]] = []
+    prepared: list[tuple[Any, NDArray | None]] = []
 
     def follow(fold: int) -> list[_Step]:
+        if fold < 0:
+            prepared.append(_prepared(space, rows))
+            return []
         return _path(space, rows, labels, n_classes, decays, folds == fold, max_iterations)
 
     with progress.phase("weight decay by cross-validation", total=len(tested), unit="folds") as phase:
@@ -117,9 +126,10 @@ def cross_validate(
             # One fold a thread: products of this size gain little from two threads inside BLAS, and suffer where
             # other programs compute.
             with single_threaded_blas():
-                for path in map_ordered(follow, tested, lookahead=2):
-                    paths.append(path)
-                    phase.advance()
+                for path in map_ordered(follow, [*tested, -1] if prepare else tested, lookahead=2):
+                    if path:
+                        paths.append(path)
+                        phase.advance()
     of_held_out = labels[np.concatenate([np.flatnonzero(folds == fold) for fold in tested])]
     # zip ends where the shortest path does.
     levels = list(zip(*paths, strict=False))
@@ -129,7 +139,7 @@ def cross_validate(
     ]
     best = int(np.argmin([result["log_loss"] for result in results]))
     start = sum(step.spread for step in levels[best]) / np.float32(len(tested))
-    return CrossValidation(results[best]["weight_decay"], results[best]["temperature"], results, start)
+    return CrossValidation(results[best]["weight_decay"], results[best]["temperature"], results, start, *prepared)
 
 
 def solve(
@@ -140,6 +150,7 @@ def solve(
     weight_decay: float,
     *,
     start: NDArray | None = None,
+    prepared: tuple[Any, NDArray | None] | None = None,
     tolerance: float = 1e-4,
     max_iterations: int = 500,
 ) -> tuple[Any, Solution]:
@@ -147,10 +158,9 @@ def solve(
 
     `start` is a classifier near by, as `Space.spread` returns it. Without it, decays that are larger, in decades from
     1, are solved roughly on the way: from zero, the first step to a small decay overshoots, and takes longer to
-    repair.
+    repair. `prepared` is what `cross_validate` has made of `rows` already.
     """
-    design: Any = space.design(rows)
-    gram = design.gram()
+    design, gram = _prepared(space, rows) if prepared is None else prepared
     of_design = _labels_of_design(design, rows, labels, space.n_samples)
 
     def minimize(decay: float, coefficients: NDArray | None, tolerance: float) -> Solution:
@@ -176,6 +186,12 @@ def solve(
         return design, minimize(weight_decay, coefficients, tolerance)
 
 
+def _prepared(space: Space, rows: NDArray[np.integer]) -> tuple[Any, NDArray | None]:
+    """The design of some samples, and its Gram matrix."""
+    design: Design = space.design(rows)
+    return design, design.gram()
+
+
 def _path(
     space: Space,
     rows: NDArray[np.integer],
@@ -187,9 +203,8 @@ def _path(
 ) -> list[_Step]:
     """Optima at all decays but those that come after the best."""
     train, test = rows[~is_held_out], rows[is_held_out]
-    design: Design = space.design(train)
+    design, gram = _prepared(space, train)
     of_design = _labels_of_design(design, train, labels[~is_held_out], space.n_samples)
-    gram = design.gram()
     coefficients: NDArray | None = None
     steps: list[_Step] = []
     best, n_no_better = np.inf, 0
