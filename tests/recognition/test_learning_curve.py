@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from striate import threads
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.recognition import CurvePoint, SoftmaxClassifier, learning_curve
@@ -65,6 +66,10 @@ def test_the_same_seed_gives_the_same_curve(problem: Problem) -> None:
     assert [point.n_labels for point in curve(5)] == [12, 7]  # the order asked for
     assert curve(5) == curve(5) == curve(np.random.default_rng(5))
     assert curve(5) != curve(6)
+    with threads.limit(1):
+        alone = curve(5)
+    with threads.limit(3):
+        assert curve(5) == alone
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
