@@ -51,15 +51,15 @@ class Run:
     ) -> TrainingResult:
         """Train, measure, write model and report."""
         from striate.recognition import train_and_evaluate
-        from striate.report import write_training_report
+        from striate.report import training_report, write_report
 
         result = train_and_evaluate(classifier, images, split, checkpoint=checkpoint, progress=self.progress, **options)
         self.left_out.skipped += result.skipped
         self.left_out.notes += result.lost_classes + foreign_note(result.test)
         classifier.save(self.out)
-        with self.progress.phase("report", total=1, unit="files") as phase:
-            write_training_report(
-                self.report,
+        # What the report shows is computed apart: exact codes of patches may need kernels that are compiled only now.
+        with self.progress.phase("codes and images for the report", total=1, unit="reports") as phase:
+            contents = training_report(
                 result,
                 title=title,
                 command=this_command(),
@@ -68,6 +68,9 @@ class Run:
                 seconds=self.seconds,
                 notes=self.left_out.notes,
             )
+            phase.advance()
+        with self.progress.phase("report", total=1, unit="files") as phase:
+            write_report(self.report, contents)
             phase.advance()
         return result
 

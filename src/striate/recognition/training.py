@@ -276,8 +276,10 @@ def _add_curves(
         **options,
     )
     if len(fewer_train.labels) == result.n_train:
-        baseline = SoftmaxClassifier(split=True, random_state=classifier.random_state)
-        is_right = baseline.fit(train_pixels, fewer_train.labels).predict(test_pixels) == fewer_test.labels
+        with progress.phase("classifier of raw pixels", total=1, unit="fits") as phase:
+            baseline = SoftmaxClassifier(split=True, random_state=classifier.random_state)
+            is_right = baseline.fit(train_pixels, fewer_train.labels).predict(test_pixels) == fewer_test.labels
+            phase.advance()
         result.pixel_curve.append(point_of_one_fit(result.n_train, is_right))
 
 
