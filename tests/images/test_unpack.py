@@ -90,7 +90,11 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
     assert content_of(tmp_path / "out") == {"file": b"2"}
 
 
-@pytest.mark.parametrize("archive", [b"", b"no archive", tar_of(FILES)[:100], zip_of(FILES)[:-20]])
+@pytest.mark.parametrize(
+    "archive",
+    [b"", b"no archive", tar_of(FILES)[:100], zip_of(FILES)[:-20]],
+    ids=["empty", "text", "cut tar", "cut zip"],  # bytes hold the time, and each process must name a test alike
+)
 def test_a_damaged_archive(tmp_path: Path, archive: bytes) -> None:
     (tmp_path / "archive").write_bytes(archive)
     with pytest.raises(StriateError, match="archive: the archive is damaged"):

@@ -28,6 +28,7 @@ from striate.recognition import (
 )
 from striate.recognition.pyramid_match import VisualWords, intersection_kernel, pyramid_histograms
 from striate.recognition.splits import draw_fraction, draw_per_class, hold_out_fraction, stratified_folds
+from tests.random_state import RandomState
 from tests.recognition.digits import digits, quick
 
 
@@ -37,7 +38,7 @@ from tests.recognition.digits import digits, quick
         KernelSVM(C=np.float32(0.5)),
         KernelSVM(C=1000),
         VisualWords(2, random_state=0),
-        VisualWords(np.int64(3), random_state=np.random.RandomState(0)),
+        VisualWords(np.int64(3), random_state=RandomState(0)),
     ]
 )
 def test_scikit_learn_contract(estimator: Any, check: Any) -> None:

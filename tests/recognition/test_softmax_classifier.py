@@ -23,6 +23,7 @@ from striate.progress import Progress
 from striate.recognition import SoftmaxClassifier, feature_space, softmax_classifier
 from striate.recognition.metrics import expected_calibration_error
 from striate.recognition.softmax import cross_entropy
+from tests.random_state import RandomState
 
 EXACT: dict[str, Any] = {"calibrate": False, "tolerance": 1e-11, "max_iterations": 3000}
 
@@ -31,7 +32,7 @@ EXACT: dict[str, Any] = {"calibrate": False, "tolerance": 1e-11, "max_iterations
     [
         SoftmaxClassifier(random_state=0),
         SoftmaxClassifier(split=True, calibrate=False, weight_decay=0.1),
-        SoftmaxClassifier(standardize="together", n_folds=2, random_state=np.random.RandomState(0)),
+        SoftmaxClassifier(standardize="together", n_folds=2, random_state=RandomState(0)),
         SoftmaxClassifier(standardize=False, weight_decays=[1, 1e-3], max_iterations=200),
     ]
 )
@@ -254,9 +255,9 @@ def test_the_same_seed_gives_the_same_bits(rng: np.random.Generator) -> None:
 def test_sits_in_a_pipeline_under_grid_search(rng: np.random.Generator) -> None:
     features, labels = problem(rng, noise=0.5)
     pipeline = make_pipeline(StandardScaler(), SoftmaxClassifier(calibrate=False))
-    search = GridSearchCV(pipeline, {"logisticregression__weight_decay": np.array([1e2, 1e-2], np.float32)}, cv=3)
+    search = GridSearchCV(pipeline, {"softmaxclassifier__weight_decay": np.array([1e2, 1e-2], np.float32)}, cv=3)
     search.fit(features, labels)
-    assert search.best_params_["logisticregression__weight_decay"] == np.float32(1e-2)
+    assert search.best_params_["softmaxclassifier__weight_decay"] == np.float32(1e-2)
     assert search.best_score_ > 0.6
 
 
