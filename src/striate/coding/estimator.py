@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
+from striate.figures.drawn import DrawnUnits
 from striate.samples import as_samples, estimator_samples, float_type, is_sparse
 
 __all__ = ["CodeEstimator", "as_codes", "validated"]
@@ -33,7 +34,7 @@ def as_codes(values: Any, n_components: int) -> Any:
     return codes
 
 
-class CodeEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class CodeEstimator(DrawnUnits, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A transformer from signals to codes of the units in `components_`, (n_components, n_features)."""
 
     components_: NDArray[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +18,9 @@ from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Integer, Real, Rule, Seed, check_parameters, parameter, plain_parameters
 from striate.samples import estimator_samples
 from striate.stored import array, field, with_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ConvolutionFilters", "PatchLearner"]
 
@@ -137,6 +140,23 @@ class PatchLearner(CodeEstimator):
             A patch without its mean, which the code does not know, if `remove_mean`.
         """
         return self.scale_ * super().inverse_transform(X)
+
+    def plot_filters(self, *, shape: tuple[int, ...] | None = None, columns: int | None = None) -> Figure:
+        """Draw the encoder's filters; `plot_components` draws the dictionary.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            (height, width) or (channels, height, width) of a filter; by default a square.
+        columns : int, optional
+            Filters per row; by default about as many as there are rows.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        check_is_fitted(self)
+        return self._as_shown(self.encoder_, "filters", shape).draw(columns)
 
     def convolution_filters(self) -> ConvolutionFilters:
         """The encoder for raw patches, as a convolution needs it.

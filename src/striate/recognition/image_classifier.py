@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
+from striate.figures import DrawnEstimator, Shown
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features, feature_batches
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
@@ -52,6 +53,7 @@ from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_fraction
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from sklearn.utils import Tags
 
     from striate.hierarchy.presets import Choice as Chosen
@@ -98,7 +100,7 @@ class TrainingRecord:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEstimator):
     """Learns filters from images without labels, and a classifier from those that have one.
 
     `fit` is three steps, which can be taken one by one: `learn_features` (preset, filters), `extract`
@@ -305,6 +307,37 @@ class ImageClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 self.record_.reasons.append(reason)
                 (progress or Progress()).message(reason)
         return self
+
+    def plot_filters(self, *, columns: int | None = None) -> Figure:
+        """Draw the filters of the first stage, each scaled to its own strongest weight; the report has all stages.
+
+        Parameters
+        ----------
+        columns : int, optional
+            Filters per row; by default about as many as there are rows.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        UsageError
+            If the hierarchy has no filter bank, as with sparse codes of SIFT.
+        """
+        check_is_fitted(self, "hierarchy_")
+        shown = self._shown()
+        if shown is None:
+            raise UsageError(f"{self.hierarchy_} has no filters of its own to draw")
+        return shown.draw(columns)
+
+    def _shown(self) -> Shown | None:
+        banks = self.hierarchy_.filter_banks if hasattr(self, "hierarchy_") else []
+        if not banks or banks[0].filters is None:
+            return None
+        height, width = banks[0].size
+        caption = f"{banks[0].n_maps:,} filters of {height}×{width}"
+        return Shown(banks[0].filters, caption, "yuv" if self.preprocessing_.color == "yuv" else "rgb")
 
     def transform(self, images: Any) -> NDArray[np.float32]:
         """Features of images, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
