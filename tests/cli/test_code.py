@@ -71,7 +71,7 @@ def test_codes_patches_of_images(capsys: pytest.CaptureFixture[str], tmp_path: P
         ("pickle.npy", np.array([{}]), [], 1, "cannot be read"),
         ("words.npy", np.array([["a", "b"]]), [], 2, "real numbers"),
         ("complex.npy", np.ones((3, 4), complex), [], 2, "real numbers"),
-        ("flat.npy", np.ones(4), [], 2, "one a row"),
+        ("flat.npy", np.ones(4), [], 2, "one per row"),
         ("nothing.npy", np.ones((0, 4)), [], 2, "at least one"),
         ("nan.npy", np.full((60, 4), np.nan), [], 2, "nan.npy: signals hold NaN or infinity, first in sample 0"),
         ("inf.npy", np.vstack([np.eye(4), np.full(4, np.inf)]), [], 2, "inf.npy: signals hold NaN or infinity, first"),
@@ -116,11 +116,13 @@ def test_wrong_input_is_one_sentence(
 def test_blocks_are_written_as_one_matrix(tmp_path: Path, rng: np.random.Generator) -> None:
     whole = sparse.random_array((50, 9), density=0.3, rng=rng, format="csr", dtype=np.float64)
     blocks = (whole[start : start + 7] for start in range(0, 50, 7))
-    assert write_codes(tmp_path / "codes.npz", blocks, 9, np.dtype(np.float64)) == 50
+    write_codes(tmp_path / "codes.npz", blocks, (50, 9), np.dtype(np.float64))
     read = sparse.load_npz(tmp_path / "codes.npz")
     assert isinstance(read, sparse.csr_array)
     np.testing.assert_array_equal(read.toarray(), whole.toarray())
-    assert write_codes(tmp_path / "none.npz", [], 9, np.dtype(np.float32)) == 0
+    write_codes(tmp_path / "codes.npy", [whole[:20], whole[20:]], (50, 9), np.dtype(np.float64))
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), whole.toarray())
+    write_codes(tmp_path / "none.npz", [], (0, 9), np.dtype(np.float32))
     assert sparse.load_npz(tmp_path / "none.npz").shape == (0, 9)
 
 

@@ -39,6 +39,12 @@ class Run:
         self.left_out = LeftOut()
         self.started = time.perf_counter()
 
+    def check_listed(self, source: Path, images: ImageCollection) -> None:
+        """UsageError where a list names files that the run would replace: it may name files of any ending."""
+        if not source.is_dir() and any(output.path.exists() for output in self.outputs):
+            # What is no file is left out like any other image that cannot be read.
+            check_files(*self.outputs, inputs=[path for path in images.paths or () if path.is_file()])
+
     def train(
         self,
         classifier: ImageClassifier,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit, require_memory
+from striate.cli._outputs import Output, beside, check_files, same_file
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from striate.coding import PreparedDictionary
+    from striate.coding.coded_signals import CodedSignals
+    from striate.learning import SparseCoding
+    from striate.progress import Progress
 
 _CODES = (".npz", ".npy")  # sparse, and with all zeros
-_BLOCK = 8192  # signals that are coded and written at a time
 _TRAINING = 100_000  # signals whose optimal codes an encoder learns from
 
 
@@ -72,42 +80,23 @@ def code(
     """
     import time
 
-    import numpy as np
-    from scipy import sparse
-
     from striate.cli._images import patches_of_folder
     from striate.cli._left_out import LeftOut
-    from striate.cli._outputs import Output, beside, check_files, same_file
-    from striate.coding import PreparedDictionary, certify, infer
-    from striate.encoders import ENCODERS
-    from striate.errors import UsageError
+    from striate.coding import PreparedDictionary
+    from striate.coding.coded_signals import CodedSignals
+    from striate.coding.signal_file import open_rows
     from striate.images.names import printable
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
-    from striate.whole_file import whole_file
 
-    if out.suffix.lower() not in _CODES:
-        raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
-    units_file = beside(out, ".dictionary.npy", _CODES)
-    kinds = [kind for kind in ENCODERS if kind != "tanh"]
-    if encoder is not None and (positive or encoder not in kinds):
-        raise UsageError(
-            f"--encoder {encoder}: predicted codes have both signs; leave out --positive."
-            if positive
-            else f"--encoder {encoder}: there are {', '.join(kinds)}."
-        )
-    # A dictionary of an earlier run may be given from its own place, and stays there as it is.
-    in_place = dictionary is not None and same_file(dictionary, units_file)
-    outputs = [Output("--out", out), *([] if in_place else [Output("the file of the dictionary", units_file)])]
-    check_files(*outputs, inputs=[signals, dictionary])
+    units_file, in_place = _checked_files(out, signals, dictionary, encoder, positive)
     started = time.perf_counter()
-    progress = RichProgress(quiet=quiet)
-    left_out = LeftOut()
+    progress, left_out = RichProgress(quiet=quiet), LeftOut()
     if signals.is_dir():
         rows, _ = patches_of_folder(signals, patches, size, seed, progress, left_out)
         rows = rows - rows.mean(axis=1, keepdims=True)
     else:
-        rows = _array(signals, key, "signals", np)
+        rows = open_rows(signals, key=key)
     learner = SparseCoding(
         n,
         sparsity="auto" if sparsity is None else sparsity,
@@ -121,116 +110,105 @@ def code(
         learner.fit(rows, progress=progress)
         units, weight = learner.components_, learner.sparsity_
     else:
-        units = np.asarray(_array(dictionary, None, "dictionary", np))
-        if units.shape[1] != rows.shape[1]:
-            raise UsageError(
-                f"{dictionary}: units have {units.shape[1]} numbers, but signals have {rows.shape[1]}: take another."
-            )
-        some = np.asarray(rows[:: max(1, len(rows) // 256)][:256])
-        weight = sparsity if sparsity is not None else learner.sparsity_for(some, units)
+        units, weight = _given(dictionary, rows, learner, sparsity)
     prepared = PreparedDictionary(units)
-    dtype = np.dtype(np.float32 if rows.dtype in (np.float32, np.float16) else np.float64)
-    predictor = None
-    if encoder is not None:
-        from striate.encoders import make_encoder, train_predictor
-
-        form = make_encoder(encoder)
-        if "steps" in form.get_params():
-            form.set_params(steps=steps)
-        some = np.asarray(rows[:: max(1, len(rows) // _TRAINING)], dtype)
-        predictor = train_predictor(form, some, prepared, weight, random_state=seed, progress=progress)
-    totals = {"active": 0, "objective": 0.0, "gap": 0.0}
-
-    def blocks() -> Iterator[Any]:
-        with progress.phase("codes", total=len(rows), unit="signals") as phase:
-            for start in range(0, len(rows), _BLOCK):
-                block = np.asarray(rows[start : start + _BLOCK])
-                if predictor is None:
-                    codes = infer(block, prepared, weight, positive=positive, tolerance=tolerance, sparse_output=True)
-                else:
-                    codes = sparse.csr_array(predictor.encode(block).astype(dtype, copy=False))
-                proof = certify(block, codes, units, weight, positive=positive)
-                totals["active"] += codes.nnz
-                totals["objective"] += float(proof.objective.sum())
-                totals["gap"] = max(totals["gap"], float(proof.relative_gap.max(initial=0)))
-                yield codes
-                phase.advance(len(block))
-
-    with ExitStack() as files:  # neither file appears before both are written
-        if not in_place:
-            opened = files.enter_context(whole_file(units_file))
-            np.save(opened, units)
-            opened.flush()
-        _write(out, blocks(), (len(rows), len(units)), dtype)
-    fraction = totals["active"] / max(len(rows) * len(units), 1)
+    encode = None if encoder is None else _predictor(encoder, rows, prepared, weight, steps, seed, progress)
+    coded = CodedSignals(rows, prepared, weight, positive=positive, tolerance=tolerance, encode=encode)
+    _write(out, coded, units, None if in_place else units_file, progress)
     result = {
         "codes": out,
         "dictionary": units_file,
         "n_signals": len(rows),
         "n_components": len(units),
         "sparsity": weight,
-        "active_fraction": fraction,
-        "objective": totals["objective"] / max(len(rows), 1),
-        "largest_relative_gap": totals["gap"],
+        "active_fraction": coded.active_fraction,
+        "objective": coded.objective,
+        "largest_relative_gap": coded.largest_gap,
         "encoder": encoder,
         "batches": learner.n_batches_ if dictionary is None else 0,
         "seconds": time.perf_counter() - started,
         **left_out.for_json(),
     }
     text = (
-        f"{len(rows):,} codes of {len(units)} units, {fraction:.1%} active at sparsity {weight:.3g}, "
-        f"{'exact' if encoder is None else 'predicted'} to {totals['gap']:.0e}: "
+        f"{len(rows):,} codes of {len(units)} units, {coded.active_fraction:.1%} active at sparsity {weight:.3g}, "
+        f"{'exact' if encoder is None else 'predicted'} to {coded.largest_gap:.0e}: "
         f"{printable(out)}, {printable(units_file)}"
     )
     emit(result, as_json, f"{text}\n{left_out.text()}")
 
 
-def _array(path: Path, key: str | None, what: str, np: Any) -> Any:
-    """An array of numbers, a memory map where the file allows it; never unpickled."""
-    from striate.errors import StriateError, UsageError
-    from striate.samples import check_finite
+def _checked_files(
+    out: Path, signals: Path, dictionary: Path | None, encoder: str | None, positive: bool
+) -> tuple[Path, bool]:
+    """The file of the dictionary, and whether the given one is in it; UsageError if names or options are wrong."""
+    from striate.encoders import ENCODERS
+    from striate.errors import UsageError
 
-    if not path.exists():
-        raise UsageError(f"{path}: there is no such file; give {what} as .npy or .npz.")
-    try:
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                names = list(archive.files)
-                name = key or (names[0] if len(names) == 1 else "X")
-                if name not in names:
-                    raise UsageError(f"{path}: holds {', '.join(names) or 'nothing'}; say which with --key.")
-                array = archive[name]
-        else:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except UsageError:
-        raise
-    except OSError as error:
-        raise StriateError(f"{path}: cannot be read ({error.strerror or error}); give an array file.") from error
-    except Exception as error:  # NumPy raises whatever its parts do: a damaged file must be named
-        reason = "it is no .npy or .npz file" if "pickle" in str(error) else str(error)
-        raise StriateError(f"{path}: cannot be read as an array ({reason}); write it again with numpy.save.") from error
-    if array.ndim > 2:
-        array = array.reshape(len(array), -1)
-    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
+    if out.suffix.lower() not in _CODES:
+        raise UsageError(f"{out}: give codes a name that ends in .npz (sparse) or .npy (with all zeros).")
+    units_file = beside(out, ".dictionary.npy", _CODES)
+    if encoder is not None and positive:
+        raise UsageError(f"--encoder {encoder}: predicted codes have both signs; leave out --positive.")
+    kinds = [kind for kind in ENCODERS if kind != "tanh"]
+    if encoder is not None and encoder not in kinds:
+        raise UsageError(f"--encoder {encoder}: there are {', '.join(kinds)}.")
+    # A dictionary of an earlier run may be given from its own place, and stays there as it is.
+    in_place = dictionary is not None and same_file(dictionary, units_file)
+    outputs = [Output("--out", out), *([] if in_place else [Output("the file of the dictionary", units_file)])]
+    check_files(*outputs, inputs=[signals, dictionary])
+    return units_file, in_place
+
+
+def _given(
+    path: Path, signals: NDArray[Any], learner: SparseCoding, sparsity: float | None
+) -> tuple[NDArray[Any], float]:
+    """The units of a dictionary that was given, and the sparsity: found from --active if it was not given."""
+    import numpy as np
+
+    from striate.coding.signal_file import open_rows
+    from striate.errors import UsageError
+
+    units = np.asarray(open_rows(path, what="dictionary"))
+    if units.shape[1] != signals.shape[1]:
         raise UsageError(
-            f"{path}: an array {array.shape} of {array.dtype}; {what} must be real numbers, one a row, at least one."
+            f"{path}: units have {units.shape[1]} numbers, but signals have {signals.shape[1]}: take another."
         )
-    for start in range(0, len(array), _BLOCK):  # also of an array that does not fit into memory
-        check_finite(array[start : start + _BLOCK], f"{path}: {what}", first=start)
-    return array
+    some = np.asarray(signals[:: max(1, len(signals) // 256)][:256])
+    return units, sparsity if sparsity is not None else learner.sparsity_for(some, units)
 
 
-def _write(path: Path, blocks: Iterator[Any], shape: tuple[int, int], dtype: Any) -> None:
+def _predictor(
+    word: str,
+    signals: NDArray[Any],
+    dictionary: PreparedDictionary,
+    sparsity: float,
+    steps: int,
+    seed: int,
+    progress: Progress,
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """What predicts codes, learned from the optimal codes of some of the signals."""
+    import numpy as np
+
+    from striate.encoders import make_encoder, train_predictor
+
+    form = make_encoder(word)
+    if "steps" in form.get_params():
+        form.set_params(steps=steps)
+    dtype = np.float32 if signals.dtype in (np.float32, np.float16) else np.float64
+    some = np.asarray(signals[:: max(1, len(signals) // _TRAINING)], dtype)
+    return train_predictor(form, some, dictionary, sparsity, random_state=seed, progress=progress).encode
+
+
+def _write(out: Path, coded: CodedSignals, units: NDArray[Any], units_file: Path | None, progress: Progress) -> None:
+    """Write the codes, and the dictionary if it has a file; neither appears before both are written."""
     import numpy as np
 
     from striate.coding.code_file import write_codes
     from striate.whole_file import whole_file
 
-    if path.suffix.lower() == ".npz":
-        write_codes(path, blocks, shape[1], dtype)
-        return
-    with whole_file(path) as file:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in blocks:
-            file.write(block.toarray().tobytes())
+    with ExitStack() as files:
+        if units_file is not None:
+            opened = files.enter_context(whole_file(units_file))
+            np.save(opened, units)
+            opened.flush()
+        write_codes(out, coded.blocks(progress), coded.shape, coded.dtype)

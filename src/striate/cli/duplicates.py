@@ -51,19 +51,52 @@ def duplicates(
     others is to it. Several names of one file, by hard or symbolic links, are no copies: they are listed as its links.
     """
     from striate.cli._outputs import PAGE, Output, check_files
-    from striate.errors import UsageError
-    from striate.images.names import printable
     from striate.progress import RichProgress
-    from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex, near_copies
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
     check_files(*pages, inputs=[index])
+    words = _views(also)
+    found = ImageIndex.load(index)
+    _check(found, index, threshold)
+    copies = near_copies(
+        found, threshold=threshold, min_similarity=similarity, also=words, progress=RichProgress(quiet=quiet)
+    )
+    groups = [_members(found, group) for group in copies]
+    if html is not None:
+        _write_sheet(html, groups, len(found), index.name)
+    files = links_of(found)
+    gone, unreadable = _not_compared(found)
+    lines = _in_words(groups, len(found)) + links_in_words(files)
+    lines += _not_compared_in_words(gone, "gone") + _not_compared_in_words(unreadable, "not to be opened for now")
+    result = {
+        "index": str(index),
+        "images": len(found),
+        "similarity": similarity,
+        "groups": groups,
+        "pairs": [_pairs(found, group) for group in copies],
+        "files_of_several_names": files,
+        "gone": gone,
+        "unreadable": unreadable,
+    }
+    emit(result, as_json, "\n".join(lines))
+
+
+def _views(also: str) -> list[str]:
+    """The words of --also."""
+    from striate.errors import UsageError
+
     words = [word.strip() for word in also.split(",") if word.strip()]
     for word in words:
         if word not in ("mirrored", "bordered"):
             raise UsageError(f"--also {word}: give mirrored, bordered, or mirrored,bordered.")
-    found = ImageIndex.load(index)
+    return words
+
+
+def _check(found: ImageIndex, index: Path, threshold: int | None) -> None:
+    """UsageError where duplicates cannot be found in an index."""
+    from striate.errors import UsageError
+
     n_bits = found.encoder.n_bits
     if not found.encoder.binary:
         raise UsageError(f"{index} has real codes: duplicates are found among binary ones.")
@@ -71,24 +104,32 @@ def duplicates(
         raise UsageError(f"--threshold {threshold}: codes have {n_bits} bits, give less.")
     if not Path(found.folder).is_dir():
         raise UsageError(f"{found.folder} is gone, where the images of {index} were: run striate index on them.")
-    copies = near_copies(
-        found, threshold=threshold, min_similarity=similarity, also=words, progress=RichProgress(quiet=quiet)
+
+
+def _counted(groups: list[list[dict[str, Any]]]) -> str:
+    return f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
+
+
+def _write_sheet(path: Path, groups: list[list[dict[str, Any]]], n_indexed: int, name: str) -> None:
+    """The contact sheet: a group per row."""
+    from striate.report import SheetImage, SheetRow, write_contact_sheet
+
+    rows = [
+        SheetRow([SheetImage(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
+        for group in groups
+    ]
+    note = (
+        f"{_counted(groups)} with {sum(map(len, groups)):,} of {n_indexed:,} images, the largest file first. The "
+        "similarity of the others is to it, 1 for equal pixels; one without is like another of its group."
     )
-    groups = [_members(found, group) for group in copies]
-    pairs = [_pairs(found, group) for group in copies]
-    n_images = sum(map(len, groups))
-    number = f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
-    if html is not None:
-        sheet = [
-            SheetRow([SheetImage(Path(one["path"]), one["name"], "; ".join(_notes(one))) for one in group])
-            for group in groups
-        ]
-        note = (
-            f"{number} with {n_images:,} of {len(found):,} images, the largest file first. The "
-            "similarity of the others is to it, 1 for equal pixels; one without is like another of its group."
-        )
-        write_contact_sheet(html, sheet, title=f"Near-duplicates in {index.name}", note=note)
-    lines = [f"{number} of near-duplicates, {n_images:,} of {len(found):,} images"]
+    write_contact_sheet(path, rows, title=f"Near-duplicates in {name}", note=note)
+
+
+def _in_words(groups: list[list[dict[str, Any]]], n_indexed: int) -> list[str]:
+    """Lines of text on the first groups."""
+    from striate.images.names import printable
+
+    lines = [f"{_counted(groups)} of near-duplicates, {sum(map(len, groups)):,} of {n_indexed:,} images"]
     if groups:
         lines += ["", f"{'bytes':>12}  {'similarity':>10}  name"]
     for group in groups[:MOST_PRINTED]:
@@ -99,21 +140,7 @@ def duplicates(
             lines += [f"{'':>12}  {'':>10}    {link['kind']} link: {printable(link['name'])}" for link in one["links"]]
     if len(groups) > MOST_PRINTED:
         lines += ["", f"… and {len(groups) - MOST_PRINTED:,} more groups: --json or --html shows all"]
-    files = links_of(found)
-    lines += links_in_words(files)
-    gone, unreadable = _not_compared(found)
-    lines += _not_compared_in_words(gone, "gone") + _not_compared_in_words(unreadable, "not to be opened for now")
-    result = {
-        "index": str(index),
-        "images": len(found),
-        "similarity": similarity,
-        "groups": groups,
-        "pairs": pairs,
-        "files_of_several_names": files,
-        "gone": gone,
-        "unreadable": unreadable,
-    }
-    emit(result, as_json, "\n".join(lines))
+    return lines
 
 
 def _not_compared(index: ImageIndex) -> tuple[list[str], list[str]]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli._options import MOST, MOST_PIXELS, MOST_UNITS, AsJson, Quiet, Seed, Threads, emit, require_memory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from striate.learning import PSD, RandomFilters, SparseCoding
+    from striate.progress import Progress
 
 
 def filters(
@@ -29,18 +36,12 @@ def filters(
     as_json: AsJson = False,
 ) -> None:
     """Learn filters alone, and draw them: encoder left, decoder right, or the dictionary where there is no encoder."""
-    import numpy as np
-    from PIL import Image
-
     from striate.cli._images import patches_of_folder
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import ARRAYS, FIGURE, Output, beside, check_files
     from striate.errors import UsageError
-    from striate.figures import filter_mosaic
     from striate.images.names import printable
-    from striate.learning import PSD, RandomFilters, SparseCoding
     from striate.progress import RichProgress
-    from striate.whole_file import whole_file
 
     if learner not in ("psd", "sparse-coding", "random"):
         raise UsageError(f"--learner {learner}: there are psd, sparse-coding and random.")
@@ -48,34 +49,14 @@ def filters(
         raise UsageError(f"--encoder {encoder} is trained by PSD: leave out --learner {learner}.")
     arrays_file = beside(out, ".npz", FIGURE)
     check_files(Output("--out", out, FIGURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
-    progress = RichProgress(quiet=quiet)
-    left_out = LeftOut()
+    progress, left_out = RichProgress(quiet=quiet), LeftOut()
     rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out)
     require_memory(n, rows.shape[1])
-    shape = (n, preprocessing.shape[0], size, size)
-    found: PSD | SparseCoding | RandomFilters
-    if learner == "psd":
-        found = PSD(n, sparsity=sparsity, encoder=encoder, random_state=seed).fit(rows, progress=progress)
-    elif learner == "random":
-        found = RandomFilters(n, random_state=seed).fit(rows, progress=progress)
-    else:
-        rows -= rows.mean(axis=1, keepdims=True)
-        scale = max(float(rows.std()), 1e-12)  # so that a sparsity means the same as to PSD
-        found = SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
-    arrays: dict[str, Any] = {"decoder": found.components_.reshape(shape)}
-    if not isinstance(found, SparseCoding):
-        arrays["encoder"] = found.encoder_.reshape(shape)
-        if encoder == "tanh":
-            arrays |= {"bias": found.encoder_bias_, "gain": found.gain_}
-    images = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
-    gap = np.full((len(images[0]), 8, *images[0].shape[2:]), 255, np.uint8)
-    side_by_side = [images[0]] if len(images) == 1 else [images[0], gap, images[1]]
-    with whole_file(out) as drawn, whole_file(arrays_file) as stored:  # neither appears before both are written
-        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(drawn, format="PNG")
-        drawn.flush()
-        np.savez_compressed(stored, **arrays)
+    found = _learned(learner, n, rows, sparsity, encoder, seed, progress)
+    _write(_arrays(found, (n, preprocessing.shape[0], size, size)), out, arrays_file)
     seconds = sum(record.seconds for record in progress.records)
-    active = None if isinstance(found, RandomFilters) else float(found.usage_.mean())
+    usage = getattr(found, "usage_", None)
+    active = None if usage is None else float(usage.mean())
     result = {
         "picture": str(out),
         "arrays": str(arrays_file),
@@ -83,7 +64,7 @@ def filters(
         "encoder": encoder if learner == "psd" else None,
         "n_filters": n,
         "size": size,
-        "batches": 0 if isinstance(found, RandomFilters) else found.n_batches_,
+        "batches": getattr(found, "n_batches_", 0),
         "active_fraction": active,
         "seconds": seconds,
         **left_out.for_json(),
@@ -91,3 +72,44 @@ def filters(
     how = "" if active is None else f", {active:.0%} active"
     text = f"{n} filters of {size}×{size} in {seconds:.0f} s{how}: {printable(out)}, {printable(arrays_file)}"
     emit(result, as_json, f"{text}\n{left_out.text()}")
+
+
+def _learned(
+    learner: str, n: int, rows: NDArray[np.float32], sparsity: float, encoder: str, seed: int, progress: Progress
+) -> PSD | SparseCoding | RandomFilters:
+    from striate.learning import PSD, RandomFilters, SparseCoding
+
+    if learner == "psd":
+        return PSD(n, sparsity=sparsity, encoder=encoder, random_state=seed).fit(rows, progress=progress)
+    if learner == "random":
+        return RandomFilters(n, random_state=seed).fit(rows, progress=progress)
+    rows -= rows.mean(axis=1, keepdims=True)
+    scale = max(float(rows.std()), 1e-12)  # so that a sparsity means the same as to PSD
+    return SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
+
+
+def _arrays(found: PSD | SparseCoding | RandomFilters, shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+    """The arrays of the file by their names; filters are (n, channels, height, width)."""
+    arrays = {"decoder": found.components_.reshape(shape)}
+    if hasattr(found, "encoder_"):
+        arrays["encoder"] = found.encoder_.reshape(shape)
+        if getattr(found, "encoder", "tanh") == "tanh":
+            arrays |= {"bias": found.encoder_bias_, "gain": found.gain_}
+    return arrays
+
+
+def _write(arrays: dict[str, Any], figure: Path, arrays_file: Path) -> None:
+    """Draw encoder and decoder side by side, and write the arrays; neither file appears before both are written."""
+    import numpy as np
+    from PIL import Image
+
+    from striate.figures import filter_mosaic
+    from striate.whole_file import whole_file
+
+    mosaics = [filter_mosaic(arrays[part]) for part in ("encoder", "decoder") if part in arrays]
+    gap = np.full((len(mosaics[0]), 8, *mosaics[0].shape[2:]), 255, np.uint8)
+    side_by_side = mosaics if len(mosaics) == 1 else [mosaics[0], gap, mosaics[1]]
+    with whole_file(figure) as drawn, whole_file(arrays_file) as stored:
+        Image.fromarray(np.concatenate(side_by_side, axis=1)).save(drawn, format="PNG")
+        drawn.flush()
+        np.savez_compressed(stored, **arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -92,6 +92,19 @@ def index(
     left_out.skipped += changes.skipped
     outgrown = found.outgrown()
     result = {
+        **_described(found, changes, out),
+        "outgrown": outgrown is not None,
+        "bytes": out.stat().st_size,
+        "seconds": time.perf_counter() - started,
+        **left_out.for_json(),
+    }
+    emit(result, as_json, _summary(found, changes, left_out, out))
+    if outgrown is not None:
+        sys.stderr.write(one_line(f"{out}: {outgrown}; striate index {folder} --out {out} --relearn does it") + "\n")
+
+
+def _described(found: ImageIndex, changes: Changes, out: Path) -> dict[str, Any]:
+    return {
         "index": str(out),
         "images": len(found),
         "bits": found.encoder.n_bits,
@@ -101,14 +114,7 @@ def index(
         "unchanged": changes.unchanged,
         "out_of_reach": changes.out_of_reach,
         "learned_from": found.encoder.n_images,
-        "outgrown": outgrown is not None,
-        "bytes": out.stat().st_size,
-        "seconds": time.perf_counter() - started,
-        **left_out.for_json(),
     }
-    emit(result, as_json, _summary(found, changes, left_out, out))
-    if outgrown is not None:
-        sys.stderr.write(one_line(f"{out}: {outgrown}; striate index {folder} --out {out} --relearn does it") + "\n")
 
 
 def _opened_or_learned(

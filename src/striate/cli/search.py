@@ -18,6 +18,7 @@ from striate.errors import one_line
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from striate.images import ImageFiles, Skipped
     from striate.retrieval import ImageIndex
 
 
@@ -40,9 +41,6 @@ def search(
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import StriateError
-    from striate.images.names import printable
-    from striate.images.stamps import ABSENT, stamp_of
-    from striate.report import SheetImage, SheetRow, write_contact_sheet
     from striate.retrieval import ImageIndex
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
@@ -54,52 +52,72 @@ def search(
         sys.stderr.write(
             one_line(f"{index} is not complete: striate index {found.folder} --out {index} goes on") + "\n"
         )
-    folder = Path(found.folder)
-
-    @cache  # images have neighbors in common
-    def exists(path: Path) -> bool:
-        return stamp_of(path) != ABSENT
-
-    result: list[dict[str, Any]] = []
     left_out = LeftOut()
-    named = named_images(images, left_out)
-    for indices, codes in found.encoder.code_batches(named, skipped=left_out.skipped):
-        for position, nearest in zip(indices, _nearest_files(found, codes, top), strict=True):
-            name = named.names[position]
-            near = [
-                {
-                    "path": str(folder / found.items.name(row)),
-                    "name": found.items.name(row),
-                    "distance": distance,
-                    "exists": exists(folder / found.items.name(row)),
-                    "links": [link_of(found, other) for other in others],
-                }
-                for row, distance, others in nearest
-            ]
-            result.append({"path": name, "neighbors": near, "skipped": None, "flat": _is_of_one_color(name)})
-    _tell_of_gone(index, folder, [one for row in result for one in row["neighbors"]])
+    result = _results(found, named_images(images, left_out), top, left_out.skipped)
+    _tell_of_gone(index, Path(found.folder), [one for row in result for one in row["neighbors"]])
     for row in result:
         if row["flat"]:
             sys.stderr.write(one_line(f"{row['path']} is of one color: there is nothing in it to search by") + "\n")
     left_out.tell(len(result))
     if html is not None:
-        sheet = [
-            SheetRow(
-                [SheetImage(Path(one["path"]), one["name"], f"{one['distance']:g}") for one in row["neighbors"]],
-                SheetImage(Path(row["path"]), row["path"]),
-            )
-            for row in result
-        ]
-        note = f"Each image beside its nearest of {len(found):,}, with the bits of {found.encoder.n_bits} that differ."
-        write_contact_sheet(html, sheet, title=f"Neighbors in {index.name}", note=note)
+        _write_sheet(html, result, found, index.name)
+    skipped = [{"path": one.name, "neighbors": [], "skipped": one.reason} for one in left_out.skipped]
+    emit(result + skipped, as_json, _in_words(result))
+
+
+def _results(found: ImageIndex, images: ImageFiles, top: int, skipped: list[Skipped]) -> list[dict[str, Any]]:
+    """What is said of each image: its neighbors, and whether it is of one color."""
+    from striate.images.stamps import ABSENT, stamp_of
+
+    @cache  # images have neighbors in common
+    def exists(path: Path) -> bool:
+        return stamp_of(path) != ABSENT
+
+    def described(row: int, distance: float, links: list[int]) -> dict[str, Any]:
+        name = found.items.name(row)
+        path = Path(found.folder) / name
+        return {
+            "path": str(path),
+            "name": name,
+            "distance": distance,
+            "exists": exists(path),
+            "links": [link_of(found, other) for other in links],
+        }
+
+    result = []
+    for indices, codes in found.encoder.code_batches(images, skipped=skipped):
+        for position, nearest in zip(indices, _nearest_files(found, codes, top), strict=True):
+            name = images.names[position]
+            neighbors = [described(*one) for one in nearest]
+            result.append({"path": name, "neighbors": neighbors, "skipped": None, "flat": _is_of_one_color(name)})
+    return result
+
+
+def _write_sheet(path: Path, result: list[dict[str, Any]], found: ImageIndex, name: str) -> None:
+    """The contact sheet: each image beside its neighbors."""
+    from striate.report import SheetImage, SheetRow, write_contact_sheet
+
+    sheet = [
+        SheetRow(
+            [SheetImage(Path(one["path"]), one["name"], f"{one['distance']:g}") for one in row["neighbors"]],
+            SheetImage(Path(row["path"]), row["path"]),
+        )
+        for row in result
+    ]
+    note = f"Each image beside its nearest of {len(found):,}, with the bits of {found.encoder.n_bits} that differ."
+    write_contact_sheet(path, sheet, title=f"Neighbors in {name}", note=note)
+
+
+def _in_words(result: list[dict[str, Any]]) -> str:
+    from striate.images.names import printable
+
     lines = []
     for row in result:
         lines.append(printable(row["path"]))
         for one in row["neighbors"]:
             lines.append(f"  {one['distance']:>4g}  {printable(one['name'])}{'' if one['exists'] else '  (gone)'}")
             lines += [f"          {link['kind']} link: {printable(link['name'])}" for link in one["links"]]
-    result += [{"path": one.name, "neighbors": [], "skipped": one.reason} for one in left_out.skipped]
-    emit(result, as_json, "\n".join(lines))
+    return "\n".join(lines)
 
 
 def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[list[tuple[int, float, list[int]]]]:

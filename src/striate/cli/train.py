@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from striate.cli._training import Run
     from striate.images import ImageCollection
     from striate.progress import Progress
-    from striate.recognition import Ablation
+    from striate.recognition import Ablation, TrainingResult
 
 
 def train(
@@ -79,19 +79,15 @@ def train(
     was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there; where a run had
     finished, or none had begun, it says so and trains from the beginning.
     """
-    from striate.cli._outputs import check_files
     from striate.cli._training import Run
     from striate.images import as_images
-    from striate.images.names import printable
     from striate.recognition import ImageClassifier, split_images
 
     # The whole name: what follows a dot in shots.2024 is not an ending.
     model = out if out is not None else Path(f"{folder.resolve().name or 'images'}.safetensors")
     run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
     images = run.left_out.of(as_images(folder))
-    if not folder.is_dir() and any(output.path.exists() for output in run.outputs):
-        # A list may name files of any ending; what is no file is left out like any other image that cannot be read.
-        check_files(*run.outputs, inputs=[path for path in images.paths or () if path.is_file()])
+    run.check_listed(folder, images)
     with run.left_out.told_with_errors():
         split = split_images(
             images,
@@ -109,16 +105,13 @@ def train(
         feature_cache=True,
     )
     sources = {"images": images}
-    if test is not None:
-        sources["test"] = run.left_out.of(as_images(test))
-    if unlabeled is not None:
-        sources["unlabeled"] = run.left_out.of(as_images(unlabeled))
-    options = {
-        **classifier.get_params(),
-        "preprocessing": "auto",
-        "train_per_class": train_per_class,
-        "labels_per_class": labels_per_class,
+    sources |= {
+        name: run.left_out.of(as_images(path))
+        for name, path in (("test", test), ("unlabeled", unlabeled))
+        if path is not None
     }
+    counts = {"train_per_class": train_per_class, "labels_per_class": labels_per_class}
+    options = {**classifier.get_params(), "preprocessing": "auto", **counts}
     if resume and not run.checkpoint_folder.exists():
         run.tell(_nothing_to_resume(run))
     checkpoint = _open_checkpoint(run.checkpoint_folder, options, sources, resume=resume, progress=run.progress)
@@ -139,14 +132,18 @@ def train(
             f"interrupted; what was learned is kept in {checkpoint.folder}: add --resume to go on"
         ) from None
     checkpoint.remove()
-    summary = run.summary(result)
-    text = (
+    emit(run.summary(result), as_json, _in_words(run, result))
+
+
+def _in_words(run: Run, result: TrainingResult) -> str:
+    from striate.images.names import printable
+
+    return (
         f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out images right "
-        f"({result.test.mean_class_accuracy:.1%} mean of {summary['classes']} classes)\n"
+        f"({result.test.mean_class_accuracy:.1%} mean of {len(result.classifier.classes_)} classes)\n"
         f"{_describe_ablations(result.ablations)}"
         f"model:  {printable(run.out)}\nreport: {printable(run.report)}\n{run.left_out.text('listed in the report')}"
     )
-    emit(summary, as_json, text)
 
 
 def _describe_ablations(ablations: Sequence[Ablation]) -> str:

@@ -17,23 +17,30 @@ from striate.whole_file import whole_file
 __all__ = ["write_codes"]
 
 
-def write_codes(path: str | os.PathLike[str], blocks: Iterable[Any], n_components: int, dtype: np.dtype) -> int:
-    """Write the rows of CSR blocks as one matrix that `scipy.sparse.load_npz` reads.
+def write_codes(path: str | os.PathLike[str], blocks: Iterable[Any], shape: tuple[int, int], dtype: np.dtype) -> None:
+    """Write the rows of CSR blocks as one matrix: ``.npz`` for `scipy.sparse.load_npz`, ``.npy`` with all zeros.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Appears whole or not at all. Beside it, twice the size of the codes is needed while it is written.
+        Appears whole or not at all. Beside an ``.npz`` file, twice its size is needed while it is written.
     blocks : iterable of scipy.sparse.csr_array (any number of rows, n_components)
         Taken one at a time.
-    n_components : int
+    shape : (int, int)
+        Rows of all blocks together, and ``n_components``.
     dtype : float32 or float64
-
-    Returns
-    -------
-    int
-        How many rows there were.
     """
+    if Path(path).suffix.lower() == ".npz":
+        _write_sparse(path, blocks, shape[1], dtype)
+        return
+    with whole_file(path) as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(block.toarray().tobytes())
+
+
+def _write_sparse(path: str | os.PathLike[str], blocks: Iterable[Any], n_components: int, dtype: np.dtype) -> None:
     folder = Path(os.path.realpath(path)).parent
     with (
         whole_file(path) as file,
@@ -57,7 +64,6 @@ def write_codes(path: str | os.PathLike[str], blocks: Iterable[Any], n_component
             _add_stream(
                 archive, "indptr", counts, np.dtype(np.int64), n_rows + 1, first=np.zeros(1, np.int64).tobytes()
             )
-    return n_rows
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
