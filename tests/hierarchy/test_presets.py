@@ -49,7 +49,7 @@ def assert_sound(choice: Choice) -> None:
     assert f"a canvas of {width}×{height}" in choice.reasons[0]
     size = choice.hierarchy.filter_banks[0].size
     assert any(f"filters of {size[0]}×{size[1]}" in reason for reason in choice.reasons)
-    assert any(f"{n:,} features an image" in reason for reason in choice.reasons)
+    assert any(f"{n:,} features per image" in reason for reason in choice.reasons)
 
 
 @pytest.mark.parametrize("size", SIZES)

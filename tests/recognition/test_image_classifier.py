@@ -347,7 +347,7 @@ def test_reasons_tell_what_was_given() -> None:
     assert classifier.record_.reasons == [
         "the preprocessing was given: a canvas of 18×20, grey, local contrast",
         f"the architecture was given: {TINY}",
-        "filter banks with 6 maps: 24 features an image",
+        "filter banks with 6 maps: 24 features per image",
     ]
 
 

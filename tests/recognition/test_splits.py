@@ -153,7 +153,7 @@ def test_impossible_requests_are_refused_in_one_sentence() -> None:
         with pytest.raises(UsageError, match=f"cannot draw {n_labels} labels.*choose a number from 3 to 14"):
             stratified_draws(labels, n_labels, 1)
     for n, n_test in ((0, None), (1, 0)):
-        with pytest.raises(UsageError, match=r"at least 1 a class, not 0"):
+        with pytest.raises(UsageError, match=r"at least 1 per class, not 0"):
             train_test_split_per_class(labels, n, n_test_per_class=n_test)
     for fraction in (0.0, 1.1, float("nan")):
         with pytest.raises(UsageError, match=f"a fraction is {fraction}; it must be a number above 0 and at most 1"):

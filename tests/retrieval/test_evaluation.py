@@ -12,7 +12,7 @@ def test_curves_by_hand() -> None:
     curves = curves_against_exact(np.array([[5, 1, 2], [9, 8, -1]]), np.array([[1, 2], [8, 7]]))
     np.testing.assert_allclose(curves.recall, [0, 0.5, 0.75])
     np.testing.assert_allclose(curves.precision, [0, 0.5, 0.5])
-    with pytest.raises(UsageError, match="a row a query"):
+    with pytest.raises(UsageError, match="one row per query"):
         curves_against_exact(np.zeros((2, 3), np.int64), np.zeros((1, 3), np.int64))
 
 

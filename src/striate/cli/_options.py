@@ -48,7 +48,7 @@ def _silence_kernels(quiet: bool) -> bool:
     return quiet
 
 
-# What cannot be opened is left out and told of, as it is within a folder.
+# What cannot be opened is left out and reported, as it is within a folder.
 Images = Annotated[list[Path], typer.Argument(help="Images, or folders of them.", show_default=False, readable=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_silence_kernels, help="Show no progress.")]
@@ -67,7 +67,7 @@ Threads = Annotated[
 
 
 def require_memory(n_units: int, n_features: int) -> None:
-    """Refuse to learn more units than the machine's memory holds: the system would end the process without a word.
+    """Refuse to learn more units than fit into memory: the system would end the process without a message.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def require_memory(n_units: int, n_features: int) -> None:
     needed = 3 * 4 * n_units * n_features
     if needed > memory:
         raise UsageError(
-            f"--n {n_units}: so many units of {n_features:,} numbers take {needed / 1e9:,.1f} GB to learn, and this "
-            f"machine has {memory / 1e9:,.1f} GB: give fewer."
+            f"--n {n_units}: {n_units:,} units of {n_features:,} numbers take {needed / 1e9:,.1f} GB to learn, and "
+            f"this machine has {memory / 1e9:,.1f} GB: give fewer."
         )
 
 

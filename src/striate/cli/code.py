@@ -28,24 +28,24 @@ def code(
     signals: Annotated[
         Path,
         typer.Argument(
-            help="Signals, one a row, in a .npy or .npz file; or a folder of images, whose patches are coded.",
+            help="Signals, one per row, in a .npy or .npz file; or a folder of images, whose patches are coded.",
             show_default=False,
         ),
     ],
     dictionary: Annotated[
         Path | None,
-        typer.Option(help="Units, one a row, in a .npy or .npz file; else they are learned.", show_default="learn"),
+        typer.Option(help="Units, one per row, in a .npy or .npz file; else they are learned.", show_default="learn"),
     ] = None,
     n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many units to learn.")] = 256,
     sparsity: Annotated[
         float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="from --active")
     ] = None,
-    active: Annotated[float, typer.Option(help="Fraction of the units that is to be active in a code.")] = 0.02,
+    active: Annotated[float, typer.Option(help="Fraction of the units that should be active in a code.")] = 0.02,
     positive: Annotated[bool, typer.Option("--positive", help="Codes must not be negative.")] = False,
     tolerance: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Of the duality gap, relative to the signal's energy.", show_default="1e-4, for float64 1e-6"
+            min=0.0, help="Largest duality gap, relative to the signal's energy.", show_default="1e-4, for float64 1e-6"
         ),
     ] = None,
     batches: Annotated[

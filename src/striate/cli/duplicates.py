@@ -39,7 +39,9 @@ def duplicates(
             help='"mirrored", "bordered" or "mirrored,bordered": find such copies as well.', show_default="none"
         ),
     ] = "",
-    html: Annotated[Path | None, typer.Option(help="Write a contact sheet: a group a row.", show_default=False)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet: one group per row.", show_default=False)
+    ] = None,
     threads: Threads = None,
     quiet: Quiet = False,
     as_json: AsJson = False,

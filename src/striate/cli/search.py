@@ -34,8 +34,8 @@ def search(
 ) -> None:
     """Find the images that look like an image.
 
-    They come nearest first, with the number of bits in which their codes differ: 0 is a copy, half of all bits is
-    nothing in common. A file of several names, by hard or symbolic links, comes once, and its other names as its links.
+    The nearest images come first, with the number of bits in which their codes differ: 0 for a copy, about half of all
+    bits for an unrelated image. A file with several names (hard or symbolic links) is listed once, with its links.
     """
     from striate.cli._images import named_images
     from striate.cli._left_out import LeftOut

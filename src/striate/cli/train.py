@@ -22,7 +22,7 @@ def train(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="A folder with one sub-folder a class; or a CSV of path,label, an .npz, or MNIST's idx files.",
+            help="A folder with one sub-folder per class; or a CSV of path,label, an .npz, or MNIST's idx files.",
             show_default=False,
         ),
     ],
@@ -40,11 +40,14 @@ def train(
         ),
     ] = None,
     train_per_class: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many of each class, test on all others.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Number of training images per class; all others are for the test.", show_default=False
+        ),
     ] = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, help="Use only so many labels of each class; the other images still teach filters."),
+        typer.Option(min=1, help="Number of labels to use per class; the other images are used for the filters only."),
     ] = None,
     unlabeled: Annotated[
         Path | None,
@@ -75,9 +78,9 @@ def train(
 ) -> None:
     """Learn features and a classifier from your images.
 
-    Filters are learned without labels; then a classifier from the labels there are. What the run had learned when it
-    was killed is beside the model, in a folder ending in .checkpoint, and --resume goes on from there; where a run had
-    finished, or none had begun, it says so and trains from the beginning.
+    Filters are learned without labels, and then a classifier from the labeled images. A run that was killed leaves its
+    progress beside the model, in a folder ending in .checkpoint, and --resume continues from there; where there is
+    nothing to resume, the command says so and trains from the beginning.
     """
     from striate.cli._training import Run
     from striate.images import as_images

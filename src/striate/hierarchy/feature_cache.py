@@ -24,7 +24,7 @@ __all__ = ["FeatureCache"]
 
 # Raised whenever a layer's features of the same image change.
 _VERSION = 1
-# What an image must take to be worth a file: two stages of filters take 3 ms, sparse codes of SIFT 75.
+# Seconds per image from which features are kept in a file: two stages of filters take 3 ms, sparse codes of SIFT 75.
 _WORTH_SECONDS = 0.01
 _CHECKSUM = np.dtype("<u4")
 
@@ -39,7 +39,7 @@ class FeatureCache:
     Parameters
     ----------
     hierarchy : Hierarchy
-        Where it takes less than 10 ms an image nothing is kept: reading would take as long.
+        Where it takes less than 10 ms per image nothing is kept, because reading would take as long.
     folder : Path, optional
         By default in ``STRIATE_CACHE``, or striate's folder in the user's cache folder.
     limit : float, optional

@@ -73,7 +73,7 @@ def feature_batches(
     indices : int64 (n,)
         Which images these are.
     rows : (n, n_features)
-        Their features, a row each.
+        Their features, one row per image.
     """
     run: Callable[[NDArray[np.float32]], NDArray[Any]] = transform  # type: ignore[assignment]
     if isinstance(transform, Hierarchy):
@@ -106,8 +106,8 @@ def extract_features(
     indices : (n,) sequence of int, optional
         Which images, in which order; all by default.
     checkpoint : Checkpoint, optional
-        Features then go to a memory map in its folder, and a run that starts again goes on behind the last
-        batch that is safely there.
+        Features then go to a memory map in its folder, and a run that starts again continues after the last
+        batch that was saved.
     folder : Path, optional
         Where a memory map goes without a checkpoint; None: features stay in memory.
     cache : bool
@@ -211,13 +211,13 @@ class _Written:
         return cls(state["done"], arrays["positions"].tolist(), skipped, arrays["ends"].tolist(), state["digests"])
 
     def add(self, positions: list[int]) -> None:
-        """Take note of a block of rows behind the last."""
+        """Append a block of rows."""
         self.positions += positions
         self.done = self.positions[-1] + 1
         self.ends.append(len(self.positions))
 
     def keep_whole(self, rows: NDArray[np.float32]) -> None:
-        """Forget what is behind the first block that is not what was written."""
+        """Drop everything from the first damaged block on."""
         starts = [0, *self.ends]
         n_blocks = next(
             (
@@ -237,7 +237,7 @@ class _Written:
     def save(self, checkpoint: Checkpoint, name: str, rows: NDArray[np.float32]) -> None:
         if isinstance(rows, np.memmap):
             rows.flush()
-        # The stream reads ahead: images behind the last row will be met again.
+        # The stream reads ahead: images after the last row will be read again.
         behind = self.skipped[: self.done - len(self.positions)]
         state = {
             "done": self.done,

@@ -35,7 +35,7 @@ BATCH = 64
 CONNECTION_SETS = 8
 # Patches that the scale of filters is taken from when they are not learned.
 ENOUGH_FOR_SCALE = 2000
-# Of learning a dictionary for sparse codes.
+# Mini-batches for learning the dictionary of sparse codes.
 DICTIONARY_BATCHES = 1500
 # Patches kept for images of codes and reconstructions.
 SHOWN = 256
@@ -107,22 +107,19 @@ def learn_filters(
         numbers, and for a parameter out of range.
     """
     progress = progress or Progress()
-    n_patches, min_std = (
-        checked("n_patches", n_patches, Integer(low=1)),
-        checked("min_std", min_std, Real(low=0)),
-    )
+    n_patches = checked("n_patches", n_patches, Integer(low=1))
+    min_std = checked("min_std", min_std, Real(low=0))
     random_state = checked("random_state", random_state, Integer(low=0) | None)
     if not isinstance(hierarchy, Hierarchy):
         raise UsageError(f"filters are learned for a Hierarchy, not for {hierarchy!r}")
     images = _prepared(images)
-    each = _one_each(learners, hierarchy)
+    waiting = iter(_one_each(learners, hierarchy))
     _check_learnable(hierarchy, images.shape[1:])
     min_std *= min(1.0, white_of(contrast_range(images)))
     n_learned = sum(isinstance(layer, FilterBank | SparseCodes) for layer in hierarchy)
     seeds = np.random.SeedSequence(random_state).spawn(n_learned)
     learned: list[Layer] = []
     stages: list[LearnedStage] = []
-    waiting = iter(each)
     for layer in hierarchy:
         if isinstance(layer, FilterBank | SparseCodes):
             number = len(stages) + 1
@@ -237,7 +234,7 @@ class _Source:
         return patches[rng.permutation(len(patches))]
 
     def _flat(self, side: int) -> UsageError:
-        seen = "the images" if not len(self.below) else f"the maps behind {self.below}"
+        seen = "the images" if not len(self.below) else f"the output of {self.below}"
         return UsageError(
             f"stage {self.number} has nothing to learn from: {seen} are flat, without a patch of {side}×{side} that "
             "varies; see that the images show something, or leave out the flat ones"

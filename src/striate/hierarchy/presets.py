@@ -1,4 +1,4 @@
-"""What to do with a collection nobody has seen before: look at it, choose, and say why."""
+"""Choose preprocessing, architecture and learners for an unknown collection, with the reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE_FILTERS = 24
 MEDIUM = 100
 # The paper's canvas for photographs (Jarrett et al. 2009).
 PHOTOGRAPH = 151
-# Yang et al. 2009 took photographs of at most so many pixels, and smaller ones have too few descriptors.
+# Yang et al. 2009 used photographs of at most 300 pixels; smaller ones have too few descriptors.
 LONGEST_FOR_SIFT, SHORTEST_FOR_SIFT = 300, 64
 # Sparse codes of a photograph take some 75 ms of a core: more photographs than this would take longer than 20 minutes.
 MANY_PHOTOGRAPHS = 30_000
@@ -40,7 +40,7 @@ System = Literal["auto", "hierarchy", "scspm"]
 
 @dataclass(frozen=True)
 class Description:
-    """What a look at a collection saw.
+    """What is known about a collection before anything is chosen.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Description:
     longest : int
         Median of the longer side.
     one_size : bool
-        Whether all images looked at have the same size.
+        Whether all images that were examined have the same size.
     colored : bool
         Whether at least a tenth of them has visible color.
     plain_ground : bool
@@ -170,7 +170,7 @@ def choose(
     n_maps = [bank.n_maps for bank in hierarchy.filter_banks]
     if n_maps:
         maps = " and ".join(map(str, n_maps))
-        reasons.append(f"filter banks with {maps} maps: {n_features:,} features an image")
+        reasons.append(f"filter banks with {maps} maps: {n_features:,} features per image")
     if n_features * seen.n_labeled > MAX_FEATURE_FLOATS:
         reasons.append(
             f"features of {seen.n_labeled:,} labeled images take {4e-9 * n_features * seen.n_labeled:.1f} GB: "

@@ -51,14 +51,14 @@ def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Pr
     """Take one component away at a time, and learn the classifier anew.
 
     Filters stay those that were learned with everything in place, except where random ones replace them. A quarter of
-    the images is held out, the same for all; no test image is looked at.
+    the images is held out, the same for all; no test image is used.
 
     Parameters
     ----------
     classifier : ImageClassifier
         With filters.
     images : ImageCollection
-        Labeled training images; at most 3,000 are used, as many as possible of each class.
+        Labeled training images; at most 3,000 are used, a stratified sample.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""The main estimator: images in, classes out, with filters learned from the images themselves."""
+"""The main estimator: images in, classes out, with filters learned from the images themselves.
+
+The file is longer than 400 lines because every public method of the estimator is documented here.
+"""
 
 from __future__ import annotations
 
@@ -60,10 +63,10 @@ if TYPE_CHECKING:
     from striate.hierarchy.presets import System
 
 KIND = "image_classifier"
-# Prepared images that filters are learned from, in floats (256 MB), and at most so many of them.
+# Limits of the sample that filters are learned from: floats (256 MB) and images.
 MAX_SAMPLE_FLOATS = 1 << 26
 MAX_SAMPLE_IMAGES = 5000
-# Of the labeled images, set aside for the "unknown" threshold.
+# Fraction of the labeled images that is held out for the "unknown" threshold.
 HELD_OUT_FRACTION = 0.2
 
 _RULES = {
@@ -109,7 +112,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     Parameters
     ----------
     system : "auto", "hierarchy" or "scspm"
-        "auto" chooses from the images; "hierarchy" are stages of learned filters (3 ms a photograph), "scspm" sparse
+        "auto" chooses from the images; "hierarchy" are stages of learned filters (3 ms per photograph), "scspm" sparse
         codes of SIFT by a learned dictionary, over a spatial pyramid (some 75 ms, and better on photographs).
     architecture : str, default "auto"
         "auto" chooses from the images; otherwise the papers' notation, for example
@@ -184,8 +187,8 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here and
             wherever the classifier is given images.
         labels : sequence of str, int or bool (n,), optional
-            Where the images do not bring them along, as a folder with one sub-folder a class does. None, NaN and ""
-            stand for no label.
+            Labels, unless the images have them already, as a folder with one sub-folder per class does. None, NaN
+            and "" stand for no label.
         unlabeled : like images, optional
             More images for the filters.
         checkpoint : Checkpoint, optional

@@ -25,7 +25,7 @@ _RULES = {"C": Real(above=0)}
 
 
 class KernelSVM(ClassifierMixin, BaseEstimator):
-    """One support-vector machine a class, against all others, on inner products that are already there.
+    """One support-vector machine per class, against all others, on given inner products.
 
     Parameters
     ----------

@@ -34,12 +34,12 @@ class CurvePoint:
     Attributes
     ----------
     n_labels : int
-        In all, not a class.
+        In total, not per class.
     accuracies : tuple of float
-        One a draw of the labels.
+        One per draw of the labels.
     mean : float
     standard_error : float
-        Of the mean.
+        Standard error of the mean.
     standard_error_is_of : "draws" or "test"
         "draws": over the draws of labels, all tested on the same samples. "test": where there is one draw, since all
         labels are used or one was asked for, that of the finite test sample.
@@ -160,7 +160,7 @@ def learning_curve(
 
 
 def default_label_counts(labels: Sequence | NDArray) -> list[int]:
-    """Numbers of labels from which a curve's shape shows: 1, 3, 10, 30, … a class, and all.
+    """Numbers of labels from which a curve's shape shows: 1, 3, 10, 30, … per class, and all.
 
     Parameters
     ----------

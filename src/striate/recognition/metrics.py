@@ -37,7 +37,7 @@ def accuracy(labels: Labels, predicted: Labels) -> float:
 
 
 def mean_class_accuracy(labels: Labels, predicted: Labels) -> float:
-    """Mean over the classes of `labels` of the accuracy in each: a class of many samples counts no more than others.
+    """Mean over the classes of `labels` of the accuracy in each: every class counts the same, whatever its size.
 
     Parameters
     ----------

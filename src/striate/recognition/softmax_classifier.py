@@ -1,4 +1,7 @@
-"""Multinomial logistic regression for features that outnumber the samples, and for samples that outnumber memory."""
+"""Multinomial logistic regression for features that outnumber the samples, and for samples that outnumber memory.
+
+The file is longer than 400 lines because the estimator and the fit on rows of a shared space belong together.
+"""
 
 from __future__ import annotations
 

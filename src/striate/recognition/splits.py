@@ -92,7 +92,7 @@ def stratified_draws(labels: Labels, n_labels: int, n_draws: int, *, random_stat
 def train_test_split_per_class(
     labels: Labels, n_train_per_class: int, *, n_test_per_class: int | None = None, random_state: RandomState = None
 ) -> tuple[Indices, Indices]:
-    """The protocol of Caltech-101: so many of each class train, the rest test.
+    """The protocol of Caltech-101: a fixed number of images per class for training, the rest for the test.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def train_test_split_per_class(
     n_train_per_class : int
         The usual number is 30, or 15.
     n_test_per_class : int, optional
-        At most so many of each class test; by default all that do not train.
+        The most test images per class; by default all that are not for training.
     random_state : int, Generator or None
 
     Returns
@@ -117,7 +117,7 @@ def train_test_split_per_class(
     _require(members, names, n_train_per_class, "to train with", extra=1)
     n_test_per_class = checked("n_test_per_class", n_test_per_class, Integer() | None)
     if n_test_per_class is not None and n_test_per_class < 1:
-        raise UsageError(f"the number of samples to test with must be at least 1 a class, not {n_test_per_class}")
+        raise UsageError(f"the number of samples to test with must be at least 1 per class, not {n_test_per_class}")
     stop = None if n_test_per_class is None else n_train_per_class + n_test_per_class
     train = np.concatenate([indices[:n_train_per_class] for indices in members])
     test = np.concatenate([indices[n_train_per_class:stop] for indices in members])
@@ -217,7 +217,7 @@ def _shuffled_classes(labels: Labels, random_state: RandomState) -> tuple[list[I
 def _require(members: list[Indices], names: NDArray, n: int, purpose: str, extra: int = 0) -> None:
     n = checked(f"the number of samples {purpose}", n, Integer())
     if n < 1:
-        raise UsageError(f"the number of samples {purpose} must be at least 1 a class, not {n}")
+        raise UsageError(f"the number of samples {purpose} must be at least 1 per class, not {n}")
     small = [
         (len(indices), str(name)) for indices, name in zip(members, names, strict=True) if len(indices) < n + extra
     ]
@@ -227,7 +227,7 @@ def _require(members: list[Indices], names: NDArray, n: int, purpose: str, extra
         spare = " and one to test" if extra else ""
         raise UsageError(
             f"class {name!r}{more} has {size} samples, too few for {n} {purpose}{spare}; "
-            "ask for fewer a class, or leave the class out"
+            "ask for fewer per class, or leave the class out"
         )
 
 

@@ -89,10 +89,10 @@ def split_images(
     ----------
     images : ImageCollection
     train_per_class : int, optional
-        So many of each class train, all the rest test (the protocol of Caltech-101). Otherwise a fifth of each
-        class is held out.
+        Number of training images per class; all others are for the test (the protocol of Caltech-101). By default
+        a fifth of each class is held out.
     labels_per_class : int, optional
-        Of the training images, only so many of each class keep their label; the rest still help to learn filters.
+        Number of training images per class that keep their label; the others are used for the filters only.
     test : bool
         False when the test images come from elsewhere: all train.
     """
@@ -284,7 +284,7 @@ def _add_curves(
 
 
 def _thin_out(part: _Part, at_most: int, seed: int | None) -> _Part:
-    """A stratified subset of a part, of at most so many images."""
+    """A stratified subset of a part, with at most `at_most` images."""
     rows, images, labels = part
     if len(labels) <= at_most:
         return part

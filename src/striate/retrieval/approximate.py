@@ -64,7 +64,7 @@ class NeighborGraph:
         return int(self._graph.ntotal)
 
     def add(self, vectors: NDArray[Any]) -> None:
-        """Add vectors, float (n, n_features), behind those that are there."""
+        """Add vectors, float (n, n_features), after those that are there."""
         _faiss().omp_set_num_threads(threads.n_threads())
         self._graph.add(self._prepared(vectors))
 

@@ -14,7 +14,7 @@ from striate.samples import is_sparse, kernel_array
 __all__ = ["MAX_BITS", "Codes", "as_codes", "n_words", "pack_bits", "unpack_bits"]
 
 Codes = NDArray[np.uint64]
-"""Binary codes, ``(n_samples, n_words)``: bit j is bit ``j % 64`` of word ``j // 64``; bits behind the last are 0."""
+"""Binary codes, ``(n_samples, n_words)``: bit j is bit ``j % 64`` of word ``j // 64``; bits after the last are 0."""
 
 MAX_BITS = 4096  # distances stay far within 16 bits
 

@@ -43,7 +43,7 @@ def curves_against_exact(found: NDArray[np.int64], exact: NDArray[np.int64]) -> 
     """
     found, exact = np.asarray(found), np.asarray(exact)
     if found.ndim != 2 or exact.ndim != 2 or len(found) != len(exact) or 0 in (*found.shape, *exact.shape):
-        raise UsageError(f"found {found.shape} and exact {exact.shape} must have a row a query, and none be empty")
+        raise UsageError(f"found {found.shape} and exact {exact.shape} must have one row per query and not be empty")
     hits = np.stack([np.isin(row, true) for row, true in zip(found, exact, strict=True)]).cumsum(axis=1)
     mean = hits.mean(axis=0)
     return Curves(mean / exact.shape[1], mean / np.arange(1, found.shape[1] + 1))

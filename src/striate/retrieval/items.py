@@ -19,7 +19,7 @@ __all__ = ["Items", "out_of_reach"]
 
 
 class Items:
-    """Names, sizes and times of images, a row each; the names lie in one text, so that millions may be mapped.
+    """Names, sizes and times of images, one row per image; the names lie in one text, so that millions may be mapped.
 
     Parameters
     ----------
