@@ -1,4 +1,4 @@
-"""Adam's update of one array, in one pass over it: of millions of parameters, memory is what a step costs."""
+"""Adam's update of one array in one pass: with millions of parameters, a step is bound by memory."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Rows of a batch are independent until their products are summed, so that blocks of them run through all Gibbs steps in
 threads; then blocks of hidden units take their statistics. The blocks are the same for every number of threads, and
-each has a BLAS of one thread to itself: the bits are too.
+each uses BLAS with one thread, so that the bits are the same too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNITS = 128  # hidden units in a block of statistics
 
 
 def to_means(drive: NDArray[Any], bias: NDArray[Any], kind: str) -> None:
-    """Probabilities of binary units, means of others, in the place of what the other layer says to them."""
+    """Replace the input of units by their probabilities, or by their means if they are not binary."""
     if kind == "binary":
         logistic_units(drive, bias)
     else:
@@ -33,9 +33,9 @@ def to_means(drive: NDArray[Any], bias: NDArray[Any], kind: str) -> None:
 def draw_states(
     drive: NDArray[Any], bias: NDArray[Any], kind: str, key: int, first: int = 0, states: NDArray[Any] | None = None
 ) -> None:
-    """States of units in the place of `drive`; or, where `states` takes them, their means there.
+    """Replace the input of units, `drive`, by their states; or, if `states` takes these, by their means.
 
-    `key` is the pass's, and `first` the number of the first row, of which the random numbers are a function.
+    The random numbers are a function of `key`, the key of the pass, and of `first`, the number of the first row.
     """
     if kind == "binary":
         logistic_units(drive, bias, keys=row_keys(key, first, first + len(drive)), states=states)
@@ -46,7 +46,7 @@ def draw_states(
 
 
 def pass_key(seed: int, batch: int, number: int) -> int:
-    """The key of a batch's pass, 64 bits, so that no two passes of a fit share their random numbers."""
+    """The key of one pass of a batch, 64 bits: no two passes of a fit share their random numbers."""
     key: int = mixed(mixed(seed, batch), number)
     return key
 
@@ -79,7 +79,7 @@ class ContrastiveStep:
     visible, hidden : str
         The kind of either layer: "binary", or another for unit variance about the bias.
     batch_size : int
-        Rows of a batch at the most.
+        The largest number of rows in a batch.
     n_steps : int
     seed : int
     """
@@ -127,7 +127,7 @@ class ContrastiveStep:
             States from which persistent chains go on, and which they leave here; at most `batch_size` of them. Without
             them, chains start at the data.
         number : int
-            Of the batch, of which the random numbers are a function.
+            The number of the batch; the random numbers are a function of it.
         momentum, rate, decay : float
         """
         n = len(rows)
@@ -171,10 +171,10 @@ class ContrastiveStep:
     def _model_phase(
         self, first: int, last: int, n: int, states: NDArray[Any], keys: list[int], persistent: bool
     ) -> None:
-        """Gibbs steps of some chains; statistics are of the last visible units and the hidden ones' probabilities.
+        """Gibbs steps of some chains; the statistics use the last visible units and the probabilities of hidden ones.
 
-        CD-1 takes the visible units' probabilities as well, as the paper does: less noise, and a bias beside its own.
-        With more steps states are drawn, so that all bias tends to 0 with their number.
+        CD-1 uses the probabilities of visible units as well, as the paper does: it has less noise, and some more bias.
+        With more steps states are drawn, so that the bias tends to 0 as their number grows.
         """
         visible, hidden = self.visible[n + first : n + last], self.hidden[n + first : n + last]
         states = states[first:last]

@@ -125,12 +125,12 @@ def replacements(
 def update_dictionary(
     components: np.ndarray, code_products: np.ndarray, signal_products: np.ndarray, *, positive: bool = False
 ) -> None:
-    """One sweep over all units, in place; units without statistics stay.
+    """One sweep over all units, in place; units without statistics do not change.
 
     Parameters
     ----------
     components : (n_components, n_features)
-        Rows of unit norm at the most; they end with unit norm.
+        Rows with a norm of at most 1; their norm is 1 after the sweep.
     code_products : (n_components, n_components)
         A.
     signal_products : (n_components, n_features)

@@ -1,11 +1,11 @@
 """Layers of logistic units in one pass: bias, logistic function and Bernoulli draw while a number is in a register.
 
-Random numbers are counted, not drawn in turn: bits of a mixing function of the pass's key, the row and the unit. So the
-same ones come out whatever the number of threads, and there is no state but the key.
+Random numbers are not drawn in turn: they are bits of a mixing function of the key of the pass, the row and the unit.
+So they are the same for every number of threads, and there is no state but the key.
 
 Roofline: 784 x 500 units and a batch of 100 take five products of 78 million multiplications and additions; the 180,000
-logistic functions and 50,000 draws between them some tenth of a millisecond where they vectorize, against 2 to 3 ms by
-NumPy's and SciPy's passes.
+logistic functions and 50,000 draws between them take about a tenth of a millisecond where they vectorize, against 2 to
+3 ms with NumPy and SciPy.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ def logistic_units(
     keys: NDArray[np.int64] | None = None,
     states: NDArray[Any] | None = None,
 ) -> None:
-    """``logistic(drive + bias)`` in the place of `drive`, and what is drawn with these probabilities.
+    """Replace `drive` by ``logistic(drive + bias)``, and draw states with these probabilities.
 
     Parameters
     ----------
     drive : float32 or float64 (n_samples, n_units), C-contiguous
-        float32 probabilities are within 3e-7 of themselves.
+        float32 probabilities have a relative error of at most 3e-7.
     bias : (n_units,), same dtype
     keys : int64 (n_samples, 2), optional
         From `row_keys`; without them nothing is drawn.
     states : (n_samples, n_units), same dtype, optional
-        Takes the draws, 0 or 1. Without it they take the place of `drive` instead of the probabilities.
+        Receives the states, 0 or 1. Without it they replace `drive` instead of the probabilities.
     """
     kernel = _compile_units(drive.dtype)
     keep = states is not None
@@ -67,7 +67,7 @@ def row_keys(key: int, first: int, last: int) -> NDArray[np.int64]:
 
 
 def mixed(key: int, number: Any) -> Any:
-    """64 bits by splitmix64 for a number, or for each of an array uint64, that follows a key of 64 bits."""
+    """64 bits by splitmix64 from a key of 64 bits and a number, or each number of an array uint64."""
     z = ((number + 1) * 0x9E3779B97F4A7C15 + key) & _BITS
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _BITS
@@ -121,7 +121,7 @@ _reciprocal: Callable[..., Any] = _plain_reciprocal if _plain else _emitted_reci
 
 
 def _logistic_single(value: Any) -> Any:
-    """Of a float32; NaN stays NaN."""
+    """The logistic function of a float32; NaN stays NaN."""
     x = _FAR if value > _FAR else value  # in this order NaN passes
     x = -_FAR if x < -_FAR else x
     n = np.float32(np.floor(_HALF - x * _PER_LOG2))
@@ -131,7 +131,7 @@ def _logistic_single(value: Any) -> Any:
 
 
 def _logistic_double(value: Any) -> Any:
-    """Of a float64."""
+    """The logistic function of a float64."""
     x = -700.0 if value < -700.0 else value
     return 1.0 / (1.0 + math.exp(-x))
 

@@ -28,9 +28,9 @@ def random_layers(
     Parameters
     ----------
     sizes : tuple of int
-        Of the data, and of each layer down to the code.
+        The number of features, then the number of units of each layer down to the code.
     activation : str
-        Of the hidden layers.
+        The activation of the hidden layers.
     dtype : dtype
     rng : Generator
     """
@@ -54,7 +54,7 @@ def pretrain_by_rbm(
     binary_data: bool,
     linear_code: bool,
 ) -> list[Layer]:
-    """Layers down to the code by RBMs, each from the probabilities of the one below, and their transposes back."""
+    """Layers down to the code by RBMs, each from the probabilities of the one below; back by their transposes."""
     down: list[Layer] = []
     back: list[Layer] = []
     values = inputs
@@ -75,7 +75,7 @@ def pretrain_by_rbm(
 
 
 def pretrain_by_psd(inputs: NDArray[Any], layers: tuple[int, ...], seed: int, progress: Progress) -> list[Layer]:
-    """Layers down to the code by PSD, each from the activations of the one below, and PSD's dictionaries back.
+    """Layers down to the code by PSD, each learned from the activations of the one below; back by the dictionaries.
 
     A unit of PSD is ``gain·tanh(filters·y/scale + bias)`` and its decoder ``scale·zD``. Scale and gain go into the
     weights beside them, so that the network's own units are plain tanh.

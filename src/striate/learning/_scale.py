@@ -1,4 +1,4 @@
-"""The one scale of the data, and samples at it: for data of any magnitude that their type can hold."""
+"""The scale of the data, and samples divided by it, for data of any magnitude that their type can hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def centered(samples: np.ndarray) -> np.ndarray:
 
 
 def at_scale(samples: np.ndarray, scale: float, center: Center | None) -> np.ndarray:
-    """Samples, centered and divided by a scale: a new array of the same dtype.
+    """Samples, centered and divided by a scale, in a new array of the same dtype.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def at_scale(samples: np.ndarray, scale: float, center: Center | None) -> np.nda
     scale : float
         Above 0.
     center : callable, optional
-        Gives samples without their centers, in a new array.
+        Returns samples without their centers, in a new array.
 
     Raises
     ------
     UsageError
-        Where a sample is so much larger than the scale that its code cannot be computed.
+        If a sample is so much larger than the scale that its code cannot be computed.
     """
     dtype = samples.dtype
     limits = np.finfo(dtype)
@@ -59,19 +59,19 @@ def at_scale(samples: np.ndarray, scale: float, center: Center | None) -> np.nda
 
 
 def deviation_of(parts: Callable[[], Iterable[np.ndarray]], center: Center | None) -> float:
-    """Root mean square of all numbers of centered samples: a scale, which is above 0 even where all is constant.
+    """Root mean square of all numbers of centered samples: a scale above 0, even if the data are constant.
 
     Parameters
     ----------
     parts : callable
-        Gives all samples, some rows at a time, float32 or float64 and finite; called more than once.
+        Returns all samples, some rows at a time, float32 or float64 and finite; it is called more than once.
     center : callable, optional
         As in `at_scale`.
 
     Raises
     ------
     UsageError
-        Where the numbers are so large that their deviation cannot be computed.
+        If the numbers are so large that their deviation cannot be computed.
     """
     size, squares, largest = 0, 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):

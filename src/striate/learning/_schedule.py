@@ -1,4 +1,4 @@
-"""Which samples a fit holds out, and which it learns from when."""
+"""Which samples a fit holds out, and in which order it learns from the others."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 
 __all__ = ["Schedule"]
 
-_MOST_HELD_OUT = 1000  # more would sharpen the energy little and cost a batch's time each look
-_FEWEST = 50  # samples; of fewer none can be spared
+_MOST_HELD_OUT = 1000  # more would sharpen the error little, and cost the time of a batch per evaluation
+_FEWEST = 50  # samples; with fewer, none is held out
 
 
 class Schedule:
-    """Mini-batches of shuffled epochs, a function of the seed and their number: so that a fit can resume.
+    """Mini-batches of shuffled epochs. Each is a function of the seed and its number, so that a fit can resume.
 
     Parameters
     ----------
     n_samples, batch_size : int
     held_out_fraction : float
-        Share of the samples that `held_out` has, at most 1,000.
+        Share of the samples that is held out, at most 1,000.
     seed : int
     shuffle : bool
-        Or every epoch in the samples' own order; those held out are drawn all the same.
+        If False, each epoch is in the order of the samples; those held out are still drawn at random.
 
     Attributes
     ----------
     train, held_out : ndarray (n,), int64
-        Disjoint row numbers, together all.
+        Row numbers; disjoint, and together all.
     """
 
     def __init__(

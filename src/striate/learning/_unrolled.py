@@ -1,4 +1,4 @@
-"""The pass through an unrolled autoencoder, and the gradients of its loss."""
+"""The forward pass of an unrolled autoencoder, and the gradients of its loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import expit, log_softmax
 __all__ = ["ACTIVATIONS", "Activation", "forward", "gradients"]
 
 Array = NDArray[Any]
-# A function of the linear part, and its slope as a function of what it gave: nothing else is kept of a pass.
+# A function of the linear part, and its slope as a function of its output: a pass keeps nothing else.
 Activation = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
@@ -35,16 +35,16 @@ ACTIVATIONS: dict[str, Activation] = {
 def forward(
     parameters: Mapping[str, Array], inputs: Array, *, activation: str, code: str, code_noise: Array | None = None
 ) -> list[Array]:
-    """What every layer gives, the inputs first; of the last one, the linear part.
+    """The inputs, and the output of each layer; for the last layer, its linear part.
 
     Parameters
     ----------
     parameters : mapping
-        ``weights.0``, ``biases.0`` and so on, of all layers in the order of the pass, half of them the encoder's.
+        ``weights.0``, ``biases.0`` and so on for all layers in the order of the pass; the first half encodes.
     inputs : ndarray (n_samples, n_features)
-        Their noise included.
+        With their noise, if there is any.
     activation, code : str
-        As `DeepAutoencoder` has them, none of them "auto".
+        As in `DeepAutoencoder`, but not "auto".
     code_noise : ndarray (n_samples, n_components), optional
         Added before the code's logistic.
     """
@@ -67,17 +67,17 @@ def gradients(
     parameters: Mapping[str, Array], given: list[Array], targets: Array, *, activation: str, code: str, visible: str,
     loss: str,
 ) -> dict[str, Array]:  # fmt: skip
-    """Gradients of the loss, a mean over samples, in the names and shapes of the parameters.
+    """Gradients of the loss, a mean over samples, with the names and shapes of the parameters.
 
-    The loss is the multinomial cross-entropy of words, else the cross-entropy or the squared error.
+    The loss is the multinomial cross-entropy for words, otherwise the cross-entropy or the squared error.
 
     Parameters
     ----------
-    parameters, activation, code : as `forward` took them
+    parameters, activation, code : as in `forward`
     given : list of ndarray
-        What it gave.
+        What `forward` returned.
     targets : ndarray (n_samples, n_features)
-        What should have come out.
+        The outputs that are wanted.
     visible, loss : str
     """
     n_layers = len(parameters) // 2
@@ -97,7 +97,7 @@ def gradients(
 
 
 def _slope_of_loss(outputs: Array, targets: Array, *, visible: str, loss: str) -> Array:
-    """Of the sum over samples, with respect to the linear outputs."""
+    """The slope of the sum over samples with respect to the linear outputs."""
     slope: Array
     if visible == "softmax":
         slope = np.exp(log_softmax(outputs, axis=1)) * targets.sum(axis=1, keepdims=True) - targets

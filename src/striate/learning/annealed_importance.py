@@ -50,18 +50,18 @@ def annealed_log_partition(
 ) -> LogPartition:
     """Log Z by annealed importance sampling (Salakhutdinov and Murray 2008) from the base rates of the data `X`.
 
-    The inverse temperatures are evenly spaced; the hidden units must be binary. An error near 1 nat says that one run
-    weighs as much as all others: log Z then comes out too low, and likelihoods too high, by far more than that. More
-    temperatures help. Machines learned at a high rate by chains that did not mix need tens of thousands.
+    The inverse temperatures are evenly spaced; the hidden units must be binary. An error near 1 nat means that one run
+    weighs as much as all others: log Z is then too low, and likelihoods too high, by much more than that. More
+    temperatures help. RBMs learned at a high rate with chains that did not mix need tens of thousands.
 
     Parameters
     ----------
     machine : RBM
     X : ndarray (n_samples, n_features)
-        The data that it has learned from.
+        The data that the RBM has learned from.
     n_runs : int, default 100
     n_temperatures : int, default 10,000
-        500 units of 784 pixels take some 7 ms each.
+        Each takes about 7 ms for 500 units and 784 pixels.
     random_state : int, Generator, RandomState or None
 
     Returns

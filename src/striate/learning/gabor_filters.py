@@ -1,4 +1,4 @@
-"""Gabor filters: what learned ones come to resemble (protocol G of Jarrett et al., ICCV 2009)."""
+"""Gabor filters, which learned filters come to resemble (protocol G of Jarrett et al., ICCV 2009)."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ SHORTEST = 3.0  # pixels; a shorter wave is aliased by the raster
 class GaborFilters(FixedFilters):
     """A family of Gabor filters of zero mean and unit norm, with the interface of a learner.
 
-    Orientations evenly over half a turn, an even and an odd phase of each, wavelengths evenly on a logarithmic scale
-    from 3 pixels to the side of the patch: 64 filters of 9×9 have 8 orientations, 2 phases and 4 wavelengths. Only the
-    scale of the patches is taken from the data.
+    Orientations are evenly spaced over half a turn, each with an even and an odd phase; wavelengths are evenly spaced
+    on a logarithmic scale from 3 pixels to the side of the patch: 64 filters of 9×9 have 8 orientations, 2 phases and
+    4 wavelengths. Only the scale of the patches is taken from the data.
 
     Parameters
     ----------
     n_components : int, default 64
-        Filters: a multiple of twice the orientations.
+        The number of filters, a multiple of twice the number of orientations.
     sparsity : float, default 1.0
         Weight of the L1 term for `infer`, as in `PSD`.
     n_orientations : int, default 8
     remove_mean : bool, default True
-        Whether every patch loses its mean.
+        Whether each patch loses its mean.
     random_state : ignored
-        As in the learners that draw.
+        For the interface of learners that draw random numbers.
 
     Attributes
     ----------
     components_ : ndarray (n_components, n_features)
         The filters, of unit norm.
     encoder_ : ndarray (n_components, n_features)
-        The same, times the number that brings their products with scaled patches to a root mean square of ¼.
+        The filters times one number, so that their products with scaled patches have a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
         What patches are divided by.
@@ -52,7 +52,7 @@ class GaborFilters(FixedFilters):
     Raises
     ------
     UsageError
-        In `fit`, where patches are not square and of one channel, or `n_components` does not make up a family.
+        In `fit`, if patches are not square with one channel, or `n_components` does not make up a family.
 
     References
     ----------
@@ -88,14 +88,14 @@ class GaborFilters(FixedFilters):
         side = isqrt(patches.shape[1])
         if side * side != patches.shape[1]:
             raise UsageError(
-                f"Gabor filters are for square patches of one channel, not of {patches.shape[1]} values: "
+                f"Gabor filters are for square patches of one channel, and these have {patches.shape[1]} values: "
                 f"make the images gray"
             )
         n_orientations = parameter(self, "n_orientations")
         n_wavelengths, rest = divmod(n_components, 2 * n_orientations)
         if rest or n_wavelengths < 1:
             raise UsageError(
-                f"{n_components} filters are no family of {n_orientations} orientations in two phases: "
+                f"{n_components} filters do not make up a family of {n_orientations} orientations in two phases: "
                 f"n_components must be a multiple of {2 * n_orientations}"
             )
         return gabor_family(side, n_orientations, n_wavelengths).reshape(n_components, -1)
@@ -107,7 +107,7 @@ def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarr
     Parameters
     ----------
     side : int
-        Of the raster, in pixels.
+        Side of the raster in pixels.
     n_orientations, n_wavelengths : int
 
     Returns
@@ -130,11 +130,11 @@ def gabor_pair(side: int, wavelength: float, orientation: float, envelope: float
     Parameters
     ----------
     side : int
-        Of the raster, in pixels.
+        Side of the raster in pixels.
     wavelength, envelope : float
-        Of the wave, and the standard deviation of its Gaussian envelope, in pixels.
+        Length of the wave, and standard deviation of its Gaussian envelope, in pixels.
     orientation : float
-        Of the wave vector, in radians from the horizontal.
+        Direction of the wave vector, in radians from the horizontal.
     """
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     window = np.exp(-(x**2 + y**2) / (2 * envelope**2))

@@ -1,4 +1,4 @@
-"""Random filters: what learned ones must beat (protocol R of Jarrett et al., ICCV 2009)."""
+"""Random filters, the baseline that learned filters must beat (protocol R of Jarrett et al., ICCV 2009)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ __all__ = ["RandomFilters"]
 class RandomFilters(FixedFilters):
     """Gaussian filters of zero mean and unit norm, with the interface of a learner.
 
-    Only the scale of the patches is taken from the data. The gain is 1 and the
-    bias 0.
+    Only the scale of the patches is taken from the data. The gain is 1 and the bias 0.
 
     Parameters
     ----------
     n_components : int, default 256
-        Filters.
+        The number of filters.
     sparsity : float, default 1.0
         Weight of the L1 term for `infer`, as in `PSD`.
     remove_mean : bool, default True
-        Whether every patch (all its channels together) loses its mean.
+        Whether each patch (all its channels together) loses its mean.
     random_state : int, Generator, RandomState or None
         Seed of the filters.
 
@@ -33,7 +32,7 @@ class RandomFilters(FixedFilters):
     components_ : ndarray (n_components, n_features)
         The filters, of unit norm.
     encoder_ : ndarray (n_components, n_features)
-        The same, times the number that brings their products with scaled patches to a root mean square of ¼.
+        The filters times one number, so that their products with scaled patches have a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
         What patches are divided by.

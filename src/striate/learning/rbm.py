@@ -31,7 +31,7 @@ __all__ = ["RBM"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
 _NAMES = ("components", "hidden_bias", "visible_bias")
-# Largest numbers of data that are not of about unit variance by any reading: no machine learns from them.
+# Bounds for the largest number of the data: outside them the variance is nowhere near 1, and nothing is learned.
 _LEAST, _MOST = 1e-6, 1e6
 
 
@@ -48,25 +48,26 @@ class RBM(OnlineLearner, CodeEstimator):
     Parameters
     ----------
     n_components : int, default 256
+        The number of hidden units.
     visible : {"binary", "gaussian"}, default "binary"
         Binary units take values in [0, 1]; for Gaussian ones every feature should have about unit variance.
     hidden : {"binary", "linear"}, default "binary"
     n_steps : int, default 1
-        Gibbs steps to the negative statistics, the k of CD-k. With 1, the visible units' probabilities are taken in
-        place of states, as in the paper.
+        Gibbs steps before the negative statistics are taken, the k of CD-k. With 1, the probabilities of visible units
+        are used instead of their states, as in the paper.
     persistent : bool, default False
-        Whether the chains go on from batch to batch rather than start at the data; there are as many as the first
-        batch has samples.
+        Whether the chains go on from batch to batch rather than start at the data; there is one chain per sample of
+        the first batch.
     learning_rate : float, optional
-        0.1, or 0.001 where a layer is Gaussian or linear, whose statistics are not bounded.
+        By default 0.1, or 0.001 if a layer is Gaussian or linear, since its statistics are not bounded.
     falling_rate : bool, optional
-        Whether the rate falls linearly to 0 over a `fit`; by default where chains persist, as Tieleman (2008) has it:
-        at a constant rate persistent chains end nats below CD-1, at a falling one above it.
+        Whether the rate falls linearly to 0 during `fit`; by default if chains persist, as in Tieleman (2008): at a
+        constant rate persistent chains end several nats below CD-1, at a falling rate above it.
     momentum : float, optional
-        By default 0.5 for five epochs and then 0.9, the paper's; where chains persist none, since they can only follow
-        a model that changes slowly.
+        By default 0.5 for five epochs and then 0.9, as in the paper; none if chains persist, since they can only
+        follow a model that changes slowly.
     weight_decay : float, default 2e-4
-        The paper's; times the rate, and not of biases.
+        Multiplied by the rate; biases do not decay. The default is the paper's.
     batch_size : int, default 100
     n_epochs : int, default 10
     verbose : bool or int, default 0
@@ -161,7 +162,7 @@ class RBM(OnlineLearner, CodeEstimator):
         return self
 
     def transform(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Probabilities of the hidden units (their means, if linear): (n_samples, n_components), dtype of `X`."""
+        """Probabilities of hidden units (means of linear ones): (n_samples, n_components), dtype of `X`."""
         check_is_fitted(self)
         samples = self._samples(X, reset=False)
         codes = np.empty((len(samples), len(self.components_)), samples.dtype)
@@ -179,7 +180,7 @@ class RBM(OnlineLearner, CodeEstimator):
         return means
 
     def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Down again from the hidden probabilities; without noise."""
+        """The visible probabilities given the hidden probabilities of `X`, without noise."""
         return self.inverse_transform(self.transform(X))
 
     def sample(
@@ -196,11 +197,11 @@ class RBM(OnlineLearner, CodeEstimator):
         Parameters
         ----------
         n_samples : int, default 1
-            Chains, each of which gives one sample.
+            The number of chains; each gives one sample.
         n_steps : int, default 1000
-            From hidden units and back, as often. Chains leave noise after hundreds.
+            The number of passes to the hidden units and back. Chains need hundreds to leave the noise they start at.
         start : ndarray (n_rows, n_features), optional
-            Samples at which the chains start, in turn; by default noise: fair coins, or normal about the bias.
+            Samples at which the chains start, used in turn; by default noise: fair coins, or normal around the bias.
         means : bool, default False
             Whether to return the probabilities (the means) that the last states are drawn with, which make smoother
             images.
@@ -238,7 +239,7 @@ class RBM(OnlineLearner, CodeEstimator):
         return visible
 
     def free_energy(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """−log Σ_h exp(−E(v, h)) of every row (an integral over linear units), float64: (n_samples,)."""
+        """−log Σ_h exp(−E(v, h)) of each row (an integral over linear units), float64: (n_samples,)."""
         check_is_fitted(self)
         samples = self._samples(X, reset=False)
         weights, visible_bias, hidden_bias = (
@@ -254,7 +255,7 @@ class RBM(OnlineLearner, CodeEstimator):
         return energies
 
     def log_likelihood(self, X: NDArray[Any], *, log_partition: float) -> NDArray[np.float64]:
-        """Log p(v) of every row in nats, given log Z (see `exact_log_partition` and `annealed_log_partition`)."""
+        """Log p(v) of each row in nats, given log Z (see `exact_log_partition` and `annealed_log_partition`)."""
         return -self.free_energy(X) - checked("log_partition", log_partition, Real())
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

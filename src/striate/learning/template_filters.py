@@ -1,4 +1,4 @@
-"""Templates: patches of the data themselves as filters (the second stage of HMAX and its kin)."""
+"""Templates: patches of the data themselves as filters, as in the second stage of HMAX."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class TemplateFilters(FixedFilters):
     Parameters
     ----------
     n_components : int, default 256
-        Filters; where there are fewer patches, some are taken again.
+        The number of filters; if there are fewer patches, some are used more than once.
     sparsity : float, default 1.0
         Weight of the L1 term for `infer`, as in `PSD`.
     remove_mean : bool, default True
-        Whether every patch (all its channels together) loses its mean.
+        Whether each patch (all its channels together) loses its mean.
     random_state : int, Generator, RandomState or None
-        Draws the patches.
+        Seed for drawing the patches.
 
     Attributes
     ----------
     components_ : ndarray (n_components, n_features)
         The filters, of unit norm.
     encoder_ : ndarray (n_components, n_features)
-        The same, times the number that brings their products with scaled patches to a root mean square of ¼.
+        The filters times one number, so that their products with scaled patches have a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
         What patches are divided by.
