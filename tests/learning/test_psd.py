@@ -158,7 +158,7 @@ def test_partial_fit_learns_what_fit_learns(rng: np.random.Generator) -> None:
     for _ in range(20):
         streamed.partial_fit(rng.permutation(patches))
     fitted = PSD(n_components=24, max_batches=300, random_state=0).fit(patches)
-    look, other = (psd._look(psd.scaled(patches)) for psd in (streamed, fitted))
+    look, other = (psd._evaluate(psd.scaled(patches)) for psd in (streamed, fitted))
     assert look.energy == pytest.approx(other.energy, rel=0.02)
 
 

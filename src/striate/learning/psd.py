@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from striate.checkpoint import Checkpoint
 from striate.coding import infer_with_prediction
 from striate.coding.eigenvalue import TrackedEigenvalue
 from striate.coding.proximal import fista_from_gram
@@ -17,20 +16,19 @@ from striate.encoders import Encoder, make_encoder
 from striate.encoders.kinds import LEAST_SPARSITY, EncoderRule
 from striate.errors import UsageError
 from striate.learning._diagnosis import HeldOut, diagnose_psd
+from striate.learning._dictionary_update import worst_reconstructed
 from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
 from striate.learning._prediction import Prediction
-from striate.learning._schedule import Schedule
-from striate.parameters import Boolean, Integer, Real, Rule, check_parameters, parameter, plain_parameters
-from striate.progress import Progress
-from striate.randomness import RandomState, generator_from
-from striate.samples import all_finite, writable
+from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
+from striate.parameters import Boolean, Integer, Real, Rule, parameter, plain_parameters
+from striate.randomness import RandomState
+from striate.samples import all_finite
 from striate.stored import Table, field, part
 from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
 _MEMORY = 0.99  # of the running means over batches: the last hundred or so
-_CHECK_EVERY = 100  # batches between two looks at the held-out patches
 _LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
 # Numbers that overflow are noticed where they matter, and said in one sentence.
@@ -39,7 +37,7 @@ _OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # what names of a predict
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
-class PSD(PatchLearner):
+class PSD(PatchLearner, OnlineLearner):
     """Predictive sparse decomposition.
 
     Codes `z` of patches `y`, the dictionary `D` (`components_`) and the encoder are learned together::
@@ -89,6 +87,8 @@ class PSD(PatchLearner):
         Held out, at most 1,000 patches, to see when to stop; with fewer than 50 patches, none.
     tolerance : float, default 1e-3
         Learning stops when the held-out energy has not fallen by this fraction in 1,000 batches.
+    verbose : bool or int, default 0
+        Show the progress of `fit` in the terminal.
     random_state : int, Generator, RandomState or None
         Seed of the first dictionary, the held-out patches and the order of the others.
 
@@ -141,7 +141,14 @@ class PSD(PatchLearner):
         "encoder_rate": Real(low=0),
         "validation_fraction": Real(low=0, below=1),
         "tolerance": Real(low=0),
+        "verbose": VERBOSE,
     }
+
+    _learned = ("components_", "usage_", "_code_energy")
+    _checkpoint_name = "psd"
+    _phase_name = "learning filters"
+    _check_every = 100
+    _patience = 10
 
     history_: list[HeldOut]
     _learning_lazily: Prediction | None
@@ -165,6 +172,7 @@ class PSD(PatchLearner):
         encoder_rate: float = 1e-3,
         validation_fraction: float = 0.1,
         tolerance: float = 1e-3,
+        verbose: bool | int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -181,111 +189,8 @@ class PSD(PatchLearner):
         self.encoder_rate = encoder_rate
         self.validation_fraction = validation_fraction
         self.tolerance = tolerance
+        self.verbose = verbose
         self.random_state = random_state
-
-    def fit(
-        self,
-        X: np.ndarray,
-        y: object = None,
-        *,
-        checkpoint: Checkpoint | None = None,
-        checkpoint_name: str = "psd",
-        progress: Progress | None = None,
-        phase_name: str = "learning filters",
-    ) -> Self:
-        """Learn from patches.
-
-        Parameters
-        ----------
-        X : ndarray (n_samples, n_features), float32 or float64
-            Raw patches. float32 is the fast path.
-        y : ignored
-        checkpoint : Checkpoint, optional
-            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to
-            the same bits, given the same patches, parameters and integer `random_state`.
-        checkpoint_name : str, default "psd"
-            Tells this fit from others in the same checkpoint.
-        progress : Progress, optional
-        phase_name : str
-            What the progress calls this fit.
-
-        Returns
-        -------
-        PSD
-            Itself.
-        """
-        check_parameters(self, self._rules)
-        X = self._samples(X, reset=True)
-        saved = checkpoint.load(checkpoint_name) if checkpoint is not None else None
-        if saved is None:
-            self._begin(X)
-        else:
-            self._restore(*saved)
-        batch_size = parameter(self, "batch_size")
-        held_out_fraction = parameter(self, "validation_fraction")
-        schedule = Schedule(len(X), batch_size, held_out_fraction=held_out_fraction, seed=self._seed)
-        budget = min(parameter(self, "max_batches"), parameter(self, "max_epochs") * schedule.batches_per_epoch)
-
-        alone = threads_for_batch(batch_size, X.shape[1], len(self.components_)) == 1
-        blas = single_threaded_blas() if alone else nullcontext()
-        with (
-            blas,
-            np.errstate(**_SILENT),
-            (progress or Progress()).phase(phase_name, total=budget, unit="batches") as phase,
-        ):
-            phase.advance(self.n_batches_)
-            for rows in schedule.batches(self.n_batches_, budget):
-                if self._has_converged():
-                    break
-                patches = self.scaled(X[rows])
-                self._learn(patches)
-                if self.n_batches_ % _CHECK_EVERY == 0 or self.n_batches_ == budget:
-                    if schedule.held_out.size:
-                        self.history_.append(self._look(self.scaled(X[schedule.held_out])))
-                        phase.note(self.history_[-1].in_words())
-                    if self.n_batches_ <= 0.8 * budget:  # a unit needs time to learn
-                        self._replace_dead_units(patches)
-                phase.advance()
-                if checkpoint is not None and checkpoint.due():
-                    self._publish()
-                    checkpoint.save(checkpoint_name, *self.to_state(training=True))
-        self._publish()
-        if checkpoint is not None:
-            checkpoint.save(checkpoint_name, *self.to_state(training=True))  # so that no resumed run learns it again
-        return self
-
-    def partial_fit(self, X: np.ndarray, y: object = None) -> Self:
-        """Go on learning from more patches, in their order, `batch_size` at a time, each once.
-
-        The first call sets the scale; it should have some hundred patches.
-
-        Parameters
-        ----------
-        X : ndarray (n_samples, n_features), float32 or float64
-        y : ignored
-
-        Returns
-        -------
-        PSD
-            Itself.
-        """
-        started = hasattr(self, "components_")
-        check_parameters(self, self._rules)
-        X = self._samples(X, reset=not started)
-        if started:
-            self._own_arrays()
-        else:
-            self._begin(X)
-        X = X.astype(self.components_.dtype, copy=False)
-        batch_size = parameter(self, "batch_size")
-        with np.errstate(**_SILENT):
-            for start in range(0, len(X), batch_size):
-                patches = self.scaled(X[start : start + batch_size])
-                self._learn(patches)
-                if self.n_batches_ % _CHECK_EVERY == 0:
-                    self._replace_dead_units(patches)
-        self._publish()
-        return self
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes the same estimator.
@@ -304,7 +209,7 @@ class PSD(PatchLearner):
             "seed": self._seed,
             "n_batches": self.n_batches_,
             "n_encoder_steps": 0 if self._learning_lazily is None else self._learning_lazily.adam.n_steps,
-            "history": [list(look) for look in self.history_],
+            "history": [list(found) for found in self.history_],
         }
         if training and self._eigenvalue.vector is not None:
             arrays["eigenvector"] = self._eigenvalue.vector
@@ -314,7 +219,7 @@ class PSD(PatchLearner):
         super()._restore(arrays, header)
         self._seed = int(header["seed"])
         self.n_batches_ = int(header["n_batches"])
-        self.history_ = [HeldOut(*look) for look in header["history"]]
+        self.history_ = [HeldOut(*found) for found in header["history"]]
         self.usage_ = np.array(arrays["usage"])
         self._code_energy = np.array(arrays["code_energy"])
         self._learning_lazily = None
@@ -326,8 +231,8 @@ class PSD(PatchLearner):
 
     @property
     def energy_history_(self) -> np.ndarray:
-        """Held-out energies, one for every look."""
-        return np.array([look.energy for look in self.history_])
+        """Energies of held-out patches, one per evaluation."""
+        return np.array([found.energy for found in self.history_])
 
     @property
     def active_fraction_(self) -> float:
@@ -343,7 +248,7 @@ class PSD(PatchLearner):
         Returns
         -------
         tuple of str
-            A sentence a finding; empty for a healthy model.
+            One sentence per finding; empty for a healthy model.
         """
         check_is_fitted(self)
         return diagnose_psd(
@@ -355,14 +260,16 @@ class PSD(PatchLearner):
             n_batches=self.n_batches_,
         )
 
-    def _learn(self, patches: np.ndarray) -> None:
+    def _batch(self, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return self.scaled(samples[rows].astype(self.components_.dtype, copy=False))
+
+    def _learn(self, batch: np.ndarray, course: Course) -> None:
         """The four steps of the talk, for one batch of scaled patches."""
-        predicted = self._learning.predict(patches)
+        predicted = self._learning.predict(batch)
         self._check_learned(predicted, self.components_)
-        codes = self._minimize_energy(patches, predicted)
-        self._update_decoder(patches, codes)
-        self._learning.step(patches, codes, self._slowing())
-        self.n_batches_ += 1
+        codes = self._minimize_energy(batch, predicted)
+        self._update_decoder(batch, codes)
+        self._learning.step(batch, codes, self._slowing())
 
     def _check_learned(self, *arrays: np.ndarray) -> None:
         """Refuse to go on with numbers that have left the range of their type."""
@@ -374,7 +281,7 @@ class PSD(PatchLearner):
             )
 
     def _slowing(self) -> float:
-        """The share of the first step: once the filters are there, steps fall as 1/t."""
+        """The share of the full step: once the filters are there, steps fall as 1/t."""
         return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
 
     def _minimize_energy(self, patches: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -407,32 +314,30 @@ class PSD(PatchLearner):
         self.components_ += step
         _normalize_rows(self.components_)
 
-    def _replace_dead_units(self, patches: np.ndarray) -> None:
-        """Give units that nothing uses the look of patches that the others reconstruct badly."""
+    def _replace_dead_units(self, batch: np.ndarray) -> None:
+        """Make units that nothing uses like patches that the others reconstruct badly."""
         dead = np.flatnonzero(self.usage_ < _DEAD)
         if not dead.size:
             return
-        codes = self._minimize_energy(patches, self._learning.encode(patches))
-        errors = np.square(patches - codes @ self.components_).sum(axis=1)
-        worst = np.argsort(-errors, kind="stable")[: dead.size]
-        worst = worst[errors[worst] > 0]
+        codes = self._minimize_energy(batch, self._learning.encode(batch))
+        worst = worst_reconstructed(batch, codes @ self.components_, dead.size)
         dead = dead[: worst.size]
-        replacements = patches[worst]
+        replacements = batch[worst]
         _normalize_rows(replacements)
         self.components_[dead] = replacements
         self._learning.restart(dead, self.components_)
         self._code_energy[dead] = self._code_energy.mean()
         self.usage_[dead] = self.usage_.mean()  # a hundred batches' grace
 
-    def _look(self, patches: np.ndarray) -> HeldOut:
-        predicted = self._learning.encode(patches)
-        codes = self._minimize_energy(patches, predicted)
+    def _evaluate(self, held_out: np.ndarray) -> HeldOut:
+        predicted = self._learning.encode(held_out)
+        codes = self._minimize_energy(held_out, predicted)
 
         def error(z: np.ndarray) -> float:
-            return 0.5 * float(np.square(patches - z @ self.components_).sum()) / len(patches)
+            return 0.5 * float(np.square(held_out - z @ self.components_).sum()) / len(held_out)
 
-        l1 = float(np.abs(codes).sum()) / len(patches)
-        gap = 0.5 * float(np.square(codes - predicted).sum()) / len(patches)
+        l1 = float(np.abs(codes).sum()) / len(held_out)
+        gap = 0.5 * float(np.square(codes - predicted).sum()) / len(held_out)
         return HeldOut(
             batch=self.n_batches_,
             energy=error(codes) + parameter(self, "sparsity") * l1 + parameter(self, "prediction") * gap,
@@ -441,24 +346,28 @@ class PSD(PatchLearner):
             predicted_error=error(predicted),
         )
 
-    def _has_converged(self) -> bool:
-        """The last ten looks brought nothing; from the history alone, so that a resumed fit agrees."""
-        energies = [look.energy for look in self.history_]
-        return len(energies) > 10 and min(energies[-10:]) > (1 - parameter(self, "tolerance")) * min(energies[:-10])
+    def _describe(self, found: HeldOut) -> str:
+        return found.in_words()
 
-    def _begin(self, X: np.ndarray) -> None:
-        rng = generator_from(parameter(self, "random_state"))
-        self._seed = int(rng.integers(2**62))
+    def _held_out_errors(self) -> list[float]:
+        return [found.energy for found in self.history_]
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        shape = parameter(self, "batch_size"), self.n_features_in_, parameter(self, "n_components")
+        with single_threaded_blas() if threads_for_batch(*shape) == 1 else nullcontext(), np.errstate(**_SILENT):
+            yield
+
+    def _begin(self, start: Start) -> None:
+        X = start.samples
         self._set_scale(X)
         self.scale_ *= float(np.sqrt(max(1.0, X.shape[1] / _LONGEST)))
         n_components = parameter(self, "n_components")
-        self.components_ = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
+        self.components_ = start.rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
         if parameter(self, "remove_mean"):
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
         _normalize_rows(self.components_)
         self.predictor_ = self._new_encoder().start(self.components_, self._sparsity_of_encoder)
-        self.n_batches_ = 0
-        self.history_ = []
         self.usage_ = np.zeros(n_components)
         self._code_energy = np.zeros(n_components, dtype=X.dtype)
         self._learning_lazily = self._moments = None
@@ -480,11 +389,6 @@ class PSD(PatchLearner):
             state |= {"_learning_lazily": None, "_moments": (learning.to_arrays(), learning.adam.n_steps)}
         return state
 
-    def _own_arrays(self) -> None:
-        """Make what learning changes in place writable: a model may have been loaded as a memory map."""
-        self.components_, self.usage_ = writable(self.components_), writable(self.usage_)
-        self._code_energy = writable(self._code_energy)
-
     @property
     def _learning(self) -> Prediction:
         """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
@@ -496,7 +400,7 @@ class PSD(PatchLearner):
                 self._moments = None
         return self._learning_lazily
 
-    def _publish(self) -> None:
+    def _conclude(self) -> None:
         """Take the encoder over from what has trained it."""
         self._check_learned(self.components_, *self._learning.arrays.values())
         self.predictor_ = self._learning.encoder()
