@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -28,6 +28,22 @@ class HeldOut(NamedTuple):
     error: float  # ½‖y − zD‖² of the optimal codes
     predicted_error: float  # the same of the predicted codes
 
+    @classmethod
+    def measured(
+        cls, batch: int, patches: np.ndarray, codes: np.ndarray, predicted: np.ndarray, components: np.ndarray,
+        *, sparsity: float, prediction: float,
+    ) -> Self:  # fmt: skip
+        """What optimal and predicted codes of scaled patches, (n_samples, n_components), show after a batch."""
+        n = len(patches)
+
+        def error(z: np.ndarray) -> float:
+            return 0.5 * float(np.square(patches - z @ components).sum()) / n
+
+        l1 = float(np.abs(codes).sum()) / n
+        gap = 0.5 * float(np.square(codes - predicted).sum()) / n
+        energy = error(codes) + sparsity * l1 + prediction * gap
+        return cls(batch, energy, float((codes != 0).mean()), error(codes), error(predicted))
+
     def in_words(self) -> str:
         """One line for the progress."""
         return (
@@ -37,7 +53,7 @@ class HeldOut(NamedTuple):
 
 
 def diagnose_psd(
-    looks: Sequence[HeldOut],
+    evaluations: Sequence[HeldOut],
     usage: np.ndarray,
     *,
     energy_of_nothing: float,
@@ -49,7 +65,7 @@ def diagnose_psd(
 
     Parameters
     ----------
-    looks : sequence of HeldOut
+    evaluations : sequence of HeldOut
     usage : (n_components,)
         Share of recent patches that used each unit.
     energy_of_nothing : float
@@ -76,8 +92,8 @@ def diagnose_psd(
             f"units die: {dead} of {len(usage)} are used by fewer than one patch in a thousand; lower sparsity (now "
             f"{sparsity:g}), take fewer units, or more and more varied patches"
         )
-    if looks and active >= _EMPTY:
-        last = looks[-1]
+    if evaluations and active >= _EMPTY:
+        last = evaluations[-1]
         explained, by_prediction = energy_of_nothing - last.error, energy_of_nothing - last.predicted_error
         if explained > 0 and by_prediction < _LAGGING * explained:
             findings.append(
@@ -85,7 +101,7 @@ def diagnose_psd(
                 f"codes explain; learn longer (now {n_batches} batches), or raise prediction (now {prediction:g}) or "
                 "encoder_rate"
             )
-        earlier = [look for look in looks if look.batch <= 0.8 * n_batches]
+        earlier = [look for look in evaluations if look.batch <= 0.8 * n_batches]
         if len(earlier) > 1 and last.energy < (1 - _FALLING) * min(look.energy for look in earlier):
             findings.append(f"the energy still falls after {n_batches} batches; raise max_batches")
     return tuple(findings)

@@ -20,7 +20,14 @@ from striate.errors import UsageError
 from striate.kernels import compiled, compiler
 from striate.threads import in_threads
 
-__all__ = ["add_products", "first_dictionary", "replacements", "update_dictionary", "worst_reconstructed"]
+__all__ = [
+    "add_products",
+    "first_dictionary",
+    "normalize_rows",
+    "replacements",
+    "update_dictionary",
+    "worst_reconstructed",
+]
 
 _BLOCK = 32
 
@@ -75,6 +82,12 @@ def add_products(total: np.ndarray, left: np.ndarray, right: np.ndarray, keep: f
     if keep != 1:
         total *= total.dtype.type(keep)
     total += new
+
+
+def normalize_rows(dictionary: np.ndarray) -> None:
+    """Divide rows by their norms, in place; rows of zeros stay."""
+    norms = np.sqrt(np.einsum("ij,ij->i", dictionary, dictionary))
+    dictionary /= np.maximum(norms, 1e-12)[:, np.newaxis]
 
 
 def worst_reconstructed(

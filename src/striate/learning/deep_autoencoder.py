@@ -374,7 +374,6 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
             self.scale_ = deviation_of(lambda: (self._inputs(part)[0] for part in parts()), None)
 
     def _samples(self, X: Any, *, reset: bool) -> Rows:
-        """The data; whether they are finite is seen where rows of them are read."""
         check_parameters(self, self._rules)
         samples = estimator_samples(self, X, reset=reset, finite=False, sparse=True)
         return Rows(samples, unread="DeepAutoencoder: the samples")

@@ -16,7 +16,7 @@ from striate.encoders import Encoder, make_encoder
 from striate.encoders.kinds import LEAST_SPARSITY, EncoderRule
 from striate.errors import UsageError
 from striate.learning._diagnosis import HeldOut, diagnose_psd
-from striate.learning._dictionary_update import worst_reconstructed
+from striate.learning._dictionary_update import normalize_rows, worst_reconstructed
 from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
 from striate.learning._prediction import Prediction
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
@@ -29,9 +29,9 @@ from striate.threads import single_threaded_blas, threads_for_batch
 __all__ = ["PSD", "HeldOut"]
 
 _MEMORY = 0.99  # of the running means over batches: the last hundred or so
-_LONGEST = 144  # values, those of 12×12; longer patches are scaled down to the same mean squared norm
+_LONGEST = 144  # values, as in 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
-# Numbers that overflow are noticed where they matter, and said in one sentence.
+# Numbers that overflow are noticed where they matter, and reported in one sentence.
 _SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 _OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # what names of a prediction's arrays begin with
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
@@ -45,16 +45,16 @@ class PSD(PatchLearner, OnlineLearner):
         E = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − encoder(y)‖²
         encoder(y) = gain · tanh(y·encoder_ᵀ + bias)
 
-    so that after learning one product and a squashing function stand in for the minimization; or another encoder
-    does, whose codes are nearer and have true zeros. (The talk
-    writes the squares without ½: its sparsity is twice ours.) Patches lose their mean and are divided by one
-    number, the standard deviation of all of them; those of more than 144 values by more, so that their mean
-    squared norm is that of 12×12 patches, and the weights and rates below mean the same to them.
+    After learning, one product and a squashing function replace the minimization. Other encoders have codes that are
+    closer to the optimum and have true zeros. (The talk writes the squares without ½: its sparsity is twice ours.)
+    Patches lose their mean and are divided by one number, the standard deviation of all of them. Patches of more than
+    144 values are divided by a larger number, so that their mean squared norm is that of 12×12 patches, and the weights
+    and rates below mean the same for them.
 
     Parameters
     ----------
     n_components : int, default 256
-        Units.
+        The number of units.
     sparsity : float, default 1.0
         Weight of the L1 term. 1 leaves about a fifth of 256 units active on natural patches of 12×12.
     prediction : float, default 1.0
@@ -65,17 +65,16 @@ class PSD(PatchLearner, OnlineLearner):
         or "lcod". "tanh" has one gain per unit; it is the talk's encoder, and the one that a hierarchy convolves with.
         The others learn by torch's gradients (the extra `torch`) and predict without it.
     predict_in_inference : bool, default True
-        Whether codes are drawn to their prediction while they are inferred, as the paper and the talk have it. False
-        is what the authors' later code does: the prediction is where inference starts, and only the encoder learns
-        from the difference.
+        Whether the prediction term takes part in inference, as in the paper and the talk. False is what the authors'
+        later code does: inference starts at the prediction, and only the encoder learns from the difference.
     remove_mean : bool, default True
-        Whether every patch (all its channels together) loses its mean.
+        Whether each patch (all its channels together) loses its mean.
     batch_size : int, default 200
-        Patches a step of learning.
+        Patches per step of learning.
     max_batches, max_epochs : int, default 3000 and 100
-        The budget: as many batches, unless the data have been seen so many times before that.
+        The budget: learning ends after `max_batches`, or when the data have been seen `max_epochs` times.
     n_inference_steps : int, default 20
-        FISTA's steps for the codes of a batch.
+        Steps of FISTA for the codes of a batch.
     decoder_rate : float, default 0.2
         Step of the dictionary, relative to the curvature that the codes give each unit; after 300 batches it
         falls as 1/t, which takes the noise of single batches out of the filters.
@@ -84,7 +83,7 @@ class PSD(PatchLearner, OnlineLearner):
         square of what they learn, and after 300 batches less and less, as the dictionary does. 4e-3 serves LISTA
         better on natural patches: the energy of its codes is 5 % above the optimum instead of 11 %.
     validation_fraction : float, default 0.1
-        Held out, at most 1,000 patches, to see when to stop; with fewer than 50 patches, none.
+        Fraction of the patches, at most 1,000, held out to decide when to stop; none with fewer than 50 patches.
     tolerance : float, default 1e-3
         Learning stops when the held-out energy has not fallen by this fraction in 1,000 batches.
     verbose : bool or int, default 0
@@ -130,19 +129,11 @@ class PSD(PatchLearner, OnlineLearner):
 
     _rules: ClassVar[Mapping[str, Rule]] = {
         **PatchLearner._rules,
-        "prediction": Real(low=0),
-        "encoder": EncoderRule(),
-        "predict_in_inference": Boolean(),
-        "batch_size": Integer(low=1),
-        "max_batches": Integer(low=1),
-        "max_epochs": Integer(low=1),
-        "n_inference_steps": Integer(low=1),
-        "decoder_rate": Real(low=0),
-        "encoder_rate": Real(low=0),
-        "validation_fraction": Real(low=0, below=1),
-        "tolerance": Real(low=0),
-        "verbose": VERBOSE,
-    }
+        "prediction": Real(low=0), "encoder": EncoderRule(), "predict_in_inference": Boolean(),
+        "batch_size": Integer(low=1), "max_batches": Integer(low=1), "max_epochs": Integer(low=1),
+        "n_inference_steps": Integer(low=1), "decoder_rate": Real(low=0), "encoder_rate": Real(low=0),
+        "validation_fraction": Real(low=0, below=1), "tolerance": Real(low=0), "verbose": VERBOSE,
+    }  # fmt: skip
 
     _learned = ("components_", "usage_", "_code_energy")
     _checkpoint_name = "psd"
@@ -195,11 +186,8 @@ class PSD(PatchLearner, OnlineLearner):
     def to_state(self, *, training: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes the same estimator.
 
-        Parameters
-        ----------
-        training : bool, default False
-            Whether to include what learning needs to go on to the same bits: the optimizer's moments and the
-            running means. They double the size.
+        With `training` also the moments of the optimizer, which learning needs to go on to the same bits; they double
+        the size.
         """
         arrays, header = super().to_state()
         arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
@@ -222,8 +210,7 @@ class PSD(PatchLearner, OnlineLearner):
         self.history_ = [HeldOut(*found) for found in header["history"]]
         self.usage_ = np.array(arrays["usage"])
         self._code_energy = np.array(arrays["code_energy"])
-        self._learning_lazily = None
-        self._eigenvalue = TrackedEigenvalue()
+        self._learning_lazily, self._eigenvalue = None, TrackedEigenvalue()
         kept = {name: array for name, array in arrays.items() if name.startswith(_OF_LEARNING)}
         self._moments = (kept, int(header["n_encoder_steps"])) if kept else None
         if "eigenvector" in arrays:
@@ -252,13 +239,9 @@ class PSD(PatchLearner, OnlineLearner):
         """
         check_is_fitted(self)
         return diagnose_psd(
-            self.history_,
-            self.usage_,
-            energy_of_nothing=0.5 * min(self.n_features_in_, _LONGEST),
-            sparsity=parameter(self, "sparsity"),
-            prediction=parameter(self, "prediction"),
-            n_batches=self.n_batches_,
-        )
+            self.history_, self.usage_, energy_of_nothing=0.5 * min(self.n_features_in_, _LONGEST),
+            sparsity=parameter(self, "sparsity"), prediction=parameter(self, "prediction"), n_batches=self.n_batches_,
+        )  # fmt: skip
 
     def _batch(self, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return self.scaled(samples[rows].astype(self.components_.dtype, copy=False))
@@ -288,16 +271,11 @@ class PSD(PatchLearner, OnlineLearner):
         """Step 2: the codes that minimize the energy, prediction term included."""
         gram = self.components_ @ self.components_.T
         codes, _ = fista_from_gram(
-            patches @ self.components_.T,
-            gram,
-            parameter(self, "sparsity"),
-            steps=parameter(self, "n_inference_steps"),
-            start=predicted,
+            patches @ self.components_.T, gram, parameter(self, "sparsity"),
+            steps=parameter(self, "n_inference_steps"), start=predicted, target=predicted,
             prediction=parameter(self, "prediction") if parameter(self, "predict_in_inference") else 0.0,
-            target=predicted,
-            eigenvalue=self._eigenvalue.update(gram),
-            correct=self._eigenvalue.correct,
-        )
+            eigenvalue=self._eigenvalue.update(gram), correct=self._eigenvalue.correct,
+        )  # fmt: skip
         return codes
 
     def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
@@ -307,12 +285,11 @@ class PSD(PatchLearner, OnlineLearner):
         self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
         # A unit's own energy is the curvature of its error. The mean of all is a floor for rare units.
         curvature = self._code_energy + self._code_energy.mean()
-        residual = patches - codes @ self.components_
-        step = codes.T @ residual
+        step = codes.T @ (patches - codes @ self.components_)
         rate = parameter(self, "decoder_rate") * self._slowing()
         step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
         self.components_ += step
-        _normalize_rows(self.components_)
+        normalize_rows(self.components_)
 
     def _replace_dead_units(self, batch: np.ndarray) -> None:
         """Make units that nothing uses like patches that the others reconstruct badly."""
@@ -323,7 +300,7 @@ class PSD(PatchLearner, OnlineLearner):
         worst = worst_reconstructed(batch, codes @ self.components_, dead.size)
         dead = dead[: worst.size]
         replacements = batch[worst]
-        _normalize_rows(replacements)
+        normalize_rows(replacements)
         self.components_[dead] = replacements
         self._learning.restart(dead, self.components_)
         self._code_energy[dead] = self._code_energy.mean()
@@ -332,19 +309,8 @@ class PSD(PatchLearner, OnlineLearner):
     def _evaluate(self, held_out: np.ndarray) -> HeldOut:
         predicted = self._learning.encode(held_out)
         codes = self._minimize_energy(held_out, predicted)
-
-        def error(z: np.ndarray) -> float:
-            return 0.5 * float(np.square(held_out - z @ self.components_).sum()) / len(held_out)
-
-        l1 = float(np.abs(codes).sum()) / len(held_out)
-        gap = 0.5 * float(np.square(codes - predicted).sum()) / len(held_out)
-        return HeldOut(
-            batch=self.n_batches_,
-            energy=error(codes) + parameter(self, "sparsity") * l1 + parameter(self, "prediction") * gap,
-            active=float((codes != 0).mean()),
-            error=error(codes),
-            predicted_error=error(predicted),
-        )
+        weights = {name: parameter(self, name) for name in ("sparsity", "prediction")}
+        return HeldOut.measured(self.n_batches_, held_out, codes, predicted, self.components_, **weights)
 
     def _describe(self, found: HeldOut) -> str:
         return found.in_words()
@@ -366,7 +332,7 @@ class PSD(PatchLearner, OnlineLearner):
         self.components_ = start.rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
         if parameter(self, "remove_mean"):
             self.components_ -= self.components_.mean(axis=1, keepdims=True)
-        _normalize_rows(self.components_)
+        normalize_rows(self.components_)
         self.predictor_ = self._new_encoder().start(self.components_, self._sparsity_of_encoder)
         self.usage_ = np.zeros(n_components)
         self._code_energy = np.zeros(n_components, dtype=X.dtype)
@@ -432,8 +398,3 @@ class PSD(PatchLearner, OnlineLearner):
             target=self.predictor_.astype(patches.dtype).encode(patches), tolerance=tolerance,
         )  # fmt: skip
         return codes
-
-
-def _normalize_rows(dictionary: np.ndarray) -> None:
-    norms = np.sqrt(np.einsum("ij,ij->i", dictionary, dictionary))
-    dictionary /= np.maximum(norms, 1e-12)[:, np.newaxis]
