@@ -71,7 +71,7 @@ def diagnose_psd(
     energy_of_nothing : float
         ½‖y‖² of a patch, on average: the error of empty codes.
     sparsity, prediction : float
-        The weights that it was fitted with.
+        The weights that the model was fitted with.
     n_batches : int
         Number of batches learned from.
     """
@@ -101,7 +101,7 @@ def diagnose_psd(
                 f"codes explain; learn longer (now {n_batches} batches), or raise prediction (now {prediction:g}) or "
                 "encoder_rate"
             )
-        earlier = [look for look in evaluations if look.batch <= 0.8 * n_batches]
-        if len(earlier) > 1 and last.energy < (1 - _FALLING) * min(look.energy for look in earlier):
+        earlier = [one for one in evaluations if one.batch <= 0.8 * n_batches]
+        if len(earlier) > 1 and last.energy < (1 - _FALLING) * min(one.energy for one in earlier):
             findings.append(f"the energy still falls after {n_batches} batches; raise max_batches")
     return tuple(findings)

@@ -1,4 +1,4 @@
-"""What learners that only choose their filters share: the scale comes from the data, the filters do not move."""
+"""What is common to learners that only choose their filters: the scale comes from the data, the filters do not."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["FixedFilters"]
 
 
 class FixedFilters(PatchLearner):
-    """Filters of zero mean and unit norm that `_choose` gives; the encoder is the dictionary times a number.
+    """Filters of zero mean and unit norm, from `_choose`; the encoder is the dictionary times a number.
 
-    The number makes the root mean square of what the tangent sees, over filters and patches, `RESPONSE`. At 1 strong
-    responses saturate and no longer tell how strong they are: on Caltech-101 (validation, random filters) one stage
-    is right by 1.5 points less, two stages by 3.5; between ¼ and 0.1 there is no difference.
+    The number is such that the arguments of tanh have a root mean square of `RESPONSE` over filters and patches. At 1,
+    strong responses saturate: on Caltech-101 (validation, random filters) the accuracy is 1.5 points lower with one
+    stage, and 3.5 points with two; between ¼ and 0.1 there is no difference.
     """
 
     RESPONSE: ClassVar[float] = 0.25
@@ -56,7 +56,7 @@ class FixedFilters(PatchLearner):
         n_components = parameter(self, "n_components")
         self._set_scale(X)
         filters = self._choose(X, n_components)
-        # By a power of two, which changes no digit, so that no square overflows or vanishes.
+        # Scaled by a power of two, which changes no digit, so that no square overflows or vanishes.
         filters = np.ldexp(filters, -np.frexp(np.abs(filters).max(axis=1, keepdims=True))[1])
         if X.shape[1] > 1:  # of one feature, nothing is left without the mean
             filters -= filters.mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What all learners of patches share: the scaling of patches, the feed-forward code, the state of a model."""
+"""What is common to learners of patches: the scaling of patches, the feed-forward code, the state of a model."""
 
 from __future__ import annotations
 

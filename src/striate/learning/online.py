@@ -105,7 +105,8 @@ class OnlineLearner:
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which one batch at a time is read, in random order. float32 is the fast path.
+            An array or a memory map, of which one batch at a time is read, in random order; RBM and DeepAutoencoder
+            also take a sparse matrix of SciPy, of which one batch at a time is made dense. float32 is the fast path.
             A learner with `max_batches` also takes an iterator of such arrays, and learns from each as it is, in their
             order; the first should have some hundred samples.
         y : ignored

@@ -43,7 +43,8 @@ class RBM(OnlineLearner, CodeEstimator):
         E(v, h) = −v·visible_bias − h·hidden_bias − h·W·v
 
     Gaussian visible units have ½‖v − visible_bias‖² in place of the first term, linear hidden units
-    ½‖h − hidden_bias‖² in place of the second; both have unit variance.
+    ½‖h − hidden_bias‖² in place of the second; both have unit variance. Learning gives the same bits for every number
+    of threads.
 
     Parameters
     ----------
