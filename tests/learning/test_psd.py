@@ -162,6 +162,15 @@ def test_partial_fit_learns_what_fit_learns(rng: np.random.Generator) -> None:
     assert look.energy == pytest.approx(other.energy, rel=0.02)
 
 
+def test_a_stream_teaches_what_its_batches_teach(rng: np.random.Generator) -> None:
+    patches, _ = sparse_sources(rng, n_samples=1000)
+    streamed = PSD(n_components=12, random_state=0).fit(patches[n : n + 200] for n in range(0, 1000, 200))
+    by_hand = PSD(n_components=12, random_state=0)
+    for n in range(0, 1000, 200):
+        by_hand.partial_fit(patches[n : n + 200])
+    assert same(streamed, by_hand)
+
+
 def test_dead_units_are_given_badly_reconstructed_patches(rng: np.random.Generator) -> None:
     patches, _ = sparse_sources(rng, n_samples=400)
     psd = PSD(n_components=12, random_state=0).partial_fit(patches)

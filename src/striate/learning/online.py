@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -156,8 +156,6 @@ class OnlineLearner:
                 saved.update(self)
                 if (callback is not None and callback(self) is True) or self._has_converged():
                     break
-        if lessons.course.n_batches is None and not hasattr(self, "n_batches_"):
-            raise UsageError("the iterator gave no samples to learn from")
         self._conclude()
         saved.update(self, whenever=True)  # so that no resumed run learns it again
         return self
@@ -300,7 +298,13 @@ class OnlineLearner:
                     started = True
                 yield self._batch(samples, np.arange(len(samples)))
 
-        return _Lessons(Course(), batches(), None, n_done)
+        drawn = batches()
+        if resumed:
+            return _Lessons(Course(), drawn, None, n_done)
+        first = list(islice(drawn, 1))
+        if not first:
+            raise UsageError("the iterator gave no samples to learn from")
+        return _Lessons(Course(), chain(first, drawn), None, n_done)
 
     def _take(self, batch: Any, lessons: _Lessons, phase: Phase) -> None:
         """One batch, and what is due after it."""
