@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,8 @@ ORDER = (
 )  # fmt: skip
 # Modules that may import each other.
 CIRCLES: tuple[set[str], ...] = ()
+# Kernels are compiled as a whole: functions that they call would not be inlined to the same bits.
+KERNELS = ("_infer_one", "_descend", "_search", "_walk")
 FACES = ("cli", "live")  # what people touch, built from public names alone
 
 
@@ -177,6 +180,29 @@ def test_torch_stays_in_its_files() -> None:
         if found.target.split(".")[0] in ("torch", "torchvision") and not found.file.endswith("/_torch.py")
     ]
     fail_if_any(wrong, "torch is an extra: import it in files named _torch.py, at first use")
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body: a signature of many options, and a docstring about each of them, may be long."""
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (function.end_lineno or 0) - statements[0].lineno + 1 if statements else 0
+
+
+def test_functions_fit_on_a_screen_or_two() -> None:
+    long = [
+        f"{path.relative_to(PACKAGE).as_posix()}: {node.name} has {lines_of(node)} lines"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > 80 and node.name not in KERNELS
+    ]
+    assert not long
+
+
+def test_a_long_file_says_why() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 400:
+            assert re.search(r"400 lines\s+because", ast.get_docstring(ast.parse(text)) or ""), path
 
 
 @pytest.mark.parametrize(

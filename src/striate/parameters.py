@@ -43,8 +43,7 @@ __all__ = [
     "plain_parameters",
 ]
 
-_WIDEST = 2**63  # integers are below it
-_LONGEST = 60  # characters of a wrong value that a message repeats
+_WIDEST, _LONGEST = 2**63, 60  # integers are below the first; messages repeat this many characters of a wrong value
 
 
 class Rule(ABC):

@@ -1,4 +1,4 @@
-"""Deep autoencoders: many layers down to a short code, and the same number back."""
+"""Deep autoencoders: an encoder and a decoder of several layers, with a short code between them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ from striate.samples import all_finite, dense_rows, estimator_samples, writable
 
 __all__ = ["DeepAutoencoder"]
 
-_MOST_PRETRAINED = 20_000  # samples: a layer's beginning needs no more
-_WARM_UP = 100  # batches in which the rate rises: Adam's first moments are noise
+_MOST_PRETRAINED, _WARM_UP = 20_000, 100  # samples for pre-training; batches until Adam's moments are reliable
 _OF_PRETRAINING = {None: "elu", "rbm": "logistic", "psd": "tanh"}
 
 
 class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Layers down to a short code and the same number back, learned so that the data come out as they went in.
+    """An encoder and a decoder of several layers, which learn to reconstruct the data from a short code.
 
     Parameters
     ----------
     layers : sequence of int, default (1000, 500, 250, 30)
-        Units of each layer down to the code; the way back has the same in reverse. The default is the paper's for
-        digits.
+        Units per layer of the encoder, the last of which are the code; the decoder has the same layers in reverse
+        order. The default is that of the paper for digits.
     pretraining : "rbm", "psd" or None, default None
         How layers begin. "rbm": each is an RBM learned from the layer below, and its transpose is the way back, as in
         the paper. "psd": each is learned by PSD, and PSD's dictionary is the way back. None: at random, at scales that
