@@ -249,7 +249,13 @@ def test_state_round_trip_and_bad_input(rng: np.random.Generator) -> None:
 def test_codes_need_no_torch_and_training_says_so() -> None:
     script = """
 import sys
-sys.modules["torch"] = None
+
+class NoTorch:
+    def find_spec(self, name, *rest):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, NoTorch())
 import numpy as np
 from striate.encoders import LCoD, LISTA, LinearEncoder, ShrinkageEncoder, SmoothShrinkageEncoder
 from striate.errors import UsageError
