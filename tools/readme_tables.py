@@ -146,8 +146,8 @@ def encoders_table(rows: list[dict[str, Any]]) -> str:
             for name, ratio in row["times_of_tanh"].items()
         ]
         lines.append(
-            f"- {row['size']}, time over that of the tanh encoder: {', '.join(slower)}. Feature-sign search solves "
-            f"{solves['striate']:.1f} times a patch, the authors' algorithm {solves['authors']:.1f}."
+            f"- {row['size']}, time over that of the tanh encoder: {', '.join(slower)}. Feature-sign search takes "
+            f"{solves['striate']:.1f} solves per patch, the authors' algorithm {solves['authors']:.1f}."
         )
     for row in by_kind.get("throughput", []):
         lines.append(

@@ -51,7 +51,7 @@ def row(measurement: Measurement | None, **options: Any) -> dict[str, Any]:
         (row(None, goal=None, predicate="it rises"), ("", "", "", "it rises: not run")),
         (
             row(Measurement(62.7), better="match", goal=None, published=46.7, source="a paper", tolerance=3.0),
-            ("46.7 %", "within 3", "62.7 %", "differs by +16 %"),
+            ("46.7 %", "within 3 %", "62.7 %", "differs by +16 %"),
         ),
         (
             row(Measurement(93.0)) | {"current": False, "dirty": True},
@@ -144,8 +144,8 @@ def test_codes_are_listed_with_what_they_cost_and_lose() -> None:
         "| optimal, SPAMS | 12 µs | 0.02 % | 140 % |",
     ]
     assert lines[6:] == [
-        "- 81x64, time over that of the tanh encoder: `infer` 50×, SPAMS 120× (goal 25×). Feature-sign search solves "
-        "8.8 times a patch, the authors' algorithm 8.8.",
+        "- 81x64, time over that of the tanh encoder: `infer` 50×, SPAMS 120× (goal 25×). Feature-sign search takes "
+        "8.8 solves per patch, the authors' algorithm 8.8.",
         "- The tanh encoder, 81→64, has 82% of the speed of its matrix product alone (goal 60%); its tangent is within "
         "3e-07 (goal 2e-06).",
         "- LISTA: the kernel for a sparse inhibition is as fast as BLAS at no density that was measured.",
