@@ -9,6 +9,7 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, where NAME
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import statistics
@@ -56,7 +57,12 @@ def main(arguments: list[str]) -> int:
 
 def rewritten_page(text: str) -> str:
     """Return the text of a page with all its tables brought up to date."""
-    return rewrite_tables(rewrite_benchmarks(text), list_experiments(ROOT / "results"))
+    return rewrite_tables(rewrite_benchmarks(text), _summaries())
+
+
+@functools.cache
+def _summaries() -> list[dict[str, Any]]:
+    return list_experiments(ROOT / "results")
 
 
 def rewrite_benchmarks(text: str) -> str:

@@ -77,6 +77,8 @@ class SourceTree:
 
     def __init__(self, package: Path | None = None) -> None:
         self.package = package if package is not None else Path(striate.__file__).parent
+        self._sources: dict[str, SourceFile | None] = {}
+        self._fingerprints: dict[Key, str] = {}
         self._outside: dict[str, Path] = {}  # files outside the package, by the name they have here
         self._nodes: dict[Key, _Node] = {}
         self._digests: dict[Key, str] = {}
@@ -100,6 +102,11 @@ class SourceTree:
     def fingerprint_of(self, module: str, name: str) -> str:
         """Return the fingerprint of a module's definition; of the whole module where it has none of that name."""
         start = self._start(module, name)
+        if start not in self._fingerprints:
+            self._fingerprints[start] = self._compute(start)
+        return self._fingerprints[start]
+
+    def _compute(self, start: Key) -> str:
         digest = hashlib.sha256(self._digest(start).encode())
         reached = [self._definition(key) for key in self._reached(start)]
         if any(definition.reads_phases for definition in reached):
@@ -141,8 +148,10 @@ class SourceTree:
         return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
     def _source(self, module: str) -> SourceFile | None:
-        path = self._file(module)
-        return None if path is None else read_file(path)
+        if module not in self._sources:
+            path = self._file(module)
+            self._sources[module] = None if path is None else read_file(path)
+        return self._sources[module]
 
     def _definition(self, key: Key) -> Definition:
         source = self._source(key[0])
