@@ -1,11 +1,4 @@
-"""Optimal against predicted codes for recognition: one stage on Caltech-101, the same dictionary for both.
-
-History
--------
-Until November 2026 a figure asked that optimal codes stay below 60 %. No stage of features comes near that, so that it
-could hardly fail; the paired difference says what the claim says. The published 52.2 % had to be reached only; it has
-to be matched now, within 3 points.
-"""
+"""Optimal against predicted codes for recognition: one stage on Caltech-101, the same dictionary for both."""
 
 from __future__ import annotations
 
@@ -66,6 +59,7 @@ FIGURES = (
         tolerance=3.0,
         published=52.2,
         source="Jarrett et al., ICCV 2009, table 1, U, Rabs-N-PA",
+        history=("Until November 2026 it only had to be reached; now it has to be matched, within 3 points.",),
         measure=_at_best("predicted"),
     ),
     Figure(
@@ -73,6 +67,7 @@ FIGURES = (
         unit="points",
         better="higher",
         predicate="not below 0 by more than two standard errors: nothing is lost by predicting",
+        history=("Until November 2026 optimal codes also had to stay below 60 %, which could hardly fail.",),
         measure=_difference,
     ),
     Figure(

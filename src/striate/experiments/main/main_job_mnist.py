@@ -2,10 +2,6 @@
 
 The digits are divided for good, so that seeds differ in filters and connections only. Three of the five seeds of the
 headline do: one takes twenty minutes.
-
-History
--------
-Until November 2026 one seed, 0, was measured, which development had used too.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, column, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.main.job import HEADLINE, QUICK_ARCHITECTURE, learn, units_of
+from striate.experiments.main.job import HEADLINE, NEW_SEEDS, QUICK_ARCHITECTURE, learn, units_of
 from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.recognition import split_images
 
@@ -46,6 +42,7 @@ FIGURES = (
         unit="%",
         better="higher",
         goal=99.1,
+        history=(NEW_SEEDS,),
         measure=_learned,
     ),
     Figure(
@@ -53,6 +50,7 @@ FIGURES = (
         unit="min",
         better="lower",
         goal=20.0,
+        history=(NEW_SEEDS,),
         measure=column("seconds", 1 / 60, system="learned filters"),
     ),
     Figure(
@@ -60,6 +58,7 @@ FIGURES = (
         unit="%",
         better="higher",
         predicate="within 1 point of learned filters: with all labels, random filters do nearly as well",
+        history=(NEW_SEEDS,),
         measure=_close,
     ),
 )

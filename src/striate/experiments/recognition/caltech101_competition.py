@@ -1,12 +1,4 @@
-"""The competition of the talk on Caltech-101, run by ourselves.
-
-History
--------
-Until November 2026 splits 0 to 2 were measured, which development had used too; now it is splits 105 to 109. The three
-systems without words of SIFT had to stay below sparse codes of SIFT, and were 12 to 31 points below: they could hardly
-fail. They now have to be below the pyramid of words, which the V1-like model, whose authors put it beside the best of
-its day, was by 3 points on splits 0 to 2.
-"""
+"""The competition of the talk on Caltech-101, run by ourselves."""
 
 from __future__ import annotations
 
@@ -60,6 +52,12 @@ def _below(system: str, other: str) -> Callable[[Results], Measurement]:
     return measure
 
 
+_SPLITS = "Until November 2026 splits 0 to 2 were measured, which development had used too."
+_BELOW = (
+    "Until November 2026 it had to stay below sparse codes of SIFT in every split, which could hardly fail "
+    "(62 % for the best of the three, where sparse codes had 74 %)."
+)
+
 FIGURES = (
     Figure(
         what="dense SIFT, words, spatial pyramid, intersection SVM",
@@ -68,6 +66,7 @@ FIGURES = (
         published=64.6,
         source="Lazebnik, Schmid, Ponce, CVPR 2006, table 3",
         goal=64.6,
+        history=(_SPLITS,),
         measure=_accuracy("SIFT + PMK"),
     ),
     Figure(
@@ -77,6 +76,7 @@ FIGURES = (
         published=73.2,
         source="Yang, Yu, Gong, Huang, CVPR 2009, table 1",
         goal=73.2,
+        history=(_SPLITS,),
         measure=_accuracy("ScSPM"),
     ),
     Figure(
@@ -85,6 +85,7 @@ FIGURES = (
         better="higher",
         published=75.7,
         source="Boureau, Bach, LeCun, Ponce, CVPR 2010",
+        history=(_SPLITS,),
         measure=_accuracy("macrofeatures"),
     ),
     *(
@@ -94,6 +95,7 @@ FIGURES = (
             better="higher",
             published=published,
             source=source,
+            history=(_SPLITS,),
             measure=_accuracy(system, "accuracy from 15"),
         )
         for system, what, published, source in (
@@ -113,6 +115,7 @@ FIGURES = (
             unit="%",
             better="higher",
             predicate="below words of SIFT by two standard errors",
+            history=(_SPLITS, _BELOW),
             measure=_below(system, "SIFT + PMK"),
         )
         for system, what in (
