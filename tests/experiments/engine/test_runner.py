@@ -195,7 +195,9 @@ def test_a_unit_with_checkpoints_is_interrupted_and_goes_on(
     monkeypatch.setattr(runner, "_SHORTEST_SLICE", 0.1)
     experiment = make_experiment(LONG_UNIT)
     listener = Listener()
-    run = run_experiment(experiment, scale="quick", results=results, budget=1.5, progress=listener)
+    # What a first run loads and fingerprints may take longer than the budget.
+    run_experiment(experiment, scale="quick", results=results, only=["100 labels, split 0"])
+    run = run_experiment(experiment, scale="quick", results=results, budget=3, progress=listener)
     assert not run.complete
     assert any("goes on from its checkpoint" in said for said in listener.said)
     assert run_experiment(experiment, scale="quick", results=results).complete
