@@ -16,7 +16,7 @@ from striate.images.folder import ImageFiles, ImageFolder, file_identity
 from striate.images.kinds import EXTENSIONS
 from striate.images.sources import as_images
 
-# Imported here, not on demand: the function has the name of its module, which would hide it.
+# Imported here, not on demand: the function has the name of its module, and the module would hide it.
 from striate.images.stream import Skipped, stream
 from striate.lazy import lazy_names
 

@@ -202,7 +202,7 @@ def _plain_numbers(images: np.ndarray, source: str) -> np.ndarray:
         _require_finite(images, source)
         return images
     if images.dtype.kind in "iu":
-        # Other programs often convert 8-bit images to wider integers; a wider range of values has no known white.
+        # Other programs often convert 8-bit images to wider integers; for a wider range of values, white is unknown.
         if images.min() >= 0 and images.max() <= 255:
             return images.astype(np.uint8)
         raise UsageError(
@@ -230,7 +230,7 @@ def _require_finite(images: np.ndarray, source: str) -> None:
 def _white_of_floats(arrays: Sequence[np.ndarray]) -> float:
     """255 where floating-point values go from 0 to more than 2 and at most 255, otherwise 1.
 
-    Interpolation may overshoot 1 a little; negative values mean that the values are no pixels.
+    Interpolation may overshoot 1 a little; negative values mean that the array does not hold pixels.
     """
     floats = [array for array in arrays if array.dtype.kind == "f"]
     if not floats or min(float(array.min()) for array in floats) < 0:

@@ -1,7 +1,7 @@
 """Collections of images of any sizes: the form in which the rest of the library takes images.
 
-A collection holds names and labels and reads an image only when it is needed, so that a folder of 80 GB takes the
-memory of its file names.
+A collection holds names and labels, and reads an image only when it is needed: a folder of 80 GB takes only the memory
+for its file names.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class ImageCollection(ABC):
         return f"{type(self).__name__}({self._contents()})"
 
     def _contents(self) -> str:
-        """How many images, classes and images without a label."""
+        """The numbers of images, of classes, and of images without a label."""
         parts = [_counted(len(self), "image", "images")]
         if self.labels is not None:
             parts.append(_counted(len(self.classes), "class", "classes"))

@@ -1,7 +1,7 @@
 """CSV files of `path,label`, which label images without moving them.
 
-Programs write CSV in many ways. Delimiter, column of paths and header are found by trying which of them makes the
-paths lead to existing files.
+Programs write CSV in many ways. Delimiter, column of paths and header are found by trial: those are chosen with which
+most paths lead to existing files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LABEL_TITLES = frozenset(
     | {"diagnosis", "species", "kind", "tag", "y"}
 )
 _DELIMITERS = ",;\t|"
-_LOOKED_AT = 50  # rows that decide how a file is written
+_LOOKED_AT = 50  # rows that are examined to find the format
 _QUOTE = "and put a path that holds a comma in double quotes"
 
 

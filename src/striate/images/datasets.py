@@ -106,7 +106,7 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             what="9,144 photographs of about 300×200, 101 kinds of objects and a background class",
             license="CC BY 4.0",
             homepage="https://data.caltech.edu/records/mzrjq-6wc02",
-            layout="one folder a class, BACKGROUND_Google included",
+            layout="one folder per class, BACKGROUND_Google included",
             downloads=(
                 Download(
                     ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip?download=1",),
@@ -211,7 +211,7 @@ def find(name: str) -> Path | None:
     Returns
     -------
     Path or None
-        Its folder, in ``STRIATE_DATA`` or else among the user's data. A folder with nothing in it does not count.
+        Its folder, in ``STRIATE_DATA`` or else among the user's data. An empty folder does not count.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def _complete(data_set: DataSet, arriving: Path, folder: Path) -> None:
     ready = arriving
     if data_set.unpacked:
         ready = arriving / "unpacked"
-        shutil.rmtree(ready, ignore_errors=True)  # of an unpacking that was interrupted
+        shutil.rmtree(ready, ignore_errors=True)  # left by an unpacking that was interrupted
         for one in data_set.downloads:
             unpack(arriving / one.name, data_set.unpacked, ready, inner=data_set.inner)
     else:

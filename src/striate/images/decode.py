@@ -112,8 +112,8 @@ def read_image(
             factor = _whole_factor(max(raster.height, raster.width), at_least)
             pixels = assemble(raster, factor, grey=color is False)
             orientation = 1 if source.upright else source.orientation
-            del raster, source  # and what they hold, before others may take their bytes
-        # A turned image is a view until here; whatever follows reads it row by row.
+            del raster, source  # release their memory before other threads use the budget
+        # A rotated image is a view until here; the following steps read it row by row.
         pixels = np.ascontiguousarray(_upright(pixels, orientation))
     return to_rgb(pixels) if color else pixels
 
@@ -187,7 +187,7 @@ def _recognized(file: BinaryIO) -> _File:
 
 
 class _PillowFile:
-    """BMP, WebP, GIF, PPM, AVIF, HEIC: what Pillow makes of them is what they hold."""
+    """BMP, WebP, GIF, PPM, AVIF, HEIC: Pillow decodes them without loss of depth."""
 
     upright = False
 

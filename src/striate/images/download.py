@@ -18,11 +18,11 @@ from striate.progress import Phase, Progress
 if TYPE_CHECKING:
     import requests
 
-_CHUNK = 1 << 13  # bytes; what a break loses at most
+_CHUNK = 1 << 13  # bytes; at most this much is lost when a transfer breaks off
 _KILOBYTE = 1000
 # Failed attempts in a row. An attempt that transfers any data does not count as failed.
 _FRUITLESS_ATTEMPTS = 3
-_PAUSE = 1.0  # seconds after the first fruitless attempt, twice that after the second
+_PAUSE = 1.0  # seconds after the first failed attempt, twice that after the second
 # A server that is busy now may answer in a moment; 416: our part is longer than the file, and is begun again.
 _TEMPORARY = frozenset({408, 416, 425, 429})
 
@@ -63,7 +63,7 @@ def download(
     """
     import pooch
 
-    pooch.get_logger().setLevel(logging.WARNING)  # `progress` tells what its log would tell
+    pooch.get_logger().setLevel(logging.WARNING)  # `progress` reports the same as its log
     failures = []
     for url in urls:
         with (progress or Progress()).phase(f"download {target.name}", unit="kB") as phase:
@@ -73,7 +73,7 @@ def download(
                 return
             except _Broken as broken:
                 failures.append(f"{_host(url)} {broken}")
-            except ValueError:  # how pooch tells that the checksum is another
+            except ValueError:  # how pooch reports that the checksum differs
                 failures.append(f"{_host(url)} sent a file with another checksum, which was removed")
     raise StriateError(f"{target.name}: {'; '.join(failures)}")
 
@@ -146,7 +146,7 @@ class _Transfer:
         if response.status_code == 200 or _first_byte(response) != start:
             if response.status_code == 206:
                 self.part.unlink()
-                return "sent another piece than was asked for"
+                return "sent another part than was requested"
             start = 0
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None

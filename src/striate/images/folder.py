@@ -166,8 +166,8 @@ class _Scan:
         """Collect the images below one sub-folder."""
         n_before, n_unreadable = len(self.names), len(self.unreadable)
         ignored_before = self.ignored.copy()
-        # Real folders, however they are reached, are entered once a class: this ends circles of links, and
-        # keeps the walk short where links cross.
+        # Each real folder is entered once per class, however it is reached: this ends circles of links, and keeps the
+        # walk short when links cross.
         entered = {file_identity(root) or root}
         waiting = [class_name]
         while waiting:
@@ -184,7 +184,7 @@ class _Scan:
             self._note_without_images(class_name, self.ignored - ignored_before, len(self.unreadable) > n_unreadable)
 
     def _note_without_images(self, class_name: str, ignored: Counter[str], unreadable: bool) -> None:
-        """Tell a class that was lost from a sub-folder that is none."""
+        """Distinguish a class without readable images from a sub-folder that is not a class."""
         lost = [ending for ending, _ in ignored.most_common() if is_image_kind(ending)]
         if lost:
             n = ignored.total()
@@ -206,7 +206,7 @@ class _Scan:
                     if _is_folder(entry):
                         folders.append(name)
                     elif _is_image(entry):
-                        # Links to nowhere too: they shall be listed as unreadable, not vanish.
+                        # Broken links are included: they are listed as unreadable.
                         pictures.append(prefix + name)
                     else:
                         self.ignored[os.path.splitext(name)[1].lower()] += 1
@@ -284,7 +284,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
         return ending in EXTENSIONS
     head = None
     try:
-        if entry.is_file():  # a pipe would be waited for
+        if entry.is_file():  # reading a pipe would block
             with open(entry.path, "rb") as file:
                 head = file.read(32)
     except OSError:
@@ -295,7 +295,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, for one
+    except OSError:  # for example a link to itself
         return False
 
 

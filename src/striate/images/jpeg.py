@@ -34,7 +34,7 @@ _HUFFMAN = frozenset(range(0xC0, 0xC8))
 # Within a scan a byte of 255 is followed by zero, a restart marker, or the marker of what comes next.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SCAN, _EXIF, _ADOBE, _COMMENT = 0xDA, 0xE1, 0xEE, 0xFE
-_KEPT = frozenset({0xE0, _ADOBE})  # of the application segments: what JFIF and Adobe say of the colors
+_KEPT = frozenset({0xE0, _ADOBE})  # of the application segments: what JFIF and Adobe state about the colors
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -112,7 +112,7 @@ class JpegFile:
     def _without_end(self, data: bytes, at_least: int | None, *, grey: bool) -> Image.Image:
         """The pixels of a file without its end marker, provided that all are there.
 
-        When pixels are missing, the decoder makes them up from the bytes that follow.
+        When pixels are missing, the decoder would invent them from the bytes that follow.
         """
         data = data.removesuffix(b"\xff")
         image = self._decoded(data + _END, at_least, grey=grey)
@@ -164,7 +164,7 @@ def _read_header(file: BinaryIO) -> _Header:
 
 
 def _next_marker(file: BinaryIO) -> int | None:
-    """Skip what should not be there, and fill bytes of 255; the marker's second byte, or None at the end."""
+    """Skip unexpected bytes and fill bytes of 255; return the marker's second byte, or None at the end."""
     byte = file.read(1)
     while byte:
         if byte != b"\xff":

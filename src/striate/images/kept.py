@@ -17,11 +17,11 @@ KEPT_BYTES = 1 << 29
 
 
 class KeptImages(View):
-    """A view of a collection that remembers what a `Preprocessing` made of its images.
+    """A view of a collection that keeps the images that a `Preprocessing` has prepared.
 
     A training run needs an image for the filters, for the features, for the baseline of raw pixels and for every
-    ablation. The images that came first are kept until the memory is used up, and all others are read again each time:
-    dropping the oldest would keep nothing where all are read in turn.
+    ablation. The first images are kept until the memory is used up, and all others are read again each time. If the
+    oldest ones were dropped instead, nothing would be kept when all images are read in turn.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class KeptImages(View):
     worth : sequence of int, optional
         Indices of the images that will be needed again; by default all.
     limit : int
-        Bytes of memory at the most.
+        Maximum number of bytes.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ def is_read(ending: str, head: bytes | None, readable: Collection[str]) -> bool:
         return ".avif" in readable
     if brands & HEIF_BRANDS:
         return ".heic" in readable
-    # Phones and web sites also give such names to files of other kinds.
+    # Telephones and web sites also use such endings for files of other kinds.
     return ending in readable or (head or b"").startswith(_SIGNATURES)
 
 

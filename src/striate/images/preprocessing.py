@@ -151,11 +151,11 @@ class Preprocessing:
     @classmethod
     def from_state(cls, header: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_state`."""
-        earlier: dict[str, Any] = {"valid": False, "white": 1.0}  # what files of earlier versions lack
+        earlier: dict[str, Any] = {"valid": False, "white": 1.0}  # missing in files of earlier versions
         return cls(**{name: field(header, name, default=earlier.get(name, ...)) for name in _RULES})
 
 
-_TOO_BRIGHT = 64  # times white: no light, but another unit
+_TOO_BRIGHT = 64  # times white; larger values must have another unit
 
 
 def _brightest(image: NDArray[np.float32]) -> float:
@@ -164,8 +164,8 @@ def _brightest(image: NDArray[np.float32]) -> float:
     return top if top <= _TOO_BRIGHT else float(np.percentile(np.abs(image), 100 - _OUTLIERS, method="lower"))
 
 
-_LOOKED_AT = 60  # images that the range of a collection is taken from
-_OUTLIERS = 0.1  # percent of an image's pixels at either end that are not looked at: dust, dead and hot pixels
+_LOOKED_AT = 60  # images from which the range of a collection is computed
+_OUTLIERS = 0.1  # percent of an image's pixels at either end that are ignored: dust, dead and hot pixels
 
 
 def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]) -> float:

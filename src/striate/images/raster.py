@@ -201,7 +201,7 @@ class DeepRaster:
         return values, alpha
 
     def _as_float(self, stored: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):  # judged just below
+        with np.errstate(over="ignore", invalid="ignore"):  # checked just below
             values = np.ascontiguousarray(stored.transpose(2, 0, 1)).astype(np.float32)
         if self._white is not None:
             values /= np.float32(self._white)

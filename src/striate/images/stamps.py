@@ -1,4 +1,4 @@
-"""Size and time of image files: by them a change is seen without reading a file."""
+"""Size and modification time of image files, which show a change without reading the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stamps_of(images: ImageCollection) -> list[Stamp]:
 
 
 def fingerprint_of(images: ImageCollection) -> str:
-    """A digest of the names, labels and stamps of a collection: another one means that it has changed."""
+    """A digest of the names, labels and stamps of a collection: it differs if the collection has changed."""
     digest = hashlib.sha256()
     labels = images.labels or [""] * len(images)
     for index, (name, label) in enumerate(zip(images.names, labels, strict=True)):

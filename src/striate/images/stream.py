@@ -118,7 +118,7 @@ def _batches(
     lookahead = max(batch_size, n_threads + 1)
     positions: list[int] = chosen[start:].tolist()
     loaded = map_ordered(load_or_skip, positions, n_threads=min(n_threads, len(positions) or 1), lookahead=lookahead)
-    # Closed at once, and its threads with it, when the caller takes no more.
+    # Closed at once, with its threads, when the caller stops.
     with closing(cast(Generator[np.ndarray | Skipped], loaded)):
         for index, result in zip(positions, loaded, strict=True):
             if isinstance(result, Skipped):

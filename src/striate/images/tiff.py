@@ -81,7 +81,7 @@ class TiffFile:
             raise Refused("has channels of different depths: save it with 8 or 16 bits per channel")
         self._depth, self._format = depths.pop(), formats.pop()
         if self._format not in (_SIGNED, _FLOAT, 5, 6):
-            self._format = _UNSIGNED  # "undefined" is what some programs write of it
+            self._format = _UNSIGNED  # some programs write "undefined" here
         self._picture = self._pillows()
         if self._picture is None:
             self._kind = self._checked_kind()
@@ -89,7 +89,7 @@ class TiffFile:
         else:
             grey = self._photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
             self.n_channels = 1 if grey and self._picture.mode in ("1", "L", "LA", "La") else 3
-        self.upright = self._picture is not None  # Pillow turns what it loads
+        self.upright = self._picture is not None  # Pillow rotates the images that it loads
 
     def n_pixels(self, at_least: int | None) -> int:
         """Number of pixels that have to be decoded."""
@@ -175,12 +175,12 @@ class TiffFile:
         raise Refused(f"holds {self._words()}, neither grey nor red, green and blue: {_SAVE}")
 
     def _white(self, samples: np.ndarray) -> float:
-        """The integer that stands for 1: the greatest of the depth, but for 32 bits what the values tell."""
+        """The integer that stands for 1: the greatest of the depth; for 32 bits, it is derived from the values."""
         if self._format == _SIGNED and samples.min() < 0:
             raise Refused("holds integers outside 0–65,535: save it with 8 or 16 bits, or as floating point")
         if self._depth < 32:
             return 2.0 ** (self._depth - (self._format == _SIGNED)) - 1
-        # As for arrays: nobody counts to four thousand million, and these come from 8 or 16 bits.
+        # As for arrays: 32-bit values are hardly ever used up to their maximum; they come from 8 or 16 bits.
         greatest = int(samples.max())
         if greatest <= 65535:
             return 255.0 if greatest <= 255 else 65535.0
@@ -316,7 +316,7 @@ def _decompressed(compression: int, packed: bytes, row_bytes: int, rows: int) ->
 
 @cache
 def silence_libtiff() -> None:
-    """Keep libtiff from writing to standard error, past Python: what fails is told by Pillow's exceptions.
+    """Keep libtiff from writing to standard error, past Python: Pillow's exceptions report failures.
 
     The functions for this are looked up in the libtiff that Pillow is linked with. If they are not found, nothing is
     changed.

@@ -36,7 +36,7 @@ def whiten(image: NDArray[np.floating], *, cutoff: float = 0.4) -> NDArray[np.fl
     if image.ndim != 3:
         raise UsageError(f"an image has the shape (channels, height, width), not {image.shape}")
     if not cutoff > 0:
-        raise UsageError(f"cutoff must be above 0, in cycles a pixel; got {cutoff}")
+        raise UsageError(f"cutoff must be above 0, in cycles per pixel; got {cutoff}")
     margin = min(_MARGIN, image.shape[1], image.shape[2])
     centered = image.astype(np.float64) - image.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
     padded = np.pad(centered, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")
