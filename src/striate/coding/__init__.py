@@ -1,4 +1,4 @@
-"""Given a dictionary, find the code: the solvers."""
+"""Sparse codes for a given dictionary: solvers, certificates and regularization paths."""
 
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ __all__ = [
     "regularization_path",
 ]
 
-# Its base classes are scikit-learn's, which takes half a second to load: only who uses it pays.
+# Loaded at first use, because its base classes are scikit-learn's, which takes half a second to load.
 _HOME = {"SparseCoder": "striate.coding.sparse_coder"}
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -1,14 +1,14 @@
 """The active-set kernel: exact codes by keeping the inverse of the support's Gram matrix.
 
 For the units S that are active, with signs s, the optimum is z = M (c − λ w s), M = (D_S D_Sᵀ)⁻¹. Units whose
-correlation with the residual exceeds λ w join, one after another: joining borders M, and moves z along one column of
-M, as far as no other unit's sign would change; a unit whose code reaches zero on the way leaves, and M shrinks. When
-all that were asked to have joined, correlations with all units are computed anew, which gives the next candidates and
-the duality gap, at which it ends.
+correlation with the residual exceeds λ w join, one after another: joining adds a row and a column to M, and moves z
+along one column of M, until another unit's sign would change; a unit whose code reaches zero on the way leaves, and M
+shrinks. When all candidates have joined, the correlations with all units are computed again, which gives the next
+candidates and the duality gap. The gap decides when to stop.
 
 This is feature-sign search (Lee et al. 2006) with three changes: many units join between two rounds over all of them;
-each change of the support costs O(|S|²), not O(|S|³); and it stops at a gap, which certifies, not at a tolerance on
-signs. Asif and Romberg (2010) update the inverse in the same way for homotopy.
+each change of the support costs O(|S|²), not O(|S|³); and it stops at a duality gap, which is a certificate, and not
+at a tolerance on signs. Asif and Romberg (2010) update the inverse in the same way for homotopy.
 
 `_infer_one` is long on purpose: split into six functions that are inlined, it took a third longer to compile and up to
 8 % longer to run.
@@ -35,14 +35,18 @@ from striate.kernels.simd import LANES, add_scaled, combine, dot, largest, selec
 
 __all__ = ["DOUBTFUL", "ENERGIES", "OUT_OF_RANGE", "OUT_OF_ROUNDS", "compile_active_set"]
 
-# How the code of a signal ended; all but the first are judged or finished by the caller. A gap is doubtful where
-# rounding may hide that it is above the tolerance; out of range are signals whose squares a type cannot sum.
+# States in which the code of a signal ends; in all but the first, the caller checks or finishes the code. A gap is
+# doubtful if rounding may hide that it is above the tolerance; signals are out of range if the sum of their squares
+# overflows or vanishes.
 _GAP, OUT_OF_ROUNDS, _STALLED, OUT_OF_RANGE, DOUBTFUL = range(5)
 ENERGIES = {np.dtype(np.float32): (1e-24, 1e24), np.dtype(np.float64): (1e-100, 1e100)}  # of signals, to compute with
 
 
 class _Problem(NamedTuple):
-    """What is the same for all signals. Rows of the Gram matrix are padded with zeros to whole vectors."""
+    """Arrays and constants that are the same for all signals.
+
+    Rows of the Gram matrix are padded with zeros to whole vectors.
+    """
 
     gram: Any  # (n_units, n_padded)
     flat_gram: Any  # the same as one row
@@ -51,10 +55,10 @@ class _Problem(NamedTuple):
     tolerance: Any
     rounding: Any  # of one operation in the type
     reach: Any  # the largest norm of a unit divided by its weight
-    slack: Any  # by which part a correlation may exceed its bound
-    least: Any  # part of a unit's squared norm that must be left beside the support, for it to be independent
+    slack: Any  # relative amount by which a correlation may exceed its bound
+    least: Any  # share of a unit's squared norm outside the span of the support from which on it is independent
     positive: Any
-    eagerness: Any  # part of the strongest violation from which on units join in the same round
+    eagerness: Any  # share of the strongest violation from which on units join in the same round
     max_rounds: Any
 
 
@@ -67,9 +71,9 @@ class _Memory(NamedTuple):
     support: Any  # (stride,)
     code: Any
     signs: Any
-    place: Any  # (n_padded,): where in `support` each unit is, or -1
-    products: Any  # of a unit with the support
-    change: Any  # what a step adds to the code
+    place: Any  # (n_padded,): position of each unit in `support`, or -1
+    products: Any  # products of a unit with the support
+    change: Any  # change of the code in a step
     pull: Any  # the slope of the energy along each unit of the support
     zeros: Any
     candidates: Any
@@ -78,7 +82,9 @@ class _Memory(NamedTuple):
 
 @inlined
 def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, memory: Any) -> Any:
-    """One signal; the number of active units, rounds and how it ended. `memory` holds the result.
+    """Solve for one signal; return the number of active units, the rounds and the final state.
+
+    `memory` holds the result.
 
     `c` are its correlations with all units; `n_start` units are in `memory.support` and `memory.code` to start from.
     """
@@ -122,7 +128,7 @@ def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, m
         ):
             n += 1
     if n:
-        # From the start's values to the optimum for its signs; units whose sign would change leave on the way.
+        # From the start to the optimum for its signs; units whose sign would change leave on the way.
         for i in range(n):
             row = gram[support[i]]
             total = c[support[i]] - sparsity * weights[support[i]] * signs[i]
@@ -173,7 +179,7 @@ def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, m
             shrink = sparsity / highest
         gap = gap_of_sums(residual, aligned, norm, sparsity, shrink)
         if gap <= tolerance * 0.5 * energy:
-            # How wrong correlations may be: rounding · (‖y‖ + ‖z‖₁ ‖d‖) ‖d‖; it enters the gap times ‖z‖₁.
+            # Error bound of the correlations: rounding · (‖y‖ + ‖z‖₁ ‖d‖) ‖d‖; it enters the gap times ‖z‖₁.
             size = norm * reach
             if gap + rounding * (np.sqrt(energy) + size) * size > tolerance * 0.5 * energy:
                 return n, rounds, DOUBTFUL
@@ -182,7 +188,7 @@ def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, m
             return n, rounds, OUT_OF_ROUNDS
         rounds += 1
 
-        # Rounding in the inverse shows as a slope on the support: one step of refinement.
+        # Rounding in the inverse leaves a slope on the support, which one step of refinement removes.
         worst = 0.0
         for i in range(n):
             unit = support[i]
@@ -230,8 +236,8 @@ def _infer_one(c: Any, sparsity: Any, energy: Any, n_start: Any, problem: Any, m
                 signs, place,
             )  # fmt: skip
             if not has_joined:
-                # The unit is a combination of the support: it replaces one of these, along the direction that leaves
-                # the residual as it is and lowers the norm, until a code is zero.
+                # The unit is a combination of the support: it replaces a unit of the support, along the direction that
+                # does not change the residual and lowers the norm, until a code is zero.
                 combine(change, zeros, 1, products, inverse_rows, n, flat_inverse, stride, padded_length(n))
                 longest = np.inf
                 leaving = -1
@@ -288,15 +294,17 @@ def _infer_range(
     eagerness: Any, max_rounds: Any, capacity: Any, low: Any, high: Any, warm: Any,
     codes: Any, units: Any, values: Any, counts: Any, starts: Any, rounds: Any, ended: Any,
 ) -> None:  # fmt: skip
-    """Codes of the signals `first` … `last` − 1, dense into `codes`, or where that has no rows packed one
-    after another into `units` and `values`, from `starts` on, `counts` of them. With `warm` the dense codes are where
-    it starts. `capacity` is how many units may be active; `low` and `high` bound the energies that are computed with.
+    """Codes of the signals `first` … `last` − 1.
+
+    They are written to `codes`, or, if it has no rows, packed into `units` and `values`, where code i begins at
+    `starts[i]` and has `counts[i]` entries. With `warm`, `codes` is the start. `capacity` is the largest number of
+    active units; signals must have energies between `low` and `high`.
     """
     n_features = signals.shape[1]
     n_padded = gram.shape[1]
     stride = padded_length(capacity) + LANES
     dtype = gram.dtype
-    # Only matrices, of two types: each other way to make an array adds a tenth of a second to compiling.
+    # Only matrices, of two types: each other way to create an array adds a tenth of a second to the compilation.
     inverse = np.zeros((capacity, stride), dtype)
     rows = np.zeros((6, stride), dtype)
     code, signs, products, change, pull, zeros = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
@@ -354,7 +362,7 @@ def _infer_range(
             else:
                 counts[s] = n
                 starts[s] = packed
-                for i in range(n):  # sorted, as a sparse matrix has them
+                for i in range(n):  # sorted, as in a sparse matrix
                     k = packed + i - 1
                     while k >= packed and units[k] > support[i]:
                         units[k + 1] = units[k]

@@ -1,12 +1,12 @@
 """Cyclic coordinate descent on working sets: robust for any dictionary, and fast for most.
 
-Outer loop: correlations of all units with the residual give the duality gap, which ends it, and screens: a unit j with
-|s q_j| + ‖d_j‖·√(2 gap) < λ w_j is 0 at the optimum, and is left out from then on (gap-safe sphere; Ndiaye, Fercoq,
-Gramfort, Salmon, JMLR 2017). The working set is the support with the strongest violators. Inner loop: sweeps over its
-own Gram matrix, copied to be contiguous, extrapolated every five sweeps (Anderson acceleration; Bertrand and Massias,
-AISTATS 2021), without which strongly correlated units take thousands of sweeps. Where even that does not get there, as
-when active units are nearly dependent and sweeps creep along what hardly changes the residual, the active units are
-led to their optimum in closed form, as in feature-sign search.
+Outer loop: correlations of all units with the residual give the duality gap, which decides when to stop, and screen
+units: a unit j with |s q_j| + ‖d_j‖·√(2 gap) < λ w_j is 0 at the optimum, and is left out from then on (gap-safe
+sphere; Ndiaye, Fercoq, Gramfort, Salmon, JMLR 2017). The working set is the support and the strongest violators.
+Inner loop: sweeps over the Gram matrix of the working set, extrapolated every five sweeps (Anderson acceleration;
+Bertrand and Massias, AISTATS 2021), without which strongly correlated units take thousands of sweeps. If this does not
+converge, for example because active units are nearly dependent and sweeps move slowly along directions that hardly
+change the residual, the optimum of the active units is computed in closed form, as in feature-sign search.
 
 Roofline: a sweep over m units costs at most 2 m² flops in the first-level cache (m ≤ 100) or the second; a round over
 all units reads |S| rows of the Gram matrix.
@@ -27,7 +27,7 @@ __all__ = ["compile_coordinate_descent"]
 
 _DEPTH = 5  # sweeps that an extrapolation combines
 _SWEEPS = 200  # on one working set, before the next round over all units
-_CHANGES = 20  # of signs in closed form, each for a factorization; as much work as those sweeps, for some 100 units
+_CHANGES = 20  # closed-form steps, each with a factorization; for about 100 units they take as long as those sweeps
 
 
 @compiler("float32", "float64")
@@ -38,7 +38,7 @@ def compile_coordinate_descent(dtype: np.dtype) -> Callable[..., None]:
 
 @inlined
 def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any, positive: Any) -> None:
-    """Each unit of the working set once, to its optimum with the others fixed."""
+    """Move each unit of the working set once to its optimum, with the others fixed."""
     for j in range(m):
         if norms[j] > 0:
             b = slope[j] + norms[j] * code[j]
@@ -56,7 +56,7 @@ def _sweep(m: Any, gram: Any, norms: Any, thresholds: Any, code: Any, slope: Any
 
 @inlined
 def _value(m: Any, thresholds: Any, correlations: Any, code: Any, slope: Any) -> Any:
-    """The objective, but for the constant ½‖y‖²."""
+    """The objective without the constant ½‖y‖²."""
     total = 0.0
     for j in range(m):
         value = float(code[j])
@@ -122,10 +122,10 @@ def _settle(
     m: Any, gram: Any, thresholds: Any, correlations: Any, code: Any, slope: Any, active: Any, factor: Any, move: Any,
     least: Any,
 ) -> None:  # fmt: skip
-    """Lead the active units to their optimum for the signs that they have; those that reach 0 on the way leave.
+    """Move the active units to their optimum for their present signs; those that reach 0 on the way leave.
 
-    These are the steps of feature-sign search, each as far as the first change of a sign. Where the active units are
-    dependent, the step goes along a direction that changes no residual, the way that lowers the L1 norm.
+    These are the steps of feature-sign search, each up to the first change of a sign. If the active units are
+    dependent, the step goes along a direction that does not change the residual and lowers the L1 norm.
     """
     for _ in range(_CHANGES):
         n = 0
@@ -216,9 +216,9 @@ def _descend(
         converged[s] = False
         for j in range(n_units):
             if not norms[j] > 0:
-                code[j] = 0  # sweeps leave it out: a start there would keep its L1 norm
+                code[j] = 0  # sweeps leave it out, so that a nonzero start would keep its L1 norm
         n_sweeps = 0
-        share = 0.3  # of the violation's range that does not join yet
+        share = 0.3  # share of the range of violations that does not join yet
         while True:
             slopes(c, gram, code, slope)
             gap, factor = duality_gap(c, slope, code, weights, sparsity, energy, positive)

@@ -1,12 +1,12 @@
-"""The iteration of FISTA and ISTA for a batch of codes, of which there is this one.
+"""The iteration of FISTA and ISTA for a batch of codes.
 
 A step is a product with the Gram matrix by BLAS, then the gradient step, shrinkage, restart and momentum in one pass
-over memory. Those who call it decide when to stop: after a number of steps (`proximal.py`) or at a duality gap
+over memory. The callers decide when to stop: after a number of steps (`proximal.py`) or at a duality gap
 (`_gradient.py`).
 
 Roofline, for a batch of 200 codes of 256 units in float32 on one core with AVX-512: the product with the Gram
-matrix is 26 Mflop, about 300 µs. What is left is element-wise: as NumPy calls it makes a dozen passes over
-200 kB each, about 150 µs; here every row is touched while it is in the first-level cache, in 40 µs or less.
+matrix is 26 Mflop, about 300 µs. The rest is element-wise: NumPy would need a dozen passes over 200 kB each, about 150
+µs; here each row is processed while it is in the first-level cache, in 40 µs or less.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Descent:
     Parameters
     ----------
     start : (n_samples, n_components), float32 or float64
-        Where the codes begin.
+        The initial codes.
     linear : (n_samples, n_components)
     gram : (n_components, n_components)
     step : float
         The inverse of the curvature.
     thresholds : (n_samples,)
-        What shrinkage takes off, per signal, of codes whose unit has weight 1.
+        Threshold of the shrinkage per signal, for units of weight 1.
     weights : (n_components,)
     pull : float
     positive : bool
@@ -45,7 +45,7 @@ class Descent:
     Attributes
     ----------
     codes, linear : (n_samples, n_components)
-        Of the signals that are still in the batch.
+        Rows of the signals that are still in the batch.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Descent:
         self._begin()
 
     def _begin(self) -> None:
-        """Make room for the steps of as many signals as there are now."""
+        """Allocate memory for the steps of the present signals."""
         self._last, self._spare = np.zeros_like(self.codes), np.empty_like(self.codes)
         self._product, self._last_product = np.zeros_like(self.codes), np.zeros_like(self.codes)
         self._n_steps = 0
@@ -87,7 +87,7 @@ class Descent:
         self._n_steps += 1
 
     def keep(self, left: NDArray[np.bool_]) -> None:
-        """Go on with these of the signals only, (n_samples,)."""
+        """Continue only with these signals, (n_samples,)."""
         self.codes, self._point, self._age = self.codes[left], self._point[left], self._age[left]
         self.linear, self._thresholds = self.linear[left], self._thresholds[left]
         self._begin()
@@ -96,7 +96,7 @@ class Descent:
         """The curvature of `gram` along the last move of all codes together; 0 before the second step."""
         if self._n_steps < 2:
             return 0.0
-        # `_last` is where the last product was taken, `_spare` where the one before was.
+        # `_last` is the point of the last product, `_spare` that of the one before.
         move = self._last - self._spare
         length = np.vdot(move, move)
         return float(np.vdot(move, self._product - self._last_product) / length) if length != 0 else 0.0
@@ -135,11 +135,12 @@ def _step(
     zero: float,
     momentum_limit: float,
 ) -> None:
-    """Beck & Teboulle's iteration for every row by itself: `codes`, `next_point` and `age` are updated.
+    """Beck & Teboulle's iteration for each row independently: `codes`, `next_point` and `age` are updated.
 
-    `product` is ``point @ gram``, so that the gradient is ``product + pull·point − linear``; a row's `thresholds` times
-    a unit's `weights` is what shrinkage takes off; `negative` is 1, or 0 for codes that must not be negative; `age` is
-    the paper's sequence t; `zero` carries the dtype of the literals. A `momentum_limit` of 0 makes it ISTA's iteration.
+    `product` is ``point @ gram``, so that the gradient is ``product + pull·point − linear``; a row's `thresholds`
+    times a unit's `weights` is the threshold of the shrinkage; `negative` is 1, or 0 for codes that must not be
+    negative; `age` is the paper's sequence t; `zero` carries the dtype of the literals. A `momentum_limit` of 0 makes
+    it ISTA's iteration.
     """
     n_samples, n_components = point.shape
     for i in range(n_samples):
@@ -152,7 +153,7 @@ def _step(
             next_point[i, j] = z
             against += (w - z) * (z - codes[i, j])
         if against > zero:
-            # The momentum leads uphill (O'Donoghue & Candès, 2015, gradient scheme): forget it.
+            # The momentum points uphill (O'Donoghue & Candès, 2015, gradient scheme): forget it.
             age[i] = 1.0
         older = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * age[i] * age[i]))
         momentum = zero + min((age[i] - 1.0) / older, momentum_limit)

@@ -1,4 +1,7 @@
-"""Solve for signals that share their units' weights: in blocks, in a chosen precision, and finish what is left."""
+"""Solve for signals that share their units' weights, in blocks and in a chosen precision.
+
+Signals that do not converge are finished by other solvers.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ from striate.samples import check_finite, dense_rows, kernel_array
 
 __all__ = ["Engine", "Task", "rounded"]
 
-_BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, at a time
-# From here on a gap in single precision is rounding; the work is then done in double precision.
+_BLOCK_BYTES = 64 << 20  # of correlations, or of compact codes, in a block
+# Below this tolerance, a gap in single precision is only rounding, and double precision is used.
 _SINGLE_PRECISION = 2e-5
 # Magnitudes of units and sparsities whose products a type can hold.
 _RANGES = {np.dtype(np.float32): (1e-12, 1e12), np.dtype(np.float64): (1e-50, 1e50)}
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-# In single precision the classical methods go further by this part of the tolerance, since rounding may hide as much.
+# In single precision the classical methods continue to this share of the tolerance, since rounding may hide the rest.
 _MARGIN = 0.05
 
 
@@ -76,7 +79,7 @@ class Engine:
         self.is_extreme = not self._is_tame(_FLOAT64)
 
     def _precision(self) -> np.dtype:
-        """float64 where float32 cannot do what is asked."""
+        """float64 if float32 is not precise enough for the tolerance."""
         single = self.task.dtype == _FLOAT32 and self.task.tolerance >= _SINGLE_PRECISION
         return _FLOAT32 if single and self._is_tame(_FLOAT32) else _FLOAT64
 
@@ -112,7 +115,7 @@ class Engine:
         needs = min(prepared.n_features, prepared.n_components) if compact else prepared.n_components
         size = max(256, _BLOCK_BYTES // (8 * max(needs, prepared.n_features)))
         if self.task.method == "active_set" and not compact and _in_memory(self.task.signals, self.task.dtype):
-            size = max(n_samples, 1)  # nothing but the result is allocated
+            size = max(n_samples, 1)  # only the result is allocated
         for first in range(0, n_samples, size):
             yield slice(first, min(first + size, n_samples))
 
@@ -140,7 +143,7 @@ class Engine:
         if worked is not codes:
             worked[left[~np.isfinite(worked[left]).all(axis=1)]] = 0
             codes[:] = rounded(worked, self.task.dtype, rows.start + np.arange(len(codes)))
-            if self.task.dtype == _FLOAT32:  # rounded after the gap was computed
+            if self.task.dtype == _FLOAT32:  # the code was rounded after the gap was computed
                 sizes = self._sizes(codes)
                 energies = np.einsum("ij,ij->i", work, work, dtype=np.float64)
                 unsure = self._errors(energies, sizes, _FLOAT32) > _MARGIN * 0.5 * self.task.tolerance * energies
@@ -153,7 +156,7 @@ class Engine:
     def _active_set(
         self, block: NDArray[Any], rows: slice, codes: NDArray[Any], warm: bool, compact: Any = None
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The kernel on a block: which signals are left, and which of these may have reached the tolerance."""
+        """Run the kernel on a block; return which signals are left, and which of these may have converged."""
         from striate.coding._active_set import DOUBTFUL, OUT_OF_RANGE, OUT_OF_ROUNDS
 
         task = self.task
@@ -175,7 +178,7 @@ class Engine:
     def _classical(
         self, block: NDArray[Any], rows: slice, codes: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Another method on a block; as `_active_set`."""
+        """Run another method on a block; see `_active_set`."""
         from striate.coding._active_set import ENERGIES
 
         task = self.task
@@ -210,12 +213,12 @@ class Engine:
 
     def _sizes(self, codes: NDArray[Any]) -> NDArray[np.float64]:
         """An upper bound on ‖z‖₁ ‖d‖, (n,)."""
-        with np.errstate(over="ignore"):  # infinity is doubtful enough
+        with np.errstate(over="ignore"):  # infinity marks the gap as doubtful
             norms = np.abs(codes) @ self.weights.astype(codes.dtype)
             return np.asarray(norms, np.float64) * reach(self.task.prepared, self.task.l2, self.weights)
 
     def _errors(self, energies: NDArray[Any], sizes: NDArray[np.float64], dtype: np.dtype) -> NDArray[np.float64]:
-        """By how much rounding may change a gap that is computed in a type; as in the active-set kernel."""
+        """Bound on the rounding error of a gap that is computed in a type, as in the active-set kernel."""
         return float(np.finfo(dtype).eps) * (np.sqrt(energies) + sizes) * sizes
 
     def _settle(
@@ -226,7 +229,7 @@ class Engine:
         doubtful: NDArray[np.bool_],
         codes: NDArray[Any],
     ) -> NDArray[Any]:
-        """Judge the signals that are left by gaps in double precision, and solve those above the tolerance anew."""
+        """Compute the gaps of the remaining signals in double precision, and solve those above the tolerance again."""
         task = self.task
         where = rows.start + left
         signals, of_them = block[left], self._thresholds(where)
@@ -262,13 +265,13 @@ class Engine:
         ).relative_gap  # fmt: skip
 
     def _compact(self, block: NDArray[Any], rows: slice) -> Any:
-        """Codes of a block as a CSR array, which the kernel packs range by range."""
+        """Codes of a block as a CSR array, packed by the kernel range by range."""
         from scipy import sparse
 
         precision, prepared = self.precision, self.task.prepared
         n, n_components = len(block), prepared.n_components
         capacity = prepared.arrays(precision, self.task.l2).capacity
-        # The system provides only the memory that is written to.
+        # The system allocates only the pages that are written to.
         units, values, counts, starts = compact = (
             np.empty(n * capacity, np.int32),
             np.empty(n * capacity, precision),
@@ -297,12 +300,12 @@ class Engine:
 
 
 def reach(prepared: PreparedDictionary, l2: float, weights: NDArray[Any]) -> float:
-    """The largest norm of a unit in units of its weight."""
+    """The largest ratio of a unit's norm to its weight."""
     return float((np.sqrt(prepared.squared_norms + l2) / weights).max())
 
 
 def rounded(codes: NDArray[np.float64], dtype: np.dtype, samples: NDArray[np.int64]) -> NDArray[Any]:
-    """Codes in a type, which must be able to hold them; `samples` are their numbers, for the message."""
+    """Codes converted to a type, in which they must not overflow; `samples` are their row numbers, for the message."""
     with np.errstate(over="ignore", under="ignore"):
         result = codes.astype(dtype)
     lost = ~np.isfinite(result).all(axis=1) | (codes.any(axis=1) & ~result.any(axis=1))

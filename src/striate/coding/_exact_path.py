@@ -1,11 +1,12 @@
-"""The path of one signal from an orthogonal basis of its active units, which nearly dependent units do not disturb.
+"""The path of one signal by an orthogonal basis of its active units, which is accurate for nearly dependent units too.
 
 Kernels work from the Gram matrix, whose condition number is the square of the dictionary's. Here the active units'
 directions are E = R'Q' with Q orthonormal, and with b = Q'y, R'u = v∘s (bounds and signs) the code of a level λ is
-R⁻¹(b − λu) and its residual y − Qb + λQu: each breakpoint is computed from the signal, and no error is carried on.
-A unit that depends on the active ones has a correlation in a fixed ratio to λ for as long as they are active, so that
-it is left out until one of them leaves. Where ties make the active set go in circles, bounds are perturbed by parts in
-10¹², as linear programs are.
+R⁻¹(b − λu) and its residual y − Qb + λQu: each breakpoint is computed from the signal, so that errors do not
+accumulate.
+The correlation of a unit that depends on the active ones has a fixed ratio to λ as long as they are active, so that it
+is left out until one of them leaves. If ties make the active set cycle, bounds are perturbed by about 1e-12, as in
+linear programming.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from numpy.typing import NDArray
 
 __all__ = ["Limits", "exact_path"]
 
-_DEPENDENT = 1e-12  # of a unit's norm outside the span of the active ones
-_EXPLAINED = 1e-14  # of a signal's norm: what is left is rounding
+_DEPENDENT = 1e-12  # share of a unit's norm outside the span of the active ones, below which it is dependent
+_EXPLAINED = 1e-14  # share of a signal's norm, below which the residual is only rounding
 _PERTURBATIONS = (0.0, 1e-13, 1e-11)
-_PATIENCE = 20  # steps at one level, beside two for each active unit
+_PATIENCE = 20  # steps at one level, in addition to two per active unit
 _Array = NDArray[np.float64]
 
 
 class Limits(NamedTuple):
-    """Where a path ends: what comes first."""
+    """The limits of a path, which ends at the first that is reached."""
 
     lowest: float = 0.0
     max_nonzero: int | None = None
@@ -46,7 +47,7 @@ def exact_path(
     limits : Limits
     positive : bool
     """
-    # In units of powers of two, so that nothing overflows and nothing is rounded.
+    # Scaled by powers of two, so that nothing overflows and nothing is rounded.
     exponent = int(np.frexp(np.abs(signal).max(initial=0))[1])
     y = np.ldexp(signal.astype(np.float64), -exponent)
     exponents = np.frexp(np.abs(units).max(axis=1))[1]
@@ -90,9 +91,9 @@ class _Walk:
         self.codes: list[_Array] = []
 
     def run(self) -> bool:
-        """Follow the path to its end; False where the active set went in circles."""
+        """Follow the path to its end; False if the active set cycled."""
         level, joining = self._begin()
-        just_left = (-1, 0)  # a unit and the bound that it is on, from which it moves inward
+        just_left = (-1, 0)  # a unit and its present bound, from which it moves inward
         n_steps = 0  # at one level
         while level > self.limits.lowest and joining is not None:
             if len(self.active) == self.limits.max_nonzero and self._outside(joining[0])[1] is not None:
@@ -109,7 +110,7 @@ class _Walk:
                 if leaving >= 0:
                     just_left = (self.active[leaving], int(self.signs[self.active[leaving]]))
                     self._leave(leaving)
-                    self._solve()  # the code at the breakpoint itself is that of the units that stay
+                    self._solve()  # at the breakpoint itself, the code is that of the remaining units
                 if below < level:
                     self._record(below)
                     level, n_steps = below, 0
@@ -119,7 +120,7 @@ class _Walk:
         return True
 
     def _reaches(self, norm: float) -> float:
-        """The level where the residual of these active units has a norm; negative where it is always longer."""
+        """The level at which the residual of these active units has a given norm; negative if it is always longer."""
         room, growth = norm**2 - float(self._rest @ self._rest), float(self._slant @ self._slant)
         return float(np.sqrt(room / growth)) if room > 0 and growth > 0 else -1.0
 
@@ -149,11 +150,11 @@ class _Walk:
         return level, (first, 1 if correlations[first] > 0 else -1)
 
     def _outside(self, unit: int) -> tuple[_Array, _Array | None]:
-        """What a unit has along the basis, and outside of it: None where that is nothing."""
+        """The components of a unit along the basis and outside it; the latter is None if there is none."""
         rest = self.units[unit].copy()
         along = self.basis.T @ rest
         rest -= self.basis @ along
-        again = self.basis.T @ rest  # the second time makes it orthogonal to rounding
+        again = self.basis.T @ rest  # the second pass makes it orthogonal up to rounding
         rest -= self.basis @ again
         return along + again, rest if np.linalg.norm(rest) > _DEPENDENT else None
 
@@ -179,7 +180,7 @@ class _Walk:
         self.refused[:] = False
         if not self.active:
             self.basis, self.factor = self.basis[:, :0], np.zeros((0, 0))
-        elif self.basis.shape[1] == len(self.y):  # a square basis would be taken for a full one
+        elif self.basis.shape[1] == len(self.y):  # a square array would be taken for a complete basis
             self.basis, self.factor = np.linalg.qr(self.units[self.active].T)
         else:
             self.basis, self.factor = qr_delete(self.basis, self.factor, place, which="col")
@@ -203,7 +204,7 @@ class _Walk:
         self._slant = self.basis @ pull
 
     def _next(self, level: float, just_left: tuple[int, int]) -> tuple[float, tuple[int, int] | None, int]:
-        """The level where the active set changes below this one; who joins, and with which sign, or who leaves."""
+        """The next level at which the active set changes, with the unit that joins and its sign, or that leaves."""
         fixed, moving = self.units @ self._rest, self.units @ self._slant
         is_out = (self.signs == 0) & ~self.refused
         below, joining, leaving = self.limits.lowest, None, -1

@@ -1,11 +1,11 @@
 """Feature-sign search: guess the signs of the active units, solve for them in closed form, correct the guess.
 
 Lee, Battle, Raina, Ng, "Efficient sparse coding algorithms", NIPS 2006, algorithm 1, step by step: activate the unit
-whose correlation with the residual is largest; solve for the active set with its signs; search the line to the
-solution at each point where a sign changes; drop zeros; repeat while an active unit is not optimal; repeat while an
+whose correlation with the residual is largest; solve for the active set with its signs; line search to the solution
+over the points where a sign changes; drop zeros; repeat while an active unit is not optimal; repeat while an
 inactive one violates its bound. Its iterations are closed-form solves, a measure of work that does not depend on the
-implementation. A unit that is a combination of active ones is exchanged for one of them: along the direction that
-changes no residual, as far as the L1 norm falls.
+implementation. A unit that is a combination of active ones replaces one of them: along the direction that does not
+change the residual, as far as the L1 norm decreases.
 
 Roofline: a solve factorizes |S|² numbers, |S|³/3 flops, and is bound by their latency for |S| below 50.
 """
@@ -58,8 +58,8 @@ def _search(
     """From the codes given, signal by signal; iterations are closed-form solves."""
     n_units = gram.shape[0]
     dtype = gram.dtype
-    # Below a pivot of this share a unit depends on others. In single precision the Gram matrix is known to 6e-8; its
-    # factor is in double precision, since what single precision adds would make one refuse units that are needed.
+    # Units with a smaller relative pivot count as dependent. In single precision the Gram matrix is accurate to 6e-8;
+    # its factor is in double precision, because rounding in single precision would reject units that are needed.
     least = 1e-6 if gram.itemsize == 4 else 1e-10
     slack = 1e-5 if gram.itemsize == 4 else 1e-10
     slope, target = np.empty(n_units, dtype), np.empty(n_units)
@@ -96,7 +96,7 @@ def _search(
                 if chosen < 0 and n_solves >= max_iterations:
                     break
                 if chosen < 0:
-                    # The gap is that of an inexact solve: repeat it, which refines, unless it has been.
+                    # The gap is due to an inexact solve: repeat it once, which refines the solution.
                     if m == 0 or n_solves > 4 * n_units:
                         break
                 else:
@@ -108,7 +108,7 @@ def _search(
             n_solves += 1
             dependent = factorize(m, gram, units, least, factor)
             if dependent >= 0:
-                # Exchange along the direction that leaves the residual as it is.
+                # Exchange along the direction that does not change the residual.
                 unit = units[dependent]
                 for a in range(dependent):
                     target[a] = gram[unit, units[a]]
@@ -116,7 +116,7 @@ def _search(
                 change = signs[dependent] * float(weights[unit])
                 for a in range(dependent):
                     change -= float(target[a]) * signs[a] * float(weights[units[a]])
-                direction = -1.0 if change > 0 else 1.0  # of the dependent unit's code
+                direction = -1.0 if change > 0 else 1.0  # change of the dependent unit's code
                 if code[unit] == 0 and direction * signs[dependent] < 0:
                     is_refused[unit] = True
                     m = _drop(dependent, m, units, signs)
@@ -128,7 +128,7 @@ def _search(
                     move = -direction * float(target[a])
                     if code[units[a]] * move < 0 and -code[units[a]] / move < length:
                         length, blocked = -code[units[a]] / move, a
-                if blocked < 0:  # rounding: nothing limits the exchange, so it must not be made
+                if blocked < 0:  # due to rounding nothing limits the exchange, and it is not made
                     is_refused[unit] = True
                     code[unit] = 0
                     m = _drop(dependent, m, units, signs)
@@ -140,7 +140,7 @@ def _search(
                 m = _drop(blocked, m, units, signs)
                 must_solve = True
                 continue
-            # Residual form: the step to the optimum for these signs, which refines what rounding spoiled.
+            # In residual form: the step to the optimum for these signs, which also corrects earlier rounding.
             for a in range(m):
                 target[a] = slope[units[a]] - sparsity * weights[units[a]] * signs[a]
             solve(m, factor, target)

@@ -1,4 +1,4 @@
-"""Codes of signals that a method did not finish: in double precision, rescaled, by one solver after another."""
+"""Codes of signals for which a method did not converge: in double precision, rescaled, by several solvers in turn."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def finish(
     tolerance: float,
     start: NDArray[Any] | None,
 ) -> NDArray[np.float64]:
-    """Codes (n_samples, n_components) in double precision, as near to the optimum as any solver comes.
+    """Codes (n_samples, n_components) in double precision, by the solver that comes closest to the optimum.
 
-    Extreme signals and units are scaled to magnitudes near 1 by powers of two, which changes no bit.
+    Extreme signals and units are scaled to magnitudes near 1 by powers of two, which causes no rounding.
     """
     signals = signals.astype(np.float64)
     of_signals = exponents(np.abs(signals).max(axis=1, initial=0), tame=0)
@@ -71,7 +71,7 @@ def finish(
 def _factors(
     thresholds: NDArray[np.float64], of_signals: NDArray[Any], of_units: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The thresholds of scaled signals and units: weights of the units, times a number for each signal."""
+    """The thresholds of scaled signals and units: weights of the units, times one number per signal."""
     with np.errstate(over="ignore", under="ignore"):
         if thresholds.shape[1] == 1:
             weights, sparsities = np.ones(len(of_units)), np.broadcast_to(thresholds[:, 0], len(of_signals))
@@ -118,7 +118,7 @@ def _run(
     positive: bool,
     tolerance: float,
 ) -> None:
-    """One solver, in place, from `codes`."""
+    """Run one solver in place, starting from `codes`."""
     if method == "active_set":
         run_active_set(
             signals, arrays, weights, sparsities, tolerance=tolerance, positive=positive,

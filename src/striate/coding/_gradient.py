@@ -29,7 +29,7 @@ def descend_to_gap(
     start: NDArray[Any],
     accelerated: bool,
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
-    """Iterate until each signal's gap is small; signals that are finished leave the batch.
+    """Iterate until each signal's gap is small; signals that have converged leave the batch.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def descend_to_gap(
         Squared norms of the signals.
     gram : (n_components, n_components)
     eigenvalue : float
-        The largest one of `gram`: the step is its inverse.
+        The largest eigenvalue of `gram`: the step is its inverse.
     weights : (n_components,)
-        Of the units in the L1 norm.
+        Weights of the units in the L1 norm.
     sparsities : (n_samples,)
         Factors of the weights.
     tolerance : float
-        Of the gap, relative to half the energy.
+        Tolerance of the gap, relative to half the energy.
     start : (n_samples, n_components)
     accelerated : bool
         FISTA (Beck & Teboulle 2009) with restarts (O'Donoghue & Candès 2015), or ISTA (Daubechies et al. 2004).
@@ -90,7 +90,7 @@ def _gaps(
     sparsities: NDArray[np.float64],
     positive: bool,
 ) -> NDArray[np.float64]:
-    """The duality gap of each row, from correlations alone."""
+    """The duality gap of each row, computed only from correlations."""
     slope = linear - code @ gram
     ratio = (slope if positive else np.abs(slope)) / weights
     highest = np.maximum(ratio.max(axis=1).astype(np.float64), 0)

@@ -1,4 +1,4 @@
-"""Greedy coordinate descent: the unit whose code would change most is the one that changes.
+"""Greedy coordinate descent: each step updates the unit whose code would change most.
 
 Gregor and LeCun, "Learning fast approximations of sparse coding", ICML 2010, algorithm 2 (CoD; Li and Osher 2009): with
 B = c and S = I − G, shrink B, move the unit with the largest change e, and add its column of S times e to B. For units
@@ -51,14 +51,14 @@ def _descend(
         sparsity = sparsities[s]
         for j in range(n_units):
             if not norms[j] > 0:
-                code[j] = 0  # no step changes it: a start there would keep its L1 norm
+                code[j] = 0  # no step changes it, so that a nonzero start would keep its L1 norm
         slopes(correlations[s], gram, code, slope)
         converged[s] = False
         step = 0
         while True:
             if step % n_units == 0 or step >= max_iterations:
                 if step:
-                    slopes(correlations[s], gram, code, slope)  # rounding does not add up
+                    slopes(correlations[s], gram, code, slope)  # so that rounding does not accumulate
                 gap, _ = duality_gap(correlations[s], slope, code, weights, sparsity, energies[s], positive)
                 if gap <= tolerance * 0.5 * energies[s]:
                     converged[s] = True
@@ -78,7 +78,7 @@ def _descend(
                     change = new - code[j]
                     if abs(change) > largest:
                         largest, best, chosen = abs(change), change, j
-            if chosen < 0:  # nothing moves: what is left is rounding
+            if chosen < 0:  # nothing moves: the rest is rounding
                 slopes(correlations[s], gram, code, slope)
                 gap, _ = duality_gap(correlations[s], slope, code, weights, sparsity, energies[s], positive)
                 converged[s] = gap <= tolerance * 0.5 * energies[s]

@@ -1,11 +1,11 @@
 """Homotopy (LARS with the lasso's drops): the optimum for every sparsity, from the largest downward.
 
 Between two breakpoints the code is linear in λ: with M the inverse Gram matrix of the active units and signs s, it
-grows by M (w s) per unit of λ. A unit joins where its correlation reaches λ w, and leaves where its code reaches 0.
+grows by M (w s) per unit of λ. A unit joins when its correlation reaches λ w, and leaves when its code reaches 0.
 Osborne, Presnell, Turlach, IMA J. Numerical Analysis 2000; Efron, Hastie, Johnstone, Tibshirani, Annals of Statistics
 2004; Donoho and Tsaig, IEEE Trans. Information Theory 2008.
 
-Roofline: a breakpoint reads |S| rows of the Gram matrix, and M twice; the former bounds it.
+Roofline: a breakpoint reads |S| rows of the Gram matrix, and M twice; the former dominates.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from striate.kernels import compiler, inlined
 
 __all__ = ["compile_homotopy"]
 
-_REFINEMENTS = 8  # of the code at the end; where units are nearly dependent, one is not enough
+_REFINEMENTS = 8  # refinements of the final code; for nearly dependent units, one is not enough
 
 
 @compiler("float32", "float64")
 def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
-    """The compiled kernel for float32 or float64; before `codes` it takes `max_nonzero` and `residual`."""
+    """The compiled kernel for float32 or float64; its arguments before `codes` are `max_nonzero` and `residual`."""
     from numba import types
 
     return compile_solver(_follow, dtype, extra=(types.int64, types.float64))
@@ -33,7 +33,7 @@ def compile_homotopy(dtype: np.dtype) -> Callable[..., None]:
 
 @inlined
 def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, work: Any) -> Any:
-    """Let a unit join the inverse, unless it depends on the others; whether it did."""
+    """Add a unit to the inverse, unless it depends on the others; return whether it was added."""
     rest = float(row[unit])
     for a in range(m):
         total = 0.0
@@ -53,7 +53,7 @@ def _border(m: Any, row: Any, units: Any, unit: Any, least: Any, inverse: Any, w
 
 @inlined
 def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
-    """Take a unit out of the inverse; the last one gets its place."""
+    """Remove a unit from the inverse; the last one takes its place."""
     pivot = inverse[place, place]
     for a in range(m):
         if a != place:
@@ -73,7 +73,7 @@ def _leave(place: Any, m: Any, units: Any, signs: Any, inverse: Any) -> Any:
 
 @inlined
 def _workspace(n_units: Any) -> Any:
-    """Code, correlations and their fall, growth, a vector; active units, signs; places of units, refusals; inverse."""
+    """Code, correlations and their slopes, growth, a vector; active units, signs; positions, refusals; inverse."""
     return (
         np.empty(n_units), np.empty(n_units), np.empty(n_units), np.empty(n_units), np.empty(n_units),
         np.empty(n_units, np.int64), np.empty(n_units, np.int64),
@@ -86,10 +86,10 @@ def _walk(
     c: Any, energy: Any, gram: Any, norms: Any, weights: Any, target: Any, positive: Any, max_iterations: Any,
     max_nonzero: Any, residual: Any, workspace: Any,
 ) -> Any:  # fmt: skip
-    """One signal from its largest sparsity to an end of the path; its code is left in the workspace.
+    """Follow the path of one signal from its largest sparsity to its end; the code is in the workspace.
 
-    Returned are the number of steps, the sparsity where they ended, the number of active units, the squared norm of the
-    residual where `residual` asks for it, and whether that was reached.
+    Returns the number of steps, the last sparsity, the number of active units, the squared norm of the residual if
+    `residual` is given, and whether the limit was reached.
     """
     code, slope, fall, growth, work, units, signs, place, is_refused, inverse = workspace
     n_units = len(code)
@@ -104,22 +104,22 @@ def _walk(
         if ratio > level and norms[j] > 0:
             level, joining = ratio, j
     m = n_steps = 0
-    just_left, left_sign = -1, 1  # it is on its old bound, moving inward; the other bound it may reach
+    just_left, left_sign = -1, 1  # it moves inward from its old bound, and may reach the other bound
     reached = False
-    square = energy  # of the residual's norm
+    square = energy  # squared norm of the residual
     while level > target and n_steps < max_iterations:
         if joining >= 0:
             if _border(m, gram[joining], units, joining, least, inverse, work):
                 if m >= max_nonzero:
-                    break  # only here: one that depends on the active units, as a twin, would not have been active
+                    break  # only here, since a unit that depends on the active ones would not have joined
                 units[m] = joining
                 signs[m] = 1 if slope[joining] > 0 else -1
                 place[joining] = m
                 m += 1
             else:
-                is_refused[joining] = True  # as long as those that it depends on are active
+                is_refused[joining] = True  # as long as the units on which it depends are active
         n_steps += 1
-        # How code and correlations move as the level falls.
+        # Slopes of code and correlations as the level falls.
         for a in range(m):
             total = 0.0
             for b in range(m):
@@ -187,7 +187,7 @@ def _walk(
 
 @inlined
 def _refine(m: Any, weights: Any, target: Any, workspace: Any) -> Any:
-    """Take off the active units' distance from their bounds, which rounding left, unless a sign would change."""
+    """Correct the active units' distance from their bounds, which is due to rounding, unless a sign would change."""
     code, slope, _, growth, work, units, signs, _, _, inverse = workspace
     for a in range(m):
         work[a] = slope[units[a]] - target * weights[units[a]] * signs[a]
@@ -221,10 +221,10 @@ def _follow(
     iterations: Any,
     converged: Any,
 ) -> None:
-    """Signal by signal, until its sparsity, a number of active units or a norm of the residual is reached.
+    """Follow the path of each signal to its sparsity, a number of active units or a norm of the residual.
 
-    The path itself is followed in double precision, whatever the type of the arrays: errors of a breakpoint are
-    carried to all that follow. With `residual`, that is what `converged` tells of, not the gap.
+    The path is followed in double precision for all types of the arrays, because errors of a breakpoint accumulate.
+    With `residual`, `converged` refers to this norm and not to the gap.
     """
     n_units = gram.shape[0]
     workspace = _workspace(n_units)
@@ -252,12 +252,12 @@ def _follow(
             converged[s] = gap <= tolerance * 0.5 * energies[s]
             if converged[s] or level > target or attempt == _REFINEMENTS:
                 break
-            for a in range(m):  # as it was rounded, which is what the slopes are of
+            for a in range(m):  # the rounded code, to which the slopes belong
                 code[units[a]] = codes[s, units[a]]
             if not _refine(m, weights, target, workspace):
                 break
             for j in range(n_units):
                 codes[s, j] = code[j]
-        if not converged[s]:  # rounding decides which attempt is the best
+        if not converged[s]:  # rounding decides which attempt is best
             for a in range(m):
                 codes[s, units[a]] = refined[a]

@@ -1,4 +1,4 @@
-"""How far codes of a path are from optimal: the residual of the optimality conditions, in double precision."""
+"""The certificate for codes of a path: the residual of the optimality conditions, in double precision."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 __all__ = ["optimality", "tolerance_of"]
 
-_BLOCK_NUMBERS = 1 << 22  # in double precision at a time, 32 MB
+_BLOCK_NUMBERS = 1 << 22  # numbers in double precision per block, 32 MB
 _Array = NDArray[np.float64]
 
 
 def tolerance_of(dtype: np.dtype[Any]) -> float:
-    """The largest residual of optimal codes, which comes from rounding them."""
+    """The largest residual of optimal codes, which is due to rounding."""
     return 2e-5 if dtype == np.float32 else 1e-9
 
 
@@ -27,11 +27,11 @@ def optimality(
     positive: bool,
     levels: _Array | None = None,
 ) -> tuple[_Array, _Array, _Array]:
-    """Residuals of the optimality conditions, norms of y − zD over ‖y‖, and how far a lower sparsity would go.
+    """Residuals of the optimality conditions, norms of y − zD over ‖y‖, and the strength of what is left.
 
     With correlations q = (y − zD)Dᵀ a code is optimal for a sparsity where z = S(z + q/‖d‖², sparsity·w/‖d‖²) for all
-    units d, S being the soft threshold. The residual is the largest difference of the two sides, times ‖d‖, as
-    a part of ‖y‖: no signal that is nearer than that would have such a code as its optimum.
+    units d, S being the soft threshold. The residual is the largest difference of the two sides, times ‖d‖, relative
+    to ‖y‖: no signal at a smaller distance has such a code as its optimum.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def optimality(
         `strengths` is the largest |q| over ‖d‖‖y‖ of units that have a weight: 0 at a path's natural end.
     """
     n = len(codes)
-    exponents = np.frexp(np.abs(units).max(axis=1))[1]  # powers of two, with which nothing is rounded
+    exponents = np.frexp(np.abs(units).max(axis=1))[1]  # powers of two, so that nothing is rounded
     scaled = np.ldexp(units.astype(np.float64), -exponents[:, np.newaxis])
     lengths = np.linalg.norm(scaled, axis=1)
     used = (lengths > 0) & np.isfinite(weights)

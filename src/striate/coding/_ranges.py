@@ -1,4 +1,4 @@
-"""Powers of two that bring extreme numbers to where their squares and products can be computed: they change no bit."""
+"""Powers of two that scale extreme numbers so that their squares and products can be computed, without rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the kernels are called: with which arrays and constants, and in threads."""
+"""Calls of the kernels, with their arrays and constants, in threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from striate.threads import in_threads
 
 __all__ = ["run_active_set", "run_classical"]
 
-_EAGERNESS = 0.9  # of the strongest violation: units above it join in the same round
+_EAGERNESS = 0.9  # share of the strongest violation: units above it join in the same round
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _NOWHERE = {
     dtype: (np.empty(0, np.int32), np.empty(0, dtype), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -35,7 +35,7 @@ def run_active_set(
     iterations: NDArray[np.int64],
     compact: tuple[NDArray[Any], ...] | None = None,
 ) -> NDArray[np.int8]:
-    """Run the active-set kernel over all signals; how each ended, 0 where it reached the tolerance.
+    """Run the active-set kernel over all signals; return the state of each, 0 if it reached the tolerance.
 
     `codes` receives dense results, and with `warm` holds the start; with `compact`, `codes` has no rows.
     """
@@ -80,7 +80,7 @@ def run_classical(
     max_iterations: int,
     eigenvalue: float | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Run a method that works from correlations, in place, from `codes`; its iterations, and which signals converged.
+    """Run a method that works from correlations, in place, from `codes`; return the iterations and `converged`.
 
     `eigenvalue` is the largest one of the Gram matrix, for "fista" and "ista".
     """

@@ -1,6 +1,6 @@
-"""What the kernels of the classical solvers share: how they are called and compiled, and the duality gap.
+"""Shared code of the kernels of the classical solvers: their signature, their compilation and the duality gap.
 
-They work from correlations with the units and the Gram matrix; the gap comes from what they keep.
+They work from the Gram matrix and the correlations with the units, from which the gap is computed as well.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["compile_solver", "duality_gap", "gap_of_sums", "slopes"]
 
 
 def compile_solver(kernel: Callable[..., None], dtype: np.dtype, *, extra: tuple[Any, ...] = ()) -> Callable[..., None]:
-    """A solver's kernel for float32 or float64; `extra` are the types of what it takes before the codes.
+    """A solver's kernel for float32 or float64; `extra` are the types of its own arguments before the codes.
 
-    All take first, last, correlations, energies, gram, norms, weights, sparsities, tolerance, positive, max_iterations;
-    a solver's own; codes, iterations, converged. What is only read may be read-only.
+    The arguments are first, last, correlations, energies, gram, norms, weights, sparsities, tolerance, positive,
+    max_iterations; those of the solver; codes, iterations, converged. Arrays that are only read may be read-only.
     """
     from numba import types
 

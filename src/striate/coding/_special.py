@@ -1,4 +1,4 @@
-"""Tasks that are restated as ordinary ones: masks, sparsities of 0 and infinity, very large dictionaries."""
+"""Tasks that are reduced to ordinary ones: masks, sparsities of 0 and infinity, very large dictionaries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Solved", "is_large", "needs_care", "solve_carefully", "solve_masked"
 
 _GRAM_BYTES = 1 << 30  # above this a dictionary's Gram matrix is never formed as a whole
 _TOGETHER = 64  # signals that share a working set of units of a large dictionary
-_FEATHER = 1e-9  # of a sparsity, in place of 0, where codes must not be negative
+_FEATHER = 1e-9  # factor of a sparsity that replaces 0 if codes must not be negative
 
 
 class Solved(NamedTuple):
@@ -79,7 +79,7 @@ def solve_carefully(task: Task) -> Solved:
 
 
 def threshold_codes(task: Task) -> NDArray[Any]:
-    """Correlations with the units, less the sparsity, in the task's type: the optimum where units are orthonormal."""
+    """Correlations with the units, soft-thresholded, in the task's type: optimal for orthonormal units."""
     codes = np.empty((task.n_samples, task.prepared.n_components), task.dtype)
     units = task.prepared.components.astype(task.dtype, copy=False)
     size = max(1, (1 << 23) // units.shape[0])
@@ -95,7 +95,7 @@ def threshold_codes(task: Task) -> NDArray[Any]:
 
 
 def _by_engine(task: Task) -> Solved:
-    if min(task.thresholds.shape) > 1:  # each signal has weights of its own
+    if min(task.thresholds.shape) > 1:  # each signal has its own weights
         return _joined([_by_engine(_part(task, np.array([i]))) for i in range(task.n_samples)])
     engine = Engine(task)
     codes = engine.solve(sparse_output=False)
@@ -107,7 +107,7 @@ def _joined(parts: list[Solved]) -> Solved:
 
 
 def _groups(patterns: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Samples whose rows are the same, with that row."""
+    """Groups of samples with equal rows, and that row."""
     if len(patterns) == 0:
         return
     different, group = np.unique(patterns, axis=0, return_inverse=True)
@@ -116,7 +116,7 @@ def _groups(patterns: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray
 
 
 def _part(task: Task, samples: NDArray[np.int64], signals: Any = None) -> Task:
-    """A task for some of the signals, computed in double precision: it is judged and rounded as a whole."""
+    """A task for some of the signals, computed in double precision: the whole task is checked and rounded later."""
     return replace(
         task,
         signals=dense_rows(task.signals, samples).astype(np.float64) if signals is None else signals.astype(np.float64),
@@ -137,7 +137,7 @@ def _without_excluded(task: Task, kind: NDArray[Any]) -> Solved:
         return _with_feathers(task, kind, thresholds)
     free, bound = np.flatnonzero(kind == 0), np.flatnonzero(kind == 1)
     signals, others = dense_rows(task.signals, slice(None)), units[bound]
-    if task.l2 and len(free):  # an l2 term is more features, which the free units take part in
+    if task.l2 and len(free):  # an l2 term is expressed as additional features, which the free units have as well
         units = with_own_features(units, task.l2)
         signals, others = np.hstack([signals, np.zeros((n, n_components))]), units[bound]
     inverse = np.linalg.pinv(units[free], rcond=1e-13) if len(free) else None
@@ -159,7 +159,7 @@ def _without_excluded(task: Task, kind: NDArray[Any]) -> Solved:
 
 
 def _with_feathers(task: Task, kind: NDArray[Any], thresholds: NDArray[np.float64]) -> Solved:
-    """Codes that must not be negative, with free units: these get a tiny sparsity in place of 0."""
+    """Codes that must not be negative, with free units: these get a tiny sparsity instead of 0."""
     codes = np.zeros((task.n_samples, task.prepared.n_components))
     some = np.flatnonzero(kind != 2)
     part = thresholds[:, some]
@@ -194,7 +194,7 @@ def _solve_together(task: Task) -> Solved:
     if task.start is not None:
         at_work |= (task.start != 0).any(axis=0)
         if at_work.sum() > n * task.prepared.n_features:
-            at_work[:] = False  # such a start has more units than help
+            at_work[:] = False  # such a start has too many units
     n_more = 2 * task.prepared.n_features
     unfinished = np.arange(n)
     while True:
@@ -235,5 +235,5 @@ def _solve_together(task: Task) -> Solved:
 
 
 def _common(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One column, where all columns are the same."""
+    """One column, if all columns are equal."""
     return thresholds[:, :1] if (thresholds == thresholds[:, :1]).all() else thresholds

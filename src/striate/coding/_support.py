@@ -1,4 +1,4 @@
-"""The inverse of the Gram matrix of a few active units, kept while units join and leave.
+"""The inverse of the Gram matrix of a few active units, updated when units join and leave.
 
 Rows are padded with zeros to whole vectors. Each change reads and writes the inverse twice.
 """
@@ -17,7 +17,7 @@ padded_length = inlined(padded)
 
 @inlined
 def remove(i: Any, n: Any, inverse: Any, support: Any, code: Any, signs: Any, place: Any) -> Any:
-    """Take the i-th unit out of the support of n; the last one gets its place."""
+    """Remove the i-th unit from the support of n; the last one takes its place."""
     flat = inverse.reshape(-1)
     stride = inverse.shape[1]
     width = padded_length(n)
@@ -51,7 +51,7 @@ def join(
     unit: Any, sign: Any, value: Any, n: Any, row: Any, products: Any, change: Any, inverse: Any, inverse_rows: Any,
     zeros: Any, least: Any, support: Any, code: Any, signs: Any, place: Any,
 ) -> Any:  # fmt: skip
-    """Border the inverse by a unit, if it is not a combination of those in the support; whether it was bordered."""
+    """Add a unit to the inverse, unless it is a combination of those in the support; return whether it was added."""
     flat = inverse.reshape(-1)
     stride = inverse.shape[1]
     width = padded_length(n)

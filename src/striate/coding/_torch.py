@@ -1,4 +1,4 @@
-"""FISTA for torch tensors, on the device where they are."""
+"""FISTA for torch tensors, on their device."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def infer_tensor(
     tolerance = tolerance or (1e-6 if signals.dtype == torch.float64 else 1e-4)
     max_iterations = max_iterations or METHODS["fista"]
     gram, linear = units @ units.T, signals @ units.T
-    # The curvature in double precision, and a little more, for what rounding does to the gradient.
+    # The curvature in double precision, enlarged a little because of rounding in the gradient.
     eigenvalue = float(torch.linalg.eigvalsh(gram.double().cpu())[-1]) * 1.0001
     step = 1 / eigenvalue if eigenvalue > 0 else 1.0
     energy = signals.double().square().sum(dim=1)
     code = torch.zeros_like(linear) if start is None else torch.as_tensor(start).to(signals).clone()
-    code[energy == 0] = 0  # what no step would reach
+    code[energy == 0] = 0  # cannot be reached by any step
     point, age = code.clone(), torch.ones(len(signals), 1, dtype=signals.dtype, device=signals.device)
     iterations = torch.full((len(signals),), max_iterations)
     converged = torch.zeros(len(signals), dtype=torch.bool)
@@ -66,7 +66,7 @@ def infer_tensor(
         new = (moved - step * weight).clamp(min=0)
         if not positive:
             new = new - (-moved - step * weight).clamp(min=0)
-        # The momentum leads uphill (O'Donoghue & Candès 2015): forget it.
+        # The momentum points uphill (O'Donoghue & Candès 2015): forget it.
         uphill = ((point - new) * (new - code)).sum(dim=1, keepdim=True) > 0
         age = torch.where(uphill, torch.ones_like(age), age)
         older = (1 + (1 + 4 * age.square()).sqrt()) / 2

@@ -1,4 +1,4 @@
-"""How far a code is from the optimum: the duality gap, computed in double precision from the code alone."""
+"""The duality gap, which bounds a code's distance from the optimum, computed in double precision only from the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from striate.samples import check_finite, dense_rows, is_sparse
 
 __all__ = ["Certificate", "certify"]
 
-_BLOCK_NUMBERS = 1 << 22  # in double precision at a time, 32 MB
+_BLOCK_NUMBERS = 1 << 22  # numbers in double precision per block, 32 MB
 
 
 class Certificate(NamedTuple):
@@ -147,9 +147,9 @@ def _certify_block(
     observed: NDArray[np.bool_] | None,
     of_units: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Objective, gap and relative gap; `of_units` is the power of two that the units were divided by."""
+    """Objective, gap and relative gap; `of_units` is the power of two by which the units were divided."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        # Signals, too, are scaled by powers of two, where their squares would leave the range of numbers.
+        # Signals are scaled by powers of two as well, if their squares would overflow or vanish.
         of_signals = exponents(np.abs(y).max(axis=1, initial=0))[:, np.newaxis]
         if of_units or of_signals.any():
             y = np.ldexp(y, -of_signals)
@@ -202,7 +202,7 @@ def _dual(
         square = square + l2 * np.einsum("ij,ij->i", z, z)
     ratio = (correlation if positive else np.abs(correlation)) / thresholds
     factor = 1 / np.maximum(ratio.max(axis=1), 1)
-    # ½‖y‖² − ½‖y − s r‖², written so that nothing cancels for a short signal.
+    # ½‖y‖² − ½‖y − s r‖², in a form without cancellation for small signals.
     return np.asarray(factor * np.einsum("ij,ij->i", y, residual) - 0.5 * factor**2 * square)
 
 
@@ -221,7 +221,7 @@ def _dual_beside_free_units(
         y = np.append(y, np.zeros(len(z)))
         residual = np.append(residual, -np.sqrt(l2) * z)
     free = thresholds == 0
-    if not free.any():  # another signal has some
+    if not free.any():  # only other signals have them
         point = residual
     elif positive:
         from scipy.optimize import nnls

@@ -1,4 +1,4 @@
-"""Codes on disk, written as they come: SciPy's format for a sparse matrix, of any length in bounded memory."""
+"""Codes on disk in SciPy's format for sparse matrices, written in blocks, in bounded memory for any length."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write_codes(path: str | os.PathLike[str], blocks: Iterable[Any], shape: tupl
     Parameters
     ----------
     path : str or os.PathLike
-        Appears whole or not at all. Beside an ``.npz`` file, twice its size is needed while it is written.
+        It is written completely or not at all. While an ``.npz`` file is written, its folder needs twice its size more.
     blocks : iterable of scipy.sparse.csr_array (any number of rows, n_components)
-        Taken one at a time.
+        Read one at a time.
     shape : (int, int)
         Rows of all blocks together, and ``n_components``.
     dtype : float32 or float64

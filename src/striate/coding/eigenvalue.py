@@ -36,17 +36,17 @@ def largest_eigenvalue(gram: np.ndarray) -> float:
 
 
 class TrackedEigenvalue:
-    """Follows the largest eigenvalue of a Gram matrix that changes a little at a time, as in learning.
+    """Tracks the largest eigenvalue of a Gram matrix that changes slowly, as in learning.
 
     Two power iterations from the last eigenvector cost a thousandth of a decomposition. They give a lower bound, which
-    a margin raises. Another eigenvector may still overtake, so that callers compare the curvature along their steps
-    with this estimate, and call `correct` where it was exceeded.
+    is multiplied by a margin. The eigenvalue of another eigenvector may still become larger, so that callers compare
+    the curvature along their steps with this estimate, and call `correct` where it was exceeded.
 
     Parameters
     ----------
     margin : float, default 1.05
-        What the estimate is multiplied by. 5 % costs 5 % of the step; FISTA tolerates an eigenvalue that is
-        a quarter too small before it diverges.
+        Factor of the estimate. 5 % make steps 5 % shorter; FISTA diverges only if the eigenvalue is more than a
+        quarter too small.
     """
 
     def __init__(self, *, margin: float = 1.05) -> None:

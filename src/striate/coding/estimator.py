@@ -18,12 +18,12 @@ __all__ = ["CodeEstimator", "as_codes", "validated"]
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool, finite: bool = True, accept_sparse: Any = False) -> Any:
-    """Samples as `estimator_samples` gives them, float32 or float64; sparse ones, where accepted, as CSR."""
+    """Samples as `estimator_samples` returns them, float32 or float64; sparse ones, if accepted, as CSR."""
     return estimator_samples(estimator, X, reset=reset, finite=finite, sparse=bool(accept_sparse))
 
 
 def as_codes(values: Any, n_components: int) -> Any:
-    """Codes as `inverse_transform` takes them: finite, of `n_components` units, float32 or float64, dense or sparse."""
+    """Codes for `inverse_transform`: finite, of `n_components` units, float32 or float64, dense or sparse."""
     if not is_sparse(values):
         return as_samples(values, name="codes", n_features=n_components)
     if values.ndim != 2 or values.shape[1] != n_components:
@@ -40,12 +40,12 @@ class CodeEstimator(DrawnUnits, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     components_: NDArray[Any]
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """The signals that codes stand for, ``zD``, (n_samples, n_features); codes may be sparse, or have signs apart.
+        """The reconstructions ``zD`` of codes, (n_samples, n_features); codes may be sparse, or have split signs.
 
         Raises
         ------
         UsageError
-            For codes of another number of columns than `transform` gives.
+            If the number of columns differs from that of `transform`.
         """
         check_is_fitted(self)
         units, n_columns = self.components_, self._n_features_out

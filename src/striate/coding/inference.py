@@ -30,7 +30,7 @@ METHODS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Inference:
-    """Codes, and a certificate of how near they are to the optimum.
+    """Codes, with a certificate of their distance from the optimum.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Inference:
     objective : float64 (n_samples,)
         ½‖y − zD‖² + sparsity·‖z‖₁ + ½·l2·‖z‖².
     gap : float64 (n_samples,)
-        The duality gap, computed in double precision from `codes`: no code has an objective that is lower by more.
+        The duality gap, computed in double precision from `codes`: the objective exceeds the minimum by at most this.
     relative_gap : float64 (n_samples,)
         The gap divided by ½‖y‖².
     iterations : int64 (n_samples,)
-        Iterations of the method that was asked for.
+        Iterations of the requested method.
     converged : bool (n_samples,)
         Whether `relative_gap` is within the tolerance.
     """
@@ -64,9 +64,9 @@ def warn_of_gap(
     stacklevel: int,
     single: bool = False,
 ) -> None:
-    """Warn of signals that did not reach the tolerance: how many there are, and what to change.
+    """Warn about signals that did not reach the tolerance, with their number and advice.
 
-    `single` says that codes are float32, in which some gaps cannot be reached.
+    `single` means that codes are float32, in which some gaps cannot be reached.
     """
     if converged.all():
         return

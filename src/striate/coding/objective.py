@@ -30,7 +30,7 @@ def energy(
     sparsity, prediction : float
         The weights; the talk writes the squares without ½, so that ours are half of the talk's.
     target : ndarray (n_samples, n_components), optional
-        What an encoder predicts; needed if `prediction` is not 0.
+        The prediction of an encoder; required if `prediction` is not 0.
 
     Returns
     -------

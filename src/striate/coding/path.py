@@ -21,12 +21,12 @@ from striate.threads import in_threads
 
 __all__ = ["Path", "infer_until", "regularization_path"]
 
-_SAME_NORM = 1e-6  # by which part the norm of a residual may differ from the one that was asked for
+_SAME_NORM = 1e-6  # relative amount by which the norm of a residual may differ from the requested one
 
 
 @dataclass(frozen=True)
 class Path:
-    """The optimal codes of one signal for every sparsity; between breakpoints they are linear in it.
+    """The optimal codes of one signal for every sparsity; between breakpoints, codes are linear in the sparsity.
 
     Attributes
     ----------
@@ -225,10 +225,10 @@ def infer_until(
 def _first_codes(
     signals: NDArray[Any], prepared: PreparedDictionary, weights: NDArray[np.float64], limits: Limits, positive: bool
 ) -> NDArray[Any]:
-    """Codes by the fast path, of the units that are not excluded; zeros where only the exact path will do."""
+    """Codes by the fast path, for the units that are not excluded; zeros where the exact path is needed."""
     codes = np.zeros((len(signals), prepared.n_components), signals.dtype)
     used = np.isfinite(weights)
-    # Only the exact path can do without a penalty, and without a Gram matrix that does not fit into memory.
+    # Units without a penalty, and Gram matrices that do not fit into memory, need the exact path.
     if (weights > 0).all() and used.any() and not is_large(prepared, signals.dtype):
         some = prepared if used.all() else PreparedDictionary(prepared.components[used])
         codes[:, used] = _followed(signals, some, weights[used], limits, positive)
@@ -254,7 +254,7 @@ def _followed(
 
     n, n_components = len(signals), prepared.n_components
     codes = np.zeros((n, n_components), signals.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite leaves codes that fail their certificate
+    with np.errstate(over="ignore", invalid="ignore"):  # codes that are not finite fail their certificate
         arrays = prepared.arrays(signals.dtype)
         energies = np.einsum("ij,ij->i", signals, signals, dtype=np.float64)
         correlations = signals @ arrays.components.T
@@ -282,11 +282,11 @@ def _is_wrong(
     positive: bool,
     ends: NDArray[np.float64] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which codes are not optimal for any sparsity, or not where the path was to end; (n,).
+    """Which codes are not optimal for any sparsity, or not at the end of the path that was requested; (n,).
 
-    `ends` are the sparsities where exact paths ended; a code alone does not tell its sparsity, where norms of units
-    differ so much that a short one's bound is below the rounding of a long one's correlation. Such codes may have fewer
-    active units than were asked for, where several join at once.
+    `ends` are the sparsities where exact paths ended. They cannot be computed from the code alone if norms of units
+    differ so much that the bound of a short unit is below the rounding of a long one's correlation. Such codes may
+    have fewer active units than requested if several join at once.
     """
     tolerance = tolerance_of(signals.dtype)
     residuals, norms, strengths = optimality(

@@ -1,4 +1,4 @@
-"""Optimal codes of predictive sparse decomposition: those that are drawn to what an encoder predicts."""
+"""Optimal codes of predictive sparse decomposition: they are pulled towards the prediction of an encoder."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def infer_with_prediction(
     prediction : float
         The weight of the prediction term, at least 0.
     target : float (n_samples, n_components)
-        What an encoder predicts.
+        The prediction of an encoder.
     **options
-        For `infer`: method, positive, tolerance, info and others. The gap is relative to
+        Options of `infer`: method, positive, tolerance, info and others. The gap is relative to
         ½‖y‖² + ½·prediction·‖target‖².
 
     Returns

@@ -1,4 +1,4 @@
-"""A dictionary with what all solvers need, computed once."""
+"""A dictionary with its Gram matrix and norms, computed once for all solvers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_prepared(dictionary: ArrayLike | PreparedDictionary) -> PreparedDictionar
 
 
 class PreparedDictionary:
-    """A dictionary whose Gram matrix, norms and largest eigenvalue are computed when first asked for, and kept.
+    """A dictionary whose Gram matrix, norms and largest eigenvalue are computed at first use and kept.
 
     `infer` takes it in place of an array. Prepare a dictionary when it codes more than one batch of signals: for
     signals that come one by one, most of the time would otherwise go into its Gram matrix.
@@ -101,8 +101,8 @@ class PreparedDictionary:
 
     @cached_property
     def largest_eigenvalue(self) -> float:
-        """The Gram matrix's: the curvature that limits the step of a gradient method."""
-        # The smaller of D Dᵀ and Dᵀ D has the same.
+        """The largest eigenvalue of the Gram matrix: the curvature that limits the step of a gradient method."""
+        # D Dᵀ and Dᵀ D have the same one; the smaller matrix is used.
         if self.n_features < self.n_components:
             wide = self.components.astype(np.float64)
             return largest_eigenvalue(wide.T @ wide)
@@ -120,7 +120,7 @@ class PreparedDictionary:
 
 
 class Arrays:
-    """A dictionary's arrays in one dtype, with a number, or one for each unit, on the diagonal of the Gram matrix."""
+    """A dictionary's arrays in one dtype; one number, or one per unit, is added to the Gram matrix's diagonal."""
 
     def __init__(self, components: NDArray[Any], l2: float | NDArray[np.float64] = 0.0) -> None:
         self.components = kernel_array(components)
@@ -129,7 +129,7 @@ class Arrays:
 
     @property
     def capacity(self) -> int:
-        """The most units that can be active together, which is how many can be independent."""
+        """The largest number of units that can be active together, which is that of independent units."""
         n_units, n_features = self.components.shape
         return min(n_units, n_features) if np.max(self.l2) == 0 else n_units
 
@@ -172,7 +172,7 @@ class Arrays:
 
     @cached_property
     def panels(self) -> NDArray[Any]:
-        """The dictionary as the product kernel reads it, (n_panels, n_features, units a panel), padded with zeros."""
+        """The dictionary in the product kernel's layout, (n_panels, n_features, units per panel), zero-padded."""
         from striate.kernels.products import as_panels
 
         return as_panels(self.components)

@@ -45,7 +45,7 @@ def fista(
     Parameters
     ----------
     signals : ndarray (n_samples, n_features)
-        float32 and float16 are computed with as float32, all else as float64.
+        float32 and float16 are computed in float32, all other types in float64.
     dictionary : ndarray (n_components, n_features)
         One unit per row, of any norm.
     sparsity : float
@@ -53,11 +53,11 @@ def fista(
     steps : int, default 100
         Iterations. 20 are enough for learning from a good start.
     start : ndarray (n_samples, n_components), optional
-        Where to begin: `target`, or 0 without one.
+        The initial codes; by default `target`, or 0 without a target.
     prediction : float, default 0
         Weight of the prediction term.
     target : ndarray (n_samples, n_components), optional
-        What an encoder predicts; needed with `prediction`.
+        The prediction of an encoder; required with `prediction`.
 
     Returns
     -------
@@ -67,8 +67,8 @@ def fista(
     Raises
     ------
     UsageError
-        If `prediction` has no `target`, a weight is negative, shapes do not fit, or numbers are not finite or so
-        large that products of them are not.
+        If `prediction` has no `target`, a weight is negative, shapes do not fit, or numbers or their products are not
+        finite.
     """
     sparsity, prediction = (
         checked(name, value, Real()) for name, value in (("sparsity", sparsity), ("prediction", prediction))
@@ -117,7 +117,7 @@ def fista_from_gram(
     """As `fista`, from products with the dictionary, with an eigenvalue that may be out of date.
 
     The curvature along the last step costs nothing. When it exceeds `eigenvalue`, the steps were too long
-    and may have diverged: they are taken again with the eigenvalue that `correct` finds.
+    and may have diverged: they are repeated with the eigenvalue that `correct` computes.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def fista_from_gram(
     sparsity, steps, start, prediction, target
         As in `fista`.
     eigenvalue : float
-        The largest of `gram`, or a little more.
+        The largest eigenvalue of `gram`, or a little more.
     correct : callable, default `largest_eigenvalue`
         Computes the eigenvalue anew: ndarray (n_components, n_components) → float.
 
@@ -136,7 +136,7 @@ def fista_from_gram(
     -------
     codes : ndarray (n_samples, n_components), dtype of `correlation`
     eigenvalue : float
-        The one that was used.
+        The eigenvalue that was used.
     """
     if sparsity < 0 or prediction < 0:
         raise UsageError(f"sparsity and prediction must not be negative; got {sparsity} and {prediction}")
@@ -149,7 +149,7 @@ def fista_from_gram(
     begin = np.zeros_like(correlation) if start is None else kernel_array(start, dtype)
     linear = kernel_array(linear, dtype)
     codes, curvature = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
-    if not curvature <= eigenvalue:  # NaN included: it has diverged beyond the numbers
+    if not curvature <= eigenvalue:  # also true for NaN, when it has diverged to infinity
         eigenvalue = correct(gram)
         codes, _ = _descend(begin, linear, gram, sparsity, prediction, eigenvalue, steps)
     return codes, eigenvalue

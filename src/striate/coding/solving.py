@@ -1,6 +1,6 @@
-"""One call for all solvers: signals and a dictionary in, optimal codes out.
+"""One function for all solvers, from signals and a dictionary to optimal codes.
 
-`infer` is longer than other functions, since its documentation is the reference for what all solvers take.
+`infer` is longer than other functions, since its docstring is the reference for the options of all solvers.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def infer(
     method : str
         All find the same optimum. "active_set" is the fastest on every workload that was measured
         (`benchmarks/coding.py`); "coordinate_descent" (working sets, screening), "feature_sign" (Lee et al. 2006),
-        "homotopy" (LARS), "greedy_descent" (CoD of Gregor & LeCun 2010), "fista" and "ista" are there to compare with.
+        "homotopy" (LARS), "greedy_descent" (CoD of Gregor & LeCun 2010), "fista" and "ista" are there for comparison.
         "threshold" does not find the optimum: it shrinks the correlations with the units by the sparsity, as
         scikit-learn's method of that name does. That is cheap, and optimal only where units are orthonormal.
     positive : bool
@@ -95,13 +95,13 @@ def infer(
     l2 : float, default 0
         The weight of ½‖z‖², at least 0. Above 0 this is the elastic net, in which similar units share a code.
     mask : bool (n_samples, n_features), or (n_features,) for all signals, optional
-        True where a signal was observed; only there must the code explain it, and elsewhere the signal may be NaN.
-        Signals that share a mask are coded together; each mask takes a Gram matrix of its own.
+        True where a signal was observed; only these values count, and the others may be NaN. Signals with the same
+        mask are coded together; each mask needs its own Gram matrix.
     start : (n_samples, n_components), optional
         Codes to start from, such as those of the frame before or of an encoder; dense or sparse. "homotopy" and
         "threshold" do not use them.
     tolerance : float, optional
-        Of the duality gap, relative to ½‖y‖²; by default 1e-4 for float32 and 1e-6 for float64.
+        Tolerance of the duality gap, relative to ½‖y‖²; by default 1e-4 for float32 and 1e-6 for float64.
     max_iterations : int, optional
         By default a number that only degenerate problems reach (`METHODS`); another solver then finishes their codes.
         With a smaller number, codes are returned as they are.
@@ -197,7 +197,7 @@ def infer(
 
 
 class _Solved(NamedTuple):
-    """Codes and what is known of them; for codes by "threshold" there is no proof unless `info` asks for it."""
+    """Codes and their certificates; for codes by "threshold", only if `info` is set."""
 
     codes: Any
     iterations: NDArray[np.int64]
@@ -216,7 +216,7 @@ def _solve(task: Task, sparse_output: bool, info: bool) -> _Solved:
 
 
 def _solve_specially(task: Task, observed: NDArray[np.bool_] | None, sparse_output: bool, info: bool) -> _Solved:
-    """A task that the engine does not solve as it is; its codes are judged as a whole."""
+    """A task that the engine does not solve as it is; all of its codes are certified together."""
     if observed is not None:
         dense = dense_rows(task.signals, slice(None))
         task = replace(task, signals=np.where(observed, dense, 0).astype(dense.dtype, copy=False))

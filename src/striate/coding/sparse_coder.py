@@ -34,7 +34,7 @@ class SparseCoder(CodeEstimator):
     sparsity : float or (n_components,), default 1.0
         Weight of the L1 term beside ½‖y − zD‖²; scikit-learn's `transform_alpha`.
     method : str, default "active_set"
-        A solver of `infer`; all find the same codes, but for "threshold", which shrinks correlations with the units.
+        A solver of `infer`; all find the same codes, except "threshold", which shrinks the correlations with the units.
     positive : bool, default False
         Codes must not be negative; scikit-learn's `positive_code`.
     l2 : float, default 0
@@ -43,11 +43,11 @@ class SparseCoder(CodeEstimator):
         In place of `sparsity`: each signal gets the optimal code of the sparsity at which this many units are active
         (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units.
     refit : bool, default False
-        Replace the values of the active units by those of least squares, which the L1 term does not shrink.
+        Replace the values of the active units by the least-squares solution, without the shrinkage of the L1 term.
     split_sign : bool, default False
         Give the positive parts of all units, then the negative parts: twice as many columns, none negative.
     tolerance : float, optional
-        Of the duality gap, relative to ½‖y‖²; 1e-4 for float32 and 1e-6 for float64 by default.
+        Tolerance of the duality gap, relative to ½‖y‖²; 1e-4 for float32 and 1e-6 for float64 by default.
     max_iterations : int, optional
     sparse_output : bool, default False
         Return codes as a `scipy.sparse.csr_array`.
@@ -99,13 +99,13 @@ class SparseCoder(CodeEstimator):
         Parameters
         ----------
         X : float (n_samples, n_features)
-            Signals, as an array or a SciPy sparse matrix; they are learned from only when no dictionary was given.
+            Signals, as an array or a SciPy sparse matrix; they become the dictionary if none was given.
         y : ignored
 
         Raises
         ------
         UsageError
-            For signals of another width than the dictionary's, and for parameters that are out of range.
+            If the signals and the dictionary differ in the number of features, or a parameter is out of range.
         """
         self._check_parameters()
         X = validated(self, X, reset=True, accept_sparse="csr")
@@ -163,11 +163,11 @@ class SparseCoder(CodeEstimator):
         return self._units().n_components
 
     def _units(self) -> PreparedDictionary:
-        """What `fit` prepared, or the dictionary that was given."""
+        """The dictionary that `fit` prepared, or the one that was given."""
         if "_prepared" in self.__dict__ and self._prepared_of is self.dictionary:
             return self._prepared
         if self.dictionary is None:
-            raise AttributeError("a SparseCoder without a dictionary has units once it is fitted")
+            raise AttributeError("a SparseCoder without a dictionary has units only after fit")
         return self._given()
 
     def _given(self) -> PreparedDictionary:
@@ -180,7 +180,7 @@ class SparseCoder(CodeEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self, _RULES)
-        # An array is checked where the number of units is known.
+        # An array is checked later, when the number of units is known.
         given: Any = self.sparsity
         if not isinstance(given, list | tuple) and np.ndim(given) == 0:
             check_parameters(self, {"sparsity": Real(above=0)})

@@ -36,7 +36,7 @@ def find_sparsity(
     active_fraction : float
         The share of the codes' entries that is not 0.
     low, high : float
-        Above 0. No code is active at the largest correlation of a signal with a unit.
+        Above 0. At a sparsity of the largest correlation of a signal with a unit, all codes are 0.
     n_steps : int
         Each codes the signals once and halves the logarithm of high / low.
     positive : bool
@@ -57,6 +57,6 @@ def find_sparsity(
 
 
 def _between(low: float, high: float) -> float:
-    """The geometric mean, also where the product is not a number that a float can hold."""
+    """The geometric mean, without overflow of the product."""
     product = low * high
     return float(np.sqrt(product) if 0 < product < np.inf else np.sqrt(low) * np.sqrt(high))

@@ -1,4 +1,4 @@
-"""From signals to codes as estimators return them: with a number of active units, refitted, with split signs."""
+"""Codes of signals with the options of estimators: a number of active units, refitting, split signs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from striate.samples import is_sparse
 
 __all__ = ["CODE_RULES", "refit", "transform"]
 
-_ROWS = 4096  # at a time, where signals or codes are sparse matrices
+_ROWS = 4096  # rows in a block if signals or codes are sparse matrices
 _GATHERED = 1 << 22  # numbers of active units at a time
-_DEPENDENT = 1e-8  # of a factor's diagonal, from which on least squares take the general way
+_DEPENDENT = 1e-8  # relative size of a factor's diagonal below which the general least-squares solver is used
 
 CODE_RULES: dict[str, Rule] = {
     "positive": Boolean(),
@@ -53,7 +53,7 @@ def transform(
         An array or a SciPy sparse matrix, which is made dense some rows at a time.
     dictionary : (n_components, n_features) or PreparedDictionary
     sparsity : float, (n_components,) or (n_samples, 1)
-        Without `max_nonzero`; with it, an array for the units is their weights.
+        The sparsity; with `max_nonzero`, an array has the weights of the units.
     positive : bool
     l2 : float
         Weight of ½‖z‖².
@@ -130,7 +130,7 @@ def refit(
     positive : bool
         Least squares without negative values, which may be 0.
     mask : (n_samples, n_features), optional
-        The features that count.
+        True for the features that count.
     """
     result = np.zeros_like(codes)
     double = np.asarray(units, np.float64)
@@ -149,7 +149,7 @@ def refit(
     return result
 
 
-_refit = refit  # `transform` has a parameter of that name
+_refit = refit  # `transform` has a parameter with this name
 
 
 def _least_squares(signals: NDArray[Any], units: NDArray[Any], positive: bool) -> NDArray[Any]:
