@@ -1,8 +1,9 @@
-"""How kernels are compiled: at first use, for one signature, and kept on disk where the user can write.
+"""Compilation of kernels: at first use, for one signature, and cached on disk in a folder that the user can write to.
 
-The same call must give the same bits whether its kernel was compiled in this process or comes from the cache. Machine
-code of a function that a kernel calls would be found by name, in whatever was loaded first: what was compiled alone, or
-another kernel's copy, optimized differently. So kernels call nothing: what they share is `inlined` into each of them.
+The same call must give the same bits whether its kernel was compiled in this process or comes from the cache. If a
+kernel called another compiled function, its machine code would be found by name among all code that is loaded, which
+may have a copy that was optimized differently. Kernels therefore call no functions: shared functions are `inlined`
+into each of them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["FAST_MATH", "announce", "compile_all", "compiled", "compiler", "inli
 
 # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
 FAST_MATH = {"reassoc", "contract", "nsz"}
-_PATIENCE = 1.0  # seconds until somebody who watches is told what takes so long
+_PATIENCE = 1.0  # seconds until a message explains the wait
 _PACKAGE = Path(__file__).parent.parent
 
 Make = TypeVar("Make", bound=Callable[..., Any])
@@ -35,7 +36,7 @@ Make = TypeVar("Make", bound=Callable[..., Any])
 _compilers: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
 _compiling = threading.RLock()
 _has_told = False
-_is_wanted: bool | None = None  # None: where standard error is a terminal
+_is_wanted: bool | None = None  # None: only if standard error is a terminal
 
 
 def announce(wanted: bool) -> None:
@@ -45,7 +46,7 @@ def announce(wanted: bool) -> None:
 
 
 def inlined(function: Make) -> Make:
-    """Let kernels call a function, which becomes part of each of them; called from Python it is as it is."""
+    """Let kernels call a function, which becomes part of each of them; when called from Python it is unchanged."""
     from numba.extending import register_jitable
 
     return register_jitable(fastmath=FAST_MATH, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(
@@ -54,7 +55,7 @@ def inlined(function: Make) -> Make:
 
 
 def compiler(*types: str) -> Callable[[Make], Make]:
-    """Decorate a function that compiles a kernel: it is called once for each argument, and `compile_all` knows it.
+    """Decorate a function that compiles a kernel: it is called once per argument, and registered for `compile_all`.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def compiler(*types: str) -> Callable[[Make], Make]:
 
 
 def compile_all(progress: Progress | None = None) -> int:
-    """Compile every kernel of striate for every type, or load it from the cache; how many there are."""
+    """Compile every kernel of striate for every type, or load it from the cache; return their number."""
     import numpy as np
 
     for path in sorted(_PACKAGE.rglob("*.py")):
@@ -86,12 +87,12 @@ def compile_all(progress: Progress | None = None) -> int:
 
 
 def compiled(function: Callable[..., Any], signature: Any) -> Callable[..., Any]:
-    """Compile for one signature: machine code from the cache, or, once, in seconds.
+    """Compile for one signature, or load the machine code from the cache; compiling takes seconds.
 
     Parameters
     ----------
     function : callable
-        A plain function. Its file, and those of striate that this imports, are the key of the cache.
+        A plain function. Its file, and the files of striate that it imports, are the key of the cache.
     signature : str or numba signature
     """
     from numba import config, njit
@@ -110,7 +111,7 @@ def compiled(function: Callable[..., Any], signature: Any) -> Callable[..., Any]
                     kernel._cache = _sound_cache(function)
                 with _quick_compilation():
                     kernel.compile(signature)
-            except Exception:  # neither folder is writable, or what the cache holds is foreign: compile without it
+            except Exception:  # neither folder is writable, or the cache has foreign content: compile without it
                 if not cached:
                     raise
             else:
@@ -123,10 +124,10 @@ def compiled(function: Callable[..., Any], signature: Any) -> Callable[..., Any]
 
 @contextmanager
 def _quick_compilation() -> Iterator[None]:
-    """Let numba optimize a kernel alone, and not before that each function that is inlined into it.
+    """Let numba optimize only the kernel, and not also each function that is inlined into it.
 
-    Python's garbage collector, which finds next to nothing among the many objects of a compilation, waits: without it
-    a compilation takes a seventh less.
+    Python's garbage collector is switched off meanwhile: it frees hardly anything during a compilation, which takes a
+    seventh less time without it.
     """
     from numba import config
     from numba.core import event
@@ -162,7 +163,7 @@ def _quick_compilation() -> Iterator[None]:
 
 def _tell() -> None:
     global _has_told
-    if _has_told:  # once is enough for a process
+    if _has_told:  # once per process is enough
         return
     _has_told = True
     with suppress(OSError, ValueError):
@@ -170,18 +171,18 @@ def _tell() -> None:
 
 
 def _sound_cache(function: Callable[..., Any]) -> Any:
-    """Numba's cache, in files that carry checksums: what is cut, empty or damaged is compiled again."""
+    """Numba's cache, in files with checksums: kernels whose files are cut off, empty or damaged are compiled again."""
     from numba.core.caching import FunctionCache, IndexDataCacheFile
 
     class Files(IndexDataCacheFile):
         def _load_index(self) -> Any:
             try:
                 return super()._load_index()
-            except Exception:  # empty, cut, or another program's: pickle may raise anything
+            except Exception:  # empty, cut off, or written by another program: pickle may raise anything
                 return {}
 
         def _save_index(self, overloads: Any) -> None:
-            with suppress(OSError):  # a disk that is full costs the cache alone
+            with suppress(OSError):  # if the disk is full, only the cache is lost
                 super()._save_index(overloads)
 
         def _save_data(self, name: str, data: Any) -> None:
@@ -203,7 +204,7 @@ def _sound_cache(function: Callable[..., Any]) -> Any:
 
 @functools.cache
 def _stamp(file: str) -> str:
-    """A digest of a file of striate and of all files of striate that it imports: what its kernels are made of."""
+    """A digest of a file of striate and of all files of striate that it imports: the code of its kernels."""
     digest = hashlib.sha256()
     seen: set[Path] = set()
     waiting = [Path(file)]

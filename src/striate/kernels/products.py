@@ -1,7 +1,7 @@
 """Products of signals, or of units, with all units of a dictionary, in threads of our own.
 
-BLAS is as fast, but its threads wait for more work in a loop for about 20 ms after each product, and so take the
-processor from the kernel that comes next. Roofline: 2 n K p flops at three quarters of the peak.
+BLAS is as fast, but after each product its threads wait for more work in a loop for about 20 ms, and thereby take the
+processor from the next kernel. Roofline: 2 n K p flops at three quarters of the peak.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.kernels.simd import PANEL, panel_product
 
 __all__ = ["BLOCK", "as_panels", "compile_products", "multiply_block"]
 
-BLOCK = 48  # rows that are multiplied together: eight tiles of six, and their products stay in the cache
+BLOCK = 48  # rows that are multiplied together: eight tiles of six, whose products stay in the cache
 
 
 def as_panels(units: NDArray[Any]) -> NDArray[Any]:

@@ -1,8 +1,8 @@
-"""Vector loops that the active-set kernel is made of, built for the compiler by hand.
+"""Vector loops of the active-set kernel, written as LLVM instructions.
 
-numba leaves loops over short rows scalar, or guards them with checks that cost more than the loop. Each primitive here
-is emitted as LLVM vector instructions (`vectors.py`) and has a plain NumPy twin beside it: the twin documents what it
-computes, tests compare the two, and the twin runs where compilation is off. Rows are padded to whole vectors (`LANES`
+numba does not vectorize loops over short rows, or adds checks that take longer than the loop. Each primitive here is
+emitted as LLVM vector instructions (`vectors.py`) and has a plain NumPy twin beside it, which documents what it
+computes. Tests compare the two, and the twin runs if compilation is off. Rows are padded to whole vectors (`LANES`
 numbers), so that no loop has a remainder.
 """
 
@@ -122,7 +122,7 @@ def combine(
             pointer(context, builder, kind, array)
             for kind, array in ((result, to), (base, source), (shares, coefficients), (rows, indices), (matrix, flat))
         ]
-        # A function of its own: kernels call it at seven places, and most of their compiling was its copies.
+        # Not inlined: kernels call it at seven places, and its copies took most of the time to compile them.
         values = [*places, factor, n_terms, distance, count]
         name = f"striate.combine.{result.dtype}"
         function = builder.module.globals.get(name)
@@ -215,7 +215,7 @@ def largest(typing: Any, values: Any, factors: Any, n: Any, positive: Any) -> An
 def _select_above(
     values: np.ndarray, factors: np.ndarray, n: int, positive: bool, threshold: float, indices: np.ndarray
 ) -> int:
-    """Indices of the numbers with |v| · f above a threshold (with `positive`, v · f), ascending; how many there are."""
+    """Indices of numbers with |v| · f above a threshold (with `positive`, v · f), ascending; their number is returned."""
     ratios = (values[:n] if positive else np.abs(values[:n])) * factors[:n]
     found = np.flatnonzero(ratios > threshold)
     indices[: len(found)] = found

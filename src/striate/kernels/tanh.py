@@ -26,8 +26,8 @@ __all__ = ["encode_single", "tangent"]
 _SINGLE = np.dtype(np.float32)
 
 # tanh(x) ≈ x·P(x²) / Q(x²): the minimax approximation of these degrees on [0, 8.5] by Remez' exchange, off by 3e-8 with
-# coefficients rounded to float32. Beyond, it rises above 1, where it is cut; at the limit by 1e-6, more than rounding
-# can take from it, so that what is large gives exactly 1.
+# coefficients rounded to float32. Beyond the interval it rises above 1 and is clipped there; at the limit it exceeds 1
+# by 1e-6, which is more than rounding, so that large inputs give exactly 1.
 _LIMIT, _ONE = np.float32(9.5), np.float32(1)
 _P0, _P1, _P2, _P3, _P4 = (np.float32(p) for p in (0.99999994, 0.13406204, 3.525817e-3, 2.1121541e-5, 1.4099213e-8))
 _Q1, _Q2, _Q3, _Q4 = (np.float32(q) for q in (0.46739516, 2.5991127e-2, 3.335687e-4, 8.0736044e-7))
@@ -63,7 +63,7 @@ def _ratio(a: Any, b: Any) -> Any:
 
 @intrinsic
 def _unchecked_ratio(typing: Any, a: Any, b: Any) -> Any:
-    """The ratio without Python's check for a divisor of 0, which would keep a loop from being vectorized."""
+    """The ratio without Python's check for a divisor of 0, which would prevent the vectorization of the loop."""
     return a(a, a), lambda context, builder, signature, arguments: builder.fdiv(*arguments)
 
 
@@ -72,8 +72,11 @@ _divide: Callable[..., Any] = _ratio if numba.config.DISABLE_JIT else _unchecked
 
 @inlined
 def tangent(value: Any) -> Any:
-    """The hyperbolic tangent of a float32, a number at a time. NaN stays NaN, infinity gives ±1."""
-    x = _LIMIT if value > _LIMIT else value  # in this order NaN passes
+    """The hyperbolic tangent of a float32.
+
+    NaN stays NaN, infinity gives ±1.
+    """
+    x = _LIMIT if value > _LIMIT else value  # in this order NaN stays NaN
     x = -_LIMIT if x < -_LIMIT else x
     square = x * x
     above = x * ((((_P4 * square + _P3) * square + _P2) * square + _P1) * square + _P0)

@@ -1,6 +1,6 @@
-"""What primitives for numba kernels are built from: vector instructions of 64 bytes, loops and addresses in LLVM.
+"""Building blocks of primitives for numba kernels: vector instructions of 64 bytes, loops and addresses in LLVM.
 
-LLVM splits the vectors where a CPU has shorter ones. `simd.py` has the primitives.
+LLVM splits the vectors if the CPU has shorter ones. `simd.py` has the primitives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REFERENCE: dict[str, Callable[..., Any]] = {}
 
 
 def primitive(reference: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """The intrinsic, or where compilation is off the function that says what it does."""
+    """The intrinsic, or its twin in Python if compilation is off."""
     REFERENCE[reference.__name__.lstrip("_")] = reference
     return lambda builder: reference if numba.config.DISABLE_JIT else intrinsic(builder)  # type: ignore[attr-defined]
 
@@ -87,7 +87,7 @@ def constant(value: int) -> Any:
 
 
 def loop(builder: Any, start: Any, stop: Any, step: int, carried: list[Any], body: Callable[..., list[Any]]) -> Any:
-    """``for i in range(start, stop, step)`` with values that each turn hands to the next; the last ones."""
+    """``for i in range(start, stop, step)`` with values that each iteration passes on; returns the last ones."""
     before = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
     builder.branch(head)
