@@ -2,9 +2,9 @@
 
 Amplitude and phase enter the model of `gabor.py` linearly, as a·C + b·S with C = envelope·cos(2πfu) and
 S = envelope·sin(2πfu): for given other parameters, the best a and b are those of a least squares problem with two
-unknowns. What is left is a function of six parameters (variable projection, Golub & Pereyra), which Levenberg and
-Marquardt's method minimizes with Kaufman's Jacobian: the derivatives of the model at fixed a and b, less what C, S and
-a constant can make of them. Their product with the residual is the exact gradient.
+unknowns. There remains a function of six parameters (variable projection, Golub & Pereyra), which Levenberg and
+Marquardt's method minimizes with Kaufman's Jacobian: the derivatives of the model at fixed a and b, minus their
+projection on C, S and a constant. Their product with the residual is the exact gradient.
 
 The energy has many local minima. Every filter is descended from many starts for a few iterations, then from the best
 few to the end; all filters and starts of a block are one batch of arrays. An iteration makes about 40 passes over
@@ -33,14 +33,14 @@ Floats = NDArray[np.float64]
 
 # The six parameters that are searched for, in the order of the columns of `points` below; the last three as logarithms.
 X, Y, ORIENTATION, FREQUENCY, ALONG, ACROSS = range(6)
-LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.02, 0.5  # cycles per pixel: from nearly a blob to what a grid can carry
+LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.02, 0.5  # cycles per pixel: from nearly a blob to the highest on a pixel grid
 NARROWEST = 0.5  # pixels; narrower, an envelope is a single pixel
-_MARGIN = 0.2  # of the side: how far outside of the patch a center may be
+_MARGIN = 0.2  # share of the side that a center may be outside the patch
 
-_FIRST_ITERATIONS = 12  # from all starts: enough to tell which lead to the same place as the best
+_FIRST_ITERATIONS = 12  # from all starts: enough to find those that lead to the same minimum as the best one
 _FINALISTS = 4
 _LAST_ITERATIONS = 150
-_TOLERANCE = 1e-8  # a step that takes off less than this fraction of the residual energy is the last
+_TOLERANCE = 1e-8  # a step that lowers the residual energy by less than this fraction is the last
 _FIRST_DAMPING, _LAST_DAMPING = 1e-2, 1e8
 
 
@@ -52,7 +52,7 @@ class SearchSpace(NamedTuple):
     y: Floats
     lower: Floats  # (6,)
     upper: Floats
-    longest_step: Floats  # in which Levenberg and Marquardt's parabola is worth something
+    longest_step: Floats  # in which the quadratic model of Levenberg and Marquardt is accurate
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> SearchSpace:
@@ -78,11 +78,11 @@ class SearchSpace(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What is known at a point; for n points each."""
+    """The model's cost and derivatives at n points."""
 
     cost: Floats  # (n,): energy of the residual; the target's is 1
     linear: Floats  # (n, 2): the best a and b
-    gradient: Floats  # (n, 6): of ½·cost, with a minus: the direction downhill
+    gradient: Floats  # (n, 6): the negative gradient of ½·cost
     curvature: Floats  # (n, 6, 6): JᵀJ with Kaufman's Jacobian
 
 
@@ -145,7 +145,7 @@ def evaluate(points: Floats, targets: Floats, space: SearchSpace) -> Fit:
 def _descend(
     points: Floats, targets: Floats, space: SearchSpace, *, iterations: int, tolerance: float
 ) -> tuple[Floats, Fit]:
-    """Levenberg and Marquardt's method within the bounds, for every row by itself."""
+    """Levenberg and Marquardt's method within the bounds, for each row independently."""
     points = points.copy()
     fit = evaluate(points, targets, space)
     damping = np.full(len(points), _FIRST_DAMPING)
@@ -171,7 +171,10 @@ def _descend(
 
 
 def _step(here: Floats, gradient: Floats, curvature: Floats, damping: Floats, space: SearchSpace) -> Floats:
-    """Steps (n, 6). A parameter at its bound that wants to go further is held (Bertsekas' projected Newton method)."""
+    """Steps (n, 6).
+
+    A parameter at its bound whose step leads beyond it is fixed (Bertsekas' projected Newton method).
+    """
     held = ((here <= space.lower) & (gradient < 0)) | ((here >= space.upper) & (gradient > 0))
     free = ~held
     matrix = curvature * (free[:, :, np.newaxis] & free[:, np.newaxis, :])
@@ -179,7 +182,7 @@ def _step(here: Floats, gradient: Floats, curvature: Floats, damping: Floats, sp
     diagonal *= 1 + damping[:, np.newaxis]
     diagonal += np.where(held, 1.0, 1e-9)
     step = np.linalg.solve(matrix, np.where(held, 0.0, gradient)[:, :, np.newaxis])[:, :, 0]
-    # Shortened as a whole, so that it still leads downhill.
+    # The whole step is shortened, so that it is still a descent direction.
     excess = (np.abs(step) / space.longest_step).max(axis=1, keepdims=True)
     shortened: Floats = step / np.maximum(excess, 1)
     return shortened

@@ -1,4 +1,4 @@
-"""Where the search for a Gabor function starts: the peaks of a filter's spectrum, and where its energy is."""
+"""Starting points of the search for a Gabor function: peaks of a filter's spectrum, and the position of its energy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def spectral_starts(targets: Floats, space: SearchSpace, count: int) -> Floats:
     strongest = _blurred(energy.reshape(n, *space.shape)).reshape(n, -1).argmax(axis=1)
     peak = np.stack([space.x[strongest], space.y[strongest]], axis=1)
 
-    # Noise spreads the energy over the patch: the true field may be smaller, and elsewhere than the mean.
+    # Noise spreads the energy over the patch: the true receptive field may be smaller, and not at the mean.
     starts = np.empty((n, 4, N_PEAKS, 6))
     for i, (position, shrinkage) in enumerate([(center, 0.9), (peak, 0.5), (center, 0.5), (peak, 0.9)]):
         starts[:, i, :, :2] = position[:, np.newaxis]
@@ -50,14 +50,14 @@ def spectral_starts(targets: Floats, space: SearchSpace, count: int) -> Floats:
 
 
 def _spectral_peaks(images: Floats) -> tuple[Floats, Floats]:
-    """Orientation and frequency (n, `N_PEAKS`) of the highest peaks, falling; the highest again where there are few."""
+    """Orientation and frequency (n, `N_PEAKS`) of the highest peaks, falling, the first repeated if they are fewer."""
     n, height, width = images.shape
     size = _PADDING * height, _PADDING * width
     power = np.square(np.abs(np.fft.fft2(images, s=size)))
     by_y, by_x = np.fft.fftfreq(size[0])[:, np.newaxis], np.fft.fftfreq(size[1])
     frequency = np.hypot(by_x, by_y)
     wanted = (frequency >= LOWEST_FREQUENCY) & (frequency <= HIGHEST_FREQUENCY)
-    wanted &= (by_x > 0) | ((by_x == 0) & (by_y > 0))  # the other half says the same
+    wanted &= (by_x > 0) | ((by_x == 0) & (by_y > 0))  # the other half is symmetric
     is_peak = np.broadcast_to(wanted, power.shape).copy()
     for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
         neighbor = np.roll(power, shift, axis=(1, 2))

@@ -32,7 +32,7 @@ def ascend(
             break
         (gradient,) = torch.autograd.grad(response.sum(), stimuli)
         with torch.no_grad():
-            # Along the sphere: the part that only changes the norm is removed.
+            # The step is along the sphere: the part that only changes the norm is removed.
             flat, radius = gradient.flatten(1), stimuli.flatten(1)
             flat = flat - (flat * radius).sum(dim=1, keepdim=True) / scale**2 * radius
             direction = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""How the units of a dictionary cover orientation and frequency, and how alike they are."""
+"""How the units of a dictionary cover orientation and frequency, and how similar they are."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def coherence(dictionary: ArrayLike) -> tuple[float, float]:
 
 
 def near_one(rows: NDArray[Any]) -> NDArray[Any]:
-    """Each row times a power of two that brings it near 1: nothing is rounded, and squares stay within range."""
+    """Each row times a power of two, so that its largest number is near 1: no rounding, and squares stay in range."""
     largest = np.abs(rows).reshape(len(rows), -1).max(axis=1, initial=0)
     exponents = np.frexp(largest)[1].reshape(-1, *[1] * (rows.ndim - 1))
     scaled: NDArray[Any] = np.ldexp(rows, -exponents)

@@ -7,7 +7,7 @@ The model of Jones & Palmer, with one axis for the wave and its envelope::
     u =   (x − x₀)·cos(orientation) + (y − y₀)·sin(orientation)    along the wave vector, across the bars
     v = − (x − x₀)·sin(orientation) + (y − y₀)·cos(orientation)    along the bars
 
-`_gabor_search.py` says how the parameters are found, `_gabor_starts.py` from where.
+`_gabor_search.py` describes the search for the parameters, `_gabor_starts.py` its starting points.
 
 References
 ----------
@@ -45,8 +45,8 @@ from striate.samples import as_array
 
 __all__ = ["GaborFits", "fit_gabor"]
 
-_SMALLEST_SIDE = 4  # with fewer pixels, eight parameters describe anything
-_ENERGY_OF_CONSTANT = 1e-24  # of the filter's own, in what is left without the mean: rounding of a constant
+_SMALLEST_SIDE = 4  # with fewer pixels, eight parameters fit any filter
+_ENERGY_OF_CONSTANT = 1e-24  # of the filter's energy: with less than this without its mean, it is constant
 _BLOCK = 50_000  # pixels of all starts in a batch: half as many are as fast, a quarter or four times as many slower
 
 
@@ -149,9 +149,9 @@ def fit_gabor(
     shape : (int, int), optional
         Height and width for filters that are rows; by default, rows of a square number of pixels are square.
     n_starts : int, default 24
-        Descents for each filter; time is nearly proportional. For 256 filters of 12×12 learned from natural patches
-        and 64 of 9×9 learned from digits, 24 reach the R² of ten times as many to 0.001, where 12 miss one. White noise
-        has so many minima that they find the best for about half.
+        Number of descents per filter; the time is nearly proportional to it. For 256 filters of 12×12 learned from
+        natural patches and 64 of 9×9 learned from digits, 24 reach the R² of ten times as many to 0.001, where 12 miss
+        one. For white noise, which has many minima, they find the best one for about half of the filters.
     random_state : int, Generator, RandomState or None
         Seed of the random starts.
 
@@ -202,7 +202,7 @@ def _in_words(points: Floats, fit: Fit) -> Floats:
     turns = np.floor(orientation / np.pi)
     within = orientation - turns * np.pi
     phase = np.arctan2(-b, a)
-    phase = np.where(turns % 2 == 1, -phase, phase)  # half a turn lets the wave run backwards
+    phase = np.where(turns % 2 == 1, -phase, phase)  # half a turn reverses the direction of the wave
     inside = (within >= 0) & (within < np.pi)  # or rounding made it π: the same wave, backwards
     phase = np.where(inside, phase, -phase)
     return np.stack([

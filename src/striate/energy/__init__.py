@@ -1,7 +1,7 @@
 """Energies and densities in the plane: why sparse codes do not collapse.
 
-Known densities, models that learn an energy from their points, ways to keep that energy high elsewhere, and the
-divergence that measures how well a model fits the density.
+It has known densities, models that learn an energy from samples, methods that keep the energy high elsewhere, and the
+divergence between a model and the density.
 """
 
 from striate.energy.autoencoder import AutoencoderEnergy, DenoisingEnergy

@@ -1,12 +1,12 @@
-"""A small multilayer perceptron whose derivatives by its inputs are computed, and learned from, exactly.
+"""A small multilayer perceptron with exact derivatives by its inputs, from which it can learn.
 
-Beside every value runs a jet: the first, and if asked for the second, derivative along each coordinate of the input.
-A linear layer takes all of them alike; a squashing function h = σ(a) by the chain rule::
+With every value, its jet is computed: the first and, on request, the second derivative along each coordinate of the
+input. A linear layer is applied to all of them alike, and a squashing function h = σ(a) by the chain rule::
 
     h′ = σ′(a)·a′        h″ = σ″(a)·a′² + σ′(a)·a″
 
-One pass backward through these equations gives the gradient, by the weights, of any function of the energy, its slope
-and the diagonal of its Hessian: all that likelihood, contrastive divergence and score matching need.
+One backward pass through these equations gives the gradient by the weights of any function of the energy, its slope
+and the diagonal of its Hessian, which is sufficient for likelihood, contrastive divergence and score matching.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Network", "Tape"]
 
 
 class Tape(NamedTuple):
-    """What the backward pass needs of the forward pass, layer by layer."""
+    """Results of the forward pass that the backward pass needs, layer by layer."""
 
     inputs: list[np.ndarray]  # jets before the weights
     sums: list[np.ndarray]  # jets before the squashing function
@@ -40,7 +40,8 @@ class Network:
         Widths from the input to the output.
     rng : Generator
     gain : float
-        Standard deviation of a first-layer unit's sum per unit length of the input, which sets how fine it starts.
+        Standard deviation of a first-layer unit's sum per unit length of the input; larger values give finer structure
+        at the start.
     linear : sequence of int
         Hidden layers without a squashing function, counted from 1: a code.
     dtype : float32 or float64
@@ -59,7 +60,7 @@ class Network:
         self.parameters: dict[str, np.ndarray] = {}
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             scale = gain if layer == 0 else 1 / np.sqrt(n_in)
-            # Biases of the first layer spread its units' borders over the data, most of which lie within 1.
+            # The biases of the first layer distribute the borders of its units over the data, mostly within 1.
             bias = scale * rng.uniform(-1, 1, n_out) if layer == 0 else np.zeros(n_out)
             self.parameters[f"weights{layer}"] = (scale * rng.standard_normal((n_in, n_out))).astype(dtype)
             self.parameters[f"bias{layer}"] = bias.astype(dtype)

@@ -18,7 +18,7 @@ __all__ = ["AutoencoderEnergy", "DenoisingEnergy"]
 
 
 class AutoencoderEnergy(EnergyModel):
-    """E(y) = ½·precision·‖y − decoder(encoder(y))‖², trained by gradient.
+    """E(y) = ½·precision·‖y − decoder(encoder(y))‖², trained by gradient descent.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class AutoencoderEnergy(EnergyModel):
     hidden : sequence of int, default ()
         Widths of further tanh layers between the input and the code, which is then linear, and mirrored after it.
     pull_up : {"partition_function", "dimension"}, default "partition_function"
-        The loss: F(Y) + log Z, with Z by quadrature over the window, or F(Y) alone. Then nothing but a narrow code
-        keeps the energy up: with two units, one for each dimension of the plane, everything is copied.
+        The loss: F(Y) + log Z, with Z by quadrature over the window, or F(Y) alone. With F(Y) alone, only a narrow
+        code keeps the energy up: with two units, one for each dimension of the plane, every point is copied.
     precision : float, default 20
         The inverse of the variance that the model expects of its reconstructions, in squared half sides of the window:
-        it says how steep the walls of a groove are.
+        it determines how steep the walls of a groove are.
     window : Window, optional
         By default, a window around the data.
     n_batches, batch_size : int, default 3000 and 250
@@ -136,7 +136,8 @@ class DenoisingEnergy(AutoencoderEnergy):
     Parameters
     ----------
     n_units : int, default 100
-        More than the dimensions of the plane: the noise, not the code, keeps the network from copying.
+        It may exceed the two dimensions of the plane, because the noise, not the code, keeps the network from copying
+        its input.
     noise : float, default 0.1
         Standard deviation, in half sides of the window.
     window, n_batches, batch_size, rate, random_state

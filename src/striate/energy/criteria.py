@@ -61,7 +61,7 @@ def likelihood(energies: np.ndarray, n_points: int, cell: float) -> tuple[float,
 
 
 def contrast(network: Network, points: np.ndarray, samples: np.ndarray) -> Loss:
-    """Mean E(points) − mean E(samples): contrastive divergence, from samples at which Markov chains have arrived.
+    """Mean E(points) − mean E(samples): contrastive divergence, with samples from Markov chains.
 
     With samples from exp(−E) / Z the expected gradient is that of maximum likelihood.
 

@@ -17,10 +17,10 @@ from striate.samples import as_array, as_samples
 __all__ = ["Density", "Parabola", "Spiral", "ThreeCauchy"]
 
 _QUADRATURE = 250  # cells per side, to normalize over a window: at least three per standard deviation of the noise
-_SCALE = Real(low=1e-100, high=1e100)  # beyond, squares overflow or vanish
-_NOISE = Real(low=1e-5, high=1e3)  # a curve needs nodes nearer than it, which take memory
-_ROUNDS = 100_000  # attempts to draw, before an error says that a density lies outside of its window
-_BLOCK = 4096  # points at a time, where each is compared with every node of a curve
+_SCALE = Real(low=1e-100, high=1e100)  # beyond these limits, squares overflow or vanish
+_NOISE = Real(low=1e-5, high=1e3)  # the nodes of a curve must be closer than the noise, and need memory
+_ROUNDS = 100_000  # attempts to draw, before an error reports that the density is outside its window
+_BLOCK = 4096  # points at a time, since each is compared with every node of a curve
 
 
 class Density(ABC):
@@ -34,7 +34,7 @@ class Density(ABC):
     window: Window
 
     def sample(self, n_points: int, *, random_state: RandomState = None) -> np.ndarray:
-        """Independent points of the density, by drawing until enough lie in the window.
+        """Independent points of the density, drawn until enough of them are in the window.
 
         Parameters
         ----------
@@ -76,9 +76,9 @@ class Density(ABC):
 
 
 class ThreeCauchy(Density):
-    """The talk's first toy: a mixture of three Cauchy distributions, a star of three lines.
+    """The first toy data set of the talk: a mixture of three Cauchy distributions, a star of three lines.
 
-    Each is a bivariate Cauchy distribution about the origin, long along its arm and narrow across::
+    Each is a bivariate Cauchy distribution about the origin, wide along its arm and narrow across it::
 
         p(y) = 1 / (2π·length·width) · (1 + (along / length)² + (across / width)²)^(−3/2)
 
@@ -122,13 +122,13 @@ class ThreeCauchy(Density):
 
 
 class _NoisyCurve(Density):
-    """Places drawn evenly along a curve, and Gaussian noise about them."""
+    """Points drawn uniformly along a curve, with Gaussian noise."""
 
     noise: float
 
     @abstractmethod
     def places(self, u: ArrayLike) -> np.ndarray:
-        """Where the curve is at u in [0, 1]: (n,) → (n, 2)."""
+        """Points of the curve at u in [0, 1]: (n,) → (n, 2)."""
 
     def _draw(self, rng: np.random.Generator, n_points: int) -> np.ndarray:
         drawn: np.ndarray = self.places(rng.uniform(size=n_points)) + self.noise * rng.standard_normal((n_points, 2))
@@ -148,16 +148,16 @@ class _NoisyCurve(Density):
 
     @cached_property
     def _n_nodes(self) -> int:
-        """A number with which neighbors are nearer than half the noise: the midpoint rule is then exact to rounding."""
+        """A number of nodes whose distance is less than half the noise: the midpoint rule is then exact to rounding."""
         places = self.places(np.linspace(0, 1, 2001))
         longest = float(np.linalg.norm(np.diff(places, axis=0), axis=1).max()) * 2000
         return int(np.ceil(2 * longest / self.noise))
 
 
 class Spiral(_NoisyCurve):
-    """The talk's second toy: points along a spiral in the square [−1, 1]².
+    """The second toy data set of the talk: points along a spiral in the square [−1, 1]².
 
-    Radius and angle grow together; points are even along the curve, with Gaussian noise.
+    Radius and angle grow together; points are uniform along the curve, with Gaussian noise.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class Spiral(_NoisyCurve):
         self._lengths, self._angles = lengths / lengths[-1], angles
 
     def places(self, u: ArrayLike) -> np.ndarray:
-        """Where the spiral is after a share u of its length: (n,) → (n, 2)."""
+        """Points of the spiral after a share u of its length: (n,) → (n, 2)."""
         u = _along(u)
         return self._at(np.interp(u, self._lengths, self._angles))
 
@@ -186,7 +186,7 @@ class Spiral(_NoisyCurve):
 
 
 class Parabola(_NoisyCurve):
-    """The talk's example of a dependency: y = x², x even in [−1, 1], with Gaussian noise.
+    """The talk's example of a dependency: y = x², x uniform in [−1, 1], with Gaussian noise.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class Parabola(_NoisyCurve):
         self.window = Window(-1.25, 1.25, -0.5, 1.5)
 
     def places(self, u: ArrayLike) -> np.ndarray:
-        """Where the curve is at x = 2u − 1: (n,) → (n, 2)."""
+        """Points of the curve at x = 2u − 1: (n,) → (n, 2)."""
         u = _along(u)
         x = 2 * u - 1
         return np.column_stack([x, np.square(x)])

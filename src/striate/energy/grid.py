@@ -1,4 +1,4 @@
-"""A window of the plane and the grid in it: where energies are drawn, integrated and compared."""
+"""A window of the plane and the grid in it, on which energies are drawn, integrated and compared."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Window:
         """The smallest window that holds the points, with a margin relative to its sides."""
         points = as_samples(points, name="points", n_features=2)
         if not len(points):
-            raise UsageError("no points: a window needs at least one to be around")
+            raise UsageError("no points: a window needs at least one")
         margin = checked("margin", margin, Real(low=0))
         low, high = points.min(axis=0), points.max(axis=0)
         space = margin * np.maximum(high - low, 1e-9)
@@ -50,7 +50,7 @@ class Window:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """As matplotlib's `imshow` takes it: left, right, bottom, top."""
+        """Left, right, bottom and top, as in matplotlib's `imshow`."""
         return self.left, self.right, self.bottom, self.top
 
     @property
@@ -83,7 +83,7 @@ class Window:
 
 
 class Grid:
-    """The centers of size × size equal cells of a window, and sums over them in the place of integrals.
+    """The centers of size × size equal cells of a window, and sums over them that approximate integrals.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ def code_entropy(codes: ArrayLike, step: float) -> float:
     ----------
     codes : float (n_points, n_units)
     step : float
-        Units of a code that differ by less count as the same.
+        Code values that differ by less than this may count as equal.
 
     Returns
     -------

@@ -28,7 +28,7 @@ class Machine(NamedTuple):
 
 
 class EnergyModel(ABC):
-    """A model that gives every point of the plane an energy, which is low where there were data."""
+    """A model that assigns an energy to every point of the plane, which is low at the training data."""
 
     @property
     @abstractmethod
@@ -44,7 +44,7 @@ class EnergyModel(ABC):
         return self
 
     def energy(self, y: ArrayLike) -> np.ndarray:
-        """The energy of points at the codes that the model gives them: (n_points, 2) → float64 (n_points,)."""
+        """The energy of points at the codes that the model computes: (n_points, 2) → float64 (n_points,)."""
         self._check_fitted()
         return self._energy(as_points(y))
 
@@ -88,7 +88,7 @@ class EnergyModel(ABC):
             raise UsageError(f"{type(self).__name__}: {error}") from None
 
     def _check_fitted(self) -> None:
-        # As in scikit-learn, what learning leaves has a name that ends with an underscore.
+        # As in scikit-learn, the names of fitted attributes end with an underscore.
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
             from sklearn.exceptions import NotFittedError
 
@@ -104,7 +104,7 @@ def as_points(points: ArrayLike) -> np.ndarray:
 
 
 def temperature(model: EnergyModel, X: ArrayLike, grid: Grid) -> float:
-    """The factor β with which exp(−β·F) / Z makes points likeliest: the scale of an energy that has none of its own.
+    """The factor β for which points are most likely under exp(−β·F) / Z, for energies that are not log densities.
 
     The log-likelihood is concave in β, as in every exponential family: a bracketed search, from 1e-4 to 1e6, finds
     the one maximum.
@@ -141,9 +141,9 @@ def divergence(model: EnergyModel, density: Density, *, size: int = 400, factor:
     model : EnergyModel
     density : Density
     size : int, default 400
-        Cells a side of the quadrature.
+        Cells per side of the quadrature.
     factor : float, default 1
-        For energies without a scale of their own, what `temperature` found.
+        For energies that are not log densities, the result of `temperature`.
     """
     checked("model", model, _MODEL)
     checked("density", density, Instance(Density, words="a Density"))

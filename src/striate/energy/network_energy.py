@@ -1,4 +1,4 @@
-"""A small network that gives every point an energy, and the talk's ways to train it."""
+"""A small network that assigns an energy to every point, and the talk's methods to train it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Criterion = Literal[
 ]
 Sampler = Literal["langevin", "hamiltonian"]
 
-_FINENESS = 4.0  # standard deviation of a first-layer unit's sum across half a window: it sees a quarter of that
+_FINENESS = 4.0  # standard deviation of a first-layer unit's sum across half a window; its slope covers a quarter
 _N_CHAINS = 512  # of persistent contrastive divergence
-_RESTARTED = 0.02  # share of them that begin anew from the data at each batch, so that no arm is left
+_RESTARTED = 0.02  # share of the chains that restart from the data at each batch, so that no arm is left without chains
 
 
 class NetworkEnergy(EnergyModel):
@@ -117,7 +117,7 @@ class NetworkEnergy(EnergyModel):
         return Machine("−", "−", "E(Y)", "F(Y) + log Σ e^(−F)", "the criterion")
 
     def at(self, n_batches: int) -> Self:
-        """The model as it was after a number of batches that is one of `snapshots`."""
+        """The model after a number of batches, which must be one of `snapshots`."""
         self._check_fitted()
         n_batches = checked("n_batches", n_batches, Integer(low=0))
         if n_batches not in self._kept:

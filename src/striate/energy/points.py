@@ -41,7 +41,7 @@ def read_points(path: str | os.PathLike[str]) -> np.ndarray:
         raise UsageError(f"{shown}: there is no such file") from None
     except OSError as error:
         raise UsageError(f"{shown}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError) as error:  # a header that is none, Python objects, bytes that are no text
+    except (ValueError, EOFError) as error:  # an invalid header, Python objects, bytes that are not text
         reason = " ".join(str(error).split())
         raise UsageError(f"{shown}: is cut off, damaged or not of its kind ({reason}); save plain numbers") from None
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "fiub" or not len(points):

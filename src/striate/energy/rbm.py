@@ -15,8 +15,8 @@ __all__ = ["RBMEnergy"]
 class RBMEnergy(EnergyModel):
     """E(y, z) = ½‖y − b‖² − c·z − z·Wy with binary z, and F(y) = −log Σ_z exp(−E(y, z)).
 
-    `energy` is E at the best code, in which a unit is on where that lowers E. Since the model's variance about a code
-    is 1, points are multiplied by `precision` before: a mixture of 2^n_units Gaussians of that width.
+    `energy` is E at the best code, in which a unit is 1 if this lowers E. The model is a mixture of 2^n_units
+    Gaussians of variance 1; points are first multiplied by `precision`.
 
     Parameters
     ----------

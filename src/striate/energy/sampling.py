@@ -22,8 +22,8 @@ def langevin(
 ) -> np.ndarray:
     """Langevin dynamics: y ← y − ½step²·∇E(y) + step·noise, mirrored at the window's sides.
 
-    For small steps the chains' density tends to exp(−E) / Z. Where the slope would carry a point farther than the
-    noise does, it is shortened to that: a longer step would have little to do with the energy where it ends.
+    For small steps the chains' density tends to exp(−E) / Z. If the slope would move a point farther than the noise
+    does, the move is shortened to that length, since the slope says little about the energy farther away.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def hamiltonian(
     rng: RandomState,
     n_leaps: int = 5,
 ) -> np.ndarray:
-    """Hamiltonian Monte Carlo: leapfrog paths, accepted by Metropolis' rule, so that exp(−E) / Z stays exactly.
+    """Hamiltonian Monte Carlo: leapfrog paths, accepted by Metropolis' rule, so that exp(−E) / Z is exactly invariant.
 
     A path that ends outside the window is refused. The parameters are those of `langevin`; a step is a path of
     `n_leaps` leaps.

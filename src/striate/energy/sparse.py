@@ -1,4 +1,4 @@
-"""Sparse coding and PSD in the plane: few codes are allowed, so that few points have a low energy."""
+"""Sparse coding and PSD in the plane: codes must be sparse, so that few points have a low energy."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ __all__ = ["PSDEnergy", "SparseCodingEnergy"]
 
 
 class _OnSphere(EnergyModel):
-    """Units of unit norm are directions; with a constant third coordinate they are places in the plane as well.
+    """Maps the plane to a sphere.
 
-    With a `height`, the units get a point (y₁, y₂) as (y₁, y₂, height), divided by its norm. The plane then lies on
-    half a sphere, on which units are places, and points between two near units have a sparse code.
+    Units of unit norm are only directions in the plane. With a `height`, a point (y₁, y₂) is coded as (y₁, y₂,
+    height), divided by its norm. The plane then becomes half a sphere, on which units are positions, and points
+    between two near units have a sparse code.
     """
 
     height: float | None

@@ -1,4 +1,4 @@
-"""SIFT descriptors as images: each cell shows the edges that its gradients stand for."""
+"""SIFT descriptors as images: each cell shows the edges that belong to its gradients."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def draw_filters(
     columns : int, optional
         Filters per row; by default about as many as there are rows.
     color : "rgb" or "yuv", default="rgb"
-        What three channels mean.
+        The meaning of three channels.
 
     Returns
     -------

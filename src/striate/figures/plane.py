@@ -85,7 +85,7 @@ def write_animation(
     frames : sequence of uint8 (height, width)
         The lowest row first.
     seconds : float
-        Duration of a frame; the last one stays for `hold`.
+        Duration of a frame; the last one is shown for `hold` seconds.
     """
     from PIL import Image
 

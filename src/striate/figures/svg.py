@@ -14,8 +14,8 @@ from striate.parameters import Instance, checked
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Figures are drawn in the colors of a light page, so that a PNG needs no change. In SVG each color becomes a
-# variable of the page's style sheet; a page that defines none shows the light colors.
+# Figures are drawn in the colors of a light page, and a PNG keeps them. In SVG each color becomes a variable of the
+# page's style sheet; pages that do not define them show the light colors.
 PAPER = "#fbfaf7"
 INK = "#1c1b19"
 QUIET = "#76736d"

@@ -31,7 +31,7 @@ def render_page(
 
     environment = Environment(
         loader=FileSystemLoader(_HERE),
-        autoescape=True,  # names of classes and files are the user's, whatever is in them
+        autoescape=True,  # names of classes and files come from the user and may hold any characters
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -30,7 +30,7 @@ class SheetImage:
     Parameters
     ----------
     path : Path
-        Where the file cannot be read, a note takes the place of the thumbnail.
+        If the file cannot be read, a note replaces the thumbnail.
     name : str
         The text below it.
     note : str

@@ -1,4 +1,4 @@
-"""What a report shows, as plain data that the code of a run fills in."""
+"""The content of a report, as plain data."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from striate.figures.mosaic import ColorSpace
 
 @dataclass(frozen=True)
 class StageFilters:
-    """The filters of one stage, and how learning them went.
+    """The filters of one stage, and statistics of their learning.
 
     Parameters
     ----------
     name : str
         For example "stage 1".
     kind : str
-        How they were made: "PSD", "random", …
+        The method of learning: "PSD", "random", …
     encoder : float (n_filters, channels, height, width)
     decoder : float (n_filters, channels, height, width), optional
     projected : float (n_filters, 1 or 3, height, width), optional
@@ -111,7 +111,7 @@ class ReportData:
         labels that the filters were learned from.
     model_path, model_bytes : str, int, optional
     reasons : list of str
-        What the preset chose, and why, one sentence per choice.
+        The choices of the preset and their reasons, one sentence per choice.
     notation : str
         The hierarchy in the papers' notation.
     architecture : list of dict

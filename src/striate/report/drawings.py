@@ -1,4 +1,4 @@
-"""Every image of a report as an element of HTML, with words for those who cannot see it."""
+"""The images of a report as HTML elements, with descriptions for readers who cannot see them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from striate.figures import (
 from striate.images.names import printable
 from striate.report.data import ReportData, Sample, StageFilters
 
-# More filters than this are not told apart on a page; they would only make it heavy.
+# More filters than this cannot be distinguished on a page, and would only make the file larger.
 _MOST_FILTERS = 400
 # A kernel of a second stage is drawn as a group of tiles, one per input map.
 _MOST_KERNELS = 4000

@@ -1,4 +1,4 @@
-"""Write the report of a run: one HTML file that needs nothing else."""
+"""Write the report of a run: one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a training run: what `striate.recognition.train_and_evaluate` found, as data that a report shows."""
+"""The report of a training run, from the result of `striate.recognition.train_and_evaluate`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def training_report(
     seconds: float,
     notes: Sequence[str] = (),
 ) -> ReportData:
-    """What `write_training_report` shows, as data."""
+    """The content of the report that `write_training_report` writes."""
     classifier, test = result.classifier, result.test
     return ReportData(
         title=title,
@@ -108,7 +108,7 @@ def training_report(
         threads=n_threads(),
         skipped=[(one.name, one.reason) for one in result.skipped],
         left_out=notes,
-        # A class that the model does not know is always wrong; it is listed among what was left out.
+        # Images of a class that is not in the model are always wrong; the class is listed under "left out".
         per_class={name: value for name, value in test.per_class.items() if name not in test.foreign_classes},
         color="yuv" if classifier.preprocessing_.color == "yuv" else "rgb",
     )
@@ -178,11 +178,11 @@ def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:
     if not stages or not isinstance(learner := stages[0].learners[0], PSD):
         return None
     stage = stages[0]
-    assert isinstance(stage.bank, FilterBank)  # which PSD learns
+    assert isinstance(stage.bank, FilterBank)  # learned by PSD
     patches = stage.patches[:_PATCHES]
     codes = learner.infer(patches)
     shape = (len(patches), -1, *stage.bank.size)
-    centered = patches - patches.mean(axis=1, keepdims=True)  # the code does not know the mean
+    centered = patches - patches.mean(axis=1, keepdims=True)  # the code does not contain the mean
     return Reconstructions(centered.reshape(shape), codes, learner.inverse_transform(codes).reshape(shape))
 
 
