@@ -1,4 +1,4 @@
-"""Where striate keeps what it can compute again."""
+"""The folder for files that striate can compute again."""
 
 from __future__ import annotations
 

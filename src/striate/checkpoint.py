@@ -1,4 +1,4 @@
-"""What a long computation saves on its way, so that a killed one goes on where it was."""
+"""Checkpoints of long computations, so that a run that was killed can be continued."""
 
 from __future__ import annotations
 
@@ -29,30 +29,28 @@ _LOCK = ".striate-lock"
 
 
 class Checkpoint:
-    """A folder that holds the state of one run, and knows which run it belongs to.
+    """A folder with the state of one run, and a fingerprint of this run.
 
-    The folder is locked while a checkpoint on it is in use: no other process can open one (but for a network file
-    system that passes no locks on, see `striate.file_lock`). Every part carries the run's fingerprint and a checksum:
-    what is damaged, or of another run, counts as missing and is computed again.
+    The folder is locked while a checkpoint uses it, so that no other process can open one there (except on network
+    file systems without locks, see `striate.file_lock`). Every part has the run's fingerprint and a checksum: parts
+    that are damaged, or belong to another run, count as missing and are computed again.
 
     Parameters
     ----------
     folder : str or os.PathLike
-        Created where it is missing. It must be empty or an earlier checkpoint: everything in it is
-        striate's own, and `remove` removes it.
+        Created if it does not exist. It must be empty or an earlier checkpoint; `remove` deletes everything in it.
     fingerprint : mapping
-        What determines the result of the run: options, seed, a description of the data. Anything that JSON
-        can hold.
+        Everything that determines the result of the run: options, seed, a description of the data. Values must be
+        valid in JSON.
     interval : float, default=20.0
-        Seconds between two saves, as `due` reports them: a kill loses no more than this, and saving takes
-        little of the time.
+        Seconds between two saves, as `due` reports them. If the run is killed, at most this time is lost.
     fresh : bool, default=False
-        Whether to drop what an earlier run left in the folder.
+        Whether to delete the files of an earlier run in the folder.
 
     Raises
     ------
     UsageError
-        If the folder belongs to a run with another fingerprint, is in use by another process, or holds something else.
+        If the folder belongs to a run with another fingerprint, is in use by another process, or has other files.
 
     Examples
     --------
@@ -95,7 +93,7 @@ class Checkpoint:
                     raise UsageError(
                         f"the checkpoint in {self.folder} belongs to another run "
                         f"({_differences(theirs, self.fingerprint)}); "
-                        "repeat that run's options and data to go on with it, or start afresh"
+                        "repeat that run's options and data to continue it, or start afresh"
                     )
                 return
             document = {"fingerprint": self.fingerprint, "digest": self._run}
@@ -105,9 +103,9 @@ class Checkpoint:
             raise UsageError(f"cannot keep checkpoints in {self.folder}: {error.strerror or error}") from error
 
     def part(self, name: str) -> Checkpoint:
-        """Return a checkpoint for one part of the run: the same folder, with names of its own.
+        """Return a checkpoint for one part of the run: the same folder, with separate names.
 
-        So two stages that are learned by the same code do not take each other's state.
+        Two stages that are learned by the same code then do not read each other's state.
         """
         part = copy.copy(self)
         part._prefix = f"{self.path(name).name}."
@@ -119,13 +117,13 @@ class Checkpoint:
         return time.monotonic() - self._last_save >= self.interval
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        """Save arrays and a JSON state under a name; a kill during this leaves the earlier save in place."""
+        """Save arrays and a JSON state under a name; if the process is killed meanwhile, the earlier save remains."""
         header = {"run": self._run, "part": self.path(name).name, "state": dict(state)}
         model_file.write(self._file(name), arrays, header, kind="checkpoint")
         self._last_save = time.monotonic()
 
     def load(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return what this run saved under a name, or None if that is nothing, or damaged."""
+        """Return what this run saved under a name, or None if there is no such save, or it is damaged."""
         try:
             arrays, header = model_file.read(self._file(name), kind="checkpoint")
         except (model_file.ModelFileError, UsageError):
@@ -135,19 +133,19 @@ class Checkpoint:
         return arrays, header["state"]
 
     def path(self, name: str) -> Path:
-        """Return where a file of the caller's own may lie, such as a memory map; `remove` takes it too."""
+        """Return the path for a file of the caller, such as a memory map; `remove` deletes it too."""
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
             raise ValueError(f"a checkpoint's name has letters, digits, '.', '_' and '-' only, not {name!r}")
         return self.folder / (self._prefix + name)
 
     def remove(self) -> None:
-        """Remove the folder, once the run's result is safe elsewhere."""
+        """Remove the folder, after the run's result has been saved elsewhere."""
         try:
             self._empty()
             self._lock.remove()
             self.folder.rmdir()
         except FileNotFoundError:
-            pass  # somebody was quicker
+            pass  # another process has removed it
         except OSError as error:
             raise StriateError(
                 f"the checkpoint in {self.folder} is no longer needed, and cannot be removed "
@@ -155,7 +153,8 @@ class Checkpoint:
             ) from error
 
     def _empty(self) -> None:
-        # The fingerprint goes last: a folder that a kill leaves half removed is still known as ours.
+        # The fingerprint is removed last: if the process is killed meanwhile, the folder is still recognized as a
+        # checkpoint.
         for entry in sorted(self.folder.iterdir(), key=lambda entry: entry.name == _FINGERPRINT):
             if entry.name != _LOCK:
                 entry.unlink()
@@ -174,12 +173,12 @@ class _FolderLock:
 
     @classmethod
     def of(cls, folder: Path, fresh: bool) -> _FolderLock:
-        """Lock a folder, which is made where it is missing.
+        """Lock a folder, which is created if it does not exist.
 
         Raises
         ------
         UsageError
-            If another process holds the lock, or the folder holds what is not ours.
+            If another process holds the lock, or the folder has files that are not striate's.
         """
         path = Path(os.path.realpath(folder)) / _LOCK
         held = cls._held.get(str(path))
@@ -188,7 +187,7 @@ class _FolderLock:
         while True:
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                _read_fingerprint(folder, fresh)  # a folder that is not ours gets no file of ours
+                _read_fingerprint(folder, fresh)  # before any file is written into the folder
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
             except FileNotFoundError:  # the owner has removed the folder just now
                 continue
@@ -215,8 +214,8 @@ class _FolderLock:
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
     def remove(self) -> None:
-        """Remove the file; the lock with it."""
-        if os.name == "nt":  # where files that are open cannot be removed
+        """Remove the file, and the lock with it."""
+        if os.name == "nt":  # open files cannot be removed there
             self.__del__()
         if os.name == "nt" or self._is_at_its_place():
             os.unlink(self._path)
@@ -237,12 +236,12 @@ def _digest(fingerprint: dict[str, Any]) -> str:
 
 
 def _read_fingerprint(folder: Path, fresh: bool) -> dict[str, Any] | Literal["none", "lost"]:
-    """The fingerprint of the run that left something here; "none" if nobody did, "lost" if it is damaged.
+    """The fingerprint of the run that used this folder; "none" if there was no run, "lost" if it is damaged.
 
     Raises
     ------
     UsageError
-        If the folder is not ours.
+        If the folder is not a checkpoint of striate.
     """
     file = folder / _FINGERPRINT
     document: Any = None
@@ -252,13 +251,13 @@ def _read_fingerprint(folder: Path, fresh: bool) -> dict[str, Any] | Literal["no
         if isinstance(fingerprint, dict) and document["digest"] == _digest(fingerprint):
             return fingerprint
     except FileNotFoundError:
-        # A run that was killed while it wrote its fingerprint leaves hidden files.
+        # If a run was killed while it wrote its fingerprint, there are only hidden files.
         if all(entry.name.startswith(".striate-") for entry in folder.iterdir()):
             return "none"
     except (ValueError, TypeError, LookupError, RecursionError, IsADirectoryError):
         pass
     if isinstance(document, dict) and document and not document.keys() & {"fingerprint", "digest"}:
-        return document  # of an earlier striate
+        return document  # written by an earlier version of striate
     if (folder / _LOCK).exists() or (fresh and file.is_file()):
         return "lost"  # the folder is ours, and each part has the fingerprint of its run
     if file.is_file():

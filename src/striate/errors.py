@@ -1,7 +1,7 @@
-"""The errors that a user is meant to read: one sentence each, with the exit code that a command ends with.
+"""Errors whose messages are for users, with the exit code of the command.
 
-A message names the file or the option, says what is wrong with it, and what to do. Whatever is not one of
-these is a defect of striate itself.
+A message is one sentence that names the file or the option, what is wrong with it, and what to do. Any other exception
+is a defect of striate itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 
 
 def one_line(text: str) -> str:
-    r"""A text with everything unprintable escaped: the name of a file cannot break a line or drive a terminal.
+    r"""A text with all unprintable characters escaped, so that a file name cannot break a line or control a terminal.
 
     Parameters
     ----------
@@ -19,8 +19,8 @@ def one_line(text: str) -> str:
     Returns
     -------
     str
-        Letters of every script stay; line breaks, control characters, marks of direction and bytes that are no text
-        are written as in Python's source (``\n``, ``\x1b``, ``\u202e``, ``\udcff``).
+        Letters of every script are kept; line breaks, control characters, marks of direction and bytes that are not
+        text are written as in Python's source (``\n``, ``\x1b``, ``\u202e``, ``\udcff``).
     """
     if text.isprintable():
         return text
@@ -28,13 +28,13 @@ def one_line(text: str) -> str:
 
 
 class StriateError(Exception):
-    """The work failed: what was asked for was sensible, but could not be done."""
+    """The request was valid, but the work failed."""
 
     exit_code = 1
 
 
 class UsageError(StriateError, ValueError):
-    """Wrong use: an option, a path or a layout of data that striate cannot work with."""
+    """Invalid input: an option, a path or a layout of data that striate cannot use."""
 
     exit_code = 2
 

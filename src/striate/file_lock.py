@@ -1,7 +1,7 @@
-"""Locks on open files, which the system releases when the process ends, however it ends.
+"""Locks on open files, which the system releases when the process ends for any reason.
 
-They hold between processes of one machine, containers included, and on network file systems that pass locks on (NFS
-since version 4). Where a file system knows no locks, each one counts as free.
+They work between processes of one machine, including containers, and on network file systems that support locks (NFS
+since version 4). On file systems without locks, each lock counts as free.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def try_lock(handle: int) -> bool:
     Parameters
     ----------
     handle : int
-        Of a file that is open for writing, as `os.open` gives it.
+        The file, open for writing, as `os.open` returns it.
 
     Returns
     -------
     bool
-        False where another handle holds the lock.
+        False if another handle holds the lock.
     """
     try:
         _lock(handle)
@@ -41,17 +41,17 @@ def try_lock(handle: int) -> bool:
 
 @contextmanager
 def hold(path: str | os.PathLike[str]) -> Iterator[bool]:
-    """Keep others that call this from working on the same file, which may be replaced or not exist yet.
+    """Prevent other callers from working on the same file, which may be replaced or not exist yet.
 
     Parameters
     ----------
     path : str or path
-        Beside it lies a hidden file, which bears the lock and goes when the work is done.
+        The lock is a hidden file beside it, which is removed when the work is done.
 
     Yields
     ------
     bool
-        False where another process, or another part of this one, holds the file.
+        False if another process, or another part of this one, has locked the file.
     """
     target = Path(os.path.realpath(path))
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
@@ -59,7 +59,7 @@ def hold(path: str | os.PathLike[str]) -> Iterator[bool]:
     while True:
         handle = os.open(bearer, os.O_RDWR | os.O_CREAT, 0o600)
         mine = try_lock(handle)
-        # Who held it before may have removed its name since it was opened.
+        # The previous owner may have removed its name since it was opened.
         if not mine or _is_still(handle, bearer):
             break
         os.close(handle)
@@ -83,7 +83,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(handle: int) -> None:
-        # Far behind the content, because what is locked cannot be read by others there.
+        # Far beyond the content, because on Windows other processes cannot read a locked range.
         os.lseek(handle, 1 << 30, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
 

@@ -1,4 +1,4 @@
-"""What is loaded when it is first used: names of a folder, so that importing it is cheap, and what extras install."""
+"""Loading at first use: public names of a folder, so that importing it is fast, and packages of the extras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["lazy_names", "needs", "needs_torch"]
 
 @contextmanager
 def needs(module: str, extra: str, who: str, instead: str = "") -> Iterator[None]:
-    """Import a module of an extra inside the block; a UsageError names the extra where the module is missing.
+    """Import a module of an extra inside the block; if the module is missing, a UsageError names the extra.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def needs(module: str, extra: str, who: str, instead: str = "") -> Iterator[None
     who : str
         The beginning of the message, up to its verb: ``"training LISTA needs torch"``.
     instead : str
-        What does without, if anything.
+        What to use if the extra is not installed, if anything.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def needs(module: str, extra: str, who: str, instead: str = "") -> Iterator[None
 
 
 def needs_torch(who: str, instead: str = "") -> AbstractContextManager[None]:
-    """`needs` for torch: around the import of a file that needs it."""
+    """`needs` for torch, used around the import of a module that needs it."""
     return needs("torch", "torch", who, instead)
 
 
@@ -48,7 +48,7 @@ def lazy_names(
     package : str
         Its ``__name__``.
     home : mapping of str to str
-        The module that each name is loaded from.
+        For each name, the module that defines it.
     public : sequence of str
         Its ``__all__``, for the error's message.
     """
@@ -58,7 +58,7 @@ def lazy_names(
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(public)}")
         value = getattr(import_module(home[name]), name)
-        namespace[name] = value  # the next access does not come through here
+        namespace[name] = value  # the next access finds it without this function
         return value
 
     return get, lambda: sorted({*namespace, *public})

@@ -1,6 +1,7 @@
-"""Arrays in files, for what is too large for memory: all of the file is on the disk before anything is written to it.
+"""Arrays in files, for data that are too large for memory.
 
-A sparse file would take its room only when its pages are written, and a full disk would then end the process (SIGBUS).
+The whole file is allocated on the disk before it is used. A sparse file would be allocated only when its pages are
+written, and a full disk would then end the process (SIGBUS).
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ def mapped_array(path: Path, shape: tuple[int, ...], dtype: Any = np.float32, *,
     shape : tuple of int
     dtype : dtype
     keep : bool
-        Whether to keep the numbers of a file that is there and has the same shape and type; otherwise, all are 0.
+        Whether to keep the numbers of an existing file of the same shape and type; otherwise, all are 0.
 
     Returns
     -------
-    memmap, or ndarray in memory where it has no element
-        The numbers of a file that was kept may be damaged: see a checksum.
+    memmap, or ndarray in memory if it has no elements
+        The numbers of a file that was kept may be damaged; the caller should verify a checksum.
 
     Raises
     ------
     StriateError
-        If the file cannot be made, for example because the disk is full.
+        If the file cannot be created, for example because the disk is full.
     """
     array = np.dtype(dtype)
     header = io.BytesIO()
@@ -76,7 +77,7 @@ def _is_sound(path: Path, start: bytes, size: int) -> bool:
 
 
 def _allocate(handle: int, size: int) -> None:
-    """Give a file its size, on the disk; what is in it stays."""
+    """Allocate the whole size of a file on the disk; its content is kept."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(handle, 0, size)
@@ -87,4 +88,4 @@ def _allocate(handle: int, size: int) -> None:
     written = os.lseek(handle, 0, os.SEEK_END)
     while written < size:
         written += os.write(handle, _ZEROS[: size - written])
-    os.fsync(handle)  # some systems say only now that there is no room
+    os.fsync(handle)  # some systems report only here that the disk is full

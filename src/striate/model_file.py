@@ -1,13 +1,13 @@
 """The model file: named arrays and a JSON header in one ``.safetensors`` file that detects damage.
 
 The container is the safetensors format: eight bytes that hold the length of a JSON text (little-endian), the
-JSON text, then the arrays' bytes. Our own JSON stands in its ``__metadata__`` under the one key ``striate``::
+JSON text, then the arrays' bytes. The JSON of striate is in its ``__metadata__`` under the single key ``striate``::
 
     {"format": 1, "header": {...}, "kind": "...", "sha256": "..."}
 
-The checksum covers every byte of the file, its own 64 digits taken as zeros. It detects damage, not malice:
-who can alter a file can also write a new checksum. Nothing is ever executed and nothing is unpickled. The
-same content gives the same bytes.
+The checksum covers every byte of the file, with its own 64 digits taken as zeros. It detects damage but no attack:
+someone who alters a file can also write a new checksum. Nothing is ever executed or unpickled. The same content gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 
 _KEY = "striate"
 _NO_CHECKSUM = "0" * 64
-_LONGEST_TEXT = 100_000_000  # bytes; what the safetensors format itself allows
+_LONGEST_TEXT = 100_000_000  # bytes; the limit of the safetensors format
 _ITEM_SIZES = {
     "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
@@ -40,11 +40,11 @@ _ITEM_SIZES = {
 
 
 class ModelFileError(StriateError):
-    """A file that cannot be read as a model: damaged, of another program, of another kind, or too new."""
+    """A file that cannot be read as a model: damaged, written by another program, of another kind, or too new."""
 
 
 class _Text(NamedTuple):
-    """What stands before the arrays."""
+    """The part of the file before the arrays."""
 
     raw: bytes  # the eight bytes of the length, and the JSON text
     checksum: str
@@ -53,12 +53,12 @@ class _Text(NamedTuple):
 
 
 def prefixed(part: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a part, named ``part.name``, so that those of several parts fit into one file."""
+    """The arrays of a part, named ``part.name``, so that several parts can share one file."""
     return {f"{part}.{name}": array for name, array in arrays.items()}
 
 
 def arrays_of(part: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `prefixed`: a part's own arrays among those of a file."""
+    """The inverse of `prefixed`: the arrays of one part among those of a file."""
     prefix = f"{part}."
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
@@ -75,14 +75,14 @@ def write(
     arrays : mapping of str to ndarray
         Any shape; bool, integers, float16, float32, float64 or complex64.
     header : mapping
-        Anything that JSON can hold, under string keys.
+        Values that are valid in JSON, under string keys.
     kind : str
         What the file holds, for example ``"model"`` or ``"checkpoint"``; `read` can ask for it.
 
     Raises
     ------
     TypeError
-        If the header is not JSON, or an array has a type that the container does not know.
+        If the header is not JSON, or the type of an array is not supported by the container.
     UsageError, StriateError
         If the file cannot be written; see `striate.whole_file.whole_file`.
     """
@@ -111,20 +111,21 @@ def read(
     kind : str, optional
         What the file must hold; by default, anything.
     mapped : bool
-        Verify the file, but leave its arrays there: read-only views of a memory map, for those that may be large.
+        Verify the file, but do not load its arrays: they are read-only views of a memory map, for arrays that may be
+        large.
 
     Returns
     -------
     arrays : dict of str to ndarray
-        With the shapes and types that were written; writable unless `mapped`.
+        In the shapes and types in which they were written; writable unless `mapped`.
     header : dict
 
     Raises
     ------
     UsageError
-        If there is no such file, or it may not be opened.
+        If there is no such file, or opening it is not permitted.
     ModelFileError
-        If the file is not one of ours, is damaged, is of another kind, or was written by a newer striate.
+        If the file was not written by striate, is damaged, is of another kind, or was written by a newer striate.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -145,7 +146,7 @@ def read(
 
 
 def read_header(path: str | os.PathLike[str], *, kind: str | None = None) -> dict[str, Any]:
-    """Read the header alone, in little memory; the whole file is verified all the same.
+    """Read only the header, in little memory; the whole file is still verified.
 
     Parameters, result and errors are those of `read`.
     """
@@ -156,7 +157,7 @@ def read_header(path: str | os.PathLike[str], *, kind: str | None = None) -> dic
 
 
 def _map(file: BinaryIO, text: _Text) -> dict[str, np.ndarray]:
-    """Arrays where they lie in a file that has been verified."""
+    """The arrays of a verified file, as views of a memory map."""
     entries = json.loads(text.raw[8:])
     entries.pop("__metadata__", None)
     arrays = np.memmap(file, np.uint8, mode="r")[len(text.raw) :]
@@ -186,8 +187,8 @@ def _storable(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _position_of_checksum(raw: bytes | bytearray, checksum: str) -> int:
-    # The keys are sorted, so the checksum ends our text: only there does a bare quote follow the closing
-    # brace.
+    # The keys are sorted, so that the checksum ends the text: only there, a quote without a backslash follows the
+    # closing brace.
     return raw.find(rf'\"sha256\":\"{checksum}\"}}"'.encode()) + len(r"\"sha256\":\"")
 
 
@@ -200,7 +201,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         kind = kind_of_file(name)
         if kind == "folder":
             raise UsageError(f"{name} is a folder; give the path of a model file")
-        if kind not in ("", "file"):  # which might be waited for without end
+        if kind not in ("", "file"):  # reading one could block forever
             raise UsageError(f"{name} is a {kind} and no file; give the path of a model file")
         with open(path, "rb") as file:
             yield file
@@ -213,7 +214,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _read_text(file: BinaryIO, path: str | os.PathLike[str]) -> _Text:
-    """Read what stands before the arrays; check it against the file's size before allocating anything."""
+    """Read the part before the arrays; check it against the file's size before allocating memory."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         raise ModelFileError(f"{path} is empty (zero bytes); get a fresh copy of it")

@@ -1,4 +1,4 @@
-"""What a parameter may be: one way to check them all, and one way to store them.
+"""Rules for the values of parameters, which are checked and stored in one way everywhere.
 
 An estimator declares a rule for each of its parameters and checks them when it is fitted::
 
@@ -8,7 +8,7 @@ An estimator declares a rule for each of its parameters and checks them when it 
         def fit(self, X, y=None):
             check_parameters(self, self._rules)
 
-A function checks its arguments with `checked`, which also makes Python's numbers of NumPy's.
+A function checks its arguments with `checked`, which also converts NumPy's numbers to Python's.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _WIDEST, _LONGEST = 2**63, 60  # integers are below the first; messages repeat t
 
 
 class Rule(ABC):
-    """A set of values. `a | b` takes what either takes; `a | None` takes None as well."""
+    """A set of values: `a | b` accepts the values of either rule, and `a | None` accepts None as well."""
 
     @abstractmethod
     def _take(self, value: object) -> Any:
-        """The value, as Python's own type; raises ValueError where the rule does not take it."""
+        """The value, as a type of Python; raises ValueError if the rule does not accept it."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """What follows "it must be"."""
+        """The text after "it must be"."""
 
     def __or__(self, other: Rule | None) -> Rule:
         return _Either(self, Nothing() if other is None else other)
@@ -124,7 +124,7 @@ class _Number(Rule):
 
 
 class Integer(_Number):
-    """An integer, Python's or NumPy's; a truth value is none."""
+    """An integer of Python or NumPy; Booleans are not accepted."""
 
     kind = "an integer"
 
@@ -133,13 +133,13 @@ class Integer(_Number):
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
             raise ValueError
         number = int(value)
-        if not -_WIDEST <= number < _WIDEST:  # no array or kernel could take it
+        if not -_WIDEST <= number < _WIDEST:  # too large for arrays and kernels
             raise ValueError
         return int(self._within(number))
 
 
 class Real(_Number):
-    """A finite real number, Python's or NumPy's, integers included; with `infinite`, +∞ as well."""
+    """A finite real number of Python or NumPy, including integers; with `infinite`, +∞ as well."""
 
     kind = "a number"
 
@@ -161,7 +161,7 @@ class Real(_Number):
 
 
 class Boolean(Rule):
-    """A truth value, Python's or NumPy's."""
+    """A Boolean of Python or NumPy."""
 
     def _take(self, value: object) -> bool:
         value = _scalar(value)
@@ -250,7 +250,7 @@ class Instance(Rule):
 
 
 class Anything(Rule):
-    """A value that its owner checks when it uses it, such as an array whose shape depends on the data."""
+    """Any value; the estimator checks it when it is used, such as an array whose shape depends on the data."""
 
     def _take(self, value: object) -> Any:
         return value
@@ -275,19 +275,19 @@ class Seed(Rule):
 
 
 def checked(name: str, value: object, rule: Rule) -> Any:
-    """The value as a rule takes it: of Python's own type, where it is one of NumPy's numbers.
+    """The value, if the rule accepts it; NumPy's numbers become Python's.
 
     Parameters
     ----------
     name : str
-        As the caller of a function knows it.
+        Name of the argument, for the message.
     value : object
     rule : Rule
 
     Raises
     ------
     UsageError
-        Where the rule does not take the value.
+        If the rule does not accept the value.
 
     Examples
     --------
@@ -311,19 +311,19 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
     Raises
     ------
     UsageError
-        For the first parameter that its rule does not take, with the estimator's name.
+        For the first parameter that its rule does not accept; the message has the estimator's name.
     """
     for name, rule in rules.items():
         checked_attribute(estimator, name, rule)
 
 
 def checked_attribute(owner: Any, name: str, rule: Rule) -> Any:
-    """An attribute as a rule takes it.
+    """An attribute, if the rule accepts it.
 
     Raises
     ------
     UsageError
-        Where the rule does not take it, with the name of the owner's class.
+        If the rule does not accept it; the message has the name of the owner's class.
     """
     try:
         return checked(name, getattr(owner, name), rule)
@@ -332,25 +332,25 @@ def checked_attribute(owner: Any, name: str, rule: Rule) -> Any:
 
 
 def parameter(estimator: Any, name: str) -> Any:
-    """One of an estimator's parameters as its rule, in `_rules`, takes it: to compute with.
+    """One of an estimator's parameters, checked by its rule in `_rules`, for computation.
 
-    A NumPy number would take part in NumPy's rules of promotion, and give other bits than Python's.
+    NumPy's numbers are converted, because their type promotion would give other bits than Python's numbers.
 
     Raises
     ------
     UsageError
-        If the rule does not take it.
+        If the rule does not accept it.
     """
     return checked_attribute(estimator, name, estimator._rules[name])
 
 
 def plain(name: str, value: object) -> Any:
-    """A parameter as JSON can hold it: NumPy's numbers become Python's, tuples lists; also in dictionaries.
+    """A parameter in a form that JSON supports: NumPy's numbers become Python's, tuples lists, also in dictionaries.
 
     Raises
     ------
     UsageError
-        For anything else, which must not be lost without a word.
+        For any other value, which would be lost otherwise.
     """
     value = _scalar(value)
     if isinstance(value, np.generic):
@@ -365,7 +365,7 @@ def plain(name: str, value: object) -> Any:
 
 
 def plain_parameters(estimator: Any, *, apart: Iterable[str] = ()) -> dict[str, Any]:
-    """An estimator's parameters as JSON can hold them, for `to_state`.
+    """An estimator's parameters in a form that JSON supports, for `to_state`.
 
     Parameters
     ----------
@@ -375,8 +375,8 @@ def plain_parameters(estimator: Any, *, apart: Iterable[str] = ()) -> dict[str, 
 
     Notes
     -----
-    A generator given as `random_state` is left out: what a fit drew from it is part of the fitted state. So is
-    `verbose`, which is about the terminal and not about the model.
+    A generator given as `random_state` is left out: the numbers that a fit drew from it are part of the fitted state.
+    `verbose` is left out as well, because it does not change the model.
     """
     held: dict[str, Any] = {}
     apart = set(apart)

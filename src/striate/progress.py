@@ -1,4 +1,4 @@
-"""What is going on, how fast, and until when: phases with counts, silent unless somebody asks to see them."""
+"""Progress of long work: phases with counts, rates and remaining times, shown only on request."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class PhaseRecord(NamedTuple):
     seconds: float
     items: int
     unit: str
-    peak_memory_bytes: int  # of the process, from its start to the end of the phase
+    peak_memory_bytes: int  # of the process, since its start
 
 
 class Phase:
-    """A stretch of work that is under way; `Progress.phase` makes it.
+    """A part of the work that is running; `Progress.phase` creates it.
 
     Attributes
     ----------
     name, unit : str
     total : int or None
-        How many items are expected; it may be set when it becomes known.
+        The expected number of items; it may be set later, when it is known.
     done : int
-        How many are behind us.
+        The number of items that are finished.
     """
 
     def __init__(self, name: str, total: int | None, unit: str) -> None:
@@ -51,12 +51,12 @@ class Phase:
         self.done += n
 
     def note(self, text: str) -> None:
-        """Show a short remark beside the count, such as the present energy; it replaces the one before."""
+        """Show a short remark beside the count, such as the current energy; it replaces the previous one."""
         self.remark = text
 
 
 class Progress:
-    """Keeps the record of phases and shows nothing: what library functions use unless they are given another.
+    """Records phases and shows nothing; the default of library functions.
 
     Attributes
     ----------
@@ -69,21 +69,21 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, total: int | None = None, unit: str = "items") -> Iterator[Phase]:
-        """Enter a phase; phases may lie within each other.
+        """Enter a phase; phases may be nested.
 
         Parameters
         ----------
         name : str
             What is done, for example "filters of stage 1".
         total : int, optional
-            How many items are expected, if that is known.
+            The expected number of items, if it is known.
         unit : str, default="items"
-            What is counted, in the plural.
+            Name of the items, in the plural.
 
         Yields
         ------
         phase : Phase
-            To be told of every item done.
+            Its `advance` is to be called for every finished item.
         """
         started = time.perf_counter()
         phase = self._begin(name, total, unit)
@@ -98,7 +98,7 @@ class Progress:
         self._end(phase, record)
 
     def message(self, text: str) -> None:
-        """Say one line to the user."""
+        """Show one line of text to the user."""
 
     def _begin(self, name: str, total: int | None, unit: str) -> Phase:
         return Phase(name, total, unit)
@@ -108,7 +108,7 @@ class Progress:
 
 
 class RichProgress(Progress):
-    """Draws a bar a phase on standard error, with count, rate and time left; a line a phase if no terminal.
+    """Draws one bar per phase on standard error, with count, rate and time left; without a terminal, one line each.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _bars(console: Console) -> Bars:
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[remark]}", style="dim", markup=False),
         console=console,
-        transient=True,  # a phase that has ended is told in one line, by its summary
+        transient=True,  # a finished phase is shown as one line, its summary
         refresh_per_second=4,
     )
 

@@ -1,4 +1,4 @@
-"""Where a number comes from: version, commit, machine and libraries. Benchmarks write the same."""
+"""The origin of a measurement: version, commit, machine and libraries, as results and benchmarks record it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 import striate
 
-# The packages that compute. torch is an extra, and absent from `versions` where it is not installed.
+# The packages that compute. torch is an extra, and absent from `versions` if it is not installed.
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "torch")
 
 
 def current_provenance() -> dict[str, Any]:
-    """Return what a results file says about its origin.
+    """Return the origin that a results file records.
 
     Returns
     -------
     dict
         ``striate`` (version), ``checkout`` (``commit`` and ``dirty``), ``versions``, ``machine`` and ``date``
-        (UTC, ISO 8601). It holds no path and no name of user or machine.
+        (UTC, ISO 8601). It has no path, no name of the user and no name of the machine.
     """
     return {
         "striate": striate.__version__,
@@ -69,8 +69,7 @@ def repository() -> Path | None:
 def checkout() -> dict[str, Any]:
     """Return the checkout's ``commit`` and whether it is ``dirty``; both None outside a checkout.
 
-    Dirty is a checkout in which files that git follows differ from the commit, other than those in
-    ``results``, which an experiment itself writes.
+    A checkout is dirty if tracked files differ from the commit, except those in ``results``, which experiments write.
     """
     root = repository()
     if root is None or not (root / ".git").exists():
@@ -83,7 +82,7 @@ def checkout() -> dict[str, Any]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    # Without optional locks, a look at the state never disturbs someone's commit.
+    # Without optional locks, reading the state never disturbs a commit by someone else.
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30, check=True)

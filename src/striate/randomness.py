@@ -1,4 +1,4 @@
-"""What may be given as `random_state`, and the generator that it stands for."""
+"""The generator for a `random_state`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 def generator_from(random_state: RandomState) -> np.random.Generator:
-    """A generator of its own for one fit; scikit-learn's RandomState is taken as well.
+    """A new generator for one fit; NumPy's RandomState, which scikit-learn uses, is accepted as well.
 
     Raises
     ------

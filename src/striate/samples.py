@@ -1,4 +1,4 @@
-"""What may be given as samples: any array of real numbers, in the form that kernels and BLAS take."""
+"""Checks of samples: any array of real numbers is accepted, and converted to the form that kernels and BLAS need."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ __all__ = [
 
 
 def is_sparse(value: object) -> bool:
-    """Whether a value is one of SciPy's sparse matrices or arrays (SciPy is not loaded to find out)."""
+    """Whether a value is a sparse matrix or array of SciPy (SciPy is not loaded for this)."""
     return type(value).__module__.startswith("scipy.sparse") and hasattr(value, "toarray")
 
 
 def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that numbers are computed with: float32 for float32 and float16 in any byte order, else float64."""
+    """The type of the computation: float32 for float32 and float16 in any byte order, otherwise float64."""
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
 
 
 def kernel_array(array: Any, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
-    """The same numbers as compiled kernels take them: rows contiguous, aligned, in the machine's byte order.
+    """The same numbers in the form that compiled kernels need: rows contiguous, aligned, in native byte order.
 
-    An array that is so already is returned as it is, read-only ones too: a kernel declares what it only reads as such.
+    An array that already has this form is returned itself, even if it is read-only, since kernels declare which
+    arguments they only read.
     """
-    array = np.asarray(array)  # a plain array, whatever subclass was given
+    array = np.asarray(array)  # a plain array, not a subclass
     wanted = (array.dtype if dtype is None else np.dtype(dtype)).newbyteorder("=")
     return np.require(array, wanted, ["C_CONTIGUOUS", "ALIGNED"])
 
@@ -48,40 +49,40 @@ def kernel_array(array: Any, dtype: np.dtype[Any] | None = None) -> NDArray[Any]
 def as_samples(
     values: Any, *, name: str = "signals", n_features: int | None = None, finite: bool = True
 ) -> NDArray[Any]:
-    """Samples as rows of float32 or float64, in the form that kernels take.
+    """Samples as rows of float32 or float64, in the form that kernels need.
 
     Parameters
     ----------
     values : array-like (n_samples, n_features)
         Real numbers: lists, arrays of any layout and byte order, memory maps, data frames. float16 and float32 become
-        float32, all else float64.
+        float32, all other types float64.
     name : str
-        What messages call them.
+        Name of the samples in messages.
     n_features : int, optional
-        The number of columns that is needed.
+        The required number of columns.
     finite : bool
-        Refuse NaN and infinity. False for a memory map, which would be read twice; then the caller checks each batch
+        Refuse NaN and infinity. False for a memory map, which would be read twice; the caller then checks each batch
         with `check_finite`.
 
     Raises
     ------
     UsageError
-        For anything that is not a table of finite real numbers with that many columns.
+        For anything that is not a table of finite real numbers with this number of columns.
     """
     return as_array(values, name=name, axes=_axes(n_features), finite=finite)
 
 
 def as_array(values: Any, *, name: str, axes: Sequence[str | int], finite: bool = True) -> NDArray[Any]:
-    """Real numbers in an array of certain axes, as float32 or float64 in the form that kernels take.
+    """Real numbers in an array with given axes, as float32 or float64 in the form that kernels need.
 
     Parameters
     ----------
     values : array-like
         As in `as_samples`.
     name : str
-        What messages call them, in the plural.
+        Name of the numbers in messages, in the plural.
     axes : sequence of str or int
-        For each axis what it counts, or the length that it must have.
+        For each axis its name, or the length that it must have.
     finite : bool
         Refuse NaN and infinity.
 
@@ -98,7 +99,7 @@ def as_array(values: Any, *, name: str, axes: Sequence[str | int], finite: bool 
 
 
 def as_table(values: Any, *, name: str = "signals", n_features: int | None = None) -> NDArray[Any]:
-    """Samples as rows of real numbers, of whatever type and layout they are: only lists and objects are converted.
+    """Samples as rows of real numbers, in their own type and layout: only lists and objects are converted.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def as_table(values: Any, *, name: str = "signals", n_features: int | None = Non
     Raises
     ------
     UsageError
-        For anything that is not a table of real numbers with that many columns.
+        For anything that is not a table of real numbers with this number of columns.
     """
     return _real(values, name, _axes(n_features))
 
@@ -140,26 +141,26 @@ def _real(values: Any, name: str, axes: Sequence[str | int]) -> NDArray[Any]:
 def estimator_samples(
     estimator: Any, X: Any, *, reset: bool, finite: bool = True, sparse: bool = False, default: Any = np.float64
 ) -> Any:
-    """What an estimator's method was given, as `as_samples` makes it, checked as scikit-learn wants it.
+    """Samples for a method of an estimator, converted by `as_samples` and checked as scikit-learn requires.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Its `n_features_in_` and `feature_names_in_` are set, or compared.
+        Its `n_features_in_` and `feature_names_in_` are set or compared.
     X : array-like (n_samples, n_features)
     reset : bool
-        Whether this is the first data that the estimator sees.
+        Whether these are the first data of the estimator.
     finite : bool, default True
-        As in `as_samples`: False for a memory map, of which nothing is read; each batch is then checked by its caller.
+        As in `as_samples`. A memory map is not read if it is False; the caller then checks each batch.
     sparse : bool, default False
-        Take SciPy's sparse matrices too, and return them as CSR; `dense_rows` gives their batches.
+        Accept SciPy's sparse matrices too, and return them as CSR; `dense_rows` returns their batches.
     default : dtype, default float64
-        What integers and truth values become.
+        Type for integers and Booleans.
 
     Raises
     ------
     UsageError
-        For anything else than a table of finite real numbers with as many columns as the estimator has seen.
+        For anything that is not a table of finite real numbers with `n_features_in_` columns.
     """
     from sklearn.utils.validation import validate_data
 
@@ -178,7 +179,7 @@ def estimator_samples(
         found = validate_data(
             estimator, X, reset=reset, dtype=wanted, accept_sparse="csr" if sparse else False, ensure_all_finite=False
         )
-    except (ValueError, OverflowError) as error:  # a TypeError is what scikit-learn wants for objects
+    except (ValueError, OverflowError) as error:  # scikit-learn requires a TypeError for objects
         raise UsageError(f"{name}: {error}") from None
     if is_sparse(found):
         if not all_finite(found.data):
@@ -190,14 +191,14 @@ def estimator_samples(
 
 
 def dense_rows(samples: Any, rows: Any, *, unread: str | None = None) -> NDArray[Any]:
-    """Some rows of what `estimator_samples` gave, in the form that kernels take; of a sparse matrix these alone.
+    """Some rows of the result of `estimator_samples`, dense and in the form that kernels need.
 
     Parameters
     ----------
     samples : array (n_samples, n_features)
     rows : slice or integers
     unread : str, optional
-        What messages call the samples, where NaN and infinity have yet to be refused.
+        Name of the samples in messages, if they have not been checked for NaN and infinity yet.
     """
     part = samples[rows]
     part = kernel_array(part.toarray() if is_sparse(part) else part)
@@ -215,7 +216,7 @@ def writable(array: Any) -> NDArray[Any]:
 
 def all_finite(array: NDArray[Any]) -> bool:
     """Whether no number is NaN or infinity."""
-    # A sum is finite where all numbers are, but for overflow; only then is each looked at.
+    # If the sum is finite, all numbers are. Otherwise each number is checked, since the sum may have overflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
@@ -223,7 +224,7 @@ def all_finite(array: NDArray[Any]) -> bool:
 def check_finite(
     array: NDArray[Any], name: str = "signals", *, first: int = 0, numbers: Sequence[int] | None = None
 ) -> None:
-    """Refuse NaN and infinity, with the number of the first sample that holds one.
+    """Refuse NaN and infinity; the message has the number of the first sample that has one.
 
     Rows are numbered from `first`, or have the `numbers` that are given.
 

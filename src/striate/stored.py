@@ -1,8 +1,8 @@
-"""What a file's header and arrays must be: each part of a file states it where it is read, and is refused otherwise.
+"""Checked reading of a file's header and arrays: the code that reads a value states what it must be.
 
-A right checksum says that a file is what was written, and not that it makes sense: another program, an old version or
-malice may have written it. `field` and `array` are the only ways to what a file holds; `part` and `in_file` name the
-place, and make one sentence of whatever is wrong there.
+A correct checksum only proves that a file is as it was written, not that its content is valid: it may have been
+written by another program, by an old version or by an attacker. All values are read by `field` and `array`; `part` and
+`in_file` add the place to the message of an error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Table(Rule):
 
 
 class ListOf(Rule):
-    """A JSON list, of anything or of what a rule takes; of `length` items, where it is given."""
+    """A JSON list of any values, or of values that a rule accepts; with `length`, of this number of items."""
 
     def __init__(self, rule: Rule | None = None, *, length: int | None = None) -> None:
         self.rule, self.length = rule or Anything(), length
@@ -69,14 +69,14 @@ def field(header: object, name: str, rule: Rule | None = None, *, default: Any =
     header : mapping
     name : str
     rule : Rule, optional
-        What it must be; by default anything, for a constructor that checks what it is given.
+        The values that are accepted; by default all, for constructors that check their arguments.
     default : optional
-        For a value that earlier versions did not write.
+        The value for files of earlier versions, which did not write it.
 
     Raises
     ------
     ModelFileError
-        If it is missing, or the rule does not take it.
+        If it is missing, or the rule does not accept it.
     """
     if not isinstance(header, Mapping):
         raise _Misfit(f"it is {_short(header)}; it must be {Table()}")
@@ -103,14 +103,15 @@ def array(
     arrays : mapping of str to ndarray
     name : str
     shape : tuple of int or None, optional
-        None for a length that is free; by default any shape, for a constructor that checks what it is given.
+        None stands for any length. By default any shape is accepted, for constructors that check their arguments.
     *types : str
-        Of its numbers; float32 or float64 by default.
+        The accepted types of its numbers; float32 and float64 by default.
 
     Raises
     ------
     ModelFileError
-        If it is missing, is something else, or holds NaN, infinity, or numbers with which single precision overflows.
+        If it is missing, has another shape or type, or holds NaN, infinity, or numbers that would overflow in single
+        precision.
     """
     types = types or _FLOATS
     if name not in arrays:
@@ -135,16 +136,16 @@ def array(
 
 
 def with_parameters(estimator: type[Any], header: object, **more: Any) -> Any:
-    """An estimator with the parameters that a header states, checked as `fit` would check them.
+    """An estimator with the parameters of a header, checked as in `fit`.
 
     Parameters
     ----------
     estimator : class
-        Of scikit-learn's kind.
+        A scikit-learn estimator.
     header : mapping
         With a table ``parameters``.
     **more
-        Parameters in place of those of the header.
+        Parameters that replace those of the header.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def with_parameters(estimator: type[Any], header: object, **more: Any) -> Any:
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """Name the part of a file that is being read, in the message of whatever is wrong with it.
+    """Add the name of the part of a file that is being read to the message of an error.
 
     Raises
     ------
@@ -180,13 +181,13 @@ def part(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise _Misfit("it needs more memory than there is", (name,)) from error
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
-        # What no rule foresaw is the file's fault all the same.
+        # An error that no rule covers is still a defect of the file.
         raise _Misfit(f"it cannot be understood ({type(error).__name__}: {error})", (name,)) from error
 
 
 @contextmanager
 def in_file(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Name the file as well; `kind` says what it is.
+    """Add the name of the file to the message as well; `kind` is the kind of file.
 
     Raises
     ------

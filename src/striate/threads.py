@@ -1,7 +1,7 @@
-"""How many threads compute, and a bounded, ordered map over threads.
+"""The number of threads, and a bounded, ordered map over threads.
 
-NumPy's BLAS and torch each keep a thread count of their own; here they are set together. numba's is left alone: kernels
-run in threads of striate's own, and to read numba's count starts its threads, after which it refuses another one.
+NumPy's BLAS and torch have separate thread counts, which are set together here. That of numba is not used: kernels run
+in threads of striate, and reading numba's count would start its threads, after which it can no longer be changed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = [
     "threads_for_batch",
 ]
 
-# numba refuses to load with a count below 1, which means nothing here.
+# numba cannot be loaded with a count below 1, which is not used here anyway.
 if os.environ.get("NUMBA_NUM_THREADS", "").lstrip("-").isdecimal() and int(os.environ["NUMBA_NUM_THREADS"]) < 1:
     del os.environ["NUMBA_NUM_THREADS"]
 
-_WORTH_A_THREAD = 4e6  # products of numbers: about what a core does while a thread starts
-_WORTH_TWO_THREADS = 2e7  # multiplications in a product of a library that shares it out between its threads
+_WORTH_A_THREAD = 4e6  # multiplications: about the work of a core in the time that a thread takes to start
+_WORTH_TWO_THREADS = 2e7  # multiplications in a matrix product of a library, which divides it between its threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,7 +44,7 @@ _limit: int | None = None
 
 
 def n_threads() -> int:
-    """Return how many threads striate may use: the limit that was set, or what the system grants."""
+    """Return the number of threads that striate may use: the limit that was set, or that of the system."""
     return _limit if _limit is not None else _granted()
 
 
@@ -59,7 +59,7 @@ def _granted() -> int:
 
 @cache
 def _quota() -> int | None:
-    """Processors that a container is granted the time of, while it may see all sixty-four."""
+    """The number of processors in a container's quota, which may be lower than the number that it sees."""
     try:
         with open("/sys/fs/cgroup/cpu.max") as file:
             quota, period = file.read().split()
@@ -69,10 +69,10 @@ def _quota() -> int | None:
 
 
 def threads_for_batch(n_rows: int, n_features: int, n_units: int) -> int:
-    """Return how many threads the matrix products of learning from one batch are worth: `n_threads()`, or 1.
+    """Return the number of threads for the matrix products of learning from one batch: `n_threads()`, or 1.
 
-    Products this small gain nothing from a second thread, and where other programs compute the two wait for each
-    other, up to twenty times as long as the product takes.
+    Small products gain nothing from a second thread. On a busy machine, the two threads wait for each other up to
+    twenty times as long as the product takes.
     """
     return n_threads() if n_rows * n_units * max(n_units, n_features) >= _WORTH_TWO_THREADS else 1
 
@@ -88,8 +88,8 @@ def limit(n: int | None) -> Iterator[None]:
 
     Notes
     -----
-    Libraries that are already loaded are told directly. The counts belong to the process, so two blocks at once in
-    different threads would disturb each other.
+    The counts of libraries that are already loaded are changed as well. The counts belong to the process, so that
+    blocks that run in different threads at the same time would disturb each other.
     """
     if n is None:
         yield
@@ -109,8 +109,8 @@ def limit(n: int | None) -> Iterator[None]:
 def set_limit(n: int | None) -> None:
     """Limit the whole process, as the option ``--threads`` does; None changes nothing.
 
-    To be called before NumPy or torch is loaded, since some of them read their count only once;
-    those that are loaded already are told as well.
+    Call it before NumPy or torch is loaded, since some of them read their count only once; the counts of libraries
+    that are already loaded are changed as well.
     """
     if n is None:
         return
@@ -123,7 +123,7 @@ def set_limit(n: int | None) -> None:
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS to one thread inside the block, for when striate's own threads each call it."""
+    """Limit BLAS to one thread inside the block, for when several threads of striate call it."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
@@ -139,7 +139,7 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Apply a function in threads, and yield the results in the order of the input.
 
-    Threads suit work that releases the interpreter's lock: decoding images, NumPy on large arrays, numba
+    Threads are useful for work that releases the interpreter's lock: decoding images, NumPy on large arrays, numba
     kernels.
 
     Parameters
@@ -147,18 +147,18 @@ def map_ordered(
     function : callable
         Called from several threads at once.
     iterable : iterable
-        Drawn from in the caller's thread alone, and only as fast as results are taken.
+        It is consumed in the caller's thread, and only as fast as results are taken.
     n_threads : int, optional
         By default, `n_threads()`. With 1, everything happens in the caller's thread.
     lookahead : int, optional
-        How many items are in work or wait to be taken at the most; it bounds the memory. By default, twice
-        the number of threads.
+        The largest number of items that are being processed or wait to be taken, which bounds the memory. By default,
+        twice the number of threads.
 
     Yields
     ------
     result
-        ``function(item)`` for each item. An exception of `function` or of `iterable` is raised in its
-        item's place; what was not yet begun is then dropped.
+        ``function(item)`` for each item. An exception of `function` or of `iterable` is raised at its item; items that
+        were not begun are then dropped.
     """
     n = _granted_or(n_threads)
     if n == 1:
@@ -182,45 +182,45 @@ def _granted_or(n: int | None) -> int:
 
 
 def _checked(n: object) -> int:
-    # Not by `parameters`, which loads NumPy: its threads are to be set before.
+    # Not by `parameters`, which loads NumPy: the number of threads must be set before that.
     if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1:
         raise UsageError(f"the number of threads must be an integer of at least 1, not {n!r}")
     return int(n)
 
 
 def _tell_libraries(n: int, undo: ExitStack) -> None:
-    """Set the count of every library that is loaded; `undo` takes what sets them back."""
+    """Set the count of every library that is loaded; `undo` receives the functions that restore the counts."""
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_limits
 
         undo.enter_context(threadpool_limits(n))
-    torch = sys.modules.get("torch")  # not imported: only told, where somebody else has loaded it
+    torch = sys.modules.get("torch")  # not imported here; its count is only set if it is already loaded
     if torch is not None:
         undo.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(n)
 
 
 def run_ranges(function: Callable[[int, int], object], n: int, *, size: int, n_threads: int | None = None) -> None:
-    """Call ``function(first, last)`` for ranges that together are 0 … n − 1, in several threads, one the caller.
+    """Call ``function(first, last)`` for ranges that cover 0 … n − 1, in several threads, including that of the caller.
 
-    Each thread takes the next range when it has finished one, so that ranges may cost as differently as they like. It
-    suits kernels that release the interpreter's lock. Starting a thread takes some 50 µs.
+    Each thread takes the next range when it has finished one, so that ranges may take different times. This is for
+    kernels that release the interpreter's lock. Starting a thread takes about 50 µs.
 
     Parameters
     ----------
     function : callable
     n : int
     size : int
-        Of a range.
+        Length of a range.
     n_threads : int, optional
-        By default, `n_threads()`, and never more than there are ranges.
+        By default, `n_threads()`; at most the number of ranges.
     """
     ranges = iter(range(0, n, size))
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            for first in ranges:  # an iterator over a range hands each number out once, whoever asks
+            for first in ranges:  # the threads share this iterator, which returns each number once
                 function(first, min(first + size, n))
                 if failures:
                     return
@@ -239,7 +239,7 @@ def run_ranges(function: Callable[[int, int], object], n: int, *, size: int, n_t
 
 
 def in_threads(kernel: Callable[[int, int], object], n: int, work: int) -> None:
-    """Run a kernel over the rows 0 … n − 1, in threads where that pays.
+    """Run a kernel over the rows 0 … n − 1, in threads if the work is large enough.
 
     Parameters
     ----------
@@ -247,11 +247,11 @@ def in_threads(kernel: Callable[[int, int], object], n: int, work: int) -> None:
         ``kernel(first, last)``.
     n : int
     work : int
-        Products of numbers a row, roughly.
+        Approximate number of multiplications per row.
     """
     threads = n_threads()
     if threads == 1 or n * work < _WORTH_A_THREAD:
         kernel(0, n)
         return
-    # Ranges long enough that a call's own costs vanish, and so many that threads end together.
+    # Ranges are long enough to make the cost of a call negligible, and short enough for threads to end together.
     run_ranges(kernel, n, size=max(48, min(1024, n // (8 * threads))), n_threads=threads)

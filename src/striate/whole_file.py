@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed.
+"""Files that are written completely or not at all: to a temporary file beside them, flushed to the disk, then renamed.
 
-What a killed writer left behind is removed by the next one in the same folder. A file that is being written is locked,
-so that no writer takes that of another for a leftover, not even from another container, where process numbers repeat.
+A temporary file of a killed process is removed by the next writer in the same folder. While it is being written it is
+locked, so that no other writer removes it, not even from another container, where process numbers repeat.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from striate.file_lock import try_lock
 __all__ = ["check_output", "kind_of_file", "whole_file"]
 
 _PREFIX, _SUFFIX = ".striate-", ".partial"
-# Locks of another machine may not be seen here; what it has not touched for a day is a leftover.
+# Locks of another machine may not be visible here; a file that was not changed for a day counts as a leftover.
 _OLD_SECONDS = 86_400.0
 
 
 def kind_of_file(path: str | os.PathLike[str], *, follow: bool = True) -> str:
-    """What is at a path, in words: "file", "folder", "device", "pipe", "socket", "link", or "" for nothing.
+    """The kind of file at a path: "file", "folder", "device", "pipe", "socket", "link", or "" for nothing.
 
     Parameters
     ----------
     path : str or os.PathLike
     follow : bool
-        Whether a symbolic link counts as what it points to.
+        Whether to follow a symbolic link.
 
     Raises
     ------
     OSError
-        If the system does not say, for example because a folder may not be entered.
+        If the system cannot tell, for example because a folder may not be entered.
     """
     try:
         mode = os.stat(path, follow_symlinks=follow).st_mode
@@ -59,13 +59,13 @@ def kind_of_file(path: str | os.PathLike[str], *, follow: bool = True) -> str:
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """See that `whole_file` may write to a path, before the work that leads there: a new file, or a regular one.
+    """Check before long work that `whole_file` can write to a path: it must be a new file or a regular one.
 
     Raises
     ------
     UsageError
-        If there is no such folder, it may not be written to, or the path names something that is no file. A symbolic
-        link is refused too: what it points to is for its owner to name.
+        If there is no such folder, writing is not permitted, or the path is not a regular file. A symbolic link is
+        refused too: the user must give the file itself.
     """
     name = os.fspath(path)
     if not name or "\0" in name:
@@ -93,7 +93,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only when everything has been written.
 
-    Until then, and after any error or kill, whatever stood at `path` before is untouched.
+    Until then, and after any error or kill, an earlier file at `path` is unchanged.
 
     Parameters
     ----------
@@ -123,26 +123,26 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            check_output(path)  # it may have become something else meanwhile
-            if os.name == "nt":  # where files that are open cannot be renamed
+            check_output(path)  # it may have changed meanwhile
+            if os.name == "nt":  # open files cannot be renamed there
                 file.close()
             os.replace(partial, target)
         _flush_folder(target.parent)
     except OSError as error:
         raise _explained(error, path) from error
     finally:
-        with suppress(OSError):  # after the renaming there is none
+        with suppress(OSError):  # after the renaming it does not exist
             partial.unlink()
 
 
 def _open_partial(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new file of a random name, open and locked."""
+    """A new file with a random name, open and locked."""
     while True:
         partial = folder / f"{_PREFIX}{_machine()}-{secrets.token_hex(8)}{_SUFFIX}"
         opened = open(partial, "xb")  # noqa: SIM115 - the caller closes it
         if try_lock(opened.fileno()) and (os.name == "nt" or os.fstat(opened.fileno()).st_nlink):
             return partial, opened
-        opened.close()  # before it was locked, another writer took it for a leftover
+        opened.close()  # before it was locked, another writer removed it as a leftover
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -150,11 +150,11 @@ def _remove_leftovers(folder: Path) -> None:
         if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
             continue
         path = folder / name
-        with suppress(OSError):  # another writer was quicker, or it is not ours to remove
-            # What this machine writes is locked; a lock of another machine may not be seen here.
+        with suppress(OSError):  # another writer has removed it, or permission is denied
+            # Files of this machine are locked; locks of another machine may not be visible here.
             if not name.startswith(f"{_PREFIX}{_machine()}-") and time.time() - path.stat().st_mtime < _OLD_SECONDS:
                 continue
-            if os.name == "nt":  # where files that are open cannot be removed
+            if os.name == "nt":  # open files cannot be removed there
                 path.unlink()
                 continue
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -166,7 +166,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _machine() -> str:
-    """Something that all processes since this machine's start have in common, those in containers too."""
+    """A digest that all processes since the machine's start share, including those in containers."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -175,7 +175,7 @@ def _machine() -> str:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the renaming itself survive a loss of power, where the system can."""
+    """Make sure that the renaming survives a loss of power, if the system supports this."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -215,7 +215,7 @@ def largest(typing: Any, values: Any, factors: Any, n: Any, positive: Any) -> An
 def _select_above(
     values: np.ndarray, factors: np.ndarray, n: int, positive: bool, threshold: float, indices: np.ndarray
 ) -> int:
-    """Indices of numbers with |v| · f above a threshold (with `positive`, v · f), ascending; their number is returned."""
+    """Indices of numbers with |v| · f above a threshold (with `positive`, v · f), ascending, and their number."""
     ratios = (values[:n] if positive else np.abs(values[:n])) * factors[:n]
     found = np.flatnonzero(ratios > threshold)
     indices[: len(found)] = found
