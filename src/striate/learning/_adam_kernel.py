@@ -1,4 +1,4 @@
-"""Adam's update of one array in one pass: with millions of parameters, a step is bound by memory."""
+"""Adam's update of one array in one pass; with millions of parameters, memory bandwidth limits a step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def adam_kernel(dtype: np.dtype) -> Callable[..., None]:
 def _update(
     parameter: Any, gradient: Any, first: Any, second: Any, first_share: Any, second_share: Any, epsilon: Any, rate: Any
 ) -> None:
-    """Both moments move by their share towards the gradient and its square, then the parameter; all in place."""
+    """Update both moments, then the parameter, in place."""
     for i in range(len(parameter)):
         slope = gradient[i]
         mean = first[i] + first_share * (slope - first[i])

@@ -12,7 +12,7 @@ _CORRECTION = 0.25  # power of the correction per batch
 
 
 def wanted_fraction(active_fraction: float, n_components: int) -> float:
-    """Fraction of a code that is not 0: at least that of one unit, or most codes would be empty."""
+    """The target fraction of active units: at least one unit per code, since most codes would otherwise be empty."""
     return min(max(active_fraction, 1 / n_components), 1 - 0.5 / n_components)
 
 
@@ -38,5 +38,5 @@ def sparsity_for_fraction(
 
 
 def corrected_sparsity(sparsity: float, found: float, wanted: float) -> float:
-    """The sparsity for the next batch, after one with the fraction `found` where `wanted` was wanted."""
+    """The sparsity for the next batch, given the active fraction of the last one and the target fraction."""
     return sparsity * float(np.clip((max(found, 0.1 * wanted) / wanted) ** _CORRECTION, 0.8, 1.25))

@@ -1,8 +1,8 @@
-"""One step of contrastive divergence after another, in arrays that are made once.
+"""Steps of contrastive divergence, in arrays that are allocated once.
 
-Rows of a batch are independent until their products are summed, so that blocks of them run through all Gibbs steps in
-threads; then blocks of hidden units take their statistics. The blocks are the same for every number of threads, and
-each uses BLAS with one thread, so that the bits are the same too.
+Rows of a batch are independent until their products are summed. Threads therefore run the Gibbs steps for blocks of
+rows, and then compute the statistics for blocks of hidden units. The blocks are the same for every number of threads,
+and each uses BLAS with one thread, so that the bits are the same too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from striate.threads import run_ranges, threads_for_batch
 
 __all__ = ["ContrastiveStep", "draw_states", "log_sum_over_states", "pass_key", "to_means"]
 
-_ROWS = 64  # of a batch, in a block; with fewer, packing the weights for BLAS would show
+_ROWS = 64  # rows of a batch per block; with fewer, packing the weights for BLAS would take noticeable time
 _UNITS = 128  # hidden units in a block of statistics
 
 
@@ -33,7 +33,7 @@ def to_means(drive: NDArray[Any], bias: NDArray[Any], kind: str) -> None:
 def draw_states(
     drive: NDArray[Any], bias: NDArray[Any], kind: str, key: int, first: int = 0, states: NDArray[Any] | None = None
 ) -> None:
-    """Replace the input of units, `drive`, by their states; or, if `states` takes these, by their means.
+    """Replace the input of units, `drive`, by their states; with `states`, write these there, and means to `drive`.
 
     The random numbers are a function of `key`, the key of the pass, and of `first`, the number of the first row.
     """
@@ -52,15 +52,15 @@ def pass_key(seed: int, batch: int, number: int) -> int:
 
 
 def log_sum_over_states(drive: np.ndarray, bias: np.ndarray, kind: str) -> np.ndarray:
-    """Log of the sum over all states of a layer, given what comes from the other layer: float64 (n_samples,).
+    """Log of the sum over all states of a layer, given the input from the other layer: float64 (n_samples,).
 
     Parameters
     ----------
     drive : float64 (n_samples, n_units)
-        The other layer times the weights.
+        The states of the other layer times the weights.
     bias : float64 (n_units,)
     kind : str
-        "binary", or any other for units of unit variance about `bias`, over which the sum is an integral.
+        "binary"; any other word means units of unit variance about `bias`, and the sum is an integral.
     """
     if kind == "binary":
         total: np.ndarray = np.logaddexp(0, drive + bias).sum(axis=1)
@@ -77,7 +77,7 @@ class ContrastiveStep:
     parameters, velocities : (weights (n_hidden, n_visible), hidden bias (n_hidden,), visible bias (n_visible,))
         float32 or float64, C-contiguous.
     visible, hidden : str
-        The kind of either layer: "binary", or another for unit variance about the bias.
+        The kind of each layer: "binary", or any other word for units of unit variance about the bias.
     batch_size : int
         The largest number of rows in a batch.
     n_steps : int
@@ -101,7 +101,7 @@ class ContrastiveStep:
         self.n_steps, self.seed = n_steps, seed
         n_hidden, n_visible = self.weights.shape
         dtype = self.weights.dtype
-        # Rows of the data above those of the model, so that one product is the difference of their statistics.
+        # Rows of the data come first, then those of the model: one product gives the difference of their statistics.
         self.visible = np.empty((2 * batch_size, n_visible), dtype)
         self.hidden = np.empty((2 * batch_size, n_hidden), dtype)
         self.states = np.empty((batch_size, n_hidden), dtype)
@@ -124,8 +124,8 @@ class ContrastiveStep:
         ----------
         rows : (n_rows, n_visible)
         chains : (n_chains, n_hidden), optional
-            States from which persistent chains go on, and which they leave here; at most `batch_size` of them. Without
-            them, chains start at the data.
+            States of persistent chains, at most `batch_size`; they are updated in place. Without them, chains start at
+            the data.
         number : int
             The number of the batch; the random numbers are a function of it.
         momentum, rate, decay : float
@@ -173,7 +173,7 @@ class ContrastiveStep:
     ) -> None:
         """Gibbs steps of some chains; the statistics use the last visible units and the probabilities of hidden ones.
 
-        CD-1 uses the probabilities of visible units as well, as the paper does: it has less noise, and some more bias.
+        CD-1 uses the probabilities of visible units as well, as the paper does: less noise, and slightly more bias.
         With more steps states are drawn, so that the bias tends to 0 as their number grows.
         """
         visible, hidden = self.visible[n + first : n + last], self.hidden[n + first : n + last]

@@ -20,7 +20,7 @@ _FALLING = 0.01  # share of the energy that it loses in the last fifth of the ba
 
 
 class HeldOut(NamedTuple):
-    """What an evaluation on the held-out patches found; means over patches, patches scaled to unit deviation."""
+    """Result of an evaluation on the held-out patches: means over patches that are scaled to unit deviation."""
 
     batch: int
     energy: float  # of the optimal codes, all three terms
@@ -33,7 +33,7 @@ class HeldOut(NamedTuple):
         cls, batch: int, patches: np.ndarray, codes: np.ndarray, predicted: np.ndarray, components: np.ndarray,
         *, sparsity: float, prediction: float,
     ) -> Self:  # fmt: skip
-        """What optimal and predicted codes of scaled patches, (n_samples, n_components), show after a batch."""
+        """Measure optimal and predicted codes (n_samples, n_components) of scaled patches."""
         n = len(patches)
 
         def error(z: np.ndarray) -> float:

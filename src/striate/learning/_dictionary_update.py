@@ -35,7 +35,7 @@ _BLOCK = 32
 def first_dictionary(
     signals: np.ndarray, n_components: int, *, start: Any, positive: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """A dictionary to begin with: `start`, or signals that are drawn; rows of unit norm, or of zeros.
+    """The first dictionary: `start`, or signals drawn at random; rows of unit norm, or of zeros.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def first_dictionary(
     else:
         drawn = rng.permutation(len(signals))[:n_components]
         components = rng.standard_normal(shape).astype(signals.dtype)
-        # One signal per unit; noise, where there are too few, and a little of it, so that no two units are twins.
+        # One signal per unit, or noise where there are too few; a little noise on all makes equal units differ.
         scale = np.sqrt(np.square(signals[drawn], dtype=np.float64).mean()) or 1.0
         components[: len(drawn)] = signals[drawn] + 0.01 * scale * components[: len(drawn)]
     if positive:
@@ -72,7 +72,7 @@ def first_dictionary(
 
 
 def add_products(total: np.ndarray, left: np.ndarray, right: np.ndarray, keep: float) -> None:
-    """``total = keep · total + left @ right``, in place, with rows in threads of our own."""
+    """``total = keep · total + left @ right``, in place, with one block of rows per thread."""
     new = np.empty_like(total)
 
     def rows(first: int, last: int) -> None:
@@ -93,7 +93,7 @@ def normalize_rows(dictionary: np.ndarray) -> None:
 def worst_reconstructed(
     signals: np.ndarray, reconstructed: np.ndarray, n: int, *, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Numbers of the signals with the largest errors, at most `n`; none without an error, or of weight 0."""
+    """Indices of the `n` signals with the largest errors, without those whose error or weight is 0."""
     errors = np.square(signals - reconstructed).sum(axis=1)
     if weights is not None:
         errors = errors * (weights > 0)
@@ -109,7 +109,7 @@ def replacements(
     weights: np.ndarray | None = None,
     positive: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """New units for those that nothing uses: the signals with the largest errors.
+    """New values for units that no signal uses: the signals with the largest errors.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _update_block(units: np.ndarray, gradient: np.ndarray, products: np.ndarray,
             value = units[j, f] + gradient[j, f] / curvature
             if positive and value < 0:
                 value = value - value
-            gradient[j, f] = value  # its own gradient is not needed again
+            gradient[j, f] = value  # the gradient of unit j is not needed again
             square += value * value
         if not square > 0:
             continue

@@ -1,4 +1,4 @@
-"""What the data of an autoencoder are: in [0, 1], real numbers, or counts of words."""
+"""The kind of an autoencoder's data: numbers in [0, 1], real numbers, or counts of words."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["kind_of_data", "word_probabilities"]
 
 
 def kind_of_data(visible: str, low: float, high: float) -> str:
-    """What data between two limits are taken for: "binary", "gaussian" or "softmax".
+    """The kind of data whose values lie between two limits: "binary", "gaussian" or "softmax".
 
     Raises
     ------
     UsageError
-        If they cannot be what `visible` says.
+        If the values do not fit `visible`.
     """
     in_unit_interval = low >= 0 and high <= 1
     if visible == "auto":

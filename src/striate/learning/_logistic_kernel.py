@@ -1,7 +1,7 @@
-"""Layers of logistic units in one pass: bias, logistic function and Bernoulli draw while a number is in a register.
+"""Layers of logistic units in one pass over memory: bias, logistic function and Bernoulli draw.
 
-Random numbers are not drawn in turn: they are bits of a mixing function of the key of the pass, the row and the unit.
-So they are the same for every number of threads, and there is no state but the key.
+Random numbers are not drawn in sequence: each is a hash of the key of the pass, the row and the unit. They are
+therefore the same for every number of threads, and the key is the only state.
 
 Roofline: 784 x 500 units and a batch of 100 take five products of 78 million multiplications and additions; the 180,000
 logistic functions and 50,000 draws between them take about a tenth of a millisecond where they vectorize, against 2 to
@@ -32,7 +32,7 @@ _P0, _P1, _P2, _P3, _P4, _P5 = (
     np.float32(p) for p in (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666667e-1, 0.5)
 )
 _ONE, _HALF, _FAR = np.float32(1), np.float32(0.5), np.float32(87)
-# log 2 in two parts, of which whole numbers times the first are exact.
+# log 2 as a sum of two parts; products of the first one with whole numbers are exact.
 _LOG2, _REST, _PER_LOG2 = np.float32(0.693359375), np.float32(-2.1219444e-4), np.float32(1.442695)
 
 
@@ -147,7 +147,7 @@ def _typed_logistic(value: Any) -> Any:
 
 @inlined
 def _uniform(low: Any, high: Any, unit: Any) -> Any:
-    """24 bits in [0, 1); products of 32 bits by 32, cut."""
+    """A random number of 24 bits in [0, 1), from truncated products of 32-bit numbers."""
     x = (unit * 0x9E3779B9 + low) & _MASK
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
     x = x ^ high ^ (x >> 15)

@@ -1,4 +1,4 @@
-"""The objective of sparse coding, as it is shown for held-out signals."""
+"""The objective of sparse coding on held-out signals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeldOutObjective(NamedTuple):
 def mean_objective(
     batch: Batch, codes: Any, components: np.ndarray, sparsity: float | None, *, positive: bool, l2: float
 ) -> float:
-    """The mean over signals, with their weights; without a sparsity, of an objective that has no such term.
+    """The weighted mean of the objective over signals; without a sparsity, the L1 term is left out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is common to learners of patches: the scaling of patches, the feed-forward code, the state of a model."""
+"""Base class of learners of patches: the scaling of patches, the feed-forward code, the state of a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConvolutionFilters", "PatchLearner"]
 
-NO_SPARSITY = 1e-9  # in the place of 0, which solvers do not take
+NO_SPARSITY = 1e-9  # used instead of 0, which solvers do not accept
 
 
 class ConvolutionFilters(NamedTuple):
@@ -35,7 +35,7 @@ class ConvolutionFilters(NamedTuple):
     gain: np.ndarray
 
 
-# What files of earlier versions call the arrays of a tanh encoder.
+# Names of the arrays of a tanh encoder in files of earlier versions.
 _EARLIER = {"encoder.filters": "encoder", "encoder.bias": "encoder_bias", "encoder.gain": "gain"}
 
 
@@ -98,7 +98,7 @@ class PatchLearner(CodeEstimator):
         X : ndarray (n_samples, n_features), float32 or float64
             Raw patches.
         tolerance : float, optional
-            Of the duality gap, as `striate.coding.infer` has it: 1e-4 for float32, 1e-6 for float64 by default.
+            Tolerance of the duality gap, as in `striate.coding.infer`: by default 1e-4 for float32, 1e-6 for float64.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class PatchLearner(CodeEstimator):
         return codes
 
     def scaled(self, patches: np.ndarray) -> np.ndarray:
-        """Patches as the encoder and the dictionary take them: without their means, at the scale of the data.
+        """Patches in the form that the encoder and the dictionary use: mean removed, divided by `scale_`.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class PatchLearner(CodeEstimator):
         return at_scale(patches, self.scale_, centered if parameter(self, "remove_mean") else None)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The patches that codes stand for, ``zD``, in the scale of the raw patches.
+        """The patches that codes represent, ``zD``, in the scale of the raw patches.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class PatchLearner(CodeEstimator):
         Returns
         -------
         ndarray (n_samples, n_features), dtype of `X`
-            A patch without its mean, which the code does not know, if `remove_mean`.
+            With `remove_mean`, patches without their mean, since codes do not hold it.
         """
         return self.scale_ * super().inverse_transform(X)
 
@@ -159,7 +159,7 @@ class PatchLearner(CodeEstimator):
         return self._as_shown(self.encoder_, "filters", shape).draw(columns)
 
     def convolution_filters(self) -> ConvolutionFilters:
-        """The encoder for raw patches, as a convolution needs it.
+        """The encoder for raw patches, in the form that a convolution needs.
 
         Removing the mean is a projection and the scale a factor, so that both fold into the filters::
 
@@ -195,7 +195,7 @@ class PatchLearner(CodeEstimator):
         return learner
 
     def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
-        # Copies: what was read from a file may not be writable, and learning goes on in place.
+        # Copies: arrays read from a file may be read-only, and further learning changes them in place.
         self.components_ = np.array(array(arrays, "components", (None, None)))
         self._restore_encoder(arrays)
         self.scale_ = field(header, "scale", Real(above=0))
@@ -215,11 +215,11 @@ class PatchLearner(CodeEstimator):
             )
 
     def _new_encoder(self) -> Encoder:
-        """The encoder before it is started."""
+        """The encoder before it is initialized."""
         return TanhEncoder()
 
     def _plain(self) -> dict[str, Any]:
-        """The parameters, fit for JSON."""
+        """The parameters as values that JSON can store."""
         return plain_parameters(self)
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
@@ -237,12 +237,12 @@ class PatchLearner(CodeEstimator):
         samples: np.ndarray = estimator_samples(self, X, reset=reset, default=np.float32)
         if reset and samples.shape[1] == 1 and parameter(self, "remove_mean"):
             raise UsageError(
-                f"{type(self).__name__}: n_features = 1, and nothing is left of one value without its mean: give "
+                f"{type(self).__name__}: n_features = 1, and a single value minus its mean is always 0: give "
                 "patches of more values, or set remove_mean=False"
             )
         return samples
 
     def _set_scale(self, patches: np.ndarray) -> None:
-        """Take the one scale from the data: their standard deviation, after mean removal."""
+        """Set the scale, a single number: the standard deviation of all patches after mean removal."""
         center = centered if parameter(self, "remove_mean") else None
         self.scale_ = deviation_of(lambda: (patches[rows] for rows in chunks(len(patches))), center)

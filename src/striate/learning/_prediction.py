@@ -1,4 +1,4 @@
-"""The encoder's half of predictive sparse decomposition: it predicts a batch's codes, then learns what they became."""
+"""The encoder's part of predictive sparse decomposition: predict the codes of a batch, then learn the optimal ones."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Prediction"]
 
 
 class Prediction:
-    """An encoder while Adam teaches it.
+    """An encoder that is trained with Adam.
 
     Parameters
     ----------
     encoder : Encoder
-        Where it starts.
+        The encoder to start from.
     rate : float
-        Length of Adam's steps, as ``PSD(encoder_rate=...)`` has it.
+        Step of Adam, as in ``PSD(encoder_rate=...)``.
     sparsity : float
-        Weight of the L1 term, for units that start again.
+        Weight of the L1 term, for units that are initialized again.
     """
 
     def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
@@ -39,17 +39,17 @@ class Prediction:
         return self._learner.predict(patches)
 
     def step(self, patches: np.ndarray, codes: np.ndarray, share: float) -> None:
-        """One step against the error of the last `predict`, with a share of the first rate."""
+        """One step to reduce the error of the last `predict`, with a share of the initial rate."""
         self.adam.step(self._learner.gradients(patches, codes), share if self._learner.slows else 1.0)
 
     def restart(self, units: np.ndarray, components: np.ndarray) -> None:
-        """Let units begin again with what the dictionary, (n_components, n_features), now holds for them."""
+        """Initialize units again from their rows of the dictionary (n_components, n_features)."""
         self._learner.restart(units, components)
         self.adam.forget(units, axis=self._unit_axis)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is learned."""
+        """The arrays that are learned."""
         return self._learner.arrays
 
     def encoder(self) -> Encoder:
@@ -57,11 +57,11 @@ class Prediction:
         return self._learner.encoder()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What learning needs beside the encoder's own arrays to go on to the same bits."""
+        """Arrays besides the encoder's that learning needs to continue with the same bits."""
         return self._learner.to_arrays() | self.adam.to_arrays()
 
     def restore(self, arrays: Mapping[str, np.ndarray], n_steps: int) -> None:
-        """Go on from what `to_arrays` gave after this number of steps."""
+        """Continue from the arrays that `to_arrays` returned after this number of steps."""
         self._learner.restore(arrays)
         self.adam.rate = dict(self._learner.rates)
         self.adam.restore(arrays, n_steps)

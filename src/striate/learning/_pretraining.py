@@ -1,4 +1,4 @@
-"""How the layers of a deep network begin: at random, or learned one after the other without labels."""
+"""Initialization of a deep autoencoder: at random, or layer by layer without labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPARSITY = 0.1  # low, since upper layers need what a sparse code of a lower on
 def random_layers(
     sizes: tuple[int, ...], activation: str, dtype: np.dtype[Any], rng: np.random.Generator
 ) -> list[Layer]:
-    """Layers at scales that keep the variance from layer to layer, forward and back, and their transposes back.
+    """Random layers, scaled to keep the variance from layer to layer; the decoder starts as their transposes.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ def random_layers(
     dtype : dtype
     rng : Generator
     """
-    # Glorot; He for rectified units; a logistic unit passes a quarter of the slope. The data passed no unit.
+    # Glorot; He for rectified units; a logistic unit has a slope of at most ¼. The inputs went through no activation.
     gains = {"logistic": 4.0, "tanh": 1.0, "relu": float(np.sqrt(2.0)), "elu": 1.2}
     down: list[Layer] = []
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
         gain = gains[activation] if number else 1.0
         scale = gain * np.sqrt(2 / (n_in + n_out))
         down.append(((scale * rng.standard_normal((n_out, n_in))).astype(dtype), np.zeros(n_out, dtype)))
-    # The way back begins as the transpose, and is then free.
+    # The decoder starts as the transpose of the encoder; its weights are not tied afterwards.
     return down + [(weights.T.copy(), np.zeros(weights.shape[1], dtype)) for weights, _ in down[::-1]]
 
 
@@ -54,7 +54,7 @@ def pretrain_by_rbm(
     binary_data: bool,
     linear_code: bool,
 ) -> list[Layer]:
-    """Layers down to the code by RBMs, each from the probabilities of the one below; back by their transposes."""
+    """Encoder layers from RBMs, each trained on the probabilities of the one below; the decoder is their transposes."""
     down: list[Layer] = []
     back: list[Layer] = []
     values = inputs
@@ -75,10 +75,10 @@ def pretrain_by_rbm(
 
 
 def pretrain_by_psd(inputs: NDArray[Any], layers: tuple[int, ...], seed: int, progress: Progress) -> list[Layer]:
-    """Layers down to the code by PSD, each learned from the activations of the one below; back by the dictionaries.
+    """Encoder layers from PSD, each trained on the activations of the one below; the decoder is their dictionaries.
 
     A unit of PSD is ``gain·tanh(filters·y/scale + bias)`` and its decoder ``scale·zD``. Scale and gain go into the
-    weights beside them, so that the network's own units are plain tanh.
+    weights of the neighboring layers, so that the units of the network are plain tanh.
     """
     down: list[Layer] = []
     back: list[Layer] = []

@@ -16,16 +16,16 @@ _CHUNK = 4096  # rows
 
 
 class Rows:
-    """Samples whose rows are dense, and checked when they are read for the first time.
+    """Samples that give dense rows, and check them when they are read for the first time.
 
     Parameters
     ----------
     values : array, memory map or sparse matrix (n_samples, n_features)
         As `striate.samples.estimator_samples` returns them.
     unread : str, optional
-        What messages call the samples, if NaN and infinity have yet to be refused.
+        Name of the samples in messages, if they have not been checked for NaN and infinity yet.
     check : callable, optional
-        Is called with the rows that are read, and refuses values that the learner does not take.
+        Is called with the rows that are read, and raises an error for values that the learner cannot use.
     """
 
     def __init__(
@@ -48,5 +48,5 @@ class Rows:
 
 
 def chunks(n_samples: int) -> list[slice]:
-    """Slices of rows that are computed with at once: they bound the memory, not the result."""
+    """Slices of rows that are processed together: they limit the memory, and do not change the result."""
     return [slice(start, start + _CHUNK) for start in range(0, n_samples, _CHUNK)]

@@ -11,7 +11,7 @@ from striate.errors import UsageError
 
 __all__ = ["at_scale", "centered", "deviation_of"]
 
-_ROUNDINGS = 8  # of the largest number: a smaller deviation is rounding, and the data are constant
+_ROUNDINGS = 8  # rounding units of the largest number; with a smaller deviation the data count as constant
 
 Center = Callable[[np.ndarray], np.ndarray]
 
@@ -52,7 +52,7 @@ def at_scale(samples: np.ndarray, scale: float, center: Center | None) -> np.nda
         wrong = ~(np.abs(wide).max(axis=1, initial=0.0) < math.sqrt(limits.max) / 1e3)
     if wrong.any():
         raise UsageError(
-            f"sample {int(wrong.argmax())} is too large beside those that the scale was taken from ({scale:.3g}): "
+            f"sample {int(wrong.argmax())} is too large for the scale of the training samples ({scale:.3g}): "
             "bring the data to one scale"
         )
     return wide.astype(dtype)
@@ -81,7 +81,7 @@ def deviation_of(parts: Callable[[], Iterable[np.ndarray]], center: Center | Non
             largest = max(largest, float(part.max()), -float(part.min()))
         deviation = math.sqrt(squares / size)
         limits = np.finfo(part.dtype)
-        # Squares that overflow, or lose digits below the smallest normal number: the same again at a scale of about 1.
+        # If squares overflow or underflow, compute again with the data scaled to about 1.
         if not math.sqrt(limits.tiny / limits.eps) < deviation < math.sqrt(limits.max) / 1e3:
             exponent = math.frexp(largest)[1]
             squares = 0.0
@@ -89,7 +89,7 @@ def deviation_of(parts: Callable[[], Iterable[np.ndarray]], center: Center | Non
                 wide = part.astype(np.float64)
                 squares += float(np.square(np.ldexp(wide if center is None else center(wide), -exponent)).sum())
             if not squares < math.inf:
-                raise UsageError(f"the data go up to {largest:.3g}, and nothing can be computed with them: scale them")
+                raise UsageError(f"the data go up to {largest:.3g}, which is too large to compute with: scale them")
             deviation = math.ldexp(math.sqrt(squares / size), exponent)
     if center is not None and deviation <= _ROUNDINGS * float(limits.eps) * largest:
         return largest or 1.0

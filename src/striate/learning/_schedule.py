@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["Schedule"]
 
-_MOST_HELD_OUT = 1000  # more would sharpen the error little, and cost the time of a batch per evaluation
+_MOST_HELD_OUT = 1000  # more would hardly make the estimate more precise, and evaluations slower
 _FEWEST = 50  # samples; with fewer, none is held out
 
 
@@ -27,7 +27,7 @@ class Schedule:
     Attributes
     ----------
     train, held_out : ndarray (n,), int64
-        Row numbers; disjoint, and together all.
+        Row numbers; the two are disjoint, and together hold all rows.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Schedule:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches that see every training sample once; the last may be smaller."""
+        """Number of batches per epoch; the last one may be smaller."""
         return -(-len(self.train) // self.batch_size)
 
     def batches(self, start: int, stop: int) -> Iterator[np.ndarray]:

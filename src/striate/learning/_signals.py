@@ -14,7 +14,7 @@ from striate.learning._rows import Rows
 
 __all__ = ["Batch", "Signals", "binary_exponent", "checked_weights", "infer_at_scale"]
 
-_TAME = 30  # powers of two from 1 within which signals are learned from as they are
+_TAME = 30  # signals whose largest number is between 2^−30 and 2^30 are used without rescaling
 
 
 class Uses(NamedTuple):
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     weights: NDArray[np.float64] | None = None
 
     def uses(self, codes: NDArray[Any], usage: NDArray[np.float64]) -> Uses:
-        """What the codes of these signals say of the units; the usage so far, if no signal counts."""
+        """Statistics of how these codes use the units; `usage` stays as it is if all weights are 0."""
         active = codes != 0
         transposed = np.ascontiguousarray(codes.T)
         if self.weights is None:
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 class Signals:
-    """Signals as they were given, and their weights, if they have any."""
+    """Signals in their original scale, and their weights, if they have any."""
 
     def __init__(self, rows: Rows, weights: NDArray[np.float64] | None) -> None:
         self.rows, self.weights = rows, weights
@@ -74,14 +74,14 @@ def checked_weights(weights: ArrayLike | None, n_samples: int) -> NDArray[np.flo
     except (ValueError, TypeError):
         array = np.empty(0)
     if array.shape != (n_samples,) or not (np.isfinite(array) & (array >= 0)).all():
-        raise UsageError(f"sample_weight is {n_samples} finite numbers of at least 0, one for each signal")
+        raise UsageError(f"sample_weight is not {n_samples} finite numbers of at least 0, one for each signal")
     if not array.any():
-        raise UsageError("sample_weight is 0 for all signals: at least one must count")
+        raise UsageError("sample_weight is 0 for all signals: at least one must be above 0")
     return array
 
 
 def binary_exponent(signals: NDArray[Any]) -> int:
-    """The power of two that signals are divided by; 0 where their squares do no harm as they are."""
+    """The exponent of the power of two that signals are divided by; 0 if their squares are safe without it."""
     largest = float(max(signals.max(initial=0), -signals.min(initial=0)))
     exponent = int(np.frexp(largest)[1])
     return exponent if abs(exponent) > _TAME else 0
@@ -90,7 +90,7 @@ def binary_exponent(signals: NDArray[Any]) -> int:
 def infer_at_scale(
     signals: NDArray[Any], components: NDArray[Any], sparsity: float, exponent: int, **options: Any
 ) -> Any:
-    """What `infer` returns for signals, computed with signals that are divided by ``2**exponent``."""
+    """`infer`, computed with signals divided by ``2**exponent``; the result is in the original scale."""
     if not exponent:
         return infer(signals, components, sparsity, **options)
     scale = np.ldexp(1.0, exponent)

@@ -12,7 +12,7 @@ from scipy.special import expit, log_softmax
 __all__ = ["ACTIVATIONS", "Activation", "forward", "gradients"]
 
 Array = NDArray[Any]
-# A function of the linear part, and its slope as a function of its output: a pass keeps nothing else.
+# An activation function, and its derivative as a function of its output: a pass keeps outputs only.
 Activation = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
@@ -42,7 +42,7 @@ def forward(
     parameters : mapping
         ``weights.0``, ``biases.0`` and so on for all layers in the order of the pass; the first half encodes.
     inputs : ndarray (n_samples, n_features)
-        With their noise, if there is any.
+        Including input noise, if there is any.
     activation, code : str
         As in `DeepAutoencoder`, but not "auto".
     code_noise : ndarray (n_samples, n_components), optional
@@ -77,7 +77,7 @@ def gradients(
     given : list of ndarray
         What `forward` returned.
     targets : ndarray (n_samples, n_features)
-        The outputs that are wanted.
+        The desired outputs.
     visible, loss : str
     """
     n_layers = len(parameters) // 2

@@ -19,9 +19,9 @@ class Adam:
     Parameters
     ----------
     parameters : dict of str to ndarray, float
-        What is learned, C-contiguous. The dictionary is kept, and its arrays change.
+        The arrays to learn, C-contiguous; they are changed in place.
     rate : dict of str to float
-        Length of a step, of each parameter; the paper's 1e-3 suits filters whose norms are about 1.
+        Step size of each parameter; the paper's 1e-3 suits filters whose norms are about 1.
 
     References
     ----------
@@ -36,9 +36,9 @@ class Adam:
         self.second = {name: np.zeros_like(value) for name, value in parameters.items()}
 
     def step(self, gradients: Mapping[str, np.ndarray], share: float = 1.0) -> None:
-        """A share of one step against the gradients, which have the names and shapes of the parameters."""
+        """One step of descent, scaled by `share`; gradients have the names and shapes of the parameters."""
         self.n_steps += 1
-        # The bias corrections of both moments, as one factor, so that no array is written for them.
+        # The bias corrections of both moments are combined into one factor, which needs no temporary array.
         second_correction = np.sqrt(1 - _SECOND_DECAY**self.n_steps)
         correction = second_correction / (1 - _FIRST_DECAY**self.n_steps)
         for name, gradient in gradients.items():
@@ -51,7 +51,7 @@ class Adam:
             )  # fmt: skip
 
     def forget(self, units: np.ndarray, axis: int = 0) -> None:
-        """Clear the moments of units, along an axis of all parameters, that start again."""
+        """Set the moments of units that are initialized again to 0; units lie along `axis` of all parameters."""
         for moments in (self.first, self.second):
             for value in moments.values():
                 np.moveaxis(value, axis, 0)[units] = 0
@@ -64,7 +64,7 @@ class Adam:
         }
 
     def restore(self, arrays: Mapping[str, np.ndarray], n_steps: int) -> None:
-        """Go on from moments that `to_arrays` gave."""
+        """Continue from moments that `to_arrays` returned."""
         self.n_steps = n_steps
         for name in self.parameters:
             self.first[name][...] = arrays[f"first.{name}"]

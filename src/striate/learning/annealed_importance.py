@@ -30,7 +30,7 @@ class LogPartition(NamedTuple):
 
 
 def exact_log_partition(machine: RBM) -> float:
-    """Log Z by a sum over all states of at most 22 binary hidden units, the visible ones summed in closed form."""
+    """Log Z as a sum over all states of at most 22 binary hidden units; visible units are summed in closed form."""
     weights, hidden_bias, visible_bias = _float64(machine)
     n_units = len(weights)
     if n_units > _MOST_UNITS:
@@ -50,8 +50,8 @@ def annealed_log_partition(
 ) -> LogPartition:
     """Log Z by annealed importance sampling (Salakhutdinov and Murray 2008) from the base rates of the data `X`.
 
-    The inverse temperatures are evenly spaced; the hidden units must be binary. An error near 1 nat means that one run
-    weighs as much as all others: log Z is then too low, and likelihoods too high, by much more than that. More
+    The inverse temperatures are evenly spaced; the hidden units must be binary. An error near 1 nat means that a
+    single run dominates the estimate: log Z is then too low, and likelihoods are too high, by much more than that. More
     temperatures help. RBMs learned at a high rate with chains that did not mix need tens of thousands.
 
     Parameters
@@ -72,12 +72,12 @@ def annealed_log_partition(
     n_temperatures = checked("n_temperatures", n_temperatures, Integer(low=1))
     _, hidden_bias, visible_bias = _float64(machine)
     X = as_samples(X, name="the samples", n_features=len(visible_bias))
-    weights = machine.components_  # products in its own precision; rounding is far below the error of the estimate
+    weights = machine.components_  # in their own precision: rounding is far below the error of log Z
     dtype = weights.dtype
     key = int(generator_from(checked("random_state", random_state, Seed())).integers(2**62))
     binary = machine.visible == "binary"
     means = np.mean(X, axis=0, dtype=np.float64)
-    base = logit((means * len(X) + 1) / (len(X) + 2)) if binary else means  # one success and one failure more
+    base = logit((means * len(X) + 1) / (len(X) + 2)) if binary else means  # with one success and one failure added
     v = np.zeros((n_runs, weights.shape[1]), dtype)
     h = np.empty((n_runs, len(weights)), dtype)
     draw_states(v, base.astype(dtype), machine.visible, pass_key(key, 0, 0))
@@ -118,6 +118,6 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 def _float64(machine: RBM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     check_is_fitted(machine)
     if machine.hidden != "binary":
-        raise UsageError("The partition function is computed for binary hidden units only, and these are linear.")
+        raise UsageError("The partition function is computed for binary hidden units only, but these are linear.")
     arrays = machine.components_, machine.hidden_bias_, machine.visible_bias_
     return arrays[0].astype(np.float64), arrays[1].astype(np.float64), arrays[2].astype(np.float64)

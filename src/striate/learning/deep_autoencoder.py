@@ -38,35 +38,35 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
     Parameters
     ----------
     layers : sequence of int, default (1000, 500, 250, 30)
-        Units per layer of the encoder, the last of which are the code; the decoder has the same layers in reverse
+        Units per layer of the encoder; the last layer is the code. The decoder has the same layers in reverse
         order. The default is that of the paper for digits.
     pretraining : "rbm", "psd" or None, default None
-        How layers begin. "rbm": each is an RBM learned from the layer below, and its transpose is the way back, as in
-        the paper. "psd": each is learned by PSD, and PSD's dictionary is the way back. None: at random, at scales that
-        keep the variance from layer to layer.
+        How layers are initialized. "rbm": each is an RBM trained on the layer below, and its transpose initializes the
+        decoder, as in the paper. "psd": each is trained by PSD, whose dictionary initializes the decoder. None: at
+        random, at scales that keep the variance from layer to layer.
     code : {"linear", "logistic", "binary"}, default "linear"
-        Units of the last layer. Binary ones learn as logistic ones under noise, which only saturated units survive, and
-        are then thresholded at ½.
+        Units of the last layer. Binary units are trained as logistic units with noise at their input, which drives them
+        towards 0 and 1, and are then thresholded at ½.
     visible : {"auto", "binary", "gaussian", "softmax"}, default "auto"
-        What the data are: in [0, 1], real numbers, or counts of words, of which the network sees the probabilities.
-        "auto" is binary where all data that `fit` first sees lie in [0, 1], and gaussian elsewhere.
+        The kind of data: numbers in [0, 1], real numbers, or counts of words, which are divided by their sum. "auto" is
+        "binary" if all data of the first call lie in [0, 1], and "gaussian" otherwise.
     loss : {"cross-entropy", "squared"}, default "cross-entropy"
-        For binary data; real ones have the squared error, words the multinomial cross-entropy. The paper learns by
-        cross-entropy and reports squared errors.
+        The loss for binary data; real data use the squared error, and words the multinomial cross-entropy. The paper
+        minimizes the cross-entropy and reports squared errors.
     activation : {"auto", "logistic", "tanh", "relu", "elu"}, default "auto"
-        The activation of hidden layers; "auto" is "elu" without pre-training, else the learner's. The paper's is
-        "logistic". On digits, "elu" learns faster than "relu" (squared error 6.5 against 7.1 after five epochs of
-        20,000).
+        The activation of hidden layers; "auto" is "elu" without pre-training, "logistic" with "rbm" and "tanh" with
+        "psd". The paper's is "logistic". On digits, "elu" learns faster than "relu" (squared error 6.5 against 7.1
+        after five epochs of 20,000).
     n_epochs : int, default 40
     batch_size : int, default 250
     learning_rate : float, default 1e-3
         The step of Adam; in `fit` it falls to 0 along half a cosine.
     weight_decay : float, default 0.0
-        Share of each weight that is lost per step, relative to the rate (decoupled, as in AdamW).
+        Fraction by which each weight shrinks per step, relative to the rate (decoupled, as in AdamW).
     input_noise : float, default 0.0
-        Share of the inputs that is set to 0 in learning, against overfitting, as in a denoising autoencoder.
+        Fraction of the inputs that is set to 0 in training, against overfitting, as in a denoising autoencoder.
     code_noise : float, default 4.0
-        Standard deviation of the noise before a binary code's logistic; it rises from 0 over a fit.
+        Standard deviation of the noise at the input of binary code units; it rises from 0 during a fit.
     validation_fraction : float, default 0.0
         Fraction of the samples, at most 1,000, that is held out and evaluated after each epoch.
     patience : int, optional
@@ -81,9 +81,9 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         The weights of all layers in the order of the pass; the first half encodes.
     biases_ : list of ndarray (n_out,)
     visible_ : str
-        The kind of data that "auto" has found, or `visible`.
+        The kind of data: `visible`, or the one that "auto" has chosen.
     history_ : list of float
-        The held-out error after each epoch, minus the `score`.
+        The held-out error after each epoch; the error is the negative of `score`.
     n_batches_ : int
     n_features_in_ : int
 
@@ -191,7 +191,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return codes
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
-        """The data that codes stand for, (n_samples, n_features), in their own units; for words, probabilities."""
+        """The data that codes represent, (n_samples, n_features), in the original scale; for words, probabilities."""
         check_is_fitted(self)
         codes = as_codes(X, self._n_features_out)
         outputs = np.empty((codes.shape[0], self.n_features_in_), codes.dtype)
@@ -303,7 +303,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
             shape = (len(rows), self._n_features_out)
             code_noise = (noise * code_deviation * rng.standard_normal(shape)).astype(dtype)
         unit: dict[str, Any] = {"activation": self.activation_, "code": code}
-        with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
+        with np.errstate(over="ignore", invalid="ignore"):  # reported in one sentence below
             given = forward(self._learning.parameters, inputs, code_noise=code_noise, **unit)
             loss = {"visible": self.visible_, "loss": parameter(self, "loss")}
             found = gradients(self._learning.parameters, given, targets, **loss, **unit)
@@ -314,7 +314,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
             self._check_learned(given[-1])
 
     def _check_learned(self, *arrays: NDArray[Any]) -> None:
-        """Refuse to go on with, or to end with, weights that have grown without bound."""
+        """Raise an error if weights have grown without bound."""
         if not all(all_finite(array) for array in arrays or self._parameters().values()):
             decay = parameter(self, "weight_decay")
             raise UsageError(
@@ -334,7 +334,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return patience is not None and stalled(self.history_, patience, 0.0)
 
     def _context(self) -> AbstractContextManager[None]:
-        return nullcontext()  # products of wide layers are worth the threads of BLAS
+        return nullcontext()  # products of wide layers are faster with BLAS threads
 
     def _pass(self, values: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         """The output of layers `start` to `stop − 1`, without the activation of the last one."""
@@ -346,7 +346,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return values
 
     def _inputs(self, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The inputs of the network, and its targets."""
+        """The inputs of the network, and the targets of its outputs."""
         if self.visible_ == "binary":
             return rows, rows
         if self.visible_ == "softmax":
@@ -378,7 +378,7 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
         return Rows(samples, unread="DeepAutoencoder: the samples")
 
     def _own_arrays(self) -> None:
-        """Make what learning changes in place writable: a model may have been loaded as a memory map."""
+        """Make arrays that learning changes in place writable: a model may have been loaded as a memory map."""
         learned = self._learning.parameters
         if all(learned[name] is array and array is writable(array) for name, array in self._parameters().items()):
             return

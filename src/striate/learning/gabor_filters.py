@@ -1,4 +1,4 @@
-"""Gabor filters, which learned filters come to resemble (protocol G of Jarrett et al., ICCV 2009)."""
+"""Gabor filters, similar to those learned from natural images (protocol G of Jarrett et al., ICCV 2009)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["GaborFilters", "gabor_family", "gabor_pair"]
 
 # Standard deviation of the envelope in wavelengths: a bandwidth of 1.4 octaves, that of the median simple cell.
 ENVELOPE = 0.42
-SHORTEST = 3.0  # pixels; a shorter wave is aliased by the raster
+SHORTEST = 3.0  # pixels; shorter waves are aliased
 
 
 class GaborFilters(FixedFilters):
@@ -37,7 +37,7 @@ class GaborFilters(FixedFilters):
     remove_mean : bool, default True
         Whether each patch loses its mean.
     random_state : ignored
-        For the interface of learners that draw random numbers.
+        Present for the interface of learners that draw random numbers.
 
     Attributes
     ----------
@@ -52,7 +52,8 @@ class GaborFilters(FixedFilters):
     Raises
     ------
     UsageError
-        In `fit`, if patches are not square with one channel, or `n_components` does not make up a family.
+        In `fit`, if patches are not square with one channel, or `n_components` is not a multiple of twice
+        `n_orientations`.
 
     References
     ----------
@@ -88,21 +89,21 @@ class GaborFilters(FixedFilters):
         side = isqrt(patches.shape[1])
         if side * side != patches.shape[1]:
             raise UsageError(
-                f"Gabor filters are for square patches of one channel, and these have {patches.shape[1]} values: "
+                f"Gabor filters are for square patches of one channel, but these have {patches.shape[1]} values: "
                 f"make the images gray"
             )
         n_orientations = parameter(self, "n_orientations")
         n_wavelengths, rest = divmod(n_components, 2 * n_orientations)
         if rest or n_wavelengths < 1:
             raise UsageError(
-                f"{n_components} filters do not make up a family of {n_orientations} orientations in two phases: "
+                f"{n_components} filters cannot be divided into {n_orientations} orientations in two phases: "
                 f"n_components must be a multiple of {2 * n_orientations}"
             )
         return gabor_family(side, n_orientations, n_wavelengths).reshape(n_components, -1)
 
 
 def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarray:
-    """Gabor functions on a raster.
+    """Gabor functions on a grid of pixels.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def gabor_family(side: int, n_orientations: int, n_wavelengths: int) -> np.ndarr
 
 
 def gabor_pair(side: int, wavelength: float, orientation: float, envelope: float) -> tuple[np.ndarray, np.ndarray]:
-    """The even and the odd Gabor function, float64 (side, side), of height 1 in the middle of the raster.
+    """The even and the odd Gabor function, float64 (side, side), of height 1 in the middle of the grid.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Learning from mini-batches: their order, checkpoints, validation, convergence, dead units and progress, in one place.
 
-A learner says how it begins, how it learns from a batch, and how good it is on held-out samples. `OnlineLearner` makes
-`fit` and `partial_fit` of that.
+A learner defines how it is initialized, how it learns from a batch, and how it is evaluated on held-out samples.
+`OnlineLearner` provides `fit` and `partial_fit`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = ["VERBOSE", "Course", "OnlineLearner", "Start", "stalled"]
 VERBOSE: Rule = Boolean() | Integer(low=0)
 
 _OF_SCHEDULE = ("batch_size", "n_epochs", "max_batches", "max_epochs", "validation_fraction", "shuffle")
-_TIME_TO_LEARN = 0.2  # of a fit, at its end, in which no unit is replaced: a new one needs time
+_TIME_TO_LEARN = 0.2  # last fraction of a fit, in which no unit is replaced: a new unit needs time to learn
 
 
 class Start(NamedTuple):
-    """What a learner begins with."""
+    """What a learner is initialized from."""
 
     samples: Any  # what `_samples` returned
     schedule: Schedule | None  # of `fit` on an array; None for the first batch of a stream or of `partial_fit`
@@ -48,7 +48,7 @@ class Start(NamedTuple):
 
 
 class Course(NamedTuple):
-    """How long a fit lasts; without numbers, for a stream and for `partial_fit`, that is not known."""
+    """Position in a fit; without numbers for a stream and for `partial_fit`, whose length is not known."""
 
     n_batches: int | None = None
     per_epoch: int | None = None
@@ -66,11 +66,11 @@ class OnlineLearner:
 
     A subclass is a scikit-learn estimator with `_rules` for its parameters. Those with these names are used here:
     `batch_size`; `n_epochs`, or `max_batches` and `max_epochs`; `validation_fraction`, `tolerance`, `shuffle`,
-    `verbose` and `random_state`. It has the methods `_begin` and `_learn`; `_evaluate`, where it can be evaluated; and
-    names in `_learned` the attributes that hold arrays, so that its state can be saved.
+    `verbose` and `random_state`. It has the methods `_begin` and `_learn`, and `_evaluate` if it can be evaluated;
+    `_learned` lists the attributes that hold arrays, so that its state can be saved.
 
     `_seed`, `n_batches_` and `history_` are set here. Random numbers are a function of `_seed` and `n_batches_`, so
-    that a fit that was interrupted goes on to the same bits.
+    that an interrupted fit can continue with the same bits.
     """
 
     _rules: ClassVar[Mapping[str, Rule]]
@@ -80,7 +80,7 @@ class OnlineLearner:
     _checkpoint_name: ClassVar[str] = "learner"
     _phase_name: ClassVar[str] = "learning"
     _check_every: ClassVar[int | None] = None  # batches between evaluations; None is an epoch
-    _patience: ClassVar[int | None] = None  # evaluations without a gain, after which learning ends
+    _patience: ClassVar[int | None] = None  # learning ends after this number of evaluations without a gain
 
     components_: NDArray[Any]
     n_features_in_: int
@@ -105,24 +105,24 @@ class OnlineLearner:
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
-            An array or a memory map, of which one batch at a time is read, in random order; RBM and DeepAutoencoder
-            also take a sparse matrix of SciPy, of which one batch at a time is made dense. float32 is the fast path.
+            An array or a memory map, which is read one batch at a time, in random order; RBM and DeepAutoencoder also
+            take a sparse matrix of SciPy, which is made dense one batch at a time. float32 is faster.
             A learner with `max_batches` also takes an iterator of such arrays, and learns from each as it is, in their
             order; the first should have some hundred samples.
         y : ignored
         checkpoint : Checkpoint, optional
-            Where the state is saved whenever that is due, and found again: a fit that was killed goes on to the same
-            bits, given the same data (an iterator from its beginning), parameters and integer `random_state`.
+            Where the state is saved from time to time. A fit that was killed continues from it with the same bits,
+            given the same data (an iterator from its beginning), parameters and integer `random_state`.
         checkpoint_name : str, optional
-            Tells this fit from others in the same checkpoint.
+            Name of this fit, if the checkpoint holds several.
         progress : Progress, optional
-            What shows the progress; by default it is shown in the terminal if `verbose` is set.
+            Receives the progress; by default it is shown in the terminal if `verbose` is set.
         phase_name : str, optional
-            What the progress calls this fit.
+            Name of this fit in the progress.
         callback : callable, optional
             Is called with the learner after each batch; learning ends when it returns True.
         **beside
-            What a learner takes for each sample, such as the `sample_weight` of SparseCoding.
+            Values per sample, such as the `sample_weight` of SparseCoding.
 
         Returns
         -------
@@ -145,7 +145,7 @@ class OnlineLearner:
         else:
             samples = self._samples(X, reset=True, **beside)
             lessons = self._of_array(samples, resumed=saved.restore(self), progress=progress)
-            saved.update(self)  # what the beginning has learned, if that took its time
+            saved.update(self)  # keeps what the initialization has learned, if it took long
         with (
             self._context(),
             progress.phase(phase_name or self._phase_name, total=lessons.course.n_batches, unit="batches") as phase,
@@ -157,16 +157,16 @@ class OnlineLearner:
                 if (callback is not None and callback(self) is True) or self._has_converged():
                     break
         self._conclude()
-        saved.update(self, whenever=True)  # so that no resumed run learns it again
+        saved.update(self, whenever=True)  # so that a resumed run does not learn it again
         return self
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
-        """Go on learning from more samples in their order, `batch_size` at a time, each once.
+        """Continue learning from more samples, each once and in their order, `batch_size` at a time.
 
         Parameters
         ----------
         X : ndarray (n_samples, n_features), float32 or float64
-            The first call begins the model, and takes scales from the data; it should have some hundred samples.
+            The first call initializes the model and its scales; it should have some hundred samples.
         y : ignored
 
         Returns
@@ -177,7 +177,7 @@ class OnlineLearner:
         return self._go_on(X, parameter(self, "batch_size"))
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and a JSON header; with `training` also what learning needs to go on to the same bits."""
+        """Arrays and a JSON header; with `training` also all that learning needs to continue with the same bits."""
         check_is_fitted(self)
         names = self._learned + (self._statistics if training else ())
         arrays = {name.strip("_"): getattr(self, name) for name in names}
@@ -197,23 +197,23 @@ class OnlineLearner:
         return learner
 
     def _samples(self, X: Any, *, reset: bool) -> Any:
-        """The data, checked: what has a length and gives the rows that it is indexed with."""
+        """The data, checked: an object that has a length and can be indexed with row numbers."""
         return estimator_samples(self, X, reset=reset)
 
     def _batch(self, samples: Any, rows: NDArray[np.int64]) -> Any:
-        """Some of the samples as `_learn` and `_evaluate` take them; sorted, as files are read fastest."""
+        """Some of the samples, as `_learn` and `_evaluate` take them; in sorted order, which reads files faster."""
         return samples[np.sort(rows)]
 
     def _begin(self, start: Start) -> None:
-        """Set all that is learned to what it is before the first batch."""
+        """Initialize everything that is learned."""
         raise NotImplementedError
 
     def _learn(self, batch: Any, course: Course) -> None:
-        """Learn from one batch, of which `n_batches_` is the number, counted from 0."""
+        """Learn from one batch; `n_batches_` is its number, counted from 0."""
         raise NotImplementedError
 
     def _evaluate(self, held_out: Any) -> Any:
-        """How good the model is on held-out samples: an entry of `history_`; None if there is nothing to say."""
+        """Evaluate the model on held-out samples: an entry of `history_`, or None for no entry."""
         return None
 
     def _describe(self, found: Any) -> str:
@@ -221,31 +221,31 @@ class OnlineLearner:
         return f"held-out error {found:.4g}"
 
     def _held_out_errors(self) -> Sequence[float]:
-        """What should fall: a number for each entry of `history_` that can be compared to the last one."""
+        """The error of each entry of `history_` that can be compared with the last one."""
         return self.history_
 
     def _has_converged(self) -> bool:
-        """Whether learning ends; from the history alone, so that a resumed fit agrees."""
+        """Whether to stop; decided from the history alone, so that a resumed fit stops at the same batch."""
         tolerance = parameter(self, "tolerance") if "tolerance" in self._rules else 0.0
         return self._patience is not None and stalled(self._held_out_errors(), self._patience, tolerance)
 
     def _replace_dead_units(self, batch: Any) -> None:
-        """Give units that nothing uses something to do."""
+        """Replace units that no sample uses."""
 
     def _conclude(self) -> None:
-        """Called after the last batch and before each save: refuse what must not be kept."""
+        """Called after the last batch and before each save; raises an error for a state that must not be kept."""
 
     def _context(self) -> AbstractContextManager[Any]:
-        """What holds while batches are learned from."""
+        """The context in which batches are learned from."""
         return single_threaded_blas()
 
     def _own_arrays(self) -> None:
-        """Make arrays that learning changes in place writable: those of a model that is a memory map are not."""
+        """Make arrays that learning changes in place writable: those of a memory-mapped model are read-only."""
         for name in self._learned + self._statistics:
             setattr(self, name, writable(getattr(self, name)))
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
-        # Copies: what was read from a file may not be writable, and learning goes on in place.
+        # Copies: arrays read from a file may be read-only, and further learning changes them in place.
         for name in self._learned + self._statistics:
             if name in self._learned or name.strip("_") in arrays:
                 setattr(self, name, np.array(arrays[name.strip("_")]))
@@ -264,7 +264,7 @@ class OnlineLearner:
         self.history_ = []
 
     def _of_array(self, samples: Any, *, resumed: bool, progress: Progress) -> _Lessons:
-        """Shuffled epochs of samples that are read one batch at a time; the model has begun after it."""
+        """Shuffled epochs of samples that are read one batch at a time; initializes the model."""
         rng = None if resumed else self._new_seed()
         given = {name: parameter(self, name) for name in _OF_SCHEDULE if name in self._rules}
         schedule = Schedule(
@@ -286,7 +286,7 @@ class OnlineLearner:
         )
 
     def _of_stream(self, arrays: Iterator[Any], *, resumed: bool, progress: Progress) -> _Lessons:
-        """Arrays as they come; the model begins with the first."""
+        """Arrays in the order of the iterator; initializes the model with the first."""
         n_done = self.n_batches_ if resumed else 0
 
         def batches() -> Iterator[Any]:
@@ -307,7 +307,7 @@ class OnlineLearner:
         return _Lessons(Course(), chain(first, drawn), None, n_done)
 
     def _take(self, batch: Any, lessons: _Lessons, phase: Phase) -> None:
-        """One batch, and what is due after it."""
+        """Learn from one batch; then evaluate, replace units and save, if that is due."""
         course = lessons.course
         self._learn(batch, course)
         self.n_batches_ += 1
@@ -327,7 +327,7 @@ class OnlineLearner:
         return every is not None and self.n_batches_ % every == 0
 
     def _go_on(self, X: Any, batch_size: int | None, **beside: Any) -> Self:
-        """What `partial_fit` does, in batches of a size, or in one."""
+        """The work of `partial_fit`, in batches of a given size, or in one."""
         check_parameters(self, self._rules)
         started = hasattr(self, "n_batches_")
         samples = self._samples(X, reset=not started, **beside)
@@ -346,20 +346,20 @@ class OnlineLearner:
 
 
 class _Saved:
-    """Where the state of a fit is saved, if anywhere."""
+    """The checkpoint of a fit, if there is one."""
 
     def __init__(self, checkpoint: Checkpoint | None, name: str) -> None:
         self.checkpoint, self.name = checkpoint, name
 
     def restore(self, learner: OnlineLearner) -> bool:
-        """Whether there was a state to go on from."""
+        """Restore a saved state; return whether there was one."""
         saved = None if self.checkpoint is None else self.checkpoint.load(self.name)
         if saved is not None:
             learner._restore(*saved)
         return saved is not None
 
     def update(self, learner: OnlineLearner, *, whenever: bool = False) -> None:
-        """Save the state, if that is due."""
+        """Save the state, if it is time to."""
         if self.checkpoint is not None and (whenever or self.checkpoint.due()):
             learner._conclude()
             self.checkpoint.save(self.name, *learner.to_state(training=True))

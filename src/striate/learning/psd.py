@@ -28,12 +28,12 @@ from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
-_MEMORY = 0.99  # of the running means over batches: the last hundred or so
+_MEMORY = 0.99  # decay of the running means over batches, about the last hundred
 _LONGEST = 144  # values, as in 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
-# Numbers that overflow are noticed where they matter, and reported in one sentence.
+# Overflows are checked for after the step, and reported in one sentence.
 _SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
-_OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # what names of a prediction's arrays begin with
+_OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # prefixes of the names of a prediction's arrays
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
@@ -45,7 +45,7 @@ class PSD(PatchLearner, OnlineLearner):
         E = ½‖y − zD‖² + sparsity·Σ|z| + ½·prediction·‖z − encoder(y)‖²
         encoder(y) = gain · tanh(y·encoder_ᵀ + bias)
 
-    After learning, one product and a squashing function replace the minimization. Other encoders have codes that are
+    After learning, one matrix product and a tanh replace the minimization. Other encoders have codes that are
     closer to the optimum and have true zeros. (The talk writes the squares without ½: its sparsity is twice ours.)
     Patches lose their mean and are divided by one number, the standard deviation of all of them. Patches of more than
     144 values are divided by a larger number, so that their mean squared norm is that of 12×12 patches, and the weights
@@ -60,13 +60,13 @@ class PSD(PatchLearner, OnlineLearner):
     prediction : float, default 1.0
         Weight of the prediction term.
     encoder : Encoder or str, default "tanh"
-        What predicts the codes: an encoder of `striate.encoders`, as ``LISTA(steps=5)``, which is copied and stays as
-        it is; or a word for one with its default options: "tanh", "linear", "shrinkage", "smooth shrinkage", "lista"
-        or "lcod". "tanh" has one gain per unit; it is the talk's encoder, and the one that a hierarchy convolves with.
-        The others learn by torch's gradients (the extra `torch`) and predict without it.
+        The encoder that predicts the codes: an object of `striate.encoders` such as ``LISTA(steps=5)``, which is copied
+        and not changed; or a word for one with its default options: "tanh", "linear", "shrinkage", "smooth shrinkage",
+        "lista" or "lcod". "tanh" has one gain per unit; it is the talk's encoder, and the only one for the stages of a
+        hierarchy. The others are trained with torch (the extra `torch`), and predict without it.
     predict_in_inference : bool, default True
-        Whether the prediction term takes part in inference, as in the paper and the talk. False is what the authors'
-        later code does: inference starts at the prediction, and only the encoder learns from the difference.
+        Whether the prediction term takes part in inference, as in the paper and the talk. With False, as in the
+        authors' later code, inference only starts at the prediction: the term only trains the encoder.
     remove_mean : bool, default True
         Whether each patch (all its channels together) loses its mean.
     batch_size : int, default 200
@@ -80,8 +80,8 @@ class PSD(PatchLearner, OnlineLearner):
         falls as 1/t, which takes the noise of single batches out of the filters.
     encoder_rate : float, default 1e-3
         Step of Adam for the encoder. Other encoders than tanh take ten times as much, relative to the root mean
-        square of what they learn, and after 300 batches less and less, as the dictionary does. 4e-3 serves LISTA
-        better on natural patches: the energy of its codes is 5 % above the optimum instead of 11 %.
+        square of what they learn, and after 300 batches less and less, as the dictionary does. 4e-3 is
+        better for LISTA on natural patches: the energy of its codes is 5 % above the optimum instead of 11 %.
     validation_fraction : float, default 0.1
         Fraction of the patches, at most 1,000, held out to decide when to stop; none with fewer than 50 patches.
     tolerance : float, default 1e-3
@@ -98,11 +98,11 @@ class PSD(PatchLearner, OnlineLearner):
     predictor_ : Encoder
         The encoder that was learned, for scaled patches.
     encoder_ : ndarray (n_components, n_features)
-        Its filters.
+        The encoder's filters.
     encoder_bias_, gain_ : ndarray (n_components,)
-        Its bias and gain, if it is a `TanhEncoder`.
+        Its bias and gain, if the encoder is a `TanhEncoder`.
     scale_ : float
-        What patches are divided by.
+        The number that patches are divided by.
     n_batches_ : int
         Batches learned from.
     usage_ : ndarray (n_components,)
@@ -143,7 +143,7 @@ class PSD(PatchLearner, OnlineLearner):
 
     history_: list[HeldOut]
     _learning_lazily: Prediction | None
-    # What a prediction that is yet to be made goes on from, and after how many steps.
+    # Restored state of a prediction that is not made yet, and its number of steps.
     _moments: tuple[dict[str, np.ndarray], int] | None
 
     def __init__(
@@ -227,7 +227,7 @@ class PSD(PatchLearner, OnlineLearner):
         return float(self.usage_.mean())
 
     def diagnose(self) -> tuple[str, ...]:
-        """What is wrong with what was learned, and what to change, in words.
+        """Problems of the fitted model, and what to change, in words.
 
         It looks for codes that have collapsed onto the prediction or are empty, units that died, an encoder that lags
         behind, and an energy that still falls.
@@ -255,7 +255,7 @@ class PSD(PatchLearner, OnlineLearner):
         self._learning.step(batch, codes, self._slowing())
 
     def _check_learned(self, *arrays: np.ndarray) -> None:
-        """Refuse to go on with numbers that have left the range of their type."""
+        """Raise an error if numbers are no longer finite."""
         if not all(all_finite(array) for array in arrays):
             rates = ", ".join(f"{name} (now {parameter(self, name):g})" for name in ("encoder_rate", "decoder_rate"))
             raise UsageError(
@@ -264,7 +264,7 @@ class PSD(PatchLearner, OnlineLearner):
             )
 
     def _slowing(self) -> float:
-        """The share of the full step: once the filters are there, steps fall as 1/t."""
+        """Factor of the step size: 1 for the first batches, then falling as 1/t."""
         return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
 
     def _minimize_energy(self, patches: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -279,11 +279,11 @@ class PSD(PatchLearner, OnlineLearner):
         return codes
 
     def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
-        """Step 3: move the dictionary against the reconstruction error, and back to unit norm."""
+        """Step 3: a gradient step of the dictionary on the reconstruction error, then rows back to unit norm."""
         memory = _MEMORY if self.n_batches_ else 0.0
         self.usage_ += (1 - memory) * ((codes != 0).mean(axis=0) - self.usage_)
         self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
-        # A unit's own energy is the curvature of its error. The mean of all is a floor for rare units.
+        # The mean square of a unit's code is the curvature of its error; the mean over units is a floor for rare ones.
         curvature = self._code_energy + self._code_energy.mean()
         step = codes.T @ (patches - codes @ self.components_)
         rate = parameter(self, "decoder_rate") * self._slowing()
@@ -292,7 +292,7 @@ class PSD(PatchLearner, OnlineLearner):
         normalize_rows(self.components_)
 
     def _replace_dead_units(self, batch: np.ndarray) -> None:
-        """Make units that nothing uses like patches that the others reconstruct badly."""
+        """Replace units that are hardly used, by patches with large reconstruction errors."""
         dead = np.flatnonzero(self.usage_ < _DEAD)
         if not dead.size:
             return
@@ -304,7 +304,7 @@ class PSD(PatchLearner, OnlineLearner):
         self.components_[dead] = replacements
         self._learning.restart(dead, self.components_)
         self._code_energy[dead] = self._code_energy.mean()
-        self.usage_[dead] = self.usage_.mean()  # a hundred batches' grace
+        self.usage_[dead] = self.usage_.mean()  # not dead again for about a hundred batches
 
     def _evaluate(self, held_out: np.ndarray) -> HeldOut:
         predicted = self._learning.encode(held_out)
@@ -348,7 +348,7 @@ class PSD(PatchLearner, OnlineLearner):
         return max(float(parameter(self, "sparsity")), LEAST_SPARSITY)
 
     def __getstate__(self) -> dict[str, Any]:
-        """With arrays in place of what learns, which shares memory with the encoder and may be torch's."""
+        """State with arrays instead of the prediction, which shares memory with the encoder and may need torch."""
         state: dict[str, Any] = dict(super().__getstate__())
         learning = state.get("_learning_lazily")
         if learning is not None:
@@ -357,7 +357,7 @@ class PSD(PatchLearner, OnlineLearner):
 
     @property
     def _learning(self) -> Prediction:
-        """The encoder while it learns; made when learning begins, so that a model predicts without torch."""
+        """The encoder in training; created when learning begins, so that a fitted model predicts without torch."""
         if self._learning_lazily is None:
             rate = parameter(self, "encoder_rate")
             self._learning_lazily = Prediction(self.predictor_, rate, self._sparsity_of_encoder)
@@ -367,7 +367,7 @@ class PSD(PatchLearner, OnlineLearner):
         return self._learning_lazily
 
     def _conclude(self) -> None:
-        """Take the encoder over from what has trained it."""
+        """Copy the trained encoder into the model."""
         self._check_learned(self.components_, *self._learning.arrays.values())
         self.predictor_ = self._learning.encoder()
 

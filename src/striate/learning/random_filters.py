@@ -35,7 +35,7 @@ class RandomFilters(FixedFilters):
         The filters times one number, so that their products with scaled patches have a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
-        What patches are divided by.
+        The number that patches are divided by.
 
     References
     ----------

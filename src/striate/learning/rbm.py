@@ -31,7 +31,7 @@ __all__ = ["RBM"]
 
 _EARLY, _LATE, _EARLY_EPOCHS = 0.5, 0.9, 5  # momentum, as Hinton and Salakhutdinov (2006) set it
 _NAMES = ("components", "hidden_bias", "visible_bias")
-# Bounds for the largest number of the data: outside them the variance is nowhere near 1, and nothing is learned.
+# Bounds of the largest number of the data: outside them the variance is far from 1, and learning fails.
 _LEAST, _MOST = 1e-6, 1e6
 
 
@@ -63,7 +63,8 @@ class RBM(OnlineLearner, CodeEstimator):
         By default 0.1, or 0.001 if a layer is Gaussian or linear, since its statistics are not bounded.
     falling_rate : bool, optional
         Whether the rate falls linearly to 0 during `fit`; by default if chains persist, as in Tieleman (2008): at a
-        constant rate persistent chains end several nats below CD-1, at a falling rate above it.
+        constant rate persistent chains end with a likelihood several nats below that of CD-1, at a falling rate
+        above it.
     momentum : float, optional
         By default 0.5 for five epochs and then 0.9, as in the paper; none if chains persist, since they can only
         follow a model that changes slowly.
@@ -83,7 +84,7 @@ class RBM(OnlineLearner, CodeEstimator):
     n_batches_ : int
         Batches learned from.
     n_epochs_ : int
-        Epochs of `fit` and calls of `partial_fit`.
+        Number of epochs of `fit`, plus the number of calls of `partial_fit`.
 
     References
     ----------
@@ -154,7 +155,7 @@ class RBM(OnlineLearner, CodeEstimator):
         self.random_state = random_state
 
     def partial_fit(self, X: Any, y: object = None) -> Self:
-        """Go on learning from the rows of `X` in their order, `batch_size` at a time, each once, at the full rate.
+        """Continue learning from the rows of `X`, each once, in order, `batch_size` at a time, at the full rate.
 
         The momentum counts one call as one epoch: calls with all data do what `fit` does if `falling_rate` is off.
         """
@@ -202,7 +203,8 @@ class RBM(OnlineLearner, CodeEstimator):
         n_steps : int, default 1000
             The number of passes to the hidden units and back. Chains need hundreds to leave the noise they start at.
         start : ndarray (n_rows, n_features), optional
-            Samples at which the chains start, used in turn; by default noise: fair coins, or normal around the bias.
+            Samples at which the chains start, used in turn; by default noise: 0 or 1 with equal probability, or normal
+            around the bias.
         means : bool, default False
             Whether to return the probabilities (the means) that the last states are drawn with, which make smoother
             images.
@@ -262,8 +264,8 @@ class RBM(OnlineLearner, CodeEstimator):
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header, from which `from_state` makes an estimator with the same codes and energies.
 
-        With `training` also velocities and chains, from which learning goes on to the same bits; they double the size.
-        Without them, learning that goes on starts with new chains.
+        With `training` also velocities and chains, with which learning continues with the same bits; they double the
+        size. Without them, further learning starts new chains.
         """
         arrays, header = super().to_state(training=training)
         if training:
@@ -303,7 +305,7 @@ class RBM(OnlineLearner, CodeEstimator):
 
     @contextmanager
     def _context(self) -> Iterator[None]:
-        """With the arrays of a step, which are as large as the weights and a batch, made once for all batches."""
+        """Allocate the arrays of a step once for all batches; they are as large as the weights and a batch."""
         weights, of_hidden, of_visible = self._velocities
         self._step = ContrastiveStep(
             self._parameters, (weights, of_hidden, of_visible),
@@ -324,7 +326,7 @@ class RBM(OnlineLearner, CodeEstimator):
             self.n_epochs_ = self.n_batches_ // course.per_epoch
         if momentum is None:
             momentum = 0.0 if persistent else _EARLY if self.n_epochs_ < _EARLY_EPOCHS else _LATE
-        with np.errstate(over="ignore", invalid="ignore"):  # said in one sentence below
+        with np.errstate(over="ignore", invalid="ignore"):  # reported in one sentence below
             if persistent and self._chains is None:
                 chains = np.dot(batch.astype(self.components_.dtype, copy=False), self.components_.T)
                 draw_states(chains, self.hidden_bias_, parameter(self, "hidden"), pass_key(self._seed, 0, 0))
@@ -333,7 +335,7 @@ class RBM(OnlineLearner, CodeEstimator):
                 batch, self._chains if persistent else None, self.n_batches_,
                 momentum=momentum, rate=share * self._rate, decay=parameter(self, "weight_decay"),
             )  # fmt: skip
-            # Weights that are not finite make the biases so one batch later, and there are fewer of them to check.
+            # Weights that are not finite spread to the biases one batch later; checking the biases is cheaper.
             self._check_learned(self.hidden_bias_, self.visible_bias_)
         if course.per_epoch is not None:
             self.n_epochs_ = (self.n_batches_ + 1) // course.per_epoch
@@ -348,7 +350,7 @@ class RBM(OnlineLearner, CodeEstimator):
         return float(rate) if rate is not None else 0.1 if binary else 0.001
 
     def _check_learned(self, *arrays: NDArray[Any]) -> None:
-        """Refuse to go on with, or to end with, weights that have grown without bound."""
+        """Raise an error if weights have grown without bound."""
         if all(all_finite(array) for array in arrays or self._parameters):
             return
         scale, decay = "", parameter(self, "weight_decay")
@@ -381,7 +383,7 @@ class RBM(OnlineLearner, CodeEstimator):
             )
 
     def _samples(self, X: Any, *, reset: bool) -> Rows:
-        """The data; of a memory map, which is not read yet, each part is checked when it is read."""
+        """The data; a memory map is checked part by part when it is read."""
         check_parameters(self, self._rules)
         unread = isinstance(X, np.memmap) and X.dtype in (np.float32, np.float64)
         samples = estimator_samples(self, X, reset=reset, finite=not unread, sparse=True)

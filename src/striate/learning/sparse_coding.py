@@ -28,8 +28,8 @@ from striate.randomness import RandomState
 __all__ = ["HeldOutObjective", "SparseCoding"]
 
 _DEAD = 1e-4  # a unit that fewer signals use is replaced
-_USAGE_MEMORY = 0.95  # of the running usage, over batches: the last twenty or so
-_SETTLED = 0.5  # of the budget, after which an automatic sparsity stays as it is
+_USAGE_MEMORY = 0.95  # decay of the running usage over batches, about the last twenty
+_SETTLED = 0.5  # fraction of the budget after which an automatic sparsity is fixed
 
 
 class SparseCoding(OnlineLearner, CodeEstimator):
@@ -44,7 +44,8 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         The number of units.
     sparsity : float or "auto", default "auto"
         Weight of the L1 term, in the scale of the signals; "auto" finds the one that leaves `active_fraction` of the
-        units active. scikit-learn's `alpha`. (Half of the talk's, which writes the square without ½.)
+        units active. scikit-learn's `alpha`. (It is half of the talk's sparsity, since the talk writes the square
+        without ½.)
     active_fraction : float, default 0.02
         With "auto", the fraction of a signal's code that is not 0, but at least one unit; 2 % is what the talk gives
         for the brain.
@@ -63,13 +64,14 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     max_batches, max_epochs : int, default 1000 and 100
         The budget: learning ends after `max_batches`, or when the data have been seen `max_epochs` times.
     forgetting : float, default 3.0
-        How fast statistics of old codes fade: those of n signals weigh (n / (n + m))^forgetting when m more have come.
-        0 weighs all signals alike, as in the paper's algorithm 1; its text advises fading, since early codes belong
-        to another dictionary. On natural and on synthetic patches 2 to 5 ended lower than 1, and 1 lower than 0.
+        How fast statistics of old codes fade: those of n signals are multiplied by (n / (n + m))^forgetting when m more
+        have been seen. 0 weighs all signals alike, as in the paper's algorithm 1; its text recommends fading, since
+        early codes belong to another dictionary. On natural and on synthetic patches, 2 to 5 gave a lower objective
+        than 1, and 1 a lower one than 0.
     start : float (n_components, n_features), optional
         The first dictionary; scikit-learn's `dict_init`. Otherwise signals that are drawn from the first batch.
     shuffle : bool, default True
-        Learn from the signals of an array in random order, or, if False, as they come.
+        Learn from the signals of an array in random order; if False, in their given order.
     method : str, default "active_set"
         The solver of `infer`.
     validation_fraction : float, default 0.1
@@ -105,8 +107,9 @@ class SparseCoding(OnlineLearner, CodeEstimator):
     Notes
     -----
     `fit` and `partial_fit` take a `sample_weight`, float (n_samples,): how much each signal of an array counts, as if
-    it were repeated that many times; those of weight 0 are not learned from. `fit` does not name it in its signature,
-    since scikit-learn then wants the same digits as from repeated signals, which no learner that draws batches has.
+    it were repeated that many times; those of weight 0 are not learned from. It is not in the signature of
+    `fit`, since scikit-learn would then check that weights and repeated signals give equal digits, which is impossible
+    for a learner that draws batches.
 
     References
     ----------
@@ -189,10 +192,10 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         self.random_state = random_state
 
     def partial_fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Go on learning from one more batch, of any size.
+        """Continue learning with one more batch, of any size.
 
-        The statistics after several calls are those of all their signals: with `forgetting` 0 exactly the paper's
-        sums, however the signals are divided.
+        Statistics accumulate over calls; with `forgetting` 0 they are exactly the paper's sums over all signals,
+        however these are divided into calls.
 
         Parameters
         ----------
@@ -221,7 +224,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         """
         check_is_fitted(self)
         if self.max_nonzero is not None:
-            raise UsageError("infer needs a sparsity, and this learner has max_nonzero in place of one: use transform")
+            raise UsageError("infer needs a sparsity, but this learner has max_nonzero instead: use transform")
         X = validated(self, X, reset=False, finite=False)
         options = {
             "method": self.method, "positive": self.positive, "l2": self.l2, "sparse_output": self.sparse_output,
@@ -229,7 +232,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         return infer_at_scale(X, self.components_, self.sparsity_, self._exponent, **options)
 
     def score(self, X: NDArray[Any], y: object = None) -> float:
-        """Minus the mean objective of signals, with optimal codes: larger is better, as scikit-learn has it."""
+        """Minus the mean objective of signals, with optimal codes: larger is better, as in scikit-learn."""
         check_is_fitted(self)
         X = validated(self, X, reset=False)
         return -self._objective(Batch(self._scaled(X)))[0]
@@ -275,7 +278,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         self.n_iter_, self.n_replaced_ = int(header["n_iter"]), int(header["n_replaced"])
 
     def _samples(self, X: Any, *, reset: bool, sample_weight: ArrayLike | None = None) -> Signals:
-        # Of a memory map nothing but batches is read: whether they are finite is seen there.
+        # A memory map is read in batches only: these are checked for NaN and infinity when they are read.
         unread = isinstance(X, np.memmap)
         signals = validated(self, X, reset=reset, finite=not unread)
         rows = Rows(signals, unread="SparseCoding: the samples" if unread else None)
@@ -286,10 +289,10 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         return Batch(self._scaled(signals), weights)
 
     def _begin(self, start: Start) -> None:
-        """The first dictionary, statistics of nothing, and a first automatic sparsity."""
+        """Initialize the dictionary, empty statistics and, with "auto", the sparsity."""
         n_components = parameter(self, "n_components")
         rows = start.samples.counted(start.rows)
-        if start.schedule is not None:  # a part is enough, and all that is read of a memory map
+        if start.schedule is not None:  # a part is enough, and a memory map is not read any further
             rows = rows[: max(4 * n_components, 2 * parameter(self, "batch_size"))]
         if not len(rows):
             raise UsageError("sample_weight is 0 for all signals that are not held out")
@@ -302,7 +305,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
             rng=np.random.default_rng([self._seed, 1]),
         )  # fmt: skip
         self._set_no_statistics()
-        self._n_seen = 0.0  # weights of signals, which are 1 unless they are given
+        self._n_seen = 0.0  # sum of the signals' weights, which are 1 by default
         self.n_replaced_, self.n_iter_ = 0, 0
         self.usage_ = np.zeros(n_components)
         if self.max_nonzero is not None:
@@ -314,7 +317,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
             self.sparsity_ = parameter(self, "sparsity")
 
     def sparsity_for(self, signals: NDArray[Any], components: NDArray[Any]) -> float:
-        """The sparsity that leaves `active_fraction` of these units, or one, active in codes of signals, by bisection.
+        """The sparsity at which codes have the fraction `active_fraction`, or at least one unit, active; by bisection.
 
         Parameters
         ----------
@@ -331,12 +334,12 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         return float(np.ldexp(self.sparsity_, -self._exponent))
 
     def _scaled(self, signals: NDArray[Any]) -> NDArray[Any]:
-        """Signals in the dictionary's type, and so that their squares neither vanish nor overflow."""
+        """Signals in the dtype of the dictionary, scaled so that their squares neither underflow nor overflow."""
         signals = signals.astype(self.components_.dtype, copy=False)
         return np.ldexp(signals, -self._exponent) if self._exponent else signals
 
     def _codes(self, signals: NDArray[Any], sparsity: float, **form: bool) -> Any:
-        """Codes as they are learned from."""
+        """Codes of a training batch."""
         return transform(
             signals, self.components_, sparsity, method=self.method, positive=self.positive, l2=self.l2,
             max_nonzero=self.max_nonzero, refit=self.refit, **form,
@@ -374,7 +377,7 @@ class SparseCoding(OnlineLearner, CodeEstimator):
             self.sparsity_ = corrected_sparsity(self.sparsity_, uses.active, wanted)
 
     def _replace_dead_units(self, batch: Batch) -> None:
-        """Make units that nothing uses like signals that the others code badly."""
+        """Replace units that are hardly used, by signals with large errors."""
         signals, weights = batch
         unused = np.flatnonzero(self.usage_ < _DEAD)
         if not unused.size:
@@ -387,18 +390,18 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         self._code_products[unused] = 0
         self._code_products[:, unused] = 0
         self._signal_products[unused] = 0
-        self.usage_[unused] = self.usage_.mean()  # some batches' grace
+        self.usage_[unused] = self.usage_.mean()  # not unused again for some batches
         self.n_replaced_ += len(unused)
 
     def _objective(self, batch: Batch) -> tuple[float, float]:
-        """Mean objective of codes, in the scale of the signals as they were given, and their active fraction."""
+        """Mean objective of codes, in the original scale of the signals, and their active fraction."""
         found = self._codes(batch.signals, self._level, sparse_output=True)
         sparsity = self._level if self.max_nonzero is None else None
         mean = mean_objective(
             batch, found, self.components_, sparsity, positive=self.positive, l2=parameter(self, "l2")
         )
         active = found.nnz / max(found.shape[0] * found.shape[1], 1)
-        with np.errstate(over="ignore"):  # squares of signals near the largest number are infinite
+        with np.errstate(over="ignore"):  # squares of very large signals are infinite
             return float(np.ldexp(mean, 2 * self._exponent)), active
 
     def _evaluate(self, held_out: Batch) -> HeldOutObjective | None:
@@ -410,5 +413,5 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         return f"held-out objective {found.objective:.4g}, {found.active:.1%} active, sparsity {found.sparsity:.3g}"
 
     def _held_out_errors(self) -> list[float]:
-        # Objectives of another sparsity are not comparable.
+        # Objectives at different sparsities cannot be compared.
         return [found.objective for found in self.history_ if found.sparsity == self.history_[-1].sparsity]

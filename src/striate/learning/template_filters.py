@@ -12,7 +12,7 @@ __all__ = ["TemplateFilters"]
 
 
 class TemplateFilters(FixedFilters):
-    """Patches drawn from the data, brought to zero mean and unit norm, with the interface of a learner.
+    """Patches drawn from the data, scaled to zero mean and unit norm, with the interface of a learner.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TemplateFilters(FixedFilters):
         The filters times one number, so that their products with scaled patches have a root mean square of ¼.
     encoder_bias_, gain_ : ndarray (n_components,)
     scale_ : float
-        What patches are divided by.
+        The number that patches are divided by.
 
     References
     ----------
