@@ -1,7 +1,7 @@
 """Filter bank, rectification, normalization and pooling make a stage; stages stacked make a hierarchy.
 
-Inside, the feature maps of an image are float32 ``(height, width, n_maps)``. `striate.hierarchy.layer`
-says what a layer is and how to write one.
+Inside a hierarchy, the feature maps of an image are float32 ``(height, width, n_maps)``. `striate.hierarchy.layer`
+defines layers and describes how to write one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks that several layers share: of their parameters, of their arrays, of the size of what comes in."""
+"""Checks that several layers share: of their parameters, of their arrays and of the size of their input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from striate.errors import UsageError
 from striate.parameters import Rule, checked_attribute
 
 MOST_MAPS = 1 << 16
-"""Maps that a layer may have: a larger number is taken for a typing error."""
+"""Largest number of maps of a layer: a larger number is probably a typing error."""
 
 LARGEST_SIDE = 1 << 12
 """Largest side of a window or a filter, and largest step, in pixels."""
@@ -24,20 +24,20 @@ def check_layer(layer: object, rules: Mapping[str, Rule]) -> None:
     Raises
     ------
     UsageError
-        For the first parameter that its rule does not take, with the layer's name.
+        For the first parameter that its rule does not accept; the message has the layer's name.
     """
     for name, rule in rules.items():
         object.__setattr__(layer, name, checked_attribute(layer, name, rule))
 
 
 def odd(size: int, what: str) -> None:
-    """UsageError for a window without a center."""
+    """Raise UsageError for a window without a center."""
     if size % 2 == 0:
         raise UsageError(f"{what}: size is {size}; it must be odd, so that the window has a center")
 
 
 def layer_array(name: str, values: object, shape: tuple[int | None, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """An array of a layer, of a type that kernels take.
+    """An array of a layer, of a type that kernels accept.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def layer_array(name: str, values: object, shape: tuple[int | None, ...], dtype:
     values : array-like
         Finite real numbers; integers where `dtype` is an integer type.
     shape : tuple of int or None
-        None for a length that does not matter.
+        None for any length.
     dtype : type
         What it becomes.
 
@@ -62,7 +62,7 @@ def layer_array(name: str, values: object, shape: tuple[int | None, ...], dtype:
     )
     if not fits:
         raise UsageError(f"{name} of shape {array.shape} do not fit; the shape must be {_words(shape)}")
-    with np.errstate(over="ignore"):  # refused just below
+    with np.errstate(over="ignore"):  # checked just below
         array = array.astype(dtype, copy=False)
     if kinds != "iu" and not np.isfinite(array).all():
         raise UsageError(f"{name} hold NaN or infinity")
@@ -74,7 +74,7 @@ def _words(shape: tuple[int | None, ...]) -> str:
 
 
 def window_positions(length: int, size: int, stride: int, notation: str) -> int:
-    """How many windows of ``size`` fit along ``length``; UsageError when not even one does."""
+    """The number of windows of ``size`` that fit along ``length``; UsageError if there is none."""
     if length < size:
         raise UsageError(
             f"{notation} needs maps of at least {size} pixels, but gets {length}: "

@@ -1,4 +1,4 @@
-"""The vector loop of a convolution: it keeps the sums of a panel of filters at neighboring positions in registers."""
+"""The vector loop of a convolution, with the sums of a panel of filters at neighboring positions in registers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _convolve_panel(
 ) -> None:
     """One row of a convolution with a panel of filters, on flat arrays.
 
-    With channels last, a filter covers `n_runs` runs of `run` neighboring numbers, one row of the maps apart; from one
-    position to the next they move by `maps_stride`, the number of channels. A panel holds the first numbers of all
+    With channels last, a filter covers `n_runs` runs of `run` neighboring numbers, one in each row; the next position
+    is `maps_stride` numbers further, which is the number of channels. A panel holds the first numbers of all
     filters, then the second numbers, and so on.
     """
     panel = panels[panel_at : panel_at + n_runs * run * WIDTH].reshape(n_runs, run, WIDTH)

@@ -21,7 +21,7 @@ Matrix = NDArray[np.float32]
 def gaussian_matrix(length: int, size: int, sigma: float) -> Matrix:
     """Gaussian average along an axis, float32 ``(length, length)``; every row sums to 1, at the borders too."""
     window = gaussian_window(size, sigma)
-    # gaussian_window may be two-dimensional or its one-dimensional factor; the factor is needed here.
+    # gaussian_window may return two dimensions or one factor; the factor is needed here.
     taps = window if window.ndim == 1 else window.sum(axis=0)
     offset = np.arange(length)[None, :] - np.arange(length)[:, None] + size // 2
     inside = (offset >= 0) & (offset < size)
@@ -31,7 +31,7 @@ def gaussian_matrix(length: int, size: int, sigma: float) -> Matrix:
 
 @lru_cache(maxsize=64)
 def averaging_matrix(length: int, size: int, stride: int) -> Matrix:
-    """Box average along an axis, float32 ``(n_windows, length)``; windows that would leave the axis are dropped."""
+    """Box average along an axis, float32 ``(n_windows, length)``; windows that exceed the axis are dropped."""
     n_windows = (length - size) // stride + 1
     matrix = np.zeros((n_windows, length), dtype=np.float32)
     for window in range(n_windows):

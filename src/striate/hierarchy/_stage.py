@@ -17,11 +17,11 @@ from striate.threads import run_ranges
 
 __all__ = ["FilterPlan", "run_stage", "taken_in"]
 
-_BLOCK_FLOATS = 1 << 16  # a block of maps is filtered, then squashed while it is in the cache: 256 KB
+_BLOCK_FLOATS = 1 << 16  # a block of maps is filtered, and the nonlinearity is applied while it is in the cache: 256 KB
 
 
 class FilterPlan:
-    """A filter bank as the kernels read it: panels of filters for each set of input maps.
+    """A filter bank in the layout of the kernels: panels of filters for each set of input maps.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class FilterPlan:
 
     Notes
     -----
-    Output maps that see the same inputs are filtered together, from a copy of those inputs. When a set is shared by
-    fewer maps than half a panel holds, one dense bank is used, with zeros for absent connections.
+    Output maps that see the same inputs are filtered together, from a copy of those inputs. If fewer maps than half a
+    panel share a set, one dense bank is used, with zeros for absent connections.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FilterPlan:
             self.n_padded += n
 
     def unpadded(self, maps: Maps) -> Maps:
-        """Maps in the order of the bank, from the padded ones that the kernels wrote."""
+        """Maps in the order of the bank, from the padded maps of the kernels."""
         if self.n_padded == self.n_maps and len(self.groups) == 1:
             return maps
         return np.ascontiguousarray(maps[:, :, self.slots])
@@ -126,7 +126,7 @@ def run_stage(
     ----------
     maps : float32 (height, width, n_inputs), contiguous
     threads : int
-        The rows are shared between them; the result does not depend on their number, to the bit.
+        The rows are divided between them; the result is the same to the bit with any number.
     plan : FilterPlan
     rectify : Rectification, optional
     normalize : LocalContrastNormalization, optional

@@ -2,8 +2,8 @@
 
 Roofline for a first stage of 64 filters of 9×9 on 143×143 (a core with AVX-512): 94 million multiplications and
 additions at 32 per cycle take about 1 ms, and 1.2 million tanh, with the sums over maps, 0.9 ms while the maps are in
-the cache. The maps, 4.7 MB, are written once and read once, for normalization and pooling together. One pass would not
-do, because the lower bound of the deviation is a mean over the image.
+the cache. The maps, 4.7 MB, are written once and read once, for normalization and pooling together. One pass is not
+enough, because the lower bound of the deviation is a mean over the image.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _filter(
     row = maps.shape[1] * n_inputs
     n_numbers = panels.shape[1]
     flat_maps, flat_panels, flat_result = maps.reshape(-1), panels.reshape(-1), result.reshape(-1)
-    for panel in range(len(panels)):  # the outermost loop, since a panel of a second stage fills much of the cache
+    for panel in range(len(panels)):  # the outermost loop, since a panel of a second stage takes much of the cache
         for y in range(first, last):
             convolve_panel(
                 flat_result, y * n_columns * n_maps + at + panel * WIDTH, n_maps, flat_maps, y * row, n_inputs,

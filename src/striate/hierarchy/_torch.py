@@ -1,7 +1,7 @@
 """A hierarchy as a torch module: the same features up to rounding, and gradients of everything.
 
-`_TorchOperations` are what layers describe their twins with. They alone know the
-order of axes that torch's convolutions want: images (n, n_maps, height, width).
+Layers describe their twins by `_TorchOperations`. Only these use the order of axes of torch's convolutions: images (n,
+n_maps, height, width).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def twin_of(layers: Sequence[Layer]) -> torch.nn.Sequential:
 
 
 class LayerTwin(torch.nn.Module):
-    """A layer's twin; what the layer names as its weights are parameters."""
+    """A layer's twin; the weights of the layer are its parameters."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class LayerTwin(torch.nn.Module):
 
 
 class _TorchOperations:
-    """See `Operations`, where each is explained."""
+    """See `Operations`, which describes each of them."""
 
     @staticmethod
     def correlate(
@@ -72,7 +72,7 @@ class _TorchOperations:
 
     @staticmethod
     def root(maps: torch.Tensor) -> torch.Tensor:
-        # The root has no derivative at 0, where an image is blank.
+        # The root has no derivative at 0, its argument for a blank image.
         return maps.clamp_min(torch.finfo(maps.dtype).tiny).sqrt()
 
     @staticmethod

@@ -69,7 +69,7 @@ class DenseSIFT(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return f"SIFT of {self.size}×{self.size}, every {self.step}"
 
     @property

@@ -1,4 +1,4 @@
-"""Features of images on disk, so that those that take long are computed once."""
+"""Features of images on disk, so that features that take long are computed only once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _CHECKSUM = np.dtype("<u4")
 
 
 class FeatureCache:
-    """A hierarchy that looks up what it has computed before.
+    """A hierarchy whose features are kept on disk, and read again for the same images.
 
-    An entry is a small file of float32 numbers, named after all that they depend on: the prepared image and the
-    hierarchy, filters included. A damaged one counts as absent. When all entries together exceed the limit, those that
-    were not used for longest go.
+    An entry is a small file of float32 numbers. Its name is a digest of everything that they depend on: the prepared
+    image and the hierarchy with its filters. Damaged entries count as absent. When all entries together exceed the
+    limit, the least recently used ones are removed.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class FeatureCache:
         self._hierarchy_digest = digest.digest()
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What `Hierarchy.transform` gives: float32 (n_images, n_maps, height, width)."""
+        """The result of `Hierarchy.transform`: float32 (n_images, n_maps, height, width)."""
         if not self._worth or not len(images):
             return self.hierarchy.transform(images)
         paths = [self._path(image) for image in images]
@@ -84,7 +84,7 @@ class FeatureCache:
         return self.folder / name[:2] / name[2:]
 
     def _write(self, paths: Sequence[Path], features: NDArray[np.float32]) -> None:
-        """Best effort: a full disk or a folder that is not ours ends the keeping, not the work."""
+        """Store entries; a full disk or a folder without permission is no error, but nothing more is stored."""
         try:
             for path, row in zip(paths, features, strict=True):
                 content = np.ascontiguousarray(row, "<f4").data
@@ -100,10 +100,10 @@ class FeatureCache:
 
 
 def _store(path: Path, *parts: Any) -> None:
-    """Write an entry; it need not outlive a loss of power, which its checksum would show.
+    """Write an entry; it need not survive a loss of power, since its checksum would show the damage.
 
-    The partial file has a random name: process numbers repeat in containers. One that a killed process left goes like
-    an entry that nothing uses.
+    The partial file has a random name: process numbers repeat in containers. If a killed process leaves one, it is
+    removed like an entry that is not used.
     """
     partial = path.with_name(f"{secrets.token_hex(8)}.partial")
     try:
@@ -111,12 +111,12 @@ def _store(path: Path, *parts: Any) -> None:
             file.writelines(parts)
         os.replace(partial, path)
     finally:
-        with suppress(OSError):  # after the renaming there is none
+        with suppress(OSError):  # after the renaming it does not exist
             partial.unlink()
 
 
 def _read(path: Path, into: NDArray[np.float32]) -> bool:
-    """Whether the entry is there and whole; its numbers go into an array."""
+    """Read an entry's numbers into an array; False if it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -126,12 +126,12 @@ def _read(path: Path, into: NDArray[np.float32]) -> bool:
         return False
     into[...] = np.frombuffer(numbers, "<f4").reshape(into.shape)
     with suppress(OSError):
-        os.utime(path)  # used last now
+        os.utime(path)  # now the most recently used
     return True
 
 
 def _make_room(folder: Path, limit: float) -> int:
-    """Remove what was not used for longest until a tenth of the limit is free; bytes that are left."""
+    """Remove the least recently used entries until a tenth of the limit is free; return the bytes that remain."""
     entries: list[tuple[float, int, str]] = []
     for shelf in folder.iterdir():
         with suppress(OSError), os.scandir(shelf) as found:
@@ -144,7 +144,7 @@ def _make_room(folder: Path, limit: float) -> int:
     for _, n_bytes, path in sorted(entries):
         if size <= 0.9 * limit:
             break
-        with suppress(OSError):  # another process was quicker
+        with suppress(OSError):  # another process has removed it
             os.unlink(path)
         size -= n_bytes
     return size

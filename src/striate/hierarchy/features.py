@@ -1,4 +1,4 @@
-"""Features of many images: decoded, prepared and sent through a hierarchy in batches, to memory or to disk."""
+"""Features of many images, which are decoded, prepared and transformed in batches, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from striate.memory_map import mapped_array
 from striate.progress import Progress
 
 Transform = Hierarchy | Callable[[NDArray[np.float32]], NDArray[Any]]
-"""What makes features of prepared images (n, channels, height, width): a hierarchy, or any callable → (n, ...)."""
+"""Computes features of prepared images (n, channels, height, width): a hierarchy, or any callable → (n, ...)."""
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Features:
     Attributes
     ----------
     rows : float32 (n_read, n_features)
-        In the order asked for; a memory map when they were written to disk.
+        In the order of the indices; a memory map if they were written to disk.
     positions : int64 (n_read,)
-        Which of the images asked for these are.
+        Positions of these images among the indices.
     skipped : list of Skipped
-        The others.
+        The images that could not be read.
     """
 
     rows: NDArray[np.float32]
@@ -61,10 +61,10 @@ def feature_batches(
     images : ImageCollection
     preprocessing : Preprocessing
     transform : Hierarchy, or callable (n, channels, height, width) → (n, ...)
-        A callable serves for other features of the same images, such as their pixels or their codes.
+        A callable computes other features of the same images, such as their pixels or their codes.
     indices, start, skipped
-        See `stream`: which images, where to begin, and the list that gets the images that cannot be read; without it,
-        the first of them is an error.
+        See `stream`: which images, where to begin, and the list that receives the images that cannot be read; without
+        it, the first of them is an error.
     cache : bool
         Whether features of a hierarchy are looked up in the `FeatureCache`, and kept there.
 
@@ -95,7 +95,7 @@ def extract_features(
     name: str = "features",
     progress: Progress | None = None,
 ) -> Features:
-    """Features of a collection, with memory bounded by a few batches when they go to disk.
+    """Features of a collection, in the memory of a few batches if they are written to disk.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def extract_features(
         Features then go to a memory map in its folder, and a run that starts again continues after the last
         batch that was saved.
     folder : Path, optional
-        Where a memory map goes without a checkpoint; None: features stay in memory.
+        Folder of the memory map without a checkpoint; None keeps the features in memory.
     cache : bool
         Whether features of a hierarchy are looked up in the `FeatureCache`, and kept there.
     require_half : bool
-        Whether it is an error when most cannot be read. Not where they are a part of a collection that the caller
-        judges as a whole.
+        Whether it is an error if most images cannot be read. False for a part of a collection, if the caller checks
+        the whole.
     name : str
         Of phase, checkpoint and file.
 
@@ -165,14 +165,14 @@ def extract_features(
 
 
 def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.float32]:
-    """Prepared images as raw pixels, the baseline that learned features have to beat.
+    """Prepared images as raw pixels, the baseline for learned features.
 
     Parameters
     ----------
     images : float32 (n, channels, height, width)
     side : int
-        Larger images are averaged down to at most this many pixels a side, which a linear classifier on raw
-        pixels prefers (and which keeps them few).
+        Larger images are reduced by averaging to at most this number of pixels per side, which improves a linear
+        classifier on raw pixels and bounds the number of features.
 
     Returns
     -------
@@ -189,16 +189,16 @@ def small_pixels(images: NDArray[np.float32], *, side: int = 32) -> NDArray[np.f
 
 @dataclass
 class _Written:
-    """How far a feature file is: images done, the positions of those that gave a row, and the others.
+    """The progress of a feature file: images done, the positions of those that have a row, and the others.
 
-    The rows themselves lie in a memory map; each block of them has a digest, so that a file that was cut or damaged is
-    kept as far as it is whole, and the rest is computed again.
+    The rows are in a memory map; each block of them has a digest, so that the intact beginning of a damaged file is
+    kept, and the rest is computed again.
     """
 
     done: int = 0
     positions: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of blocks, in rows
+    ends: list[int] = field(default_factory=list)  # ends of the blocks, in rows
     digests: list[str] = field(default_factory=list)
 
     @classmethod

@@ -27,16 +27,16 @@ _RULES = {
     "nonlinearity": Choice("tanh", "shrink"),
 }
 _OF_A_MAP = ("bias", "gain", "threshold")
-_MOST_WEIGHTS = 1 << 28  # in all filters together: 1 GB
+_MOST_WEIGHTS = 1 << 28  # numbers in all filters together: 1 GB
 
 
 @register_layer
 @dataclass(frozen=True, eq=False)
 class FilterBank(Layer):
-    """``gain · f(filters ∗ maps + bias)``: the encoder of PSD run over an image (``F_CSG`` of Jarrett et al. 2009).
+    """``gain · f(filters ∗ maps + bias)``: the encoder of PSD at all positions (``F_CSG`` of Jarrett et al. 2009).
 
-    Without filters it is part of an architecture, and `learn_filters` provides them. Filters are correlated with the
-    maps (not flipped), at the positions where they fit entirely.
+    Without filters it is only part of an architecture; `learn_filters` learns them. Filters are correlated with the
+    maps (not flipped), at all positions where they fit entirely.
 
     Cost: ``2 · n_maps · fan_in · height · width`` flops per position, bound by arithmetic: 64 filters of 9×9 on 143×143
     take about 1 ms on a core with AVX-512, and their tanh another 1 ms. Maps that share a set of inputs in the
@@ -50,7 +50,7 @@ class FilterBank(Layer):
     size : (int, int)
         Height and width of a filter in pixels.
     fan_in : int or None
-        Number of input maps that each output map sees; None means all.
+        Number of inputs of each output map; None means all input maps.
     nonlinearity : "tanh" or "shrink"
         "shrink" is soft thresholding, ``sign(a)·max(|a| − threshold, 0)``.
     filters : float32 (n_maps, fan_in, height, width), optional
@@ -58,7 +58,7 @@ class FilterBank(Layer):
     threshold : float32 (n_maps,), optional
         For "shrink" only.
     table : int64 (n_maps, fan_in), optional
-        The input maps that each output map sees, ascending; None means all, in order.
+        The inputs of each output map, ascending; None means all input maps, in order.
 
     References
     ----------
@@ -107,7 +107,7 @@ class FilterBank(Layer):
 
     @cached_property
     def plan(self) -> FilterPlan:
-        """The filters as the kernels read them."""
+        """The filters in the layout of the kernels."""
         if self.filters is None:
             raise UsageError(f"{self.notation} has no filters yet: learn them, or give them, before applying it.")
         return FilterPlan(
@@ -116,13 +116,13 @@ class FilterBank(Layer):
 
     @property
     def notation(self) -> str:
-        """In the papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` sees 16 maps each; ``S`` marks shrinkage."""
+        """The papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` with 16 inputs per filter; ``S`` marks shrinkage."""
         seen = "" if self.fan_in is None else f":{self.fan_in}"
         return f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{'S' if self.nonlinearity == 'shrink' else ''}"
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         squashing = "tanh" if self.nonlinearity == "tanh" else "shrinkage"
         return f"{self.n_maps} filters of {self.size[0]}×{self.size[1]}, {squashing}"
 
@@ -248,6 +248,6 @@ def connection_sets(
     uses = np.zeros(n_inputs)
     sets = np.empty((n_sets, fan_in), dtype=np.int64)
     for chosen in sets:
-        chosen[:] = np.sort(np.argsort(uses + rng.random(n_inputs))[:fan_in])  # least used first, ties at random
+        chosen[:] = np.sort(np.argsort(uses + rng.random(n_inputs))[:fan_in])  # the least used, ties at random
         uses[chosen] += 1
     return sets

@@ -25,25 +25,25 @@ from striate.samples import check_finite
 
 Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
 
-# Patches of one stage, in floats: 256 MB. 50,000 patches of a first stage take a twentieth of it.
+# Numbers in the patches of one stage: 256 MB. 50,000 patches of a first stage take a twentieth of it.
 MAX_PATCH_FLOATS = 1 << 26
-# Images that go through the stages below at a time, while patches of their maps are drawn.
+# Images per batch when patches of their maps are drawn.
 BATCH = 64
 # Sets of input maps in a sparse connection table: few enough that the filters of a set are learned together. Filters
 # that are not learned have a set each, as in the paper: with 8 sets, two random stages are right on Caltech-101 by 2
 # points less (validation).
 CONNECTION_SETS = 8
-# Patches that the scale of filters is taken from when they are not learned.
+# Patches from which the scale of filters is computed if they are not learned.
 ENOUGH_FOR_SCALE = 2000
 # Mini-batches for learning the dictionary of sparse codes.
 DICTIONARY_BATCHES = 1500
-# Patches kept for images of codes and reconstructions.
+# Patches that are kept to draw codes and reconstructions.
 SHOWN = 256
 
 
 @dataclass
 class LearnedStage:
-    """What was learned for one filter bank, or the dictionary of one layer of sparse codes.
+    """The learned filters of one filter bank, or the dictionary of one layer of sparse codes.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class LearnedStage:
     learners : list of PSD or others
         One, or one for each set of input maps of a sparse connection table.
     patches : float32 (n, fan_in · height · width)
-        A few of the patches that the first learner saw, for images of codes and reconstructions.
+        Some of the first learner's patches, to draw codes and reconstructions.
     """
 
     bank: FilterBank | SparseCodes
@@ -76,7 +76,7 @@ def learn_filters(
     Parameters
     ----------
     hierarchy : Hierarchy
-        An architecture; filters and dictionaries that it already has are learned anew.
+        An architecture; existing filters and dictionaries are learned again.
     images : float32 (n_images, channels, height, width)
         Prepared images, without labels; a few thousand suffice for filters, however many there are.
     learners : PSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank
@@ -91,8 +91,8 @@ def learn_filters(
     random_state : int, optional
         Of patches and filters.
     checkpoint : Checkpoint, optional
-        Finished stages and the learner under way are kept there; a run that starts again goes on from them,
-        with the same bits as an uninterrupted one.
+        Finished stages and the state of the current learner are saved there; a run that is started again continues
+        from them, with the same bits as an uninterrupted one.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def _prepared(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _one_each(learners: Learner | Sequence[Learner], hierarchy: Hierarchy) -> list[Learner]:
-    """A learner for each filter bank."""
+    """One learner per filter bank."""
     n_banks = len(hierarchy.filter_banks)
     each = list(learners) if isinstance(learners, Sequence) else [learners] * n_banks
     for learner in each:
@@ -167,7 +167,7 @@ def _one_each(learners: Learner | Sequence[Learner], hierarchy: Hierarchy) -> li
 
 
 def _check_learnable(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> None:
-    """What would fail after minutes of learning fails now."""
+    """Raise errors now that would otherwise occur after minutes of learning."""
     before = shape
     for number, (layer, after) in enumerate(zip(hierarchy, hierarchy.shapes(shape), strict=True), 1):
         where = f"{layer.notation!r}, layer {number} of {len(hierarchy)},"
@@ -187,7 +187,7 @@ def _check_learnable(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a stage learns from: the features of the layers below it, for a number of images."""
+    """The data of a stage: the features of the layers below it, for a number of images."""
 
     below: Hierarchy
     images: NDArray[np.float32]
@@ -207,7 +207,7 @@ class _Source:
         Raises
         ------
         UsageError
-            Where there is nothing but flat ones.
+            If all patches are flat.
         """
         n_patches = max(1, min(n_patches, MAX_PATCH_FLOATS // (self.n_maps * side * side)))
         rng = np.random.default_rng(self.seed)

@@ -21,7 +21,7 @@ from striate.samples import check_finite
 from striate.stored import ListOf, field, part
 from striate.threads import n_threads, run_ranges
 
-_MOST_NUMBERS = 1 << 28  # in the maps of one image; 1 GB
+_MOST_NUMBERS = 1 << 28  # numbers in the maps of one image; 1 GB
 
 
 class Hierarchy:
@@ -84,7 +84,7 @@ class Hierarchy:
 
     @property
     def is_learned(self) -> bool:
-        """Whether all layers have what they need to run: filters, or a dictionary."""
+        """Whether all layers have their filters or dictionary."""
         return all(layer.is_learned for layer in self.layers)
 
     def shapes(self, shape: Shape) -> list[Shape]:
@@ -121,8 +121,8 @@ class Hierarchy:
         """Features of a batch of images.
 
         Images are processed in parallel, one per thread; when there are fewer images than threads, the threads share
-        the rows of each image. Beside input and output, memory holds the maps of one image per thread. The result does
-        not depend on the number of threads.
+        the rows of each image. In addition to input and output, memory holds the maps of one image per thread. The
+        result does not depend on the number of threads.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class Hierarchy:
         Raises
         ------
         UsageError
-            For a layer whose class is not registered, which no file could bring back.
+            For a layer whose class is not registered, which could not be loaded again.
         """
         arrays: dict[str, NDArray[Any]] = {}
         headers = []
@@ -224,7 +224,7 @@ def _image_shape(shape: Any) -> Shape:
     if len(sides) == 2:
         raise UsageError(
             f"an image's shape is {sides}, and (channels, height, width) is needed: for grey images write (1, *shape), "
-            "and give images[:, np.newaxis] in the place of images"
+            "and give images[:, np.newaxis] instead of images"
         )
     if len(sides) != 3 or min(sides) < 1:
         raise UsageError(f"an image's shape is {sides}; it must be (channels, height, width), each at least 1")
@@ -249,7 +249,7 @@ def real_images(images: Any) -> NDArray[Any]:
 
 def _maps_of(image: NDArray[Any], number: int) -> Maps:
     """One image as float32 maps."""
-    with np.errstate(over="ignore"):  # refused just below
+    with np.errstate(over="ignore"):  # checked just below
         maps = np.require(image.transpose(1, 2, 0), np.float32, ["C", "A", "W"])
     check_finite(maps[None], "images", first=number)
     return maps

@@ -1,4 +1,4 @@
-"""High-pass: the subtractive half of local contrast normalization, as a layer of its own (``HP``)."""
+"""High-pass: the subtractive half of local contrast normalization, as a separate layer (``HP``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HighPass(Layer):
     """``v = x − Σ w·x``: subtract from every map the local mean over all maps.
 
     Window, weights and borders are those of layer ``N`` (`LocalContrastNormalization`), which also divides; this layer
-    keeps the contrast.
+    preserves the contrast.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class HighPass(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return f"high-pass, {self.size}×{self.size}"
 
     def output_shape(self, shape: Shape) -> Shape:

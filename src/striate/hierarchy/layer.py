@@ -1,14 +1,14 @@
-"""What a layer of a hierarchy is: everything that the rest of the library asks of a layer, in one class.
+"""The interface of a layer: everything that the rest of the library uses of it, in one class.
 
-A layer is one file. It declares there how it is written, how it runs, how it is stored, how a report names and draws
-it, and its differentiable twin; the rest of the library asks the layer and has no list of its own::
+A layer is one file. It defines its notation, its computation, its storage, its name and drawing in a report, and its
+differentiable twin; the rest of the library has no list of layers::
 
     @register_layer
     @dataclass(frozen=True)
     class Flip(Layer):
         kind = "flip"              # its name in a model file
         grammar = "FLIP"           # a regular expression of its notation
-        examples = "FLIP"          # what an error message shows of its notation
+        examples = "FLIP"          # notation that error messages show
         notation = "FLIP"
 
         def output_shape(self, shape):
@@ -17,8 +17,8 @@ it, and its differentiable twin; the rest of the library asks the layer and has 
         def apply(self, maps):
             return maps[:, ::-1]
 
-Registration is an explicit decorator and not a hook on subclassing: a subclass that somebody writes for an experiment
-runs in a hierarchy but does not silently become a notation, or a kind of layer in model files.
+Registration is an explicit decorator and not a hook on subclassing: a subclass for an experiment can be used in a
+hierarchy, but does not silently define a notation or a kind of layer in model files.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from striate.stored import field
 __all__ = ["LAYERS", "Layer", "Maps", "Operations", "Shape", "Step", "register_layer"]
 
 Maps: TypeAlias = NDArray[np.float32]
-"""The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``. What all maps have at a pixel lies
-together in memory, so that filters and windows read in long runs."""
+"""The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``.
+
+The values of all maps at a pixel are adjacent in memory, so that filters and windows read long runs.
+"""
 
 Shape: TypeAlias = tuple[int, int, int]
 """``(n_maps, height, width)`` of one image's maps."""
@@ -49,9 +51,9 @@ Step: TypeAlias = Callable[[Maps, int], Maps]
 
 
 class Operations(Protocol):
-    """What differentiable twins are made of, beside arithmetic, `abs` and powers.
+    """Operations for differentiable twins, in addition to arithmetic, `abs` and powers.
 
-    A twin never sees the order of axes: these operations hide it. Maps are those of a batch of images.
+    They hide the order of axes from the twins. Maps are those of a batch of images.
     """
 
     def correlate(self, maps: Any, filters: Any, bias: Any, table: NDArray[np.int64] | None) -> Any:
@@ -79,7 +81,7 @@ class Operations(Protocol):
         ...
 
     def local_mean(self, maps: Any, size: int, sigma: float) -> Any:
-        """The mean over all maps in a Gaussian window of ``size`` pixels: one map, which broadcasts over the others."""
+        """The mean over all maps in a Gaussian window of ``size`` pixels: one map, broadcast over the others."""
         ...
 
     def mean_over_image(self, maps: Any) -> Any:
@@ -87,15 +89,15 @@ class Operations(Protocol):
         ...
 
     def pool(self, maps: Any, how: Literal["average", "max"], size: int, stride: int) -> Any:
-        """Average or maximum over windows, as `Pooling` has them."""
+        """Average or maximum over windows, as in `Pooling`."""
         ...
 
 
 class Layer(ABC):
-    """One step of a hierarchy: data (a frozen dataclass with NumPy parameters) and a way to run it.
+    """One step of a hierarchy: a frozen dataclass with NumPy parameters, and its computation.
 
     A subclass must have `notation`, `output_shape` and `apply`; one that is registered also `kind`, `grammar` and
-    `examples`. The rest has defaults that suit a layer whose parameters are numbers and words.
+    `examples`. The other methods have defaults for layers whose parameters are numbers and words.
 
     Attributes
     ----------
@@ -106,7 +108,7 @@ class Layer(ABC):
     examples : str
         Examples of its notation, for error messages.
     drawn_as : "fixed" or "learned"
-        How a drawing colors it: whether it has parameters that are learned from images.
+        Its color in a drawing: whether it has parameters that are learned from images.
     """
 
     kind: ClassVar[str]
@@ -117,41 +119,41 @@ class Layer(ABC):
     @property
     @abstractmethod
     def notation(self) -> str:
-        """In the papers' notation."""
+        """The layer in the papers' notation."""
 
     @classmethod
     def from_notation(cls, match: re.Match[str]) -> Self:
-        """The layer that a match of `grammar` means: named groups that matched are parameters, whole numbers."""
+        """The layer for a match of `grammar`: named groups that matched are parameters, as integers."""
         return cls(**{name: int(text) for name, text in match.groupdict().items() if text is not None})
 
     @abstractmethod
     def output_shape(self, shape: Shape) -> Shape:
-        """Shape of an image's maps after this layer; UsageError when they are too small for it."""
+        """Shape of an image's maps after this layer; UsageError if they are too small for it."""
 
     @abstractmethod
     def apply(self, maps: Maps) -> Maps:
         """The layer's output for the maps of one image, ``(height, width, n_maps)``."""
 
     def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
-        """How a hierarchy runs this layer, and how many of the following layers that includes.
+        """The function that runs this layer in a hierarchy, and the number of following layers that it includes.
 
-        A layer with a kernel that does the work of the next layers too overrides this.
+        Layers whose kernels also compute the next layers override this.
         """
         return lambda maps, threads: np.ascontiguousarray(self.apply(maps)), 0
 
     @property
     def is_learned(self) -> bool:
-        """Whether the layer has all that it needs to run."""
+        """Whether the layer has all of its parameters."""
         return True
 
     @property
     def spacing(self) -> int:
-        """Positions of its input from one position of its output to the next."""
+        """Distance of neighboring output positions, in positions of the input."""
         return 1
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return self.notation
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -164,7 +166,7 @@ class Layer(ABC):
         return cls(**{each.name: field(header, each.name) for each in fields(cls)})  # type: ignore[arg-type]
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """What a gradient may change, by name; UsageError when it is not there yet."""
+        """The arrays that gradient descent may change, by name; UsageError if they are not learned yet."""
         return {}
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
@@ -191,14 +193,14 @@ _Class = TypeVar("_Class", bound=type[Layer])
 
 
 def register_layer(layer: _Class) -> _Class:
-    """Make a layer's notation and kind known: a decorator of its class.
+    """Register a layer's notation and kind: a decorator of its class.
 
-    A class that is defined again, as when the cell of a notebook runs twice, replaces itself.
+    A class that is defined again, for example by a notebook cell that runs twice, replaces itself.
 
     Raises
     ------
     UsageError
-        When the class does not say its kind, grammar and examples, or another layer has that kind or grammar.
+        If the class does not define its kind, grammar and examples, or another layer has that kind or grammar.
     """
     for name in ("kind", "grammar", "examples"):
         if not isinstance(getattr(layer, name, None), str):

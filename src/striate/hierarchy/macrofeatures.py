@@ -1,4 +1,4 @@
-"""Macrofeatures: neighboring descriptors side by side, so that the next layer codes them jointly."""
+"""Macrofeatures: neighboring descriptors concatenated, so that the next layer codes them jointly."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _RULES = {name: Integer(low=1, high=LARGEST_SIDE) for name in ("size", "step")}
 class Macrofeatures(Layer):
     """The vectors of all maps at ``size × size`` neighboring positions, concatenated and divided by ``size``.
 
-    It stands between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: units of
-    the dictionary then see the relative positions of descriptors. The division keeps the norm of descriptors of equal
-    norm, so that a sparsity has the same effect with and without this layer.
+    It is used between descriptors and their sparse codes, as in ``SIFT16x16/6 - MF2x2/1 - 1024SC - PM1+2+4``: units of
+    the dictionary then represent the relative positions of descriptors. Because of the division, macrofeatures of
+    descriptors of equal norm have this norm too, so that a sparsity has the same effect with and without this layer.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Macrofeatures(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return f"macrofeatures of {self.size}×{self.size} neighbors"
 
     @property
@@ -69,7 +69,7 @@ class Macrofeatures(Layer):
         return (self.size**2 * n_maps, rows, columns)
 
     def apply(self, maps: Maps) -> Maps:
-        """Neighbors side by side.
+        """Concatenate neighbors.
 
         Parameters
         ----------

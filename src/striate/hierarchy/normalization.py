@@ -34,8 +34,8 @@ class LocalContrastNormalization(Layer):
     """Subtract the local mean, divide by the local standard deviation, over space and all maps together.
 
     ``v = x − Σ w·x``; ``σ² = Σ w·v²``; ``y = v / max(c, σ)``, sums over a Gaussian window and all maps, weights of sum
-    1 (renormalized at the borders), ``c`` the mean of σ over the image. The window is the same for every map, so the
-    maps are averaged first and only one map is filtered: the cost is four passes over the maps.
+    1 (renormalized at the borders), ``c`` the mean of σ over the image. The window is the same for every map. The maps
+    are therefore averaged first, and only one map is filtered, at the cost of four passes over the maps.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class LocalContrastNormalization(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return f"local contrast normalization, {self.size}×{self.size}"
 
     @property

@@ -10,7 +10,7 @@ from striate.hierarchy.layer import LAYERS, Layer
 
 _SEPARATOR = re.compile(r"\s+-\s+|\s*[–—]\s*")
 
-# Longer notation is a slip, and longer numbers are not even tried.
+# Longer notation is a mistake, and longer numbers are not parsed.
 _LONGEST, _MOST_DIGITS = 1000, 9
 
 
@@ -23,7 +23,7 @@ def parse_notation(text: str) -> list[Layer]:
     Raises
     ------
     UsageError
-        Quotes the layer that is not understood, or that cannot be, with its position and the grammar.
+        If a layer is not understood or not possible; the message quotes it, with its position and the grammar.
     """
     if not isinstance(text, str) or not text.strip():
         raise UsageError(f"an architecture is {text!r}: {_advice()}")

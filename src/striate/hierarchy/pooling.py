@@ -24,7 +24,7 @@ _RULES = {
 @register_layer
 @dataclass(frozen=True)
 class Pooling(Layer):
-    """Pool windows of ``size`` × ``size`` pixels, ``stride`` pixels apart; windows that leave the map are dropped.
+    """Pool windows of ``size`` × ``size`` pixels, ``stride`` pixels apart; windows that exceed the map are dropped.
 
     The average is computed by two small matrix products; the maximum is taken over rows, then over columns.
 
@@ -55,7 +55,7 @@ class Pooling(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         how = "average" if self.how == "average" else "maximum"
         return f"{how} of {self.size}×{self.size}, every {self.stride}"
 

@@ -1,4 +1,4 @@
-"""The papers' protocols: a letter for each stage says where its filters come from."""
+"""The papers' protocols: one letter per stage for the origin of its filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["protocol"]
 
 
 def protocol(letters: str) -> list[Learner]:
-    """Learners for `striate.hierarchy.learn_filters`, one a stage.
+    """Learners for `striate.hierarchy.learn_filters`, one per stage.
 
     Parameters
     ----------
@@ -22,12 +22,12 @@ def protocol(letters: str) -> list[Learner]:
     Raises
     ------
     UsageError
-        Names a letter that is none, and what may stand there.
+        If a letter is not one of these; the message names it and the letters that are possible.
 
     References
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object recognition?",
-    ICCV 2009, section 3. Supervised refinement, its ``+``, is not frozen and has no place here.
+    ICCV 2009, section 3. Supervised refinement, its ``+``, changes the filters and is not supported here.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def protocol(letters: str) -> list[Learner]:
     letters = checked("protocol", letters, Text()) if letters != "" else ""
     learners: list[Learner] = []
     for letter in letters:
-        # Later stages see features that are already sparse and smooth: less pressure, fewer batches, ten steps.
+        # Features of later stages are already sparse and smooth: a lower sparsity, fewer batches, ten steps.
         choices: dict[str, Learner] = {
             "R": RandomFilters(),
             "T": TemplateFilters(),

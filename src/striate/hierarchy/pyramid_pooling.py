@@ -46,7 +46,7 @@ class PyramidPooling(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return "maximum over a spatial pyramid"
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -1,4 +1,4 @@
-"""Rectification: the absolute value (``R_abs``), after which a filter and its negative are one feature."""
+"""Rectification: the absolute value (``R_abs``), so that a filter and its negative give the same feature."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rectification(Layer):
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return "absolute value"
 
     def output_shape(self, shape: Shape) -> Shape:

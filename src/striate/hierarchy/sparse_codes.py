@@ -30,8 +30,8 @@ _RULES = {"n_components": Integer(low=1, high=MOST_MAPS), "sparsity": Real(above
 class SparseCodes(Layer):
     """``|z|``, where z minimizes ``½‖y − zD‖² + sparsity·Σ|z|`` for the descriptor y at each position.
 
-    Without a dictionary it is part of an architecture, and `learn_filters` learns it. The codes are exact, to the
-    tolerance of `striate.coding.infer`: about 40 µs per descriptor for 1,024 units and 128 maps.
+    Without a dictionary it is only part of an architecture; `learn_filters` learns the dictionary. The codes are
+    exact, to the tolerance of `striate.coding.infer`: about 40 µs per descriptor for 1,024 units and 128 maps.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ class SparseCodes(Layer):
 
     @property
     def notation(self) -> str:
-        """E.g. ``1024SC``; ``1024SC0.3`` where the sparsity is not 0.15."""
+        """E.g. ``1024SC``; ``1024SC0.3`` if the sparsity is not 0.15."""
         return f"{self.n_components}SC" + (
             "" if self.sparsity == YANG else np.format_float_positional(self.sparsity, trim="-")
         )
 
     @property
     def words(self) -> str:
-        """What a report calls it."""
+        """Its name in a report."""
         return f"sparse codes, {self.n_components} units"
 
     @classmethod
