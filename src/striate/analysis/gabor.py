@@ -47,7 +47,7 @@ __all__ = ["GaborFits", "fit_gabor"]
 
 _SMALLEST_SIDE = 4  # with fewer pixels, eight parameters fit any filter
 _ENERGY_OF_CONSTANT = 1e-24  # of the filter's energy: with less than this without its mean, it is constant
-_BLOCK = 50_000  # pixels of all starts in a batch: half as many are as fast, a quarter or four times as many slower
+_BLOCK = 50_000  # pixels of all starts in a batch: half of this is as fast, a quarter or four times this is slower
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ _BLOCK = 8192  # rows that are checked at a time
 
 
 def open_rows(path: Path, *, key: str | None = None, what: str = "signals") -> NDArray[Any]:
-    """An array of numbers from a ``.npy`` or ``.npz`` file, as a memory map where the file allows it; never unpickled.
+    """An array of numbers from a ``.npy`` or ``.npz`` file, as a memory map if the file allows it; never unpickled.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def open_rows(path: Path, *, key: str | None = None, what: str = "signals") -> N
     key : str, optional
         The name of the array in an ``.npz`` file; by default its only array, or ``X``.
     what : str
-        What the rows are, for messages.
+        Name of the rows in messages.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def open_rows(path: Path, *, key: str | None = None, what: str = "signals") -> N
         raise UsageError(
             f"{path}: an array {array.shape} of {array.dtype}; {what} must be real numbers, one per row, at least one."
         )
-    for start in range(0, len(array), _BLOCK):  # also of an array that does not fit into memory
+    for start in range(0, len(array), _BLOCK):  # also raised if an array does not fit into memory
         check_finite(array[start : start + _BLOCK], f"{path}: {what}", first=start)
     return array
 
@@ -67,6 +67,6 @@ def _opened(path: Path, key: str | None) -> NDArray[Any]:
         raise
     except OSError as error:
         raise StriateError(f"{path}: cannot be read ({error.strerror or error}); give an array file.") from error
-    except Exception as error:  # NumPy raises whatever its parts do: a damaged file must be named
+    except Exception as error:  # NumPy raises many kinds of exceptions for damaged files
         reason = "it is no .npy or .npz file" if "pickle" in str(error) else str(error)
         raise StriateError(f"{path}: cannot be read as an array ({reason}); write it again with numpy.save.") from error

@@ -16,7 +16,7 @@ class PCAEnergy(EnergyModel):
     Parameters
     ----------
     n_units : int, default 1
-        With 2, as many as the plane has, everything is reconstructed and E = 0 everywhere.
+        With 2, the dimension of the plane, everything is reconstructed and E = 0 everywhere.
 
     Attributes
     ----------

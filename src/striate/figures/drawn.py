@@ -1,4 +1,4 @@
-"""Estimators that draw what they learned: one-line plots, and a mosaic where a notebook shows them."""
+"""Plots of fitted estimators: methods that draw units, and a mosaic in notebooks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def as_filters(units: ArrayLike, shape: tuple[int, ...] | None = None) -> NDArra
 
 
 class Shown(NamedTuple):
-    """What a notebook shows of an estimator: filters (n, channels, height, width), what they are, and their colors."""
+    """The mosaic of an estimator in a notebook: filters (n, channels, height, width), their caption and colors."""
 
     filters: NDArray[Any]
     caption: str
@@ -67,7 +67,7 @@ class DrawnEstimator:
     """A scikit-learn estimator that shows a mosaic of its filters in a notebook, above scikit-learn's own diagram."""
 
     def _shown(self) -> Shown | None:
-        """What to show; None if there is nothing, as before `fit`."""
+        """The mosaic; None if there is nothing to show, as before `fit`."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
@@ -119,7 +119,7 @@ class DrawnUnits(DrawnEstimator):
             return None
         try:
             return self._as_shown(self.components_, "units")
-        except UsageError:  # signals that are no images
+        except UsageError:  # the signals are not images
             return None
 
 

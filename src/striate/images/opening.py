@@ -158,7 +158,7 @@ def _open_in_boxes(file: BinaryIO, head: bytes) -> ImageFile.ImageFile:
 
 
 def require_file(path: str | os.PathLike[str]) -> None:
-    """Refuse pipes and devices, which could block for ever; a missing file is left to the caller.
+    """Refuse pipes and devices, which could block forever; a missing file is left to the caller.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def encode_single(
     Returns
     -------
     float32 (n_samples, n_components)
-        The same bits whatever the number of threads.
+        The same bits with any number of threads.
     """
     rows, bias, gain = map(kernel_array, (signals, bias, gain))
     panels = as_panels(filters)
