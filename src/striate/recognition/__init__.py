@@ -1,4 +1,4 @@
-"""A hierarchy and a classifier: images in, classes out; protocols, and honest measurement."""
+"""Classifiers on features of a hierarchy, and the evaluation of what they predict."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = [
     "train_and_evaluate",
 ]
 
-# What prediction does not need is loaded when it is first used.
+# Modules that prediction does not need are imported when they are first used.
 _HOME = {
     "Ablation": "striate.recognition.ablation",
     "ablate": "striate.recognition.ablation",

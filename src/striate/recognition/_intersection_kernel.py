@@ -1,7 +1,7 @@
-"""Sums of minima of all pairs of rows: what histogram intersection comes down to.
+"""Sums of minima of all pairs of rows, the computation behind histogram intersection.
 
-Roofline: n₁ n₂ d minima and additions, 16 of each an instruction with AVX-512, from tiles that stay in the cache: 3,060
-histograms of 12,600 bins with each other are 1.2·10¹¹, some four seconds of a core.
+Roofline: n₁ n₂ d minima and additions, 16 of each per instruction with AVX-512, from tiles that stay in the cache:
+3,060 histograms of 12,600 bins with each other are 1.2·10¹¹, about four seconds on one core.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.threads import run_ranges
 
 __all__ = ["sums_of_minima"]
 
-_TILE = 16  # rows of each side that meet while their bins are in the cache
+_TILE = 16  # rows per side of a tile, whose bins stay in the cache
 _BINS = 1024
 
 

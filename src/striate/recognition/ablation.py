@@ -1,4 +1,4 @@
-"""What each component of a trained system brings: the same images without it."""
+"""How much each component of a trained system contributes: accuracy on the same images without it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ VALIDATION_FRACTION = 0.25
 
 @dataclass(frozen=True)
 class Ablation:
-    """A system, and how often it was right on validation images."""
+    """A variant of the system, and its accuracy on validation images."""
 
     what: str
     accuracy: float
@@ -48,10 +48,10 @@ class Ablation:
 
 
 def ablate(classifier: ImageClassifier, images: ImageCollection, *, progress: Progress | None = None) -> list[Ablation]:
-    """Take one component away at a time, and learn the classifier anew.
+    """Remove one component at a time, and train the classifier again.
 
-    Filters stay those that were learned with everything in place, except where random ones replace them. A quarter of
-    the images is held out, the same for all; no test image is used.
+    Filters stay those of the complete system, except where random ones replace them. A quarter of the images is held
+    out for validation, the same images for all variants; no test image is used.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _validated(
 
 
 def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callable[..., NDArray[np.float32]]]]:
-    """Each system by its name; those that take away what is not there are left out."""
+    """Each variant by its name; a component that the system does not have gives no variant."""
     layers = classifier.hierarchy_.layers
     variants: list[tuple[str, Hierarchy | Callable[..., NDArray[np.float32]]]] = [("everything", classifier.hierarchy_)]
     for what, kind in (("without rectification", Rectification), ("without normalization", LocalContrastNormalization)):
@@ -116,7 +116,7 @@ def _maximum(layer: Layer) -> Layer:
 
 
 def _shuffled(layer: Layer, seed: int) -> Layer:
-    """A bank of Gaussian filters with the mean and the norm of each of the learned ones; a dictionary of noise."""
+    """A Gaussian filter with the mean and norm of each learned one; for a dictionary, one of noise."""
     if isinstance(layer, SparseCodes) and layer.dictionary is not None:
         units = np.random.default_rng(seed).standard_normal(layer.dictionary.shape).astype(np.float32)
         return layer.with_dictionary(units / np.linalg.norm(units, axis=1, keepdims=True))

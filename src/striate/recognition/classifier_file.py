@@ -1,4 +1,4 @@
-"""What a classifier's model file holds, and how it is read back."""
+"""The content of a classifier's model file, and how it is read."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class ClassifierState:
     reasons : list of str
         Why the preprocessing and the architecture were chosen.
     facts : dict
-        How the classifier was made; anything JSON can hold.
+        How the classifier was trained; anything that JSON can store.
     parameters : dict
-        The constructor's, as JSON, but for the preprocessing, which is `given`.
+        Parameters of the constructor as JSON, without the preprocessing, which is in `given`.
     given : Preprocessing or "auto"
     """
 
@@ -76,7 +76,7 @@ class ClassifierState:
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`; ModelFileError where the parts do not fit together."""
+        """The inverse of `to_state`; raises ModelFileError if the parts do not fit together."""
         parameters = stored.field(header, "parameters", stored.Table())
         given = stored.field(parameters, "preprocessing")
         if given != "auto":
@@ -103,7 +103,7 @@ class ClassifierState:
 
 
 def _part(name: str, kind: type[Any], arrays: Mapping[str, NDArray[Any]], parts: Mapping[str, Any]) -> Any:
-    """One part of a model file, of the one kind that it can be."""
+    """Restore one part of a model file, which must be of the given kind."""
     with stored.part("parts"):
         header = stored.field(parts, name, stored.Table())
     with stored.part(f"parts.{name}"):

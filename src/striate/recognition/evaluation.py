@@ -1,4 +1,4 @@
-"""How right a classifier is on images whose class is known."""
+"""Accuracy of a classifier on labeled images."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from striate.recognition.predictions import Predictions
 
 @dataclass
 class Evaluation:
-    """What was measured.
+    """Result of an evaluation.
 
     Attributes
     ----------
     images : ImageCollection
         The images that were tested: labeled, and readable.
     predictions : Predictions
-        In their order.
+        In the order of `images`.
     accuracy, mean_class_accuracy : float
-        Of all images; mean over classes of the accuracy in each. Images of a class that the classifier does not
-        know count as wrong.
+        Accuracy over all images, and the mean over classes of the accuracy in each. Images of a class that the
+        classifier was not trained on count as wrong.
     per_class : dict of str to float
-        Accuracy in each class that the classifier knows.
+        Accuracy in each of the classifier's classes.
     confusion : int64 (n_classes, n_classes)
-        Over the classifier's classes, true ones in rows.
+        Counts for the classifier's classes; true classes in rows.
     unknown_rate : float or None
-        Share called unknown; None for a classifier that does not say so.
+        Fraction of the images that is called unknown; None for a classifier without ``unknown``.
     foreign_classes : list of str
-        Classes of the images that the classifier does not know: always wrong, and not in `per_class` or `confusion`.
+        Classes of the images that the classifier was not trained on; they are not in `per_class` and `confusion`.
     n_foreign : int
         Images of these classes.
     accuracy_of_known : float
-        Of the images of classes that it knows; NaN where there is none.
+        Accuracy over the images of the classifier's classes; NaN if there are none.
     skipped : list of Skipped
     """
 
@@ -64,7 +64,7 @@ class Evaluation:
 
 
 def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: Progress | None = None) -> Evaluation:
-    """Features, predictions and figures for labeled images.
+    """Evaluate a classifier on labeled images.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: P
     Raises
     ------
     UsageError
-        Where no image has a label.
+        If no image has a label.
     """
     images = as_images(images)
     labels_of(images)
@@ -90,7 +90,7 @@ def evaluate_classifier(classifier: ImageClassifier, images: Any, *, progress: P
 def evaluate_features(
     classifier: ImageClassifier, features: NDArray[np.float32], images: ImageCollection
 ) -> Evaluation:
-    """`evaluate_classifier` for features (n_images, n_features) that are already there."""
+    """`evaluate_classifier` for features (n_images, n_features) that were computed before."""
     labels = np.array([name_of(label) for label in labels_of(images)])
     if not len(features) == len(images) == len(labels):
         raise UsageError(

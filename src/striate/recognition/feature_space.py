@@ -1,4 +1,4 @@
-"""Standardized features, and logistic regression's view of them when samples outnumber features."""
+"""Standardized features, and logistic regression on them when there are more samples than features."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from striate.samples import is_sparse
 
 __all__ = ["DenseBlocks", "FeatureSpace", "Standardization"]
 
-_BLOCK_BYTES = 32 * 2**20  # of standardized features that exist at a time: bounded memory, and still long products
+_BLOCK_BYTES = 32 * 2**20  # of standardized features in memory at a time; enough for fast matrix products
 _RESIDENT_BYTES = 256 * 2**20  # features up to this size are standardized once and kept
-_LARGEST_GRAM = 10_000  # columns; beyond, 400 MB for the Gram matrix and as much for its factor are too many
+_LARGEST_GRAM = 10_000  # columns; above, 400 MB for the Gram matrix and another 400 MB for its factor are too much
 
 
 class DenseBlocks:
-    """A sparse matrix from which rows or columns are taken as dense arrays, like a memory map of the whole.
+    """A sparse matrix whose rows or columns are returned as dense arrays, like a memory map of the dense matrix.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class DenseBlocks:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray:
-        """The dense array that the same index takes from a dense matrix: rows, or all rows and some columns."""
+        """Rows, or all rows and some columns, as a dense array."""
         if isinstance(index, tuple):
             if self._columns is None:
                 self._columns = self._rows.tocsc()
@@ -46,7 +46,7 @@ class DenseBlocks:
 
 
 def as_features(features: Any, name: str) -> Any:
-    """Features as `Standardization` takes them: an array or memory map of float16, float32 or float64, or DenseBlocks.
+    """Features in a form for `Standardization`: an array or memory map of float16, float32 or float64, or DenseBlocks.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def as_features(features: Any, name: str) -> Any:
     array = features if is_sparse(features) else np.asarray(features)
     if len(array.shape) != 2 or array.dtype.kind not in "fiub":
         raise UsageError(
-            f"{name} are {array.dtype} of shape {array.shape}, and real numbers (n_samples, n_features) are needed"
+            f"{name} are {array.dtype} of shape {array.shape}, but real numbers (n_samples, n_features) are needed"
         )
     if array.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
         array = array.astype(np.float64)
@@ -73,24 +73,24 @@ class Standardization:
     features : float16, float32 or float64 (n_samples, n_features)
         An array or a memory map; it is read in blocks of rows.
     scale : bool or "together"
-        Divide by the standard deviation, or all by one number, the root of the mean variance; otherwise features are
-        only centered, which changes no optimum and helps the solver.
+        True: divide each feature by its standard deviation. "together": divide all features by one number, the root
+        of the mean variance. False: only center, which does not change the optimum and helps the solver.
     split : bool
-        Two columns for each feature: how far it is above its mean, and how far below.
+        Two columns per feature: how far it is above its mean, and how far below.
 
     Attributes
     ----------
     mean, scale : float64 (n_features,)
-        A feature that is constant, up to rounding or the smallest normal number, has scale 1: it gets no weight.
+        A feature that is constant up to rounding, or to the smallest normal number, has scale 1 and gets no weight.
     n_columns : int
-        Of a standardized block of all features: their number, or twice it.
+        Number of columns after standardization: the number of features, or twice that with `split`.
     dtype : float32, or float64 for float64 features
 
     Raises
     ------
     UsageError
-        Where a feature is NaN or infinite, or so large that its differences or, not divided, its squares are, and
-        where all are subnormal numbers.
+        If a feature is NaN or infinite; if features are so large that their differences overflow, or, without division,
+        their squares; and if all features are subnormal numbers.
     """
 
     def __init__(self, features: NDArray, *, scale: bool | Literal["together"] = True, split: bool = False) -> None:
@@ -104,7 +104,7 @@ class Standardization:
         for rows in row_blocks(n_samples, n_features):
             block = features[rows].astype(self.dtype, copy=False)
             n_new = len(block)
-            with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+            with np.errstate(invalid="ignore", over="ignore"):  # an error is raised below
                 mean = block.mean(axis=0, dtype=np.float64)
             if not np.isfinite(mean).all():
                 raise non_finite(int(rows.start), block)
@@ -126,9 +126,9 @@ class Standardization:
         varies = deviation > rounding * np.abs(self.mean)
         if varies.any() and not deviation[varies].max() > limits.tiny:
             raise UsageError(f"features X are so small that {self.dtype} holds few digits of them; scale them up")
-        varies &= deviation > limits.tiny  # others' weights would be infinity
+        varies &= deviation > limits.tiny  # weights of other features would be infinite
         if scale == "together":
-            exponent = int(np.frexp(deviation[varies].max(initial=0))[1])  # a power of two changes no bit
+            exponent = int(np.frexp(deviation[varies].max(initial=0))[1])  # scaling by a power of two is exact
             mean_square = np.mean(np.ldexp(deviation[varies], -exponent) ** 2) if varies.any() else 1.0
             deviation = np.full(n_features, np.ldexp(np.sqrt(mean_square), exponent))
         self.scale = np.where(varies, deviation, 1.0) if scale else np.ones(n_features)
@@ -151,9 +151,9 @@ class Standardization:
         return np.asarray(np.ldexp(np.sqrt(squares / len(features)), of_columns))
 
     def apply(self, features: NDArray, columns: slice = slice(None)) -> NDArray:
-        """Standardized features, a new array of `dtype`; `features` are those of `columns`.
+        """Standardized features, a new array of `dtype`; `features` holds only the columns `columns`.
 
-        Where they are split, the columns of what is above the mean come first, then those of what is below.
+        With `split`, the columns for values above the mean come first, then those for values below.
         """
         result = np.subtract(features, self.mean[columns].astype(self.dtype), dtype=self.dtype)
         result /= self.scale[columns].astype(self.dtype)
@@ -170,16 +170,16 @@ def split_signs(centered: NDArray) -> NDArray:
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices of rows that together are all rows, each of about 32 MB in single precision."""
+    """Slices that together cover all rows, each of about 32 MB in single precision."""
     size = max(1, _BLOCK_BYTES // (4 * max(n_columns, 1)))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
 
 
 def non_finite(first_row: int, block: NDArray) -> UsageError:
-    """The error that names the first sample with NaN or infinity; predicting raises it as well."""
+    """The error that names the first sample with NaN or infinity; also raised in prediction."""
     rows, columns = np.nonzero(~np.isfinite(block))
-    if len(rows) == 0:  # only the sum was infinite
+    if len(rows) == 0:  # only the sum has overflowed
         return UsageError("features X are so large that their sum is infinity; scale them down")
     kind = "NaN" if np.isnan(block[rows[0], columns[0]]) else "infinity"
     return UsageError(
@@ -190,7 +190,7 @@ def non_finite(first_row: int, block: NDArray) -> UsageError:
 class FeatureSpace:
     """Problems whose coordinates are the standardized features themselves.
 
-    Features of at most 256 MB are standardized once; larger ones stream from where they are at every product.
+    Features of at most 256 MB are standardized once; larger ones are read again for every product.
 
     Parameters
     ----------
@@ -210,23 +210,23 @@ class FeatureSpace:
         self._gram_lock = threading.Lock()  # folds run in threads
 
     def design(self, rows: NDArray[np.integer]) -> _Resident | _Streamed:
-        """The training samples `rows`, as the solver wants them."""
+        """The training samples `rows`, in the form that the solver uses."""
         if self._resident is not None:
             return _Resident(self._resident, rows)
         return _Streamed(self, rows)
 
     def logits(self, design: object, coefficients: NDArray, rows: NDArray[np.integer]) -> NDArray:
-        """Logits of other samples, (len(rows), n_classes); `design` says in which coordinates, here always the same."""
+        """Logits of other samples, (len(rows), n_classes); `design` is not needed here."""
         if self._resident is not None:
             return self._resident[rows] @ coefficients[:-1] + coefficients[-1]
         return (self.product(coefficients[:-1]) + coefficients[-1])[rows]
 
     def spread(self, design: object, coefficients: NDArray) -> NDArray:
-        """Coefficients in a form that all subsets share: they share the coordinates themselves."""
+        """Coefficients in coordinates that all subsets share; here they are unchanged."""
         return coefficients
 
     def gather(self, design: object, spread: NDArray) -> NDArray:
-        """The way back from `spread`."""
+        """The inverse of `spread`."""
         return spread
 
     def to_features(self, spread: NDArray) -> NDArray:
@@ -279,7 +279,7 @@ class _Resident:
 
 
 class _Streamed:
-    """All samples, in the order in which they lie on disk; those that are not trained on weigh nothing."""
+    """All samples in their order on disk; samples that are not trained on have weight 0."""
 
     def __init__(self, space: FeatureSpace, rows: NDArray[np.integer]) -> None:
         self._space = space
@@ -299,5 +299,5 @@ class _Streamed:
         return result
 
     def gram(self) -> NDArray | None:
-        # Of all samples rather than those trained on: it only preconditions, and serves every split.
+        # The Gram matrix of all samples, not only the training samples: a preconditioner that serves every split.
         return self._space.gram()

@@ -1,4 +1,4 @@
-"""The main estimator: images in, classes out, with filters learned from the images themselves.
+"""The main estimator: a classifier of images, with filters that are learned from these images.
 
 The file is longer than 400 lines because every public method of the estimator is documented here.
 """
@@ -83,18 +83,18 @@ _RULES = {
 
 @dataclass
 class TrainingRecord:
-    """How a classifier was made; its JSON part goes into the model file.
+    """How a classifier was trained; its JSON part is saved in the model file.
 
     Attributes
     ----------
     reasons : list of str
-        What was chosen for these images, and why.
+        The choices that were made for these images, and why.
     stages : list of LearnedStage
-        Not in the model file: filters are in the hierarchy.
+        Not saved in the model file; the filters themselves are part of the hierarchy.
     skipped : list of Skipped
         Images that could not be read.
     facts : dict
-        Numbers of images and classes, seed, versions, measured accuracy: anything JSON can hold.
+        Numbers of images and classes, seed, versions, measured accuracy: anything that JSON can store.
     """
 
     reasons: list[str] = field(default_factory=list)
@@ -104,39 +104,39 @@ class TrainingRecord:
 
 
 class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEstimator):
-    """Learns filters from images without labels, and a classifier from those that have one.
+    """Learns filters from images without using labels, and a classifier from the labeled images.
 
-    `fit` is three steps, which can be taken one by one: `learn_features` (preset, filters), `extract`
-    (features of images), `fit_classifier`.
+    `fit` has three steps, which can also be called one by one: `learn_features` (preset and filters), `extract`
+    (features of images) and `fit_classifier`.
 
     Parameters
     ----------
     system : "auto", "hierarchy" or "scspm"
-        "auto" chooses from the images; "hierarchy" are stages of learned filters (3 ms per photograph), "scspm" sparse
-        codes of SIFT by a learned dictionary, over a spatial pyramid (some 75 ms, and better on photographs).
+        "auto" chooses from the images; "hierarchy" uses stages of learned filters (3 ms per photograph), "scspm"
+        sparse codes of SIFT descriptors pooled over a spatial pyramid (about 75 ms, more accurate on photographs).
     architecture : str, default "auto"
         "auto" chooses from the images; otherwise the papers' notation, for example
-        ``"64F9x9 - Rabs - N - PA10x10/5"``, whatever the system.
+        ``"64F9x9 - Rabs - N - PA10x10/5"``, which overrides `system`.
     preprocessing : Preprocessing or "auto"
-        What is done to every image first; "auto" chooses from the images.
+        Applied to every image first; "auto" chooses from the images.
     learner : "psd" or "random"
-        How filters of a hierarchy come about: predictive sparse decomposition, or at random (protocol R of Jarrett et
-        al. 2009), to see what learning brings.
+        How the filters of a hierarchy are found: by predictive sparse decomposition, or at random (protocol R of
+        Jarrett et al. 2009), as a baseline.
     unknown : float or None
-        Rate of false alarms at which an image may be called unknown, for example 0.05; a fifth of the labeled images
-        is then set aside to find the threshold. None: every image gets a class.
+        Allowed rate of images that are wrongly called unknown, for example 0.05; a fifth of the labeled images is then
+        held out to find the threshold. None: no image is called unknown.
     weight_decay : float or "auto"
-        Of the logistic regression; "auto" chooses it by cross-validation.
+        Weight decay of the logistic regression; "auto" chooses it by cross-validation.
     random_state : int or None
     feature_cache : bool
-        Whether `extract`, and `fit` with it, keep features that take long in the cache folder (see `FeatureCache`) and
-        look them up there, so that another fit with the same filters costs only the classifier. Not part of a model
-        file.
+        Whether `extract` and `fit` store features that are slow to compute in the cache folder (see `FeatureCache`)
+        and read them from there, so that another fit with the same filters only trains the classifier. Not saved in
+        model files.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
-        Of the type of the labels that were given: integers stay integers. Text where images bring their labels along.
+        The classes, of the type of the given labels: integers stay integers. Text if the labels come with the images.
     preprocessing_ : Preprocessing
     hierarchy_ : Hierarchy
     classifier_ : SoftmaxClassifier
@@ -183,16 +183,16 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
-            Images; see `striate.as_images`. Those without a label help to learn filters. Floating-point arrays may
-            hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here and
-            wherever the classifier is given images.
+            Images; see `striate.as_images`. Images without a label are used for the filters only. Floating-point arrays
+            may hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here
+            and wherever the classifier is given images.
         labels : sequence of str, int or bool (n,), optional
-            Labels, unless the images have them already, as a folder with one sub-folder per class does. None, NaN
+            Labels, if the images do not have them already, as a folder with one sub-folder per class does. None, NaN
             and "" stand for no label.
         unlabeled : like images, optional
-            More images for the filters.
+            Additional images for the filters.
         checkpoint : Checkpoint, optional
-            A run that was killed goes on from it, to the same bits.
+            A run that was killed continues from it, with the same bits.
         progress : Progress, optional
         """
         self._check_parameters()
@@ -200,7 +200,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         images = KeptImages(images, worth=images.labeled)
         as_given = AsGiven(labels, images.labels or [])
         named = [name_of(name) for name in labels_of(images)]
-        check_classes(np.asarray(named))  # before minutes of learning
+        check_classes(np.asarray(named))  # an error now, not after minutes of learning
         self._check_names(named)
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
@@ -233,7 +233,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         for reason in choice.reasons:
             progress.message(reason)
         sample = self._sample(images, extra, progress)
-        # Learning needs more of scikit-learn than prediction does.
+        # Imported here, since learning needs more of scikit-learn than prediction does.
         from striate.hierarchy import learn_filters
 
         self.hierarchy_, self.record_.stages = learn_filters(
@@ -304,15 +304,15 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             self.rejection_.fit(logits)
             if self.rejection_.threshold_ == np.inf:
                 reason = (
-                    f"no image will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
-                    f"too few for a rate of {self.unknown} of false alarms"
+                    f"no image will be called unknown: {len(held_out)} labeled images, a fifth, were held out, "
+                    f"too few for a false alarm rate of {self.unknown}"
                 )
                 self.record_.reasons.append(reason)
                 (progress or Progress()).message(reason)
         return self
 
     def plot_filters(self, *, columns: int | None = None) -> Figure:
-        """Draw the filters of the first stage, each scaled to its own strongest weight; the report has all stages.
+        """Draw the filters of the first stage, each scaled to its largest weight; the report shows all stages.
 
         Parameters
         ----------
@@ -331,7 +331,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         check_is_fitted(self, "hierarchy_")
         shown = self._shown()
         if shown is None:
-            raise UsageError(f"{self.hierarchy_} has no filters of its own to draw")
+            raise UsageError(f"{self.hierarchy_} has no learned filters to draw")
         return shown.draw(columns)
 
     def _shown(self) -> Shown | None:
@@ -343,7 +343,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return Shown(banks[0].filters, caption, "yuv" if self.preprocessing_.color == "yuv" else "rgb")
 
     def transform(self, images: Any) -> NDArray[np.float32]:
-        """Features of images, float32 (n_images, n_features); UnreadableImage when one cannot be read."""
+        """Features of images, float32 (n_images, n_features); raises UnreadableImage if one cannot be read."""
         check_is_fitted(self, "hierarchy_")
         n_features = int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))
         batches = feature_batches(
@@ -367,29 +367,29 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return self.classifier_.predict(self.transform(images))
 
     def is_unknown(self, images: Any) -> NDArray[np.bool_]:
-        """Which images resemble no class, bool (n_images,): the companion of `predict_proba`.
+        """Which images resemble no class, bool (n_images,).
 
-        Of images that do belong to a class, the share that is called unknown is the error rate asked for. `classify`
-        gives this and the classes and probabilities in one pass over the images.
+        Of images that belong to a class, at most the fraction `unknown` is called unknown, on average. `classify`
+        returns this together with classes and probabilities in one pass over the images.
 
         Raises
         ------
         UsageError
-            When the classifier was trained without ``unknown``.
+            If the classifier was trained without ``unknown``.
         """
         check_is_fitted(self, "classifier_")
         if self.rejection_ is None:
-            raise UsageError('this classifier knows no "unknown": train it with unknown=0.05 (--unknown 0.05).')
+            raise UsageError('this classifier cannot answer "unknown": train it with unknown=0.05 (--unknown 0.05).')
         return self.rejection_.is_unknown(self.classifier_.logits(self.transform(images)))
 
     def classify(self, images: Any, *, n_top: int = 5, skipped: list[Skipped] | None = None) -> Predictions:
-        """Everything there is to say of images, in one pass over them: classes, probabilities, which are unknown.
+        """Classes, probabilities and which images are unknown, in one pass over the images.
 
         Parameters
         ----------
         images : anything that `striate.as_images` takes
         n_top : int
-            How many of the most probable classes each prediction lists.
+            Number of most probable classes that each prediction lists.
         skipped : list of Skipped, optional
             Images that cannot be read are appended here and left out; without this list, the first of them is an error.
 
@@ -411,7 +411,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return Predictions.joined(parts)
 
     def classify_features(self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5) -> Predictions:
-        """`classify` for features (n, n_features) that are already there, and the names of their images."""
+        """`classify` for features (n, n_features) that were computed before, and the names of their images."""
         check_is_fitted(self, "classifier_")
         n_top = checked("n_top", n_top, Integer(low=1))
         if len(names) != len(features):
@@ -436,9 +436,9 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return float(np.mean(names[found] == named))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file: preprocessing, filters, classifier and how they came about, without any pickle."""
+        """Write the model file: preprocessing, filters, classifier and how they were trained; no pickle is used."""
         check_is_fitted(self, "classifier_")
-        # Whether this machine keeps features is not part of the model.
+        # The feature cache is a setting of this computer, not part of the model.
         parameters = plain_parameters(self, apart={"preprocessing", "feature_cache"})
         state = ClassifierState(
             preprocessing=self.preprocessing_,
@@ -454,7 +454,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ImageClassifier:
-        """Read a model file; ModelFileError tells in one sentence what is wrong with it."""
+        """Read a model file; if it cannot be used, ModelFileError gives the reason in one sentence."""
         arrays, header = model_file.read(path, kind=KIND)
         with stored.in_file(path, "model"):
             state = ClassifierState.from_state(arrays, header)
@@ -466,13 +466,13 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return classifier
 
     def _check_parameters(self) -> None:
-        """UsageError now for what would otherwise fail after minutes of learning."""
+        """Raise UsageError now for parameters that would fail after minutes of learning."""
         check_parameters(self, _RULES)
         if self.system == "scspm" and self.learner == "random":
-            raise UsageError('filters at random are for a hierarchy: leave out learner="random", or system="scspm"')
+            raise UsageError('learner="random" is for a hierarchy: leave it out, or leave out system="scspm"')
 
     def _check_names(self, names: Sequence[str]) -> None:
-        """UsageError where "unknown" would be both a class and what resembles none."""
+        """Raise UsageError if a class has the name that stands for images that resemble no class."""
         same = next((name for name in names if name.casefold() == "unknown"), None)
         if self.unknown is not None and same is not None:
             raise UsageError(
@@ -481,7 +481,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             )
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: images have three axes or more, and features are float32."""
+        """Tags for scikit-learn: images have three axes or more, and features are float32."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
@@ -501,7 +501,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     def _sample(
         self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
     ) -> NDArray[np.float32]:
-        """Prepared images for the filters, drawn evenly from all, labeled or not; others go to the record."""
+        """Preprocessed images for the filters, drawn evenly from all images; unreadable ones go to the record."""
         size = int(np.prod(self.preprocessing_.shape))
         sample = prepared_sample(
             [images] if extra is None else [images, extra],

@@ -1,4 +1,4 @@
-"""Support vectors from a kernel matrix, one class against all others."""
+"""One-versus-rest support-vector machines on a precomputed kernel."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _RULES = {"C": Real(above=0)}
 
 
 class KernelSVM(ClassifierMixin, BaseEstimator):
-    """One support-vector machine per class, against all others, on given inner products.
+    """One support-vector machine per class (one versus rest) on a precomputed kernel.
 
     Parameters
     ----------
     C : float, default 10.0
-        Weight of errors, for a kernel whose diagonal is 1 on average: almost every training sample is then on
-        its side of the margin, which is best where there are some 30 of each class.
+        Weight of margin violations, for a kernel scaled so that its diagonal is 1 on average. With the default almost
+        all training samples are outside the margin, which is best with about 30 samples per class.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
     shares_ : float64 (n_train, n_classes)
-        Of training samples in each class's normal.
+        Dual coefficients: the weight of each training sample in the normal of each class.
     intercept_ : float64 (n_classes,)
     scale_ : float
-        What kernels are divided by: the mean of the training kernel's diagonal.
+        The number that kernels are divided by: the mean of the training kernel's diagonal.
     """
 
     def __init__(self, C: float = 10.0) -> None:
@@ -89,19 +89,19 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, kernel: NDArray) -> NDArray[np.float64]:
-        """How far on each class's side, from inner products with the training samples (n, n_train).
+        """Decision values of each class, from inner products with the training samples (n, n_train).
 
         Returns
         -------
         float64 (n, n_classes)
-            For two classes, as scikit-learn has it, how far on the second one's side, (n,).
+            For two classes, as in scikit-learn, the value of the second class, (n,).
         """
         scores = self._scores(kernel)
         return scores[:, 1] if scores.shape[1] == 2 else scores
 
     def predict(self, kernel: NDArray) -> NDArray:
-        """The most likely class of each, (n,)."""
-        scores = self._scores(kernel)  # first, since it refuses what is not fitted
+        """The class with the largest decision value, (n,)."""
+        scores = self._scores(kernel)  # first, since it raises an error before fit
         return self.classes_[scores.argmax(axis=1)]
 
     def _scores(self, kernel: NDArray) -> NDArray[np.float64]:
@@ -110,14 +110,14 @@ class KernelSVM(ClassifierMixin, BaseEstimator):
         return np.asarray(kernel / self.scale_ @ self.shares_ + self.intercept_)
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: a subset of samples is one of rows and of columns."""
+        """Tags for scikit-learn: a subset of the samples is a subset of rows and of columns."""
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = True
         return tags
 
 
 def checked_features(estimator: Any, X: Any, *, reset: bool) -> NDArray:
-    """A table of finite real numbers as float, whose width is remembered where `reset`, and compared otherwise."""
+    """Finite real numbers as float; with `reset` the number of columns is stored, otherwise compared."""
     try:
         X = validate_data(
             estimator, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2 if reset else 1

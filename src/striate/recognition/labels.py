@@ -1,4 +1,4 @@
-"""Labels of any type: classes come back as they were given, and are compared as text where sources differ."""
+"""Labels of any type: classes keep the type of the labels, and are compared as text between sources."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def label_array(labels: Any, *, n_samples: int | None = None, samples: str = "sa
     Parameters
     ----------
     labels : array-like (n_samples,)
-        Strings, integers, truth values, or floats that are whole numbers; of one kind. A column of a data frame will
-        do, also a categorical one, which has the type of its categories.
+        Strings, integers, booleans, or floats that are whole numbers; all of one kind. A column of a data frame is
+        accepted, also a categorical one, which has the type of its categories.
     n_samples : int, optional
-        How many there must be.
+        The required number of labels.
     samples : str
-        What messages call them.
+        Name of the samples in messages.
 
     Returns
     -------
     ndarray (n_samples,)
-        Of any type that `labels` has; objects are kept where all are strings.
+        Of the type of `labels`; an array of objects is kept if all are strings.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def label_array(labels: Any, *, n_samples: int | None = None, samples: str = "sa
 
 
 def class_names(classes: NDArray[Any]) -> list[str]:
-    """Classes as text, as a collection of images has them."""
+    """Classes as text, as in a collection of images."""
     return [name_of(value) for value in classes]
 
 
@@ -88,7 +88,7 @@ def name_of(label: Any) -> str:
 
 
 def labels_of(images: ImageCollection) -> NDArray[Any]:
-    """Labels of those images that have one; UsageError when none has."""
+    """Labels of the images that have one; raises UsageError if none has."""
     labels = [label for label in images.labels or () if label != ""]
     if not labels:
         raise UsageError("these images have no labels: put each class into a sub-folder of its name, or give a CSV.")
@@ -96,19 +96,19 @@ def labels_of(images: ImageCollection) -> NDArray[Any]:
 
 
 def lost_classes(images: ImageCollection, readable: ImageCollection) -> list[str]:
-    """A sentence on each class of which no training image can be read: the model does not know it.
+    """One sentence for each class without a readable training image: the model does not learn it.
 
     Parameters
     ----------
     images : ImageCollection
         All training images.
     readable : ImageCollection
-        Those of them that could be read.
+        The training images that could be read.
 
     Raises
     ------
     UsageError
-        When fewer than two classes are left.
+        If fewer than two classes are left.
     """
     counts = Counter(images.labels or [])
     left = set(readable.labels or [])
@@ -123,7 +123,7 @@ def lost_classes(images: ImageCollection, readable: ImageCollection) -> list[str
 
 
 def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
-    """UsageError when a classifier cannot be learned from these labels: one class, or a class with few images."""
+    """Raise UsageError if a classifier cannot be trained: fewer than two classes, or a class with too few images."""
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise UsageError(
@@ -140,19 +140,19 @@ def check_classes(labels: NDArray[Any], *, at_least: int = 2) -> None:
 
 
 class AsGiven:
-    """The labels that were given for the classes of a collection, by the classes' names.
+    """Maps the class names of a collection to the labels as they were given.
 
     Parameters
     ----------
     labels : sequence (n,) or None
-        As they were given; None, NaN and "" stand for no label. None as a whole: they are the names.
+        The labels as given; None, NaN and "" stand for no label. If `labels` is None, the names are the labels.
     names : sequence of str (n,)
-        The same as a collection of images has them, ``""`` for no label.
+        The same labels as class names of a collection, ``""`` for no label.
 
     Notes
     -----
-    Where a name was spelled in several ways, with accents composed and apart, all are one class, with the composed
-    name. Where numbers and text are mixed, classes are text.
+    Names that differ only in how Unicode encodes accents (composed or decomposed) are one class, with the composed
+    name. If numbers and text are mixed, classes are text.
     """
 
     def __init__(self, labels: Any, names: Sequence[str]) -> None:
@@ -175,10 +175,10 @@ class AsGiven:
 
 
 def check_targets(labels: NDArray[Any]) -> None:
-    """Refuse what scikit-learn takes for numbers to predict rather than classes."""
+    """Raise an error for labels that scikit-learn treats as a regression target."""
     from sklearn.utils.multiclass import check_classification_targets
 
-    with warnings.catch_warnings():  # one label of each class is a classification problem, and often ours
+    with warnings.catch_warnings():  # one sample per class is a valid classification problem here
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         try:
             check_classification_targets(labels)
@@ -191,7 +191,7 @@ def _as_array(labels: Any) -> NDArray[Any]:
         raise UsageError("labels y have masked values; leave those samples out")
     if not hasattr(labels, "__array__"):
         labels = list(labels)
-        _kind_of_all(labels)  # NumPy would turn numbers beside text into text, without a word
+        _kind_of_all(labels)  # NumPy would silently turn mixed numbers and text into text
     try:
         array = np.asarray(labels)
     except ValueError:
@@ -203,7 +203,7 @@ def _as_array(labels: Any) -> NDArray[Any]:
 
 
 def _kind_of_all(values: list[Any]) -> type | None:
-    """str, bool or float: what all labels are; UsageError for a missing label, and where kinds are mixed."""
+    """The kind of all labels: str, bool or float; raises UsageError for missing labels and mixed kinds."""
     kinds: dict[type, Any] = {}
     for number, value in enumerate(values):
         if isinstance(value, str):
@@ -215,7 +215,7 @@ def _kind_of_all(values: list[Any]) -> type | None:
         elif value is None or type(value).__name__ in ("NAType", "NaTType"):
             raise UsageError(f"label {number} is {value}: Input y contains NaN; leave that sample out")
         elif isinstance(value, np.ndarray | list | tuple):
-            return None  # of another shape, which is refused elsewhere
+            return None  # of another shape, which is checked elsewhere
         else:
             raise UsageError(
                 f"Unknown label type: label {number} is {value!r}; labels must be strings, integers or truth values"

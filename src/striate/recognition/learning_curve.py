@@ -1,4 +1,4 @@
-"""Accuracy against number of labels."""
+"""Accuracy as a function of the number of labels."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from striate.threads import map_ordered, single_threaded_blas
 
 __all__ = ["CurvePoint", "default_label_counts", "learning_curve", "point_of_one_fit"]
 
-_LARGEST_CURVE = 6_000  # samples whose inner products one matrix holds, 144 MB
+_LARGEST_CURVE = 6_000  # samples; their inner products are one matrix of 144 MB
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What was measured with a number of labels.
+    """Accuracy for one number of labels.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class CurvePoint:
     standard_error : float
         Standard error of the mean.
     standard_error_is_of : "draws" or "test"
-        "draws": over the draws of labels, all tested on the same samples. "test": where there is one draw, since all
-        labels are used or one was asked for, that of the finite test sample.
+        "draws": over the draws of labels, all tested on the same samples. "test": with a single draw, the error due to
+        the finite number of test samples.
     """
 
     n_labels: int
@@ -77,14 +77,14 @@ def learning_curve(
         At most 6,000 training samples.
     train_labels, test_labels : (n_train,), (n_test,)
     n_labels : sequence of int, optional
-        Points of the curve, numbers in all; by default `default_label_counts`.
+        Points of the curve, as total numbers of labels; by default `default_label_counts`.
     n_draws : int
-        Stratified draws at each point; one where all labels are used.
+        Number of stratified draws per point; one draw if all labels are used.
     random_state : int, Generator or None
     progress : Progress, optional
     phase_name : str
     standardize, split
-        As `SoftmaxClassifier` has them.
+        As in `SoftmaxClassifier`.
 
     Returns
     -------
@@ -94,8 +94,8 @@ def learning_curve(
     Raises
     ------
     UsageError
-        For a number that is below that of the classes or above that of the training samples, for labels that are
-        not one for each sample, and for NaN or infinity.
+        For a point below the number of classes or above the number of training samples, if there is not one label for
+        each sample, and for NaN or infinity.
     """
     train_features = as_features(train_features, "training features")
     test_features = as_features(test_features, "test features")
@@ -126,7 +126,7 @@ def learning_curve(
         else [checked("one of n_labels", count, Integer(low=1)) for count in n_labels]
     )
     generator = generator_from(random_state)
-    # Drawn before anything is computed: a number that is impossible is refused at once.
+    # Drawn before anything is computed, so that an impossible number raises an error at once.
     draws = [
         stratified_draws(codes, count, n_draws if count < len(codes) else 1, random_state=generator) for count in counts
     ]
@@ -136,7 +136,7 @@ def learning_curve(
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
         space = SampleSpace(train_features, Standardization(train_features, scale=standardize, split=split))
-        with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+        with np.errstate(invalid="ignore", over="ignore"):  # an error is raised below
             to_test = space.kernel_with(test_features)
         if not np.isfinite(to_test).all():
             raise non_finite(0, test_features)
@@ -146,7 +146,7 @@ def learning_curve(
             logits = found.design.logits(to_test[:, rows], found.coefficients)
             return np.asarray(classes[logits.argmax(axis=1)] == test_labels)
 
-        # Two draws at a time, each on two threads at the most: a draw's folds alone seldom come out even.
+        # Two draws at a time, each on at most two threads: the folds of one draw rarely divide evenly into threads.
         with single_threaded_blas():
             correct = map_ordered(fit, (rows for some in draws for rows in some), lookahead=2)
             for count, draws_of_count in zip(counts, draws, strict=True):
@@ -160,32 +160,32 @@ def learning_curve(
 
 
 def default_label_counts(labels: Sequence | NDArray) -> list[int]:
-    """Numbers of labels from which a curve's shape shows: 1, 3, 10, 30, … per class, and all.
+    """Numbers of labels that show the shape of a curve: 1, 3, 10, 30, … per class, and all.
 
     Parameters
     ----------
     labels : (n_samples,)
-        Of the training samples.
+        Labels of the training samples.
 
     Returns
     -------
     counts : list of int
-        In all, ascending; where classes are uneven, the numbers are those of even draws as far as they go.
+        Total numbers, ascending; if classes differ in size, a class contributes at most its size.
     """
     n_samples = len(labels)
     n_classes = len(np.unique(np.asarray(labels)))
     per_class = [digit * 10**power for power in range(7) for digit in (1, 3)]
-    # A number close to all would say the same again.
+    # A point close to the last one would add nothing.
     return [n * n_classes for n in per_class if n * n_classes <= n_samples * 0.8] + [n_samples]
 
 
 def point_of_one_fit(n_labels: int, correct: Sequence[bool] | NDArray[np.bool_]) -> CurvePoint:
-    """A point from a single classifier; its standard error is that of the test sample.
+    """A point from a single classifier; its standard error is due to the finite test set.
 
     Parameters
     ----------
     n_labels : int
-        Labels that it was trained with.
+        Number of labels that it was trained with.
     correct : bool (n_test,)
         Whether each test sample was classified correctly.
     """

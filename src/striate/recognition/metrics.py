@@ -1,4 +1,4 @@
-"""How right predictions are, and how sure one can be of that."""
+"""Metrics of predictions, and their standard errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Labels = Sequence | NDArray
 
 
 def accuracy(labels: Labels, predicted: Labels) -> float:
-    """Share of samples whose predicted class is theirs.
+    """Fraction of the samples whose class is predicted correctly.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def accuracy(labels: Labels, predicted: Labels) -> float:
 
 
 def mean_class_accuracy(labels: Labels, predicted: Labels) -> float:
-    """Mean over the classes of `labels` of the accuracy in each: every class counts the same, whatever its size.
+    """Mean over the classes of `labels` of the accuracy in each class: all classes have the same weight.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def mean_class_accuracy(labels: Labels, predicted: Labels) -> float:
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, classes: Labels | None = None) -> NDArray[np.int64]:
-    """How many samples of one class were taken for another.
+    """Numbers of samples for each pair of true and predicted class.
 
     Parameters
     ----------
     labels, predicted : (n_samples,)
     classes : (n_classes,), optional
-        Order of rows and columns; by default all that occur, sorted.
+        Order of rows and columns; by default all classes that occur, sorted.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def confusion_matrix(labels: Labels, predicted: Labels, classes: Labels | None =
 
 
 def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.integer], *, n_bins: int = 15) -> float:
-    """Mean distance between how sure predictions are and how often they are right.
+    """Mean difference between the confidence and the accuracy of predictions.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def expected_calibration_error(probabilities: NDArray, labels: NDArray[np.intege
     labels : integer (n_samples,)
         Columns of `probabilities`.
     n_bins : int
-        Of equal width in the largest probability; 15 as in the reference.
+        Number of bins of equal width in the largest probability; 15 as in the reference.
 
     References
     ----------
@@ -119,11 +119,11 @@ def area_under_roc(positive: NDArray, negative: NDArray) -> float:
     Parameters
     ----------
     positive, negative : float (n_positive,), (n_negative,)
-        Scores; for "unknown", those of foreign and of known samples.
+        Scores; to evaluate "unknown", those of foreign samples are positive and those of known samples negative.
 
     Notes
     -----
-    The statistic of Mann and Whitney, from ranks, in n log n.
+    Computed as the Mann–Whitney statistic, from ranks, in O(n log n).
     """
     positive, negative = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
     if positive.ndim != 1 or negative.ndim != 1 or np.isnan(positive).any() or np.isnan(negative).any():
@@ -137,13 +137,13 @@ def area_under_roc(positive: NDArray, negative: NDArray) -> float:
 
 
 def standard_error(values: Sequence[float] | NDArray) -> float:
-    """Standard error of a mean over draws or seeds, from their spread; NaN for a single one, which has none."""
+    """Standard error of a mean over draws or seeds, from their spread; NaN for a single value."""
     values = np.asarray(values, np.float64)
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def standard_error_of_accuracy(fraction: float, n_samples: int) -> float:
-    """Standard error that an accuracy has because only `n_samples` were tested.
+    """Standard error of an accuracy that was measured on `n_samples` test samples.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def standard_error_of_accuracy(fraction: float, n_samples: int) -> float:
 
     Notes
     -----
-    √(p(1 − p)/n) with p = (r + 1)/(n + 2) for r right ones (Laplace's rule): no test is so small that "all right" is
-    certain.
+    √(p(1 − p)/n) with p = (r + 1)/(n + 2) for r correct samples (Laplace's rule), so that the error is not 0 when all
+    are correct.
     """
     estimate = (fraction * n_samples + 1) / (n_samples + 2)
     return float(np.sqrt(estimate * (1 - estimate) / n_samples))

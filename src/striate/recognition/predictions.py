@@ -1,4 +1,4 @@
-"""What a classifier says of images: classes, probabilities and whether an image is unknown, from one pass over them."""
+"""Predictions for images: classes, probabilities and whether an image is unknown."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Prediction", "Predictions"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one image.
+    """The prediction for one image.
 
     Attributes
     ----------
     name : str
-        The image's path, or array and number.
+        The path of the image, or the name of its array and its number.
     label : str
-        The most probable class, also for an image that is unknown.
+        The most probable class, also if the image is unknown.
     probability : float
         The calibrated probability of that class.
     top : tuple of (str, float)
@@ -42,20 +42,20 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictions(Sequence[Prediction]):
-    """A sequence of `Prediction`, and the same as arrays.
+    """A sequence of `Prediction`, with the same content as arrays.
 
     Attributes
     ----------
     names : list of str (n,)
-        What the images are called.
+        Names of the images.
     classes : (n_classes,)
         The classifier's classes.
     probabilities : float32 (n, n_classes)
-        Calibrated, in the order of `classes`.
+        Calibrated probabilities, in the order of `classes`.
     unknown : bool (n,)
         Which images resemble no class.
     n_top : int
-        How many classes `Prediction.top` lists.
+        Number of classes in `Prediction.top`.
     """
 
     names: list[str]
@@ -66,7 +66,7 @@ class Predictions(Sequence[Prediction]):
 
     @classmethod
     def joined(cls, parts: Iterable[Predictions]) -> Predictions:
-        """Predictions of one classifier, one part after the other; there must be at least one part."""
+        """Concatenate predictions of one classifier; there must be at least one part."""
         several = list(parts)
         return cls(
             [name for one in several for name in one.names],

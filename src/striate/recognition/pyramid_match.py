@@ -1,4 +1,4 @@
-"""Spatial pyramid matching: words, histograms over an image's halves and quarters, intersection, support vectors."""
+"""Spatial pyramid matching: visual words, histograms over cells of the image, intersection kernel, SVM."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 __all__ = ["ENOUGH_FOR_WORDS", "PyramidMatchSVM", "VisualWords", "intersection_kernel", "pyramid_histograms"]
 
-ENOUGH_FOR_WORDS = 100_000  # descriptors that K-means sees
-_WORDS_AT_ONCE = 1 << 16  # descriptors whose distances to the words are in memory
+ENOUGH_FOR_WORDS = 100_000  # descriptors that K-means is fitted to
+_WORDS_AT_ONCE = 1 << 16  # descriptors whose distances to the words are in memory at a time
 
 _WORDS = {"n_words": Integer(low=1), "random_state": Seed()}
 
 
 class VisualWords(BaseEstimator):
-    """Words: the nearest of the centers that K-means found among local descriptors.
+    """Visual words: each local descriptor is assigned to the nearest center of K-means.
 
     Parameters
     ----------
     n_words : int, default 400
-        Lazebnik et al. used 200 and 400, which differ little.
+        Number of words. Lazebnik et al. used 200 and 400, with little difference in accuracy.
     random_state : int, Generator, RandomState or None
-        Of the first centers.
+        Seed of the initial centers.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class VisualWords(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: NDArray[np.float32], y: object = None) -> Self:
-        """Find the words of descriptors (n, n_features); a hundred thousand are enough."""
+        """Fit the words to descriptors (n, n_features); 100,000 descriptors are enough."""
         from sklearn.cluster import MiniBatchKMeans
 
         check_parameters(self, _WORDS)
@@ -94,7 +94,8 @@ def pyramid_histograms(words: NDArray[np.integer], n_words: int) -> NDArray[np.f
     Returns
     -------
     float32 (n_images, n_words · (1 + 4 + 16))
-        Shares of an image's words; levels of 1, 4 and 16 cells weigh ¼, ¼ and ½ (Lazebnik et al. 2006, equation 3).
+        Fractions of an image's words; levels of 1, 4 and 16 cells have weights ¼, ¼ and ½ (Lazebnik et al. 2006,
+        equation 3).
     """
     n_words = checked("n_words", n_words, Integer(low=1))
     words = np.asarray(words)
@@ -105,7 +106,7 @@ def pyramid_histograms(words: NDArray[np.integer], n_words: int) -> NDArray[np.f
     n_images, height, width = words.shape
     if min(height, width) < PYRAMID[-1]:
         raise UsageError(
-            f"a pyramid of {PYRAMID[-1]}×{PYRAMID[-1]} cells needs as many positions, but maps are {height}×{width}"
+            f"a pyramid of {PYRAMID[-1]}×{PYRAMID[-1]} cells needs a position per cell, but maps are {height}×{width}"
         )
     parts = []
     for level, n_cells in enumerate(PYRAMID):
@@ -129,7 +130,7 @@ def intersection_kernel(first: NDArray[np.float32], second: NDArray[np.float32])
     Returns
     -------
     float32 (n_first, n_second)
-        Of histograms with themselves, positive semi-definite.
+        The kernel of histograms with themselves is positive semi-definite.
     """
     first, second = (kernel_array(_histograms(each), np.dtype(np.float32)) for each in (first, second))
     if first.shape[1] != second.shape[1]:
@@ -145,7 +146,7 @@ def _histograms(values: Any) -> NDArray[Any]:
 
 
 class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
-    """Support vectors, one class against all others, with the pyramid match kernel on feature maps.
+    """One-versus-rest support-vector machines with the pyramid match kernel on feature maps.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
     C : float, default 10.0
         As in `KernelSVM`.
     random_state : int, Generator, RandomState or None
-        Of the words.
+        Seed of the words.
 
     Attributes
     ----------
@@ -175,7 +176,7 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
     def fit(self, maps: NDArray[np.float32], y: ArrayLike, *, progress: Progress | None = None) -> Self:
         """Fit on feature maps (n_images, n_maps, height, width) and their classes (n_images,).
 
-        What all maps have at one position is a descriptor.
+        The values of all maps at one position are a descriptor.
 
         Raises
         ------
@@ -197,23 +198,23 @@ class PyramidMatchSVM(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, maps: NDArray[np.float32]) -> NDArray[np.float64]:
-        """How far on a class's side, (n_images, n_classes); for two classes, on the second one's, (n_images,)."""
+        """Decision values (n_images, n_classes); for two classes those of the second class, (n_images,)."""
         kernel = self._kernel(maps)  # first, since it refuses what is not fitted
         return self.machine_.decision_function(kernel)
 
     def predict(self, maps: NDArray[np.float32]) -> NDArray:
-        """The most likely class of each, (n_images,)."""
+        """The class with the largest decision value, (n_images,)."""
         kernel = self._kernel(maps)  # first, since it refuses what is not fitted
         return self.machine_.predict(kernel)
 
     def _kernel(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of images with those of training."""
+        """Kernel of images with the training images."""
         check_is_fitted(self)
         histograms = pyramid_histograms(self.words_.of_maps(_checked_maps(maps)), self.words_.n_words)
         return intersection_kernel(histograms, self._histograms)
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: feature maps have four axes."""
+        """Tags for scikit-learn: feature maps have four axes."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags

@@ -1,4 +1,4 @@
-"""An honest "unknown": a threshold on held-out images, with a guaranteed rate of false alarms."""
+"""Rejection of unknown images: a threshold from held-out images, with a guaranteed false alarm rate."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["ConformalRejection", "strangeness"]
 
 
 def strangeness(logits: NDArray) -> NDArray:
-    """How little samples resemble any class, larger for stranger ones.
+    """Score of how little samples resemble any class; larger for stranger samples.
 
     The negative of the logits' log-sum-exp, the "free energy" of the classifier: unlike the largest probability, it
-    also tells a sample that resembles no class from one that resembles two.
+    distinguishes a sample that resembles no class from one that resembles two classes.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def strangeness(logits: NDArray) -> NDArray:
     W. Liu, X. Wang, J. Owens, Y. Li, Energy-based out-of-distribution detection, NeurIPS 2020, equation 4.
     """
     if np.ndim(logits) != 2 or not np.shape(logits)[1]:
-        raise UsageError(f"logits have shape {np.shape(logits)}, and (n_samples, n_classes) is needed")
+        raise UsageError(f"logits have shape {np.shape(logits)}, but (n_samples, n_classes) is needed")
     logits = np.asarray(logits)
     largest = logits.max(axis=1)
     result: NDArray = -(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))
@@ -44,22 +44,22 @@ def strangeness(logits: NDArray) -> NDArray:
 
 
 class ConformalRejection:
-    """Calls a sample unknown when it is stranger than nearly all held-out samples of the known classes.
+    """Calls a sample unknown if it is stranger than nearly all held-out samples of the known classes.
 
-    Split conformal prediction: of further samples of the known classes, drawn like the held-out ones, a share of at
-    most `error_rate` is called unknown, on average over held-out sets, whatever the classifier is worth. A bad
-    classifier only finds fewer of the foreign samples.
+    Split conformal prediction: of new samples of the known classes, drawn like the held-out ones, at most the fraction
+    `error_rate` is called unknown, on average over held-out sets, however good the classifier is. A worse classifier
+    only detects fewer foreign samples.
 
     Parameters
     ----------
     error_rate : float
-        Of false alarms, in (0, 1).
+        Rate of false alarms, in (0, 1).
 
     Attributes
     ----------
     threshold_ : float
-        A sample whose `strangeness` is above it is unknown; infinity where so few samples were held out that any
-        finite threshold could be wrong too often: 1/error_rate − 1 are needed.
+        A sample whose `strangeness` is above it is unknown; infinity if too few samples were held out to
+        guarantee the rate: at least 1/error_rate − 1 are needed.
     n_held_out_ : int
 
     References
@@ -76,7 +76,7 @@ class ConformalRejection:
         self.error_rate: float = checked(name, error_rate, Real(above=0, below=1))
 
     def fit(self, logits: NDArray) -> Self:
-        """Take the threshold from samples that the classifier was not fitted to.
+        """Set the threshold from samples that the classifier was not fitted to.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class ConformalRejection:
         """
         scores = np.sort(strangeness(as_samples(logits, name="logits").astype(np.float64, copy=False)))
         self.n_held_out_ = len(scores)
-        # Rounding must not turn 0.95 · 20 into 19.000000000000004, one rank more.
+        # Without this, rounding could turn 0.95 · 20 into 19.000000000000004, and the rank into 20.
         rank = math.ceil((1 - self.error_rate) * (len(scores) + 1) - 1e-9)
         self.threshold_ = float(scores[rank - 1]) if rank <= len(scores) else math.inf
         return self
@@ -100,7 +100,7 @@ class ConformalRejection:
         return result
 
     def to_state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
-        """Arrays (none) and a header that JSON can hold."""
+        """Arrays (none) and a JSON header."""
         threshold = self.threshold_ if math.isfinite(self.threshold_) else None
         return {}, {"error_rate": self.error_rate, "threshold": threshold, "n_held_out": self.n_held_out_}
 

@@ -1,8 +1,9 @@
-"""Logistic regression in the space that the samples span, when features outnumber them.
+"""Logistic regression in the span of the samples, for more features than samples.
 
-The optimal weights are combinations of the samples: W = Xᵀ A. With K = X Xᵀ, P Pᵀ = K the Cholesky factorization, the
-rows of P (n × n) are coordinates of the samples in an orthonormal basis of their span, in which penalty and logits are
-what they are among the d features. The n × d features are read once, for K; any subset of the samples has its K inside.
+The optimal weights are combinations of the samples: W = Xᵀ A. With K = X Xᵀ and its Cholesky factorization K = P Pᵀ,
+the rows of P (n × n) are coordinates of the samples in an orthonormal basis of their span. Penalty and logits are the
+same in these coordinates as for the d features. The n × d features are read once, to compute K; the kernel of a subset
+of the samples is a submatrix of K.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from striate.recognition.feature_space import Standardization
 __all__ = ["SampleSpace", "standardized_products"]
 
 _COLUMNS = 4096  # of features that are standardized at a time
-_RANK_TOLERANCE = 64  # in units of rounding: what remains of a sample's squared norm outside the span of others
+_RANK_TOLERANCE = 64  # rounding units; below it a sample's squared norm outside the span of the others counts as 0
 
 
 def standardized_products(standardization: Standardization, samples: NDArray, others: NDArray | None = None) -> NDArray:
@@ -27,7 +28,7 @@ def standardized_products(standardization: Standardization, samples: NDArray, ot
     standardization : Standardization
     samples : (n_samples, n_features)
     others : (n_others, n_features), optional
-        By default the samples themselves, whose products take half as long and are exactly symmetric.
+        By default the samples themselves; this takes half as long, and the result is exactly symmetric.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def standardized_products(standardization: Standardization, samples: NDArray, ot
 
 
 class SampleSpace:
-    """The inner products of samples, from which any problem on some of them is solved exactly.
+    """Inner products of samples, from which problems on any subset of them are solved exactly.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class SampleSpace:
         An array or a memory map, read in blocks of columns.
     standardization : Standardization, optional
         By default that of all `features`. A problem on a subset, such as a fold of cross-validation, is standardized
-        by the statistics of all: they need no label, and only the scales of features, not their values, pass on.
+        with the statistics of all samples. These do not use labels, and only means and scales of features are shared.
 
     Attributes
     ----------
@@ -59,8 +60,8 @@ class SampleSpace:
 
     Notes
     -----
-    n² d flops for the kernel and n³/3 for a factor; 3,060 samples of 43,264 features take as long as 405 Gflop do, and
-    37 MB instead of 530. Memory: the kernel, a subset's kernel and its coordinates.
+    The kernel takes n² d flops and a factorization n³/3. For 3,060 samples of 43,264 features these are 405 Gflop, and
+    37 MB of memory instead of 530 MB. Memory: the kernel, a subset's kernel and its coordinates.
     """
 
     def __init__(self, features: NDArray, standardization: Standardization | None = None) -> None:
@@ -71,23 +72,23 @@ class SampleSpace:
         self.kernel = self.kernel_with(None)
 
     def kernel_with(self, features: NDArray | None) -> NDArray:
-        """Inner products with other samples, (n_others, n_samples); with the samples themselves for None."""
+        """Inner products with other samples, (n_others, n_samples); with None, of the samples with themselves."""
         if features is not None and features.shape[1] != self.n_features:
             raise UsageError(f"features have {features.shape[1]} columns, but those of training had {self.n_features}")
         return standardized_products(self.standardization, self._features, features)
 
     def design(self, rows: NDArray[np.integer]) -> _Coordinates:
-        """The training samples `rows` in coordinates of their span."""
+        """The training samples `rows`, in coordinates of their span."""
         return _Coordinates(self.kernel[np.ix_(rows, rows)], rows)
 
     def logits(self, design: _Coordinates, coefficients: NDArray, rows: NDArray[np.integer]) -> NDArray:
-        """Logits of samples that the space holds, (len(rows), n_classes)."""
+        """Logits of samples of this space, (len(rows), n_classes)."""
         return design.logits(self.kernel[np.ix_(rows, design.rows)], coefficients)
 
     def spread(self, design: _Coordinates, coefficients: NDArray) -> NDArray:
-        """Coefficients in a form that all subsets share, (n_samples + 1, n_classes).
+        """Coefficients in coordinates that all subsets share, (n_samples + 1, n_classes).
 
-        Shares A of the samples in W = Xᵀ A, and the intercept in the last row; `gather` is the way back.
+        The matrix A of W = Xᵀ A, and the intercept in the last row; `gather` is the inverse.
         """
         result = np.zeros((self.n_samples + 1, coefficients.shape[1]), self.dtype)
         shares = design.combination(coefficients)
@@ -96,7 +97,7 @@ class SampleSpace:
         return result
 
     def gather(self, design: _Coordinates, spread: NDArray) -> NDArray:
-        """Coefficients in a design's coordinates; what lies outside the span of its samples is left out."""
+        """Coefficients in the coordinates of a design; components outside the span of its samples are dropped."""
         shares = spread[:-1][design.rows]
         return np.vstack([design.transposed_product(shares), spread[-1:] + design.mean_logits(shares)])
 
@@ -115,8 +116,9 @@ class SampleSpace:
 class _Coordinates:
     """Samples in an orthonormal basis of their span, about their mean.
 
-    Centering subtracts from all logits what the intercept, which is not penalized, adds again: it changes no optimum.
-    The factorization is pivoted, so that samples that depend on others (duplicates, few features) add no coordinate.
+    Centering only shifts the logits by a constant, which the unpenalized intercept adds again: the optimum is the same.
+    The factorization is pivoted, so that samples that are linearly dependent on others (duplicates, few features) add
+    no coordinate.
     """
 
     def __init__(self, kernel: NDArray, rows: NDArray[np.integer]) -> None:
@@ -164,7 +166,7 @@ class _Coordinates:
         return (self._coordinates.T @ self._coordinates) / self.dtype.type(len(self.rows))
 
     def combination(self, coefficients: NDArray) -> NDArray:
-        """A of W = Xᵀ A, (n_rows, n_classes): the samples' shares in the weights, whose sums are zero."""
+        """The matrix A of W = Xᵀ A, (n_rows, n_classes); its columns sum to zero."""
         from scipy.linalg import solve_triangular
 
         shares = np.zeros((len(self.rows), coefficients.shape[1]), self.dtype)
@@ -175,7 +177,7 @@ class _Coordinates:
         return shares - shares.mean(axis=0)
 
     def mean_logits(self, shares: NDArray) -> NDArray:
-        """What the mean of the samples adds to the logits, (n_classes,): centered coordinates leave it out."""
+        """Contribution of the samples' mean to the logits, (n_classes,), which centered coordinates leave out."""
         return (self._row_means @ shares).astype(self.dtype)
 
     def logits(self, kernel: NDArray, coefficients: NDArray) -> NDArray:

@@ -1,4 +1,4 @@
-"""Probabilities from logits, their cross-entropy, and the temperature that makes them honest."""
+"""Probabilities from logits, their cross-entropy, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["softmax", "cross_entropy", "fit_temperature"]
 
-# Between these bounds no useful classifier's temperature lies; they end the bisection.
+# Bounds of the bisection; temperatures of useful classifiers lie well between them.
 _SMALLEST_INVERSE, _LARGEST_INVERSE = 1e-3, 1e3
 
 
@@ -50,18 +50,18 @@ def cross_entropy(logits: NDArray, labels: NDArray[np.integer]) -> NDArray:
 
 
 def losses_of(of_label: NDArray, of_others: NDArray, distance: NDArray) -> NDArray:
-    """Cross-entropy of each sample from exponentials of its logits, each less the sample's largest logit.
+    """Cross-entropy of each sample from exp(logit − largest logit of the sample).
 
     Parameters
     ----------
     of_label : float32 or float64 (n_samples,)
-        The label's exponential.
+        The exponential of the label's logit.
     of_others : (n_samples,)
-        The sum of all others.
+        The sum of the exponentials of all other classes.
     distance : (n_samples,)
-        The largest logit less the label's.
+        The largest logit minus the label's logit.
     """
-    # A loss far below 1 is the others' share: 1 plus it would lose its digits.
+    # A loss far below 1 is computed from the other classes' share, since 1 + share would lose its digits.
     of_likely = np.log1p(of_others / np.maximum(of_label, 0.5))
     of_unlikely = np.log(of_others + of_label) + distance
     return np.where(of_label > 0.5, of_likely, of_unlikely)
@@ -70,9 +70,9 @@ def losses_of(of_label: NDArray, of_others: NDArray, distance: NDArray) -> NDArr
 def fit_temperature(logits: NDArray, labels: NDArray[np.integer]) -> float:
     """The temperature T for which softmax(logits / T) has the smallest cross-entropy.
 
-    The logits must come from samples that the classifier was not fitted to. As in Platt's scaling the target is not
-    1 but (n + 1)/(n + 2), and the rest is shared by the other classes: so T stays positive when all of a few
-    samples are classified correctly, which proves less than certainty.
+    The logits must come from samples that the classifier was not fitted to. As in Platt's scaling the target
+    probability of the label is (n + 1)/(n + 2) instead of 1, and the other classes share the rest. T then stays
+    positive when all samples are classified correctly.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def fit_temperature(logits: NDArray, labels: NDArray[np.integer]) -> float:
     Returns
     -------
     temperature : float
-        In [0.001, 1000]; 1 when there is no sample.
+        In [0.001, 1000]; 1 if there is no sample.
 
     References
     ----------

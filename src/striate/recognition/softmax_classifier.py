@@ -1,4 +1,4 @@
-"""Multinomial logistic regression for features that outnumber the samples, and for samples that outnumber memory.
+"""Multinomial logistic regression for many features, and for samples that do not fit into memory.
 
 The file is longer than 400 lines because the estimator and the fit on rows of a shared space belong together.
 """
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_WEIGHT_DECAYS", "SoftmaxClassifier"]
 
 DEFAULT_WEIGHT_DECAYS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-# Where no class has two samples, nothing can be held out; on features of digits this decay was never far from the best.
+# Used if no class has two samples to hold one out; on features of digits this decay was always close to the best.
 _FALLBACK = 1e-3
-_LARGEST_KERNEL = 10_000  # samples; beyond, an n × n matrix of 400 MB is too large
+_LARGEST_KERNEL = 10_000  # samples; above, the n × n matrix takes more than 400 MB
 _FIVE_FOLDS_BELOW, _THREE_FOLDS_BELOW = 2_000, 10_000
 
 _DECAY = Real(above=0)
@@ -79,61 +79,63 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
         mean cross-entropy + ½ · weight_decay · ‖W‖²,
 
-    which is scikit-learn's objective with C = 1 / (weight_decay · n_samples); two classes have two rows of weights, so
-    that scikit-learn's single row is their difference and its C is twice that.
+    which is scikit-learn's objective with C = 1 / (weight_decay · n_samples); two classes have two rows of
+    weights; scikit-learn's single row is their difference, and its C is then twice that.
 
     Parameters
     ----------
     weight_decay : float or "auto"
         "auto" chooses among `weight_decays` by the cross-entropy of held-out samples after calibration.
     weight_decays : sequence of float
-        The candidates, on the scale of the mean loss, by default decades from 10 to 1e-6: on small images the best is
-        between 1 and 1e-6, on tens of thousands of features of photographs 1e-5 was still better than 1e-4.
+        The candidates, for a mean loss; by default powers of ten from 10 to 1e-6. On small images the best is between 1
+        and 1e-6; on tens of thousands of features of photographs 1e-5 was still better than 1e-4.
     n_folds : int or "auto"
-        "auto" is 5 below 2,000 samples, 3 below 10,000, and above a single split that holds out one fifth.
+        "auto" is 5 below 2,000 samples, 3 below 10,000, and above that a single split that holds out one fifth.
     standardize : bool or "together"
-        Divide features by their standard deviation over the training samples; "together" divides all of them by one
-        number, so that their mean variance is 1 and the decays mean the same: for features that come in one unit, whose
-        rare ones would be blown up (codes, principal components). In cross-validation it is that of all training
-        samples, held-out ones too: their labels play no part in it.
+        Divide features by their standard deviation over the training samples; "together" divides all features
+        by one number, so that their mean variance is 1: for features of one common scale, among which rare ones should
+        not be amplified (codes, principal components). In cross-validation the deviations are those of all training
+        samples, held-out ones included; labels are not used.
     split : bool
-        Give each feature two weights, one above its mean over the training samples and one below: logits that are
-        piecewise linear in a feature instead of linear. On pooled features of digits it was better by 0.2 points of
-        accuracy from 100, 1,000 and 4,000 labels alike (validation), for twice the weights and no more time where
-        features outnumber the samples.
+        Give each feature two weights, one for values above its mean over the training samples and one for values below:
+        logits are then piecewise linear in a feature. On pooled features of digits the accuracy was 0.2 points higher
+        with 100, 1,000 and 4,000 labels (validation), with twice the weights, and no more time if there are more
+        features than samples.
     calibrate : bool
-        Fit a temperature to held-out logits, which `predict_proba` divides by; it changes no prediction.
+        Fit a temperature on held-out samples; `predict_proba` divides the logits by it. Predicted classes do not
+        change.
     max_iterations : int
-        Of L-BFGS at each weight decay.
+        Iterations of L-BFGS for each weight decay.
     tolerance : float
-        The optimum's value is reached to within about this fraction.
+        Approximate relative error of the objective at which the solver stops.
     random_state : int, Generator, RandomState or None
-        Draws the folds.
+        Seed of the folds.
 
     Attributes
     ----------
     classes_ : ndarray (n_classes,)
     coef_ : float32 or float64 (n_classes, n_features) or (n_classes, 2 n_features)
-        For features as they are, not standardized. With `split`, for what is above `knots_`, then for what is below.
+        Weights of raw features, not of standardized ones. With `split`, weights for values above `knots_`, then for
+        values below.
     intercept_ : float32 or float64 (n_classes,)
     knots_ : float32 or float64 (n_features,), or None without `split`
         Means of the features.
     weight_decay_ : float
     temperature_ : float
-        Above 1 where the classifier would be too sure of itself; 1 when nothing could be held out.
+        Above 1 if the uncalibrated classifier is overconfident; 1 if nothing could be held out.
     cross_validation_ : list of dict
-        ``weight_decay``, ``accuracy``, ``log_loss`` (at the best temperature), ``temperature``, of held-out samples.
+        ``weight_decay``, ``accuracy``, ``log_loss`` (at the best temperature) and ``temperature`` on held-out samples.
     n_iter_ : int
-        Of the final fit.
+        Iterations of the final fit.
     n_features_in_ : int
 
     Notes
     -----
-    Features that outnumber the samples are read once, for the inner products of the samples (`SampleSpace`);
-    otherwise they are streamed in blocks of rows, so that a memory map of float16 is never in memory as a whole
-    (`FeatureSpace`). The result is the optimum of the same objective.
+    With more features than samples, features are read once, to compute the inner products of the samples
+    (`SampleSpace`); otherwise they are read in blocks of rows, so that a memory map is never in memory as a whole
+    (`FeatureSpace`). Both give the optimum of the same objective.
 
-    A class with a single sample takes part in every training set and is never held out.
+    The sample of a class with only one is in every training set and is never held out.
 
     References
     ----------
@@ -183,7 +185,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             An array, a memory map or a SciPy sparse matrix, which is made dense in blocks. float16 is computed with as
             float32.
         y : (n_samples,)
-            Classes: strings, integers or truth values, which `classes_` and `predict` give back as they are.
+            Classes: strings, integers or booleans; `classes_` and `predict` keep their type.
         progress : Progress, optional
 
         Raises
@@ -227,7 +229,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def logits(self, X: NDArray) -> NDArray:
-        """Logits of all classes, also where there are but two, before calibration.
+        """Logits of all classes before calibration, also if there are only two classes.
 
         Parameters
         ----------
@@ -252,13 +254,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return result + intercept
 
     def decision_function(self, X: NDArray) -> NDArray:
-        """Logits, (n_samples, n_classes); for two classes, as scikit-learn has it, their difference, (n_samples,)."""
+        """Logits, (n_samples, n_classes); for two classes, as in scikit-learn, their difference, (n_samples,)."""
         logits = self.logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict(self, X: NDArray) -> NDArray:
         """The most probable class of each sample, (n_samples,)."""
-        logits = self.logits(X)  # first, since it refuses what is not fitted
+        logits = self.logits(X)  # first, since it raises an error before fit
         return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, X: NDArray) -> NDArray:
@@ -267,7 +269,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return softmax(logits / logits.dtype.type(self.temperature_))
 
     def to_state(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
-        """Arrays and a header that JSON can hold, from which `from_state` makes an equal classifier."""
+        """Arrays and a JSON header, from which `from_state` makes an equal classifier."""
         check_is_fitted(self)
         header = {
             "classes": self.classes_.tolist(),
@@ -288,9 +290,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray], header: Mapping[str, Any]) -> Self:
-        """The classifier that `to_state` described; a new fit of it would do the same.
+        """The inverse of `to_state`, with the same parameters.
 
-        Earlier files hold no parameters; a new fit would then use the same weight decay.
+        Files of earlier versions hold no parameters; `weight_decay` is then set to the fitted one.
         """
         is_split = "knots" in arrays
         weight_decay = field(header, "weight_decay", Real(above=0))
@@ -324,7 +326,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             checked("one of weight_decays", decay, _DECAY)
 
     def _features(self, X: Any, *, reset: bool) -> Any:
-        """Features as they are, float16 included, or sparse ones as what gives dense blocks of them."""
+        """Features in their dtype, float16 included; sparse ones as `DenseBlocks`."""
         try:
             X = validate_data(
                 self,
@@ -340,17 +342,17 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         return DenseBlocks(X) if is_sparse(X) else X
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator."""
+        """Tags for scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
 
-_MOST_LETTERS = 4096  # of a class's name
+_MOST_LETTERS = 4096  # of the name of a class
 
 
 def _stored_classes(header: Mapping[str, Any]) -> NDArray[Any]:
-    """The classes that a header names, of the type that they had."""
+    """The classes that a header lists, in their original type."""
     names = field(header, "classes", ListOf(Text() | Real() | Boolean()))
     word = field(header, "class_dtype", Text())
     if not re.fullmatch(r"[<>|]([biuf][1-8]|U[1-9][0-9]*|O)", word):
@@ -368,7 +370,7 @@ def _stored_classes(header: Mapping[str, Any]) -> NDArray[Any]:
 
 
 class Fit:
-    """A classifier in a space's coordinates: what `fit_rows` found."""
+    """The result of `fit_rows`: a classifier in the coordinates of a space."""
 
     def __init__(self, design: Any, coefficients: NDArray, chosen: CrossValidation, n_iterations: int) -> None:
         self.design = design
@@ -388,18 +390,18 @@ def fit_rows(
     *,
     progress: Progress | None = None,
 ) -> Fit:
-    """Fit to some samples of a space; many fits on the same features share what the space has computed.
+    """Fit to some samples of a space, so that many fits on the same features share its computations.
 
     Parameters
     ----------
     space : SampleSpace or FeatureSpace
     rows : integer (n,)
-        The training samples among the space's.
+        The training samples, as rows of the space.
     labels : integer (n,)
         In 0 … n_classes − 1, each class at least once.
     n_classes : int
     options : SoftmaxClassifier
-        Whose parameters say how; it need not be fitted, and is not changed.
+        Its parameters are used; it need not be fitted, and is not changed.
     progress : Progress, optional
     """
     from sklearn.exceptions import ConvergenceWarning
@@ -437,7 +439,7 @@ def _choose(
     options: SoftmaxClassifier,
     progress: Progress | None,
 ) -> CrossValidation:
-    """Weight decay and temperature, by cross-validation unless neither is asked for or nothing can be held out."""
+    """Weight decay and temperature, by cross-validation unless neither is needed or nothing can be held out."""
     is_given = options.weight_decay != "auto"
     fallback = CrossValidation(float(options.weight_decay) if is_given else _FALLBACK, 1.0, [], None)
     if is_given and not options.calibrate:

@@ -1,4 +1,4 @@
-"""The optimum of multinomial logistic regression, whatever the coordinates that its samples are given in.
+"""Solver of multinomial logistic regression, for samples in any coordinates.
 
 The objective is
 
@@ -26,18 +26,18 @@ _MEMORY = 20  # pairs that L-BFGS remembers; more changed nothing on features of
 _STALE = 2.0  # the preconditioner is factored again when c has changed by this factor and some iterations have passed,
 _PATIENCE = 4
 _MISLEADING = 8.0  # or when c has changed by this factor
-_STALLED = 4  # iterations that bring less than a tenth of the tolerance: what is left is rounding
+_STALLED = 4  # iterations with a gain of less than a tenth of the tolerance, after which only rounding is left
 _CURVATURE = 0.2  # the line search ends when the slope has fallen to this fraction
 _ROUNDING = 1e-3  # of the value: a rise by less may be a rounding error
 
 
 class Design(Protocol):
-    """The samples X of a problem, as far as the solver needs to know them.
+    """The samples X of a problem: the operations that the solver needs.
 
     Attributes
     ----------
     weights : float (n_rows,)
-        What a row counts in the mean; they sum to 1. A row that is held out counts 0.
+        Weights of the rows in the mean, which sum to 1; held-out rows have weight 0.
     n_columns : int
     dtype : float32 or float64
     """
@@ -53,15 +53,15 @@ class Design(Protocol):
         """Xᵀ R, (n_columns, n_classes)."""
 
     def gram(self) -> NDArray | None:
-        """XᵀX / n, (n_columns, n_columns), symmetric; None where it would not fit in memory."""
+        """XᵀX / n, (n_columns, n_columns), symmetric; None if it does not fit in memory."""
 
 
 class Solution(NamedTuple):
-    """Where a minimization ended."""
+    """Result of a minimization."""
 
     coefficients: NDArray  # (n_columns + 1, n_classes): W, and b in the last row
     value: float  # of the objective
-    suboptimality: float  # estimate of what is left above the minimum: half the Newton decrement, squared
+    suboptimality: float  # estimated distance of the value from the minimum: half the squared Newton decrement
     n_iterations: int
     ended_by: Literal["tolerance", "precision", "iterations"]
 
@@ -77,7 +77,7 @@ class _Preconditioner:
         self._age = 0
 
     def refresh(self, point: _Point, weights: NDArray, *, at_once: bool = False) -> bool:
-        """Follow the curvature c of the loss, if it has changed by much at this point; whether it did."""
+        """Factor again if the curvature c of the loss has changed much at this point; return whether it did."""
         n_classes = point.others.shape[1]
         # 1 − Σp² where the label's probability is 1 − missing.
         spread = (2 - point.missing) * point.missing - np.einsum("ij,ij->i", point.others, point.others)
@@ -100,8 +100,8 @@ class _Preconditioner:
         assert self._gram is not None
         shift = self._weight_decay
         diagonal = np.diag_indices(len(self._gram))
-        # A shift below the rounding errors of the Gram matrix may leave it indefinite; a preconditioner may use a
-        # larger.
+        # With a shift below its rounding errors the Gram matrix may be indefinite; a larger shift is fine for a
+        # preconditioner.
         while True:
             shifted = self._gram * self._gram.dtype.type(self._curvature)
             shifted[diagonal] += self._gram.dtype.type(shift)
@@ -114,7 +114,7 @@ class _Preconditioner:
         from scipy.linalg import cho_solve
 
         result = np.empty_like(gradient)
-        if self._factor is None:  # columns have unit variance at most: the Gram matrix's diagonal is 1
+        if self._factor is None:  # columns have at most unit variance, so the diagonal of the Gram matrix is about 1
             result[:-1] = gradient[:-1] / gradient.dtype.type(self._curvature + self._weight_decay)
         else:
             result[:-1] = cho_solve((self._factor, True), gradient[:-1], check_finite=False)
@@ -136,7 +136,7 @@ class _Memory:
 
     def add(self, step: NDArray, change: NDArray) -> None:
         product = float(np.vdot(step, change))
-        if product > 0:  # rounding may spoil what convexity promises
+        if product > 0:  # convexity guarantees this, but for rounding
             self._pairs.append((step, change, product))
 
     def direction(self, gradient: NDArray, preconditioner: _Preconditioner) -> NDArray:
@@ -154,10 +154,10 @@ class _Memory:
 
 
 class _Point(NamedTuple):
-    """What is known at the end of a step: the line search's work is used again.
+    """Quantities at the end of a step, which the line search has already computed.
 
-    Where all is nearly certain, the gradient is made of the small probabilities of wrong classes, and the label's own,
-    1 − missing, must not be subtracted from 1: it would leave no digits in single precision.
+    When predictions are nearly certain, the gradient consists of the small probabilities of wrong classes. `missing` is
+    their sum, since 1 minus the label's probability would leave no digits in single precision.
     """
 
     loss: float
@@ -194,13 +194,13 @@ def _line_search(
 ) -> tuple[float, NDArray, _Point]:
     """Length of the step along which logits move by `change`: safeguarded Newton on the slope, from 1.
 
-    The logits are linear in the step, so that no product with the samples is needed, whatever is tried. The objective
-    is convex along the line: its slope alone brackets the minimum. Beyond the minimum a small slope is not enough,
-    since the loss bends near the start and is straight further out: the value must not have risen. `penalty` holds the
-    penalty at 0, its slope there and its second derivative.
+    The logits are linear in the step length, so that no step length needs another product with the samples. The
+    objective is convex along the line, so that the sign of its slope brackets the minimum. Beyond the minimum a small
+    slope is not enough, since the loss is nearly linear far out: the value must not have risen either. `penalty` holds
+    the penalty at 0, its slope there and its second derivative.
     """
     kind = logits.dtype.type
-    # How the margins move: differences to the label's logit.
+    # Change of the margins, the differences to the label's logit.
     gain = change - change[np.arange(len(labels)), labels][:, None]
     length, low, high = 1.0, 0.0, np.inf
     for _ in range(30):
@@ -244,9 +244,9 @@ def minimize_cross_entropy(
         In 0 … n_classes − 1.
     n_classes : int
     weight_decay : float
-        Positive: with zero separable classes have no optimum.
+        Positive, since separable classes have no optimum without weight decay.
     gram : (n_columns, n_columns) or None
-        What ``design.gram()`` returned, once for a whole path of weight decays; it only preconditions.
+        The result of ``design.gram()``, computed once for a whole path of weight decays; used as a preconditioner only.
     start : (n_columns + 1, n_classes), optional
         Coefficients to start from; zero by default.
     tolerance : float
@@ -260,7 +260,7 @@ def minimize_cross_entropy(
     Notes
     -----
     An iteration costs a product with X, one with Xᵀ and a solve with a triangular factor: 4 n d k + 2 d² k flops. For
-    few classes k all three read matrices that they use only k times, and memory bandwidth bounds them.
+    few classes k all three are limited by memory bandwidth, since each number that is read is used only k times.
 
     References
     ----------
@@ -302,7 +302,7 @@ def minimize_cross_entropy(
             slope = float(np.vdot(direction, gradient))
         suboptimality = abs(slope) / 2
         if suboptimality <= tolerance * value and preconditioner.refresh(point, weights, at_once=True):
-            # Measured with a curvature that no longer holds, the distance was an underestimate: look again.
+            # The distance was underestimated with an outdated curvature: evaluate it again.
             direction = memory.direction(gradient, preconditioner)
             slope = float(np.vdot(direction, gradient))
             suboptimality = abs(slope) / 2
@@ -320,7 +320,7 @@ def minimize_cross_entropy(
         step = dtype.type(length) * direction
         coefficients = coefficients + step
         new_value = value_at(point)
-        if new_value > value + _ROUNDING * abs(value):  # rounding is all that is left to follow
+        if new_value > value + _ROUNDING * abs(value):  # only rounding errors are left
             coefficients = coefficients - step
             ended_by = "precision"
             break

@@ -1,4 +1,4 @@
-"""Which samples train and which test, evenly over the classes."""
+"""Stratified draws, splits and folds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Indices = NDArray[np.int64]
 
 
 def draw_per_class(labels: Labels, n_per_class: int, *, random_state: RandomState = None) -> Indices:
-    """Draw the same number of samples of every class.
+    """Draw the same number of samples from every class.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def draw_per_class(labels: Labels, n_per_class: int, *, random_state: RandomStat
     Raises
     ------
     UsageError
-        For a class that has fewer.
+        For a class with fewer samples.
     """
     members, names = _shuffled_classes(labels, random_state)
     _require(members, names, n_per_class, "to draw")
@@ -50,16 +50,16 @@ def draw_per_class(labels: Labels, n_per_class: int, *, random_state: RandomStat
 
 
 def stratified_draws(labels: Labels, n_labels: int, n_draws: int, *, random_state: RandomState = None) -> list[Indices]:
-    """Draw `n_labels` samples several times, each time as evenly over the classes as their sizes allow.
+    """Draw `n_labels` samples several times, each time as evenly over the classes as possible.
 
     Parameters
     ----------
     labels : (n_samples,)
     n_labels : int
-        In all. Where it is no multiple of the number of classes, some classes, drawn at random, get one more; where a
-        class has fewer than its share, the others share what is missing.
+        Total number of samples per draw. If it is not a multiple of the number of classes, some classes, chosen at
+        random, get one more; if a class has too few samples, the other classes get more.
     n_draws : int
-        Draws are independent: a sample may be in several.
+        Number of draws, which are independent: a sample may be in several.
     random_state : int, Generator or None
 
     Returns
@@ -92,15 +92,15 @@ def stratified_draws(labels: Labels, n_labels: int, n_draws: int, *, random_stat
 def train_test_split_per_class(
     labels: Labels, n_train_per_class: int, *, n_test_per_class: int | None = None, random_state: RandomState = None
 ) -> tuple[Indices, Indices]:
-    """The protocol of Caltech-101: a fixed number of images per class for training, the rest for the test.
+    """The protocol of Caltech-101: a fixed number of training images per class, and the rest for testing.
 
     Parameters
     ----------
     labels : (n_samples,)
     n_train_per_class : int
-        The usual number is 30, or 15.
+        Usually 30 or 15.
     n_test_per_class : int, optional
-        The most test images per class; by default all that are not for training.
+        Maximum number of test images per class; by default all that are not used for training.
     random_state : int, Generator or None
 
     Returns
@@ -131,8 +131,8 @@ def draw_fraction(labels: Labels, fraction: float, *, random_state: RandomState 
     ----------
     labels : (n_samples,)
     fraction : float
-        In (0, 1]. Of every class at least one sample is drawn; shares that are no integer are rounded so that the total
-        is right to within the number of these single samples.
+        In (0, 1]. At least one sample is drawn from every class; numbers are rounded so that the total is exact, except
+        for classes that are raised to one sample.
     random_state : int, Generator or None
 
     Returns
@@ -143,7 +143,7 @@ def draw_fraction(labels: Labels, fraction: float, *, random_state: RandomState 
     fraction = checked("a fraction", fraction, Real(above=0, high=1))
     generator = generator_from(random_state)
     members, _ = _shuffled_classes(labels, generator)
-    # Rounding the running total, in random order of the classes, keeps the sum right and favors no class.
+    # Rounding the cumulative sum, with classes in random order, keeps the total exact and prefers no class.
     drawn, rest = [], []
     total, taken = 0.0, 0
     for position in generator.permutation(len(members)):
@@ -157,13 +157,13 @@ def draw_fraction(labels: Labels, fraction: float, *, random_state: RandomState 
 
 
 def hold_out_fraction(labels: Labels, fraction: float, *, random_state: RandomState = None) -> tuple[Indices, Indices]:
-    """Hold out a fraction of each class, but leave of every class at least one sample.
+    """Hold out a fraction of each class, but keep at least one sample of every class.
 
     Parameters
     ----------
     labels : (n_samples,)
     fraction : float
-        In [0, 1), of samples that are held out.
+        Fraction of the samples that is held out, in [0, 1).
     random_state : int, Generator or None
 
     Returns
@@ -188,8 +188,8 @@ def stratified_folds(labels: Labels, n_folds: int, *, random_state: RandomState 
     Returns
     -------
     folds : int64 (n_samples,)
-        In 0 … n_folds − 1, their sizes, in all and in each class, equal to within one. The only sample of a class is in
-        fold −1: it is never held out, so that whatever fold is, all classes are trained.
+        In 0 … n_folds − 1. Fold sizes, in total and per class, differ by at most one. The only sample of a class has
+        fold −1: it is never held out, so that all classes are in every training set.
     """
     n_folds = checked("n_folds", n_folds, Integer())
     if n_folds < 2:
@@ -232,7 +232,7 @@ def _require(members: list[Indices], names: NDArray, n: int, purpose: str, extra
 
 
 def _even_counts(sizes: NDArray[np.integer], total: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """So many of each class that the sum is `total`, none above its size, as equal as can be."""
+    """Numbers per class with the sum `total`, as equal as possible, and none above the size of its class."""
     level = int(total // len(sizes))
     while np.minimum(sizes, level + 1).sum() <= total:
         level += 1

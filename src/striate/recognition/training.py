@@ -1,4 +1,4 @@
-"""A whole run: split the images, learn, measure on what was held out, compare with raw pixels."""
+"""A complete training run: split the images, learn, evaluate on held-out images, compare with raw pixels."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from striate.recognition.learning_curve import CurvePoint, default_label_counts,
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class, hold_out_fraction, train_test_split_per_class
 
-# The learning curve's images: its fits share one matrix of n × n.
+# Images of the learning curve, whose fits share one n × n matrix.
 MAX_CURVE_TRAIN = 4000
 MAX_CURVE_TEST = 5000
-# Of each class, held out for the test when nothing else is said.
+# Fraction of each class that is held out for the test by default.
 TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which images are for what: indices, int64."""
+    """The images of each part, as int64 indices."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -46,22 +46,23 @@ class Split:
 
 @dataclass
 class TrainingResult:
-    """A trained classifier and what was measured.
+    """A trained classifier and its evaluation.
 
     Attributes
     ----------
     classifier : ImageClassifier
     test : Evaluation
-        On held-out images. Its rate of "unknown" is that of false alarms: each image belongs to a class.
+        Evaluation on held-out images. `unknown_rate` is a false alarm rate, since each image belongs to a class.
     n_train, n_unlabeled : int
-        Labeled images that were read; others that helped to learn filters.
+        Labeled images that were read, and additional images that were used for the filters.
     curve, pixel_curve : list of CurvePoint
-        Accuracy against number of labels: learned features, and raw pixels with the same classifier.
+        Accuracy as a function of the number of labels: for learned features, and for raw pixels with the same
+        classifier.
     skipped : list of Skipped
     lost_classes : list of str
-        A sentence on each class of which no training image could be read.
+        One sentence for each class without a readable training image.
     ablations : list of Ablation
-        What each component brings, on validation images; empty unless it was asked for.
+        Contribution of each component, on validation images; empty by default.
     """
 
     classifier: ImageClassifier
@@ -83,18 +84,18 @@ def split_images(
     test: bool = True,
     random_state: int | None = None,
 ) -> Split:
-    """Decide which images train, which test, and whose label is not to be used.
+    """Choose the training images, the test images, and the training images whose label is not used.
 
     Parameters
     ----------
     images : ImageCollection
     train_per_class : int, optional
-        Number of training images per class; all others are for the test (the protocol of Caltech-101). By default
-        a fifth of each class is held out.
+        Number of training images per class; all others are for testing (the protocol of Caltech-101). By default a
+        fifth of each class is held out.
     labels_per_class : int, optional
         Number of training images per class that keep their label; the others are used for the filters only.
     test : bool
-        False when the test images come from elsewhere: all train.
+        False if the test images come from elsewhere: all images are then for training.
     """
     labels = labels_of(images)
     labeled = images.labeled
@@ -129,26 +130,26 @@ def train_and_evaluate(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train on one part of a split, measure on the other.
+    """Train on one part of a split, and evaluate on the other.
 
     Parameters
     ----------
     classifier : ImageClassifier
         Not fitted yet.
     images, split
-        The images, and what each is for.
+        The images, and their division into parts.
     test_images : ImageCollection, optional
         Labeled images to test on, in place of the split's.
     unlabeled : ImageCollection, optional
-        More images for the filters.
+        Additional images for the filters.
     label_counts : sequence of int, optional
-        Points of the learning curve: numbers of labels in all; chosen from the data by default, none when empty.
+        Points of the learning curve, as total numbers of labels; by default chosen from the data. Empty: no curve.
     n_draws : int
-        Stratified draws of the labels at each point but the last.
+        Number of stratified draws of the labels per point, except for the last point.
     with_ablations : bool
-        Also measure what each component brings (`ablate`), on training images.
+        Also measure the contribution of each component (`ablate`), on training images.
     folder : Path, optional
-        For memory maps of large features, when there is no checkpoint.
+        Where memory maps of large features are stored if there is no checkpoint.
     """
     progress = progress or Progress()
     images = KeptImages(as_fractions(images), worth=np.concatenate([split.train, split.test]))
@@ -193,7 +194,7 @@ def train_and_evaluate(
 
 
 def _require_labels(train: ImageCollection, held_out: ImageCollection, label_counts: Sequence[int] | None) -> None:
-    """UsageError now for what would otherwise be found out after minutes of learning."""
+    """Raise UsageError now for problems that would otherwise be found after minutes of learning."""
     labels = labels_of(train)
     check_classes(labels, at_least=1)
     n_classes = len(np.unique(labels))
@@ -204,7 +205,7 @@ def _require_labels(train: ImageCollection, held_out: ImageCollection, label_cou
 
 
 def _record(result: TrainingResult) -> None:
-    """Write into the classifier's record, and so into its model file, what was measured."""
+    """Write the results into the classifier's record, which is saved in the model file."""
     record = result.classifier.record_
     record.skipped = result.skipped
     record.facts |= {
@@ -232,9 +233,9 @@ def _add_curves(
     n_draws: int,
     progress: Progress,
 ) -> None:
-    """Accuracy against number of labels, learned features beside raw pixels.
+    """Learning curves of learned features and of raw pixels.
 
-    The last point is the classifier itself, trained on all labels; for raw pixels a classifier of their own.
+    The last point is the classifier itself, trained on all labels; for raw pixels another classifier is trained.
     """
     classifier = result.classifier
     fewer_train = _thin_out(train, MAX_CURVE_TRAIN, classifier.random_state)

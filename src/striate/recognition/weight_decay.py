@@ -1,11 +1,11 @@
 """Weight decay and temperature by cross-validation inside the training samples.
 
-Which weight decay is best is asked of the cross-entropy *after* calibration, of logits that no sample's own label
-went into. Small decays give sharp, overconfident logits and often the better classes; a temperature repairs the first
-and keeps the second, so raw cross-entropy would choose too much decay, while accuracy, which moves in steps of 1/n,
-chooses among near ties at random. On features of random filters from 1,000 digits (means of 5 draws, 1,000 others
-tested) accuracy chose decays with 97.06 %, cross-entropy 96.98, calibrated cross-entropy 97.22, where the best in
-hindsight had 97.26; from 100 digits 90.7, 91.4, 91.4 of 91.5; on pixels the three were equal within 0.2.
+The weight decay with the lowest held-out cross-entropy *after* calibration is chosen. Small decays give overconfident
+logits, but often better classes. A temperature corrects the confidence and keeps the classes: raw cross-entropy would
+therefore choose too much decay. Accuracy changes in steps of 1/n, so that it would choose among near ties at random.
+On features of random filters from 1,000 digits (means of 5 draws, tested on 1,000 others), accuracy chose decays with a
+test accuracy of 97.06 %, cross-entropy 96.98 %, calibrated cross-entropy 97.22 %, and the best decay had 97.26 %. From
+100 digits it was 90.7, 91.4, 91.4 and 91.5 %; on pixels the three criteria were equal within 0.2 points.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from striate.threads import map_ordered, single_threaded_blas
 
 __all__ = ["CrossValidation", "Space", "cross_validate", "solve"]
 
-_TOLERANCE = 3e-3  # of a fold's optimum; its effect on held-out figures is well below that of other folds
-_START_TOLERANCE = 1e-2  # of larger decays on the way to the wanted one
-_SMALL = 6_000  # coordinates; two threads inside BLAS factorize and multiply such matrices no faster, or slower
-_NO_BETTER_IN_A_ROW = 2  # decays after which a fold goes no further down,
-_GAIN = 0.01  # each better than the best before it by less than this fraction of its loss
+_TOLERANCE = 3e-3  # of a fold's optimum; its effect on held-out results is well below the variation between folds
+_START_TOLERANCE = 1e-2  # of larger decays that are solved first
+_SMALL = 6_000  # coordinates; a second BLAS thread does not speed up smaller matrices
+_NO_BETTER_IN_A_ROW = 2  # a fold stops after this number of decays in a row,
+_GAIN = 0.01  # each of which improves the best loss by less than this fraction
 
 
 class Space(Protocol):
-    """Where samples live: `SampleSpace` or `FeatureSpace`."""
+    """Representation of the samples: `SampleSpace` or `FeatureSpace`."""
 
     n_samples: int
 
     def design(self, rows: NDArray[np.integer]) -> Any:
-        """Some samples, in coordinates that the solver works in."""
+        """Some of the samples, in coordinates for the solver."""
 
     def logits(self, design: Any, coefficients: NDArray, rows: NDArray[np.integer]) -> NDArray:
         """Logits of other samples of the space."""
 
     def spread(self, design: Any, coefficients: NDArray) -> NDArray:
-        """Coefficients in a form that designs share; their mean is that of the classifiers."""
+        """Coefficients in coordinates that all designs share, in which classifiers can be averaged."""
 
     def gather(self, design: Any, spread: NDArray) -> NDArray:
-        """The way back from `spread`."""
+        """The inverse of `spread`."""
 
 
 class _Step(NamedTuple):
@@ -57,12 +57,12 @@ class _Step(NamedTuple):
 
 
 class CrossValidation(NamedTuple):
-    """What cross-validation found."""
+    """Result of cross-validation."""
 
     weight_decay: float
     temperature: float
     results: list[dict[str, float]]  # weight_decay, accuracy, log_loss, temperature; from large decay to small
-    start: NDArray | None  # the mean of the folds' classifiers, spread: not far from the optimum on all samples
+    start: NDArray | None  # the mean of the folds' classifiers (`spread`), close to the optimum on all samples
     prepared: tuple[Any, NDArray | None] | None = None  # the design of all samples and its Gram matrix, for `solve`
 
 
@@ -85,20 +85,20 @@ def cross_validate(
     ----------
     space : SampleSpace or FeatureSpace
     rows : integer (n,)
-        The space's samples that take part.
+        The samples that are used, as rows of the space.
     labels : integer (n,)
         In 0 … n_classes − 1.
     n_classes : int
     weight_decays : sequence of float
-        They are tried from large to small, each from the optimum of the one before. A fold ends early when two in a
-        row brought it no more than 1 %; decays that not all folds have reached are not chosen.
+        They are tried from large to small, each starting from the optimum of the one before. A fold stops early when
+        two in a row improve its loss by less than 1 %; decays that some fold has not reached are not chosen.
     folds : integer (n,)
         The fold in which each sample is held out, −1 for never; at least one sample must be in fold 0.
     single_split : bool
         Hold out fold 0 only.
     prepare : bool
-        Also make the design of all `rows`, for a fit that follows, while the last fold keeps one thread alone busy; not
-        after a single split, which is for samples so many that two designs would take much memory.
+        Also compute the design of all `rows` for a following fit, while the last fold keeps only one thread busy. Not
+        after a single split, which is used for many samples, where two designs would take much memory.
     max_iterations : int
     progress : Progress, optional
 
@@ -123,15 +123,15 @@ def cross_validate(
             paths.append(follow(0))
             phase.advance()
         else:
-            # One fold a thread: products of this size gain little from two threads inside BLAS, and suffer where
-            # other programs compute.
+            # One fold per thread: products of this size gain little from two BLAS threads, and lose when other
+            # programs are running.
             with single_threaded_blas():
                 for path in map_ordered(follow, [*tested, -1] if prepare else tested, lookahead=2):
                     if path:
                         paths.append(path)
                         phase.advance()
     of_held_out = labels[np.concatenate([np.flatnonzero(folds == fold) for fold in tested])]
-    # zip ends where the shortest path does.
+    # zip stops at the end of the shortest path.
     levels = list(zip(*paths, strict=False))
     results = [
         {"weight_decay": decay, **_judge(np.concatenate([step.logits for step in steps]), of_held_out)}
@@ -156,9 +156,9 @@ def solve(
 ) -> tuple[Any, Solution]:
     """The optimum on `rows` at one weight decay, and the design whose coordinates it is in.
 
-    `start` is a classifier near by, as `Space.spread` returns it. Without it, decays that are larger, in decades from
-    1, are solved roughly on the way: from zero, the first step to a small decay overshoots, and takes longer to
-    repair. `prepared` is what `cross_validate` has made of `rows` already.
+    `start` is a nearby classifier, as returned by `Space.spread`. Without it, larger decays (powers of ten from 1 down)
+    are solved roughly first, since the first step from zero overshoots for a small decay, which takes longer to
+    correct. `prepared` is the design of `rows` that `cross_validate` may have computed.
     """
     design, gram = _prepared(space, rows) if prepared is None else prepared
     of_design = _labels_of_design(design, rows, labels, space.n_samples)
@@ -201,7 +201,7 @@ def _path(
     is_held_out: NDArray[np.bool_],
     max_iterations: int,
 ) -> list[_Step]:
-    """Optima at all decays but those that come after the best."""
+    """Optima for the decays, until the loss stops improving."""
     train, test = rows[~is_held_out], rows[is_held_out]
     design, gram = _prepared(space, train)
     of_design = _labels_of_design(design, train, labels[~is_held_out], space.n_samples)
@@ -229,7 +229,7 @@ def _path(
 
 
 def _judge(logits: NDArray, labels: NDArray[np.integer]) -> dict[str, float]:
-    """Figures of held-out logits; the loss is that at the best temperature."""
+    """Metrics of held-out logits; the loss is that at the best temperature."""
     temperature = fit_temperature(logits, labels)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
