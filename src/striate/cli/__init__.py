@@ -1,1 +1,1 @@
-"""The commands, one file a command."""
+"""The commands, one file per command."""

@@ -1,4 +1,4 @@
-"""The border where an error becomes one line on standard error and an exit code, never a traceback."""
+"""Turns errors into one line on standard error and an exit code, without a traceback."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def report(error: BaseException) -> int:
 
 
 def check_memory() -> None:
-    """StriateError where the system grants so little that libraries would fail to load, or wait for ever."""
+    """Raise StriateError if so little memory is allowed that libraries would fail to load, or hang."""
     granted = _address_space()
     if granted is not None and granted < LEAST_ADDRESS_SPACE:
         raise StriateError(_OUT_OF_MEMORY + _limit_in_words())
 
 
 def _address_space() -> int | None:
-    """Bytes that this process may map; None where there is no limit, or the system knows none."""
+    """Bytes that this process may map; None if there is no limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -62,12 +62,12 @@ def _limit_in_words() -> str:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is how a library says that memory is short: each has a way of its own."""
+    """Whether an error means that memory is short; libraries report this in different ways."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     if any(words in str(error).lower() for words in _SHORTAGE):
         return True
-    # Extensions that could not be mapped as a whole fail with whatever comes next.
+    # Extensions that were only partly mapped into memory can fail with any error.
     small = bool(_limit_in_words())
     return small and isinstance(error, ImportError | SystemError | OSError) and not isinstance(error, _FILE_ERRORS)
 
@@ -92,8 +92,8 @@ def _explained(error: BaseException) -> tuple[str, int]:
 
 
 def is_command_line_error(error: BaseException) -> bool:
-    """Tell whether the command line itself was wrong: an unknown option, a missing argument."""
-    # Typer publishes subclasses of this exception only, and where it comes from differs between its versions.
+    """Whether the command line itself is wrong, for example an unknown option or a missing argument."""
+    # Typer exports only subclasses of this exception, and its module differs between versions.
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 

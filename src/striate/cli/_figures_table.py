@@ -17,9 +17,9 @@ def figures_table(title: str, figures: Sequence[Mapping[str, Any]]) -> str:
     Parameters
     ----------
     title : str
-        Above the table.
+        Title above the table.
     figures : sequence of dict
-        As an experiment's record has them.
+        Figures of an experiment's record.
 
     Returns
     -------

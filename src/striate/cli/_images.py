@@ -16,7 +16,7 @@ from striate.progress import Progress
 
 
 def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
-    """The images that are named on the command line, and those of the folders; what is left out is noted."""
+    """The images that are named on the command line, and those in named folders; notes what is left out."""
     files: list[str] = []
     empty: list[UsageError] = []  # folders without images, or that cannot be opened
     for path in paths:
@@ -36,7 +36,7 @@ def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
 
 
 class _Watched(ImageCollection):
-    """A collection that notes which of its images cannot be read, for those who pass over them in silence."""
+    """A collection that records its unreadable images, for callers that skip them silently."""
 
     def __init__(self, images: ImageCollection, skipped: list[Skipped]) -> None:
         self._images = images
@@ -61,7 +61,7 @@ class _Watched(ImageCollection):
 def patches_of_folder(
     folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut
 ) -> tuple[NDArray[np.float32], Preprocessing]:
-    """Patches of at most 2,000 of a folder's images, and their preprocessing, as the preset has it for filters."""
+    """Patches from at most 2,000 images of a folder, and their preprocessing: the preset's for learning filters."""
     from striate.hierarchy import choose, describe
 
     images = _Watched(left_out.of(as_images(folder)), left_out.skipped)
@@ -69,7 +69,7 @@ def patches_of_folder(
     rng = np.random.default_rng(seed)
     chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
     with progress.phase("patches", total=n, unit="patches") as phase:
-        # Flat ones teach nothing.
+        # Patches of one color carry no information.
         try:
             rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
         except UsageError as error:

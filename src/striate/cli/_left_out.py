@@ -1,4 +1,4 @@
-"""What a command was given and did not use: files, folders and classes that were left out, and why."""
+"""Files, folders and classes that a command was given but did not use, and the reasons."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _JSON = "--json lists all"
 
 
 class LeftOut:
-    """Collects what is left out of the sources of a command, and says it in text, JSON and report.
+    """Collects what a command leaves out of its input, for its text, JSON and report.
 
     Attributes
     ----------
     notes : list of str
-        What a person should know of the sources, one sentence each.
+        Notes for the user about the input, one sentence each.
     ignored : Counter of str
-        Files that are not read, by their ending.
+        Numbers of files that are not read, by file extension.
     unreadable_folders : list of str
     skipped : list of Skipped
         Images that could not be read.
@@ -40,7 +40,7 @@ class LeftOut:
         self.skipped: list[Skipped] = []
 
     def of(self, images: ImageCollection) -> ImageCollection:
-        """Take note of what a collection leaves out, and return it."""
+        """Record what a collection leaves out, and return the collection."""
         self.notes += [note for note in images.notes if note not in self.notes]
         self.ignored.update(images.ignored)
         self.unreadable_folders += images.unreadable_folders
@@ -56,12 +56,12 @@ class LeftOut:
         }
 
     def text(self, where: str = _JSON) -> str:
-        """One line per note, then the skipped images; empty when nothing was left out.
+        """One line per note, then the skipped images; empty if nothing was left out.
 
         Parameters
         ----------
         where : str
-            Where all skipped images are listed, if they are many.
+            Where the complete list of skipped images is found, if there are many.
         """
         lines = [f"note: {one_line(note)}" for note in self.notes]
         if self.skipped:
@@ -74,7 +74,7 @@ class LeftOut:
 
     @contextmanager
     def told_with_errors(self) -> Iterator[None]:
-        """Say it on standard error before an error that ends the command: it is often why."""
+        """Print it on standard error before an error that ends the command, since it is often the cause."""
         try:
             yield
         except StriateError:
@@ -83,12 +83,12 @@ class LeftOut:
             raise
 
     def tell(self, n_read: int) -> None:
-        """Say it on standard error, for a command whose standard output is data.
+        """Print it on standard error, for a command whose standard output is data.
 
         Raises
         ------
         StriateError
-            When more images were skipped than the `n_read` that were used: exit 1.
+            If more images were skipped than were used (`n_read`): exit code 1.
         """
         text = self.text()
         if text:

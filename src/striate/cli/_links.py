@@ -1,4 +1,4 @@
-"""Other names of a file, by hard or symbolic links: what search and duplicates say of them."""
+"""Other names of a file, by hard or symbolic links, in the output of search and duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_LISTED = 10
 
 
 def link_of(index: ImageIndex, row: int) -> dict[str, Any]:
-    """What is said of an indexed name that stands for a file of another name."""
+    """Description of an indexed name that is a link to a file of another name."""
     from striate.retrieval import is_link
 
     folder = Path(index.folder)
@@ -24,7 +24,7 @@ def link_of(index: ImageIndex, row: int) -> dict[str, Any]:
 
 
 def links_of(index: ImageIndex) -> list[dict[str, Any]]:
-    """The files of an index that have several names, each with its links."""
+    """Files of an index that have several names, each with its links."""
     from striate.retrieval import linked_names
 
     folder = Path(index.folder)
@@ -40,7 +40,7 @@ def links_of(index: ImageIndex) -> list[dict[str, Any]]:
 
 
 def links_in_words(files: list[dict[str, Any]]) -> list[str]:
-    """Lines of text on files of several names; none where there are none."""
+    """Lines of text about files with several names; empty if there are none."""
     from striate.images.names import printable
 
     if not files:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the one way in which results leave them."""
+"""Options that several commands share, and the output of their results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-# Beyond these no machine of today has the memory; larger numbers would end in an overflow somewhere below.
+# Larger numbers would need more memory than any computer has, and would overflow.
 MOST = 1_000_000_000
 MOST_UNITS = 10_000_000
 MOST_PIXELS = 10_000
@@ -48,7 +48,7 @@ def _silence_kernels(quiet: bool) -> bool:
     return quiet
 
 
-# What cannot be opened is left out and reported, as it is within a folder.
+# Files that cannot be opened are left out and reported, as they are within a folder.
 Images = Annotated[list[Path], typer.Argument(help="Images, or folders of them.", show_default=False, readable=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_silence_kernels, help="Show no progress.")]
@@ -61,13 +61,13 @@ Threads = Annotated[
         max=1024,
         callback=_limit_threads,
         show_default="all",
-        help="How many threads compute.",
+        help="Number of threads.",
     ),
 ]
 
 
 def require_memory(n_units: int, n_features: int) -> None:
-    """Refuse to learn more units than fit into memory: the system would end the process without a message.
+    """Raise an error if units do not fit into memory, since the system would end the process without a message.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def require_memory(n_units: int, n_features: int) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
         return
-    # In single precision: the units, their gradient, and what is learned beside them.
+    # In single precision: the units, their gradient, and the other arrays that are learned.
     needed = 3 * 4 * n_units * n_features
     if needed > memory:
         raise UsageError(
@@ -92,12 +92,12 @@ def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> Non
     Parameters
     ----------
     result : dict or list
-        What ``--json`` shows. NumPy scalars and arrays, paths and tuples are converted; numbers that JSON
-        does not know (NaN, infinity) become null.
+        The result for ``--json``. NumPy scalars and arrays, paths and tuples are converted; numbers that JSON does
+        not have (NaN, infinity) become null.
     as_json : bool
         Whether ``--json`` was given.
     text : str
-        What a reader sees otherwise; may be empty.
+        The text that is printed otherwise; may be empty.
     """
     if as_json:
         text = json.dumps(_plain(result), indent=2, allow_nan=False)
@@ -106,8 +106,8 @@ def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> Non
 
 
 def _plain(value: Any) -> Any:
-    """Turn a value into what JSON knows."""
-    if hasattr(value, "tolist"):  # of NumPy, which is not imported for this
+    """Convert a value to types of JSON."""
+    if hasattr(value, "tolist"):  # a NumPy object; NumPy is not imported for this
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None

@@ -1,4 +1,4 @@
-"""Names of the files that a command writes: derived, told apart and tried before any work.
+"""Names of the files that a command writes: derived, compared and checked before any work.
 
 Every command names its files here, so that a name with dots, two files of one name, a device, or an input in
 the place of an output are handled in one way.
@@ -25,7 +25,7 @@ FIGURE = (".png",)
 ARRAYS = (".npz",)
 
 # Endings of files of other kinds that striate reads or writes, besides those of images. A file of one kind that
-# bears the ending of another is a mistake, which often replaces somebody's data.
+# bears the ending of another is a mistake that could overwrite data.
 _KNOWN = frozenset(
     {".safetensors", ".html", ".htm", ".npy", ".npz", ".csv", ".json", ".jsonl", ".checkpoint", ".gz", ".txt", ".pdf"}
 )
@@ -37,10 +37,10 @@ class Output(NamedTuple):
     Parameters
     ----------
     name : str
-        What a message calls it: the option that names it, or what it is.
+        Its name in messages: the option that names it, or what it is.
     path : Path
     endings : sequence of str
-        Those of its kind, in lower case; the endings of other kinds are refused. Empty: any ending will do.
+        Endings of its kind of file, in lower case; endings of other kinds are refused. Empty: any ending is accepted.
     folder : bool
         Whether it is a folder of striate's own, in which nothing else may lie.
     """
@@ -52,24 +52,24 @@ class Output(NamedTuple):
 
 
 def beside(path: Path, ending: str, own: Sequence[str]) -> Path:
-    """The name of a file that goes with another.
+    """The name of a file that belongs to another file.
 
     Parameters
     ----------
     path : Path
         The other file.
     ending : str
-        What the name ends in.
+        The ending of the new name.
     own : sequence of str
-        The endings of the other file's kind: such a one is replaced. Everything else stays, because what follows a
-        dot may be a part of the name: ``v1.2`` gives ``v1.2.html``.
+        Endings of the other file's kind, which are replaced. Any other ending is kept, since it may be a part of the
+        name: ``v1.2`` gives ``v1.2.html``.
     """
     stem = path.name[: -len(path.suffix)] if path.suffix.lower() in own else path.name
     return path.parent / f"{stem}{ending}"
 
 
 def format_of(path: Path, wanted: str | None, formats: Sequence[str], *, default: str, what: str) -> str:
-    """The format that a file is written in: the one that was asked for, or what its name ends in.
+    """The format of a file: the value of --format, or the ending of its name.
 
     Parameters
     ----------
@@ -78,16 +78,16 @@ def format_of(path: Path, wanted: str | None, formats: Sequence[str], *, default
     wanted : str or None
         The option ``--format``.
     formats : sequence of str
-        Those that there are, each the ending of its files without the dot.
+        The available formats, each the ending of its files without the dot.
     default : str
-        For names without an ending. An ending with a digit in it, as of ``shots.2024``, is a part of the name.
+        For names without an ending. An ending that contains a digit, as in ``shots.2024``, is a part of the name.
     what : str
         What is written, in the plural, for messages.
 
     Raises
     ------
     UsageError
-        If there is no such format.
+        If the format does not exist.
     """
     known = ", ".join(formats)
     if wanted is not None:
@@ -103,21 +103,21 @@ def format_of(path: Path, wanted: str | None, formats: Sequence[str], *, default
 
 
 def check_files(*outputs: Output, inputs: Iterable[Path | None] = ()) -> None:
-    """See that all files of a command can be what they are meant to be; nothing is changed.
+    """Check that all files of a command can be read or written; nothing is changed.
 
     Parameters
     ----------
     *outputs : Output
         What the command will write: regular files, which are replaced, and new ones.
     inputs : iterable of Path
-        What the command reads; None is passed over. An output must not be one of them, and each must be a file or a
-        folder, if it exists at all: a pipe would be waited for, for ever.
+        What the command reads; None is ignored. No output may be one of them. Each must be a file or a folder if it
+        exists: reading from a pipe could wait forever.
 
     Raises
     ------
     UsageError
         If an output is a folder, a device, a pipe, a socket or a link, cannot be created, or has the ending of another
-        kind of file; if two of all these paths are one file.
+        kind of file; if two of these paths are the same file.
     """
     read = [path for path in inputs if path is not None]
     for path in read:
@@ -168,9 +168,9 @@ def _check_ending(output: Output) -> None:
 
 
 def _check_creatable(output: Output) -> None:
-    """UsageError now, rather than after minutes of work, when a file cannot be written."""
+    """Raise UsageError now, not after minutes of work, if a file cannot be written."""
     folder = output.path.absolute().parent
-    # Only a trial knows about quotas, read-only systems and folders that hold no files of ours, such as /proc.
+    # Only a trial finds quotas, read-only systems and special folders such as /proc.
     trial = folder / f".striate-{token_hex(8)}.partial"
     try:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -185,7 +185,7 @@ def _check_creatable(output: Output) -> None:
 
 
 def _kind(path: Path, shown: str) -> str:
-    """What is at a path, through links: "file", "folder", "device", …, and "" for nothing."""
+    """The kind of what is at a path, following links: "file", "folder", "device", …, or "" for nothing."""
     try:
         return kind_of_file(path)
     except NotADirectoryError:
@@ -195,7 +195,7 @@ def _kind(path: Path, shown: str) -> str:
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names lead to one file: links are followed, and case counts only where the system says so."""
+    """Whether two names are the same file, following links; the file system decides whether case matters."""
     if os.path.realpath(one) == os.path.realpath(other):
         return True
     try:

@@ -1,4 +1,4 @@
-"""What ends a process politely, as a system that shuts down does, ends a command as Ctrl-C does."""
+"""Signals that ask a process to end are handled as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _received = signal.SIGINT
 
 @contextmanager
 def end_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt what runs, so that it keeps what it has and says where."""
+    """Let SIGTERM and SIGHUP interrupt a command, so that it saves its work and tells where."""
     global _received
     _received = signal.SIGINT
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +28,7 @@ def end_as_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # Under nohup, for one, they are ignored.
+    # A signal that is ignored already, as under nohup, stays ignored.
     before = {
         number: signal.signal(number, interrupt) for number in numbers if signal.getsignal(number) == signal.SIG_DFL
     }
@@ -40,5 +40,5 @@ def end_as_interrupt() -> Iterator[None]:
 
 
 def exit_code() -> int:
-    """128 and the number of the signal that interrupted, as shells expect it."""
+    """128 plus the number of the signal, as shells expect it."""
     return 128 + _received

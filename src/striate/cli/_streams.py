@@ -1,4 +1,4 @@
-"""The process's standard streams, made safe: closed ones, full disks, readers that leave, warnings of libraries."""
+"""Robust standard streams: closed streams, full disks, readers that stop reading, warnings of libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OURS = str(Path(striate.__file__).parent)
 
 
 def prepare() -> None:
-    """Make the streams such that no message and no name of a file can end a command."""
+    """Set up the streams so that printing a message or a file name cannot end a command."""
     _open_closed_ones()
     # A name that the terminal cannot show is escaped.
     for stream in (sys.stdout, sys.stderr):
@@ -34,9 +34,9 @@ def write_result(text: str) -> None:
     Raises
     ------
     BrokenPipeError
-        If nobody reads it any more.
+        If the reader has closed it.
     StriateError
-        If it cannot be written, because a disk is full.
+        If it cannot be written, for example because a disk is full.
     """
     try:
         sys.stdout.write(text)
@@ -51,13 +51,13 @@ def write_result(text: str) -> None:
 
 
 def abandon_stdout() -> None:
-    """Let go what standard output still holds, so that the end of the process does not stumble over it again."""
+    """Discard buffered output, so that it does not cause an error again when the process ends."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _open_closed_ones() -> None:
-    """Give closed streams the null device: the next file to be opened would otherwise take messages into itself."""
+    """Replace closed streams by the null device; otherwise messages could go into the next file that is opened."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -67,7 +67,7 @@ def _open_closed_ones() -> None:
 
 
 class _Forgiving:
-    """A stream for messages: where they cannot go, the work goes on without them."""
+    """A stream for messages, which ignores errors in writing them."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -86,10 +86,10 @@ class _Forgiving:
 
 
 def _tell_own_warnings_only() -> None:
-    """A warning of striate's becomes one line; those of the libraries below are for programmers."""
+    """Show warnings of striate as one line, and hide those of libraries, which are for programmers."""
     if os.environ.get("STRIATE_DEBUG", "0") not in ("", "0"):
         return
-    warnings.resetwarnings()  # whatever PYTHONWARNINGS asks for: no warning is to end a command
+    warnings.resetwarnings()  # overrides PYTHONWARNINGS, so that no warning ends a command
     warnings.simplefilter("ignore")
     warnings.simplefilter("default", UserWarning)
     told: set[str] = set()

@@ -1,4 +1,4 @@
-"""What `train` and `demo` share: a run with progress, a model file and a report."""
+"""A training run with progress, model file and report, shared by `train` and `demo`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One training run of the command line: where it writes, since when it runs, what it shows and leaves out."""
+    """A training run of the command line: its output files, start time, progress and left-out files."""
 
     def __init__(self, out: Path, report: Path | None, *, quiet: bool, inputs: Sequence[Path | None] = ()) -> None:
         self.out = out
@@ -40,9 +40,9 @@ class Run:
         self.started = time.perf_counter()
 
     def check_listed(self, source: Path, images: ImageCollection) -> None:
-        """UsageError where a list names files that the run would replace: it may name files of any ending."""
+        """Raise UsageError if a list names files that the run would replace; it may name files of any ending."""
         if not source.is_dir() and any(output.path.exists() for output in self.outputs):
-            # What is no file is left out like any other image that cannot be read.
+            # Other entries are left out, like any image that cannot be read.
             check_files(*self.outputs, inputs=[path for path in images.paths or () if path.is_file()])
 
     def train(
@@ -55,7 +55,7 @@ class Run:
         checkpoint: Checkpoint | None = None,
         **options: Any,
     ) -> TrainingResult:
-        """Train, measure, write model and report."""
+        """Train, evaluate, and write model and report."""
         from striate.recognition import train_and_evaluate
         from striate.report import training_report, write_report
 
@@ -63,7 +63,7 @@ class Run:
         self.left_out.skipped += result.skipped
         self.left_out.notes += result.lost_classes + foreign_note(result.test)
         classifier.save(self.out)
-        # What the report shows is computed apart: exact codes of patches may need kernels that are compiled only now.
+        # A phase for the report, since its exact codes of patches may need kernels that are compiled now.
         with self.progress.phase("codes and images for the report", total=1, unit="reports") as phase:
             contents = training_report(
                 result,
@@ -81,17 +81,17 @@ class Run:
         return result
 
     def tell(self, note: str) -> None:
-        """Say something that a person should know, now and at the end."""
+        """Show a note to the user, now and at the end."""
         self.progress.message(note)
         self.left_out.notes.append(note)
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.perf_counter() - self.started
 
     def summary(self, result: TrainingResult) -> dict[str, Any]:
-        """What every training command says at its end."""
+        """The result that every training command prints."""
         return {
             "model": str(self.out),
             "report": str(self.report),
@@ -112,7 +112,7 @@ class Run:
 
 
 def foreign_note(evaluation: Evaluation) -> list[str]:
-    """A sentence on classes of test images that the model does not know, if there are any."""
+    """A sentence about classes of test images that are not in the model, if there are any."""
     if not evaluation.foreign_classes:
         return []
     counts = Counter(label for label in evaluation.images.labels or () if label in evaluation.foreign_classes)
@@ -125,5 +125,5 @@ def foreign_note(evaluation: Evaluation) -> list[str]:
 
 
 def this_command() -> str:
-    """The command line that is running, as a shell would take it."""
+    """The running command line, quoted for a shell."""
     return shlex.join(["striate", *sys.argv[1:]])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from striate.learning import SparseCoding
     from striate.progress import Progress
 
-_CODES = (".npz", ".npy")  # sparse, and with all zeros
+_CODES = (".npz", ".npy")  # sparse and dense
 _TRAINING = 100_000  # signals whose optimal codes an encoder learns from
 
 
@@ -34,9 +34,9 @@ def code(
     ],
     dictionary: Annotated[
         Path | None,
-        typer.Option(help="Units, one per row, in a .npy or .npz file; else they are learned.", show_default="learn"),
+        typer.Option(help="Units, one per row, in a .npy or .npz file, used as they are.", show_default="learn"),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many units to learn.")] = 256,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="Number of units to learn.")] = 256,
     sparsity: Annotated[
         float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="from --active")
     ] = None,
@@ -49,12 +49,12 @@ def code(
         ),
     ] = None,
     batches: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Batches of 512 signals to learn from, at the most.")
+        int, typer.Option(min=1, max=MOST, help="Maximum number of batches of 512 signals to learn from.")
     ] = 1000,
     size: Annotated[
         int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of patches of images, in pixels.")
     ] = 12,
-    patches: Annotated[int, typer.Option(min=1, max=MOST, help="How many patches of images.")] = 100_000,
+    patches: Annotated[int, typer.Option(min=1, max=MOST, help="Number of patches of images.")] = 100_000,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -140,7 +140,7 @@ def code(
 def _checked_files(
     out: Path, signals: Path, dictionary: Path | None, encoder: str | None, positive: bool
 ) -> tuple[Path, bool]:
-    """The file of the dictionary, and whether the given one is in it; UsageError if names or options are wrong."""
+    """The file of the dictionary, and whether the given one is in it; checks names and options."""
     from striate.encoders import ENCODERS
     from striate.errors import UsageError
 
@@ -152,7 +152,7 @@ def _checked_files(
     kinds = [kind for kind in ENCODERS if kind != "tanh"]
     if encoder is not None and encoder not in kinds:
         raise UsageError(f"--encoder {encoder}: there are {', '.join(kinds)}.")
-    # A dictionary of an earlier run may be given from its own place, and stays there as it is.
+    # A dictionary of an earlier run may be given from the path where it would be written; it is not changed.
     in_place = dictionary is not None and same_file(dictionary, units_file)
     outputs = [Output("--out", out), *([] if in_place else [Output("the file of the dictionary", units_file)])]
     check_files(*outputs, inputs=[signals, dictionary])
@@ -162,7 +162,7 @@ def _checked_files(
 def _given(
     path: Path, signals: NDArray[Any], learner: SparseCoding, sparsity: float | None
 ) -> tuple[NDArray[Any], float]:
-    """The units of a dictionary that was given, and the sparsity: found from --active if it was not given."""
+    """The units of a given dictionary, and the sparsity, which is found from --active if it was not given."""
     import numpy as np
 
     from striate.coding.signal_file import open_rows
@@ -186,7 +186,7 @@ def _predictor(
     seed: int,
     progress: Progress,
 ) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """What predicts codes, learned from the optimal codes of some of the signals."""
+    """The encoder that predicts codes, trained on the optimal codes of some of the signals."""
     import numpy as np
 
     from striate.encoders import make_encoder, train_predictor
@@ -200,7 +200,7 @@ def _predictor(
 
 
 def _write(out: Path, coded: CodedSignals, units: NDArray[Any], units_file: Path | None, progress: Progress) -> None:
-    """Write the codes, and the dictionary if it has a file; neither appears before both are written."""
+    """Write the codes, and the dictionary if it is to be written; neither file appears before both are complete."""
     import numpy as np
 
     from striate.coding.code_file import write_codes

@@ -21,7 +21,7 @@ def _data() -> None:
 
 @data.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the data sets: what they hold, on which terms, and where they are on this machine."""
+    """List the data sets: their content, their license, and where they are on this computer."""
     from striate.images.datasets import DATA_SETS, find
 
     listed: list[dict[str, Any]] = []
@@ -73,12 +73,12 @@ def get(
         typer.Option(help="Address of a folder with the publisher's files, used instead of the publisher's server."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, max=86_400, help="Seconds of silence before a connection counts as broken.")
+        float, typer.Option(min=0.1, max=86_400, help="Seconds without data after which a connection counts as broken.")
     ] = 30,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a data set, checked, into STRIATE_DATA or the user's data folder; goes on where it was interrupted."""
+    """Download a data set into STRIATE_DATA or the user's data folder; an interrupted download continues."""
     from striate.images import datasets
     from striate.progress import RichProgress
 
@@ -94,7 +94,7 @@ def get(
 
 
 def _check_address(mirror: str | None) -> None:
-    """UsageError for an address that is none, such as ``http://[``; what it leads to is found out later."""
+    """Raise UsageError for an invalid address, such as ``http://[``; whether it exists is found later."""
     from urllib.parse import urlsplit
 
     from striate.errors import UsageError

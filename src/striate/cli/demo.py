@@ -1,4 +1,4 @@
-"""``striate demo``: the main job on digits that ship with the package, in a minute."""
+"""``striate demo``: training on digits that are part of the package, in a minute."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def duplicates(
     index: Annotated[Path, typer.Argument(help="An index file of striate index.", show_default=False)],
     threshold: Annotated[
         int | None,
-        typer.Option(min=0, help="Bits in which codes of copies may differ.", show_default="a tenth of them"),
+        typer.Option(min=0, help="Number of bits in which codes of copies may differ.", show_default="a tenth of them"),
     ] = None,
     similarity: Annotated[
         float,
@@ -30,14 +30,12 @@ def duplicates(
             "--correlation",
             min=0.0,
             max=1.0,
-            help="How much the pixels of copies must agree; 1 is exactly.",
+            help="Required similarity of the pixels of copies; 1 means equal.",
         ),
     ] = 0.7,
     also: Annotated[
         str,
-        typer.Option(
-            help='"mirrored", "bordered" or "mirrored,bordered": find such copies as well.', show_default="none"
-        ),
+        typer.Option(help='Also find such copies: "mirrored", "bordered" or "mirrored,bordered".', show_default="none"),
     ] = "",
     html: Annotated[
         Path | None, typer.Option(help="Write a contact sheet: one group per row.", show_default=False)
@@ -48,9 +46,9 @@ def duplicates(
 ) -> None:
     """Find copies and near-copies among indexed images: resized, compressed again, cut a little.
 
-    Images whose codes are near each other are read again, and their pixels compared. Nothing is deleted. Groups are
-    transitive: each image is a copy of another of its group; the largest file comes first, and the similarity of the
-    others is to it. Several names of one file, by hard or symbolic links, are no copies: they are listed as its links.
+    Images with similar codes are read again, and their pixels are compared. Nothing is deleted. Groups are transitive:
+    each image is a copy of another image of its group. The largest file comes first, and similarities are to it.
+    Several names of one file, by hard or symbolic links, are not copies: they are listed as its links.
     """
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.progress import RichProgress
@@ -96,7 +94,7 @@ def _views(also: str) -> list[str]:
 
 
 def _check(found: ImageIndex, index: Path, threshold: int | None) -> None:
-    """UsageError where duplicates cannot be found in an index."""
+    """Raise UsageError if duplicates cannot be found in an index."""
     from striate.errors import UsageError
 
     n_bits = found.encoder.n_bits
@@ -113,7 +111,7 @@ def _counted(groups: list[list[dict[str, Any]]]) -> str:
 
 
 def _write_sheet(path: Path, groups: list[list[dict[str, Any]]], n_indexed: int, name: str) -> None:
-    """The contact sheet: a group per row."""
+    """Write the contact sheet, one group per row."""
     from striate.report import SheetImage, SheetRow, write_contact_sheet
 
     rows = [
@@ -128,7 +126,7 @@ def _write_sheet(path: Path, groups: list[list[dict[str, Any]]], n_indexed: int,
 
 
 def _in_words(groups: list[list[dict[str, Any]]], n_indexed: int) -> list[str]:
-    """Lines of text on the first groups."""
+    """Lines of text about the first groups."""
     from striate.images.names import printable
 
     lines = [f"{_counted(groups)} of near-duplicates, {sum(map(len, groups)):,} of {n_indexed:,} images"]
@@ -146,7 +144,7 @@ def _in_words(groups: list[list[dict[str, Any]]], n_indexed: int) -> list[str]:
 
 
 def _not_compared(index: ImageIndex) -> tuple[list[str], list[str]]:
-    """Names of images that are no longer there, and of those that may not be read."""
+    """Names of images that no longer exist, and of images that cannot be read."""
     from striate.images.stamps import ABSENT, UNAVAILABLE, stamp_of
 
     gone: list[str] = []
@@ -172,7 +170,7 @@ def _not_compared_in_words(names: list[str], state: str) -> list[str]:
 
 
 def _members(index: ImageIndex, group: CopyGroup) -> list[dict[str, Any]]:
-    """What is said of each image of a group, the largest file first."""
+    """Description of each image of a group, the largest file first."""
     from striate.retrieval import is_link
 
     folder = Path(index.folder)

@@ -1,4 +1,4 @@
-"""``striate evaluate MODEL FOLDER``: how right a model is on images whose class is known."""
+"""``striate evaluate MODEL FOLDER``: accuracy of a model on labeled images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labeled images.
 
-    Images of classes that are not in the model count as wrong; how right the others are is said apart.
+    Images of classes that are not in the model count as wrong; the accuracy of the others is also printed.
     """
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files

@@ -20,7 +20,7 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
 class Scale(StrEnum):
-    """How much is run."""
+    """The size of an experiment."""
 
     quick = "quick"
     full = "full"
@@ -29,10 +29,10 @@ class Scale(StrEnum):
 def experiment(
     name: Annotated[str, typer.Argument(help="As `striate experiments` lists it.", show_default=False)],
     scale: Annotated[
-        Scale, typer.Option(help="quick: seconds, on data that ships with striate; full: as published.")
+        Scale, typer.Option(help="quick: seconds, on data that are part of striate; full: as published.")
     ] = Scale.full,
     budget: Annotated[
-        str | None, typer.Option(help="Stop in time, for example 150m, 1h30m or 90s; the next run goes on.")
+        str | None, typer.Option(help="Stop within this time, for example 150m, 1h30m or 90s; the next run continues.")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run only this unit (* stands for any text); may be repeated.")

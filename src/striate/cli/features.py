@@ -34,7 +34,7 @@ def features(
     ] = Path("features.npy"),
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="npy, csv or json, whatever the name of the file.", show_default="by the name"),
+        typer.Option("--format", help="npy, csv or json, for a name of any ending.", show_default="by the name"),
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -57,7 +57,7 @@ def features(
             raise UsageError("--out - takes --format csv or --format json, and no --json.")
         check_files(inputs=[model, *images])
     else:
-        # Whoever gives --format may give any name.
+        # With --format the name may have any ending.
         endings = (f".{written_as}",) if format_ is None else ()
         outputs = [Output("--out", out, endings)]
         if names_file is not None:
@@ -88,7 +88,7 @@ def features(
 
 
 def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str) -> bytes:
-    """The content of the file, complete before anything is written."""
+    """The content of the file, complete before anything is written to disk."""
     import numpy as np
 
     from striate.images.names import printable
@@ -109,14 +109,14 @@ def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str)
 
 
 def _json(value: object) -> bytes:
-    """JSON in UTF-8; bytes of a name that are no text become what JSON calls them: half a surrogate pair."""
+    """JSON in UTF-8; bytes of a name that are not valid text become escaped surrogates."""
     return json.dumps(value, ensure_ascii=False, indent=0).encode("utf-8", "backslashreplace")
 
 
 def _write(contents: dict[Path, bytes]) -> None:
     from striate.whole_file import whole_file
 
-    with ExitStack() as files:  # none appears before all are written
+    with ExitStack() as files:  # no file appears before all are written
         for path, content in contents.items():
             file = files.enter_context(whole_file(path))
             file.write(content)

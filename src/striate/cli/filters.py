@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
 def filters(
     folder: Annotated[Path, typer.Argument(help="A folder of images, with or without classes.", show_default=False)],
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="How many filters.")] = 256,
+    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="Number of filters.")] = 256,
     size: Annotated[int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of a filter, in pixels.")] = 12,
     learner: Annotated[str, typer.Option(help="psd, sparse-coding or random.")] = "psd",
-    encoder: Annotated[
-        str, typer.Option(help="What PSD predicts codes with: tanh, linear, shrinkage, lista or lcod.")
-    ] = "tanh",
+    encoder: Annotated[str, typer.Option(help="The encoder of PSD: tanh, linear, shrinkage, lista or lcod.")] = "tanh",
     sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
     patches: Annotated[int, typer.Option(min=1, max=MOST, help="Patches to learn from.")] = 100_000,
     out: Annotated[Path, typer.Option(help="The figure to write, .png; the arrays go beside it, .npz.")] = Path(
@@ -84,7 +82,7 @@ def _learned(
     if learner == "random":
         return RandomFilters(n, random_state=seed).fit(rows, progress=progress)
     rows -= rows.mean(axis=1, keepdims=True)
-    scale = max(float(rows.std()), 1e-12)  # so that a sparsity means the same as to PSD
+    scale = max(float(rows.std()), 1e-12)  # so that the sparsity means the same as for PSD
     return SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""``striate index FOLDER``: codes of a folder's images in one file, to search and to find duplicates in."""
+"""``striate index FOLDER``: codes of a folder's images in one file, for search and duplicates."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ DEFAULT_BITS = 256
 
 def index(
     folder: Annotated[Path, typer.Argument(help="A folder of images, at any depth.", show_default=False)],
-    out: Annotated[
-        Path, typer.Option(help="The index file; one that is there is brought up to date.", show_default=True)
-    ] = Path("photos.index"),
+    out: Annotated[Path, typer.Option(help="The index file; an existing one is updated.", show_default=True)] = Path(
+        "photos.index"
+    ),
     bits: Annotated[
         int | None,
         typer.Option(min=16, max=512, help="Bits of an image's code.", show_default=str(DEFAULT_BITS)),
@@ -39,14 +39,14 @@ def index(
     encoder: Annotated[
         Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
         typer.Option(
-            help="How features become bits: turned principal components, the components themselves, random "
-            "hyperplanes, or the code of a deep autoencoder of the features.",
+            help="How features become bits: principal components, rotated (itq) or not (pca), random "
+            "hyperplanes (lsh), or the code of a deep autoencoder of the features.",
             show_default="itq",
         ),
     ] = None,
     relearn: Annotated[
         bool,
-        typer.Option("--relearn", help="Learn anew how to describe the images, from all that are there; encode each."),
+        typer.Option("--relearn", help="Learn the encoder again from all present images, and encode them all."),
     ] = False,
     seed: Seed = 0,
     threads: Threads = None,
@@ -55,9 +55,9 @@ def index(
 ) -> None:
     """Make an index of a folder's images, or bring it up to date.
 
-    The first run learns from the images themselves how to describe them. Run again, the command encodes new and
-    changed images only, and drops those that are gone; after an interruption it goes on where it was. An index that
-    has grown to several times its first size says so: --relearn learns from all that is there now.
+    The first run learns an encoder from the images themselves. Later runs encode new and changed images only, and
+    remove images that are gone; after an interruption the next run continues. When an index has grown to several times
+    its first size, a message says so: --relearn learns the encoder again from all present images.
     """
     from striate.cli._outputs import INDEX, Output, check_files
     from striate.errors import StriateError, UsageError
@@ -130,7 +130,7 @@ def _opened_or_learned(
     seed: int,
     progress: Progress,
 ) -> ImageIndex:
-    """The index that is there, or a new one with an encoder that was learned from the folder."""
+    """The existing index, or a new one with an encoder that is learned from the folder."""
     from striate.errors import UsageError
     from striate.retrieval import ImageIndex, learn_encoder
 
@@ -157,7 +157,7 @@ def _opened_or_learned(
             random_state=seed, progress=progress,
         )  # fmt: skip
     found = ImageIndex(learned, str(folder.resolve()))
-    if not out.exists():  # so that an interruption loses nothing that was learned
+    if not out.exists():  # so that an interruption does not lose the encoder
         found.complete = False
         found.save(out)
     return found
@@ -179,7 +179,7 @@ def _summary(found: ImageIndex, changes: Changes, left_out: LeftOut, out: Path) 
 
 
 def _check_same_folder(found: ImageIndex, images: ImageCollection, folder: Path, out: Path) -> None:
-    """UsageError where an index would lose everything that is in it to another folder."""
+    """Raise UsageError if the index is of another folder, since the update would remove all its images."""
     from striate.errors import UsageError
 
     if len(found) and found.folder != str(folder.resolve()) and not set(images.names) & set(found.items.names()):

@@ -1,4 +1,4 @@
-"""The command ``striate``: which commands there are, and where each is found when it is wanted.
+"""The command ``striate`` and its subcommands.
 
 A command's module is imported only when that command runs, so that ``--help`` and ``--version`` answer at
 once.
@@ -34,7 +34,7 @@ COMMANDS = {
     "duplicates": ("striate.cli.duplicates", "Find copies and near-copies among indexed images."),
     "filters": ("striate.cli.filters", "Learn filters alone, and draw them."),
     "code": ("striate.cli.code", "Learn a dictionary, code signals."),
-    "warm-up": ("striate.cli.warm_up", "Compile all that striate computes with, ahead of its first use."),
+    "warm-up": ("striate.cli.warm_up", "Compile all kernels of striate ahead of their first use."),
     "data": ("striate.cli.data", "List, locate and download data sets."),
     "experiment": ("striate.cli.experiment", "Measure a published result again."),
     "experiments": ("striate.cli.experiments", "List the experiments, published and measured figures."),
@@ -42,19 +42,19 @@ COMMANDS = {
 
 
 class LazyCommands(TyperGroup):
-    """A group of commands that knows their names and first lines, and loads the one that is called."""
+    """A group of commands with their names and first lines; it imports the command that is called."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the called command, and load it."""
+        """Find the called command, and import it."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, _load(str(name)), rest
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Parse the command line; an empty argument is a variable of the shell that was not set."""
+        """Parse the command line; refuse empty arguments, which come from unset variables of the shell."""
         for before, argument in zip(["", *args], args, strict=False):
             option, equals, value = argument.partition("=")
             if not argument or (option.startswith("--") and equals and not value):
@@ -63,10 +63,10 @@ class LazyCommands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the called command; its errors end here."""
+        """Run the called command, and report its errors."""
         from striate import kernels
 
-        kernels.announce(True)  # on standard error; --quiet takes it back
+        kernels.announce(True)  # on standard error; --quiet turns it off
         try:
             check_memory()
             with end_as_interrupt():
@@ -74,7 +74,7 @@ class LazyCommands(TyperGroup):
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            if is_command_line_error(error):  # `main` tells of these, wherever they arise
+            if is_command_line_error(error):  # reported by `main`
                 raise
             raise typer.Exit(report(error)) from error
 
@@ -118,7 +118,7 @@ def _striate(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Learn the visual features of your own images, without labels, on the machine you have.
+    """Learn the visual features of your own images, without labels, on your own computer.
 
     Start with: striate demo
     """

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def predict(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
     images: Images,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to list for each image.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to list for each image.")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print path,label,probability,unknown.")] = False,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Name what is on images.
 
-    Images that cannot be read are listed with the reason, on standard error and with --json; the others are named all
-    the same. In text and CSV, what a terminal cannot show of a name is escaped; --json has it exactly.
+    Images that cannot be read are listed with the reason, on standard error and with --json; the others are classified
+    anyway. In text and CSV, characters of a name that a terminal cannot show are escaped; --json has the exact name.
     """
     from striate.cli._images import named_images
     from striate.cli._left_out import LeftOut

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def search(
     index: Annotated[Path, typer.Argument(help="An index file of striate index.", show_default=False)],
     images: Images,
-    top: Annotated[int, typer.Option(min=1, help="How many neighbors of each image.")] = 12,
+    top: Annotated[int, typer.Option(min=1, help="Number of neighbors of each image.")] = 12,
     html: Annotated[
         Path | None, typer.Option(help="Write a contact sheet: each image beside its neighbors.", show_default=False)
     ] = None,
@@ -66,7 +66,7 @@ def search(
 
 
 def _results(found: ImageIndex, images: ImageFiles, top: int, skipped: list[Skipped]) -> list[dict[str, Any]]:
-    """What is said of each image: its neighbors, and whether it is of one color."""
+    """The result for each image: its neighbors, and whether it is of one color."""
     from striate.images.stamps import ABSENT, stamp_of
 
     @cache  # images have neighbors in common
@@ -94,7 +94,7 @@ def _results(found: ImageIndex, images: ImageFiles, top: int, skipped: list[Skip
 
 
 def _write_sheet(path: Path, result: list[dict[str, Any]], found: ImageIndex, name: str) -> None:
-    """The contact sheet: each image beside its neighbors."""
+    """Write the contact sheet: each image beside its neighbors."""
     from striate.report import SheetImage, SheetRow, write_contact_sheet
 
     sheet = [
@@ -123,7 +123,7 @@ def _in_words(result: list[dict[str, Any]]) -> str:
 def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[list[tuple[int, float, list[int]]]]:
     """For each code the rows of the nearest files, nearest first, their distances, and rows that are links to them.
 
-    Other names of a file have its code, and would stand in the places of other images.
+    Links to a file have the same code, and would otherwise take the places of other images.
     """
     import numpy as np
 
@@ -132,7 +132,7 @@ def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[lis
     n = min(2 * top, len(found))
     while True:
         neighbors = found.search_codes(codes, n)
-        # Of equal files, those whose name is no link; all images of a batch have neighbors in common.
+        # Prefer names that are not links; images of a batch often have neighbors in common.
         files = linked_names(found, np.unique(neighbors.rows).tolist())
         file_of = {row: file for file, others in files.items() for row in (file, *others)}
         result = []
@@ -147,7 +147,7 @@ def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[lis
 
 
 def _tell_of_gone(index: Path, folder: Path, neighbors: Sequence[Mapping[str, Any]]) -> None:
-    """A line on standard error where images that were found are no longer in their place."""
+    """Print a line on standard error if found images no longer exist."""
     n_gone = sum(not one["exists"] for one in neighbors)
     if not n_gone:
         return

@@ -1,4 +1,4 @@
-"""``striate train FOLDER``: images in, a classifier and a report out."""
+"""``striate train FOLDER``: train a classifier on images, and write a report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def train(
     train_per_class: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of training images per class; all others are for the test.", show_default=False
+            min=1, help="Number of training images per class; all others are for testing.", show_default=False
         ),
     ] = None,
     labels_per_class: Annotated[
@@ -51,13 +51,11 @@ def train(
     ] = None,
     unlabeled: Annotated[
         Path | None,
-        typer.Option(help="A folder with more images, without labels, for the filters.", show_default=False),
+        typer.Option(help="A folder with additional images, without labels, for the filters.", show_default=False),
     ] = None,
     unknown: Annotated[
         float | None,
-        typer.Option(
-            help="Let the model answer “unknown”, with this rate of false alarms, e.g. 0.05.", show_default=False
-        ),
+        typer.Option(help="Let the model answer “unknown”, with this false alarm rate, e.g. 0.05.", show_default=False),
     ] = None,
     system: Annotated[
         Literal["auto", "hierarchy", "scspm"],
@@ -68,9 +66,9 @@ def train(
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
     ablate: Annotated[
-        bool, typer.Option("--ablate", help="Report what each component brings, on validation images.")
+        bool, typer.Option("--ablate", help="Also measure how much each component contributes, on validation images.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was killed.")] = False,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -86,7 +84,7 @@ def train(
     from striate.images import as_images
     from striate.recognition import ImageClassifier, split_images
 
-    # The whole name: what follows a dot in shots.2024 is not an ending.
+    # The whole name: .2024 of a folder shots.2024 is not an ending.
     model = out if out is not None else Path(f"{folder.resolve().name or 'images'}.safetensors")
     run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
     images = run.left_out.of(as_images(folder))
@@ -162,7 +160,7 @@ def _nothing_to_resume(run: Run) -> str:
 def _open_checkpoint(
     folder: Path, options: dict[str, Any], sources: dict[str, ImageCollection], *, resume: bool, progress: Progress
 ) -> Checkpoint:
-    """The checkpoint of this run: same options, same images, same threads."""
+    """The checkpoint of this run, for the same options, images and number of threads."""
     import striate
     from striate.checkpoint import Checkpoint
     from striate.images.stamps import fingerprint_of

@@ -1,4 +1,4 @@
-"""``striate warm-up``: compile every kernel now, as for an image of a container or a class room."""
+"""``striate warm-up``: compile every kernel now, for example when a container is built."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from striate.cli._options import AsJson, Quiet, emit
 
 
 def warm_up(quiet: Quiet = False, as_json: AsJson = False) -> None:
-    """Compile all that striate computes with, ahead of its first use.
+    """Compile all kernels of striate ahead of their first use.
 
-    Otherwise each part is compiled when it is first used, which takes some seconds. The result is kept beside the
-    package, or where NUMBA_CACHE_DIR says, and belongs to the kind of processor that it was compiled on.
+    Otherwise each kernel is compiled at its first use, which takes some seconds. The result is kept in the folder of
+    the package or in NUMBA_CACHE_DIR, and is for the type of processor that it was compiled on.
     """
     import time
 
     from striate import kernels
     from striate.progress import RichProgress
 
-    kernels.announce(False)  # the progress bar says it
+    kernels.announce(False)  # the progress bar shows it
     started = time.perf_counter()
     n_kernels = kernels.compile_all(RichProgress(quiet=quiet))
     seconds = time.perf_counter() - started
