@@ -1,7 +1,7 @@
 """Compact codes of images, or of any vectors, and search for nearest neighbors in them.
 
-`fit_projection` makes binary or real codes of vectors, `nearest_codes` and `nearest_vectors` search them exactly;
-`learn_encoder` and `ImageIndex` do so for a folder of images.
+`fit_projection` learns binary or real codes of vectors; `nearest_codes` and `nearest_vectors` search them exactly.
+`learn_encoder` and `ImageIndex` do both for a folder of images.
 """
 
 from __future__ import annotations

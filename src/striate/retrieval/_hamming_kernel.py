@@ -1,7 +1,7 @@
 """Kernels over binary codes: distances of one code to many, and pairs of codes that are near each other.
 
 Roofline: a million codes of 64 bits are 8 MB, which a core reads from memory in about a millisecond; counting their
-bits takes as long (one `popcnt` a word, or a table of nibbles in vector registers).
+bits takes as long (one `popcnt` per word, or a table of nibbles in vector registers).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _count_in_python(word: Any) -> int:
 
 @intrinsic
 def _population_count(typing: Any, word: Any) -> Any:
-    """The number of bits that are 1: one instruction."""
+    """The number of bits that are 1, in one instruction."""
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
 
 
@@ -41,7 +41,7 @@ def compile_scan() -> Callable[..., None]:
 
 
 def _scan(query: Any, codes: Any, distances: Any, counts: Any) -> None:
-    """Hamming distances of one code to all; `counts` gets the number of codes at each distance added."""
+    """Hamming distances of one code to all codes; adds the number of codes at each distance to `counts`."""
     n_codes, n_words = codes.shape
     if n_words == 1:
         word = query[0]
@@ -67,7 +67,7 @@ def compile_join() -> Callable[..., int]:
 
 
 def _join(codes: Any, keys: Any, order: Any, threshold: Any, parents: Any) -> int:
-    """Join codes within the threshold of each other, among those with the same key; the number of comparisons.
+    """Join codes with the same key whose distance is within the threshold; returns the number of comparisons.
 
     `order` sorts `keys`; `parents` is a forest whose roots are the smallest rows of their groups.
     """

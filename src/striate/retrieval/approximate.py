@@ -23,30 +23,30 @@ _GRAPHS = (b"IHNf",)
 
 
 class NeighborGraph:
-    """A graph through which a search walks from neighbor to neighbor: a small part of all vectors is looked at.
+    """A graph of near neighbors, in which a search compares a query with a small part of all vectors.
 
-    Binary codes need none: a million of 64 bits are searched exactly in milliseconds, see `nearest_codes`.
+    Not needed for binary codes: a million codes of 64 bits are searched exactly in milliseconds, see `nearest_codes`.
 
     Parameters
     ----------
     vectors : float (n_vectors, n_features)
-        More may be added.
+        The first vectors; `add` adds more.
     metric : "euclidean" or "cosine"
     n_links : int
-        Of each vector; 16 suits codes of 32 to 128 numbers. Memory: 8 bytes per link, and the vectors.
+        Number of links per vector; 16 suits codes of 32 to 128 numbers. Memory: 8 bytes per link, and the vectors.
     breadth : int
-        Candidates kept while the graph is built: more take longer, and make better links.
+        Number of candidates while the graph is built: with more, building is slower and links are better.
 
     Raises
     ------
     UsageError
-        Where faiss is not installed, in a sentence that names the extra.
+        If faiss is not installed.
 
     References
     ----------
     Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small
-    world graphs", 2016. By faiss (Douze et al. 2024): of two well-kept libraries it was the faster one to build and to
-    search, at the same recall.
+    world graphs", 2016. Implemented with faiss (Douze et al. 2024), which was faster than another library in building
+    and in searching, at the same recall.
     """
 
     def __init__(
@@ -64,24 +64,24 @@ class NeighborGraph:
         return int(self._graph.ntotal)
 
     def add(self, vectors: NDArray[Any]) -> None:
-        """Add vectors, float (n, n_features), after those that are there."""
+        """Append vectors, float (n, n_features)."""
         _faiss().omp_set_num_threads(threads.n_threads())
         self._graph.add(self._prepared(vectors))
 
     def search(self, queries: NDArray[Any], n_neighbors: int, *, breadth: int = 64) -> Neighbors:
-        """Neighbors that are nearly always the nearest.
+        """Approximate nearest neighbors; nearly all are exact.
 
         Parameters
         ----------
         queries : float (n_queries, n_features)
         n_neighbors : int
         breadth : int
-            Candidates kept on the walk: with more, fewer neighbors are missed, and it takes longer.
+            Number of candidates during the search: with more, fewer neighbors are missed, and it takes longer.
 
         Returns
         -------
         Neighbors
-            As `nearest_vectors` has them; float32 distances.
+            As returned by `nearest_vectors`, with float32 distances.
         """
         n_neighbors = checked("n_neighbors", n_neighbors, Integer())
         breadth = checked("breadth", breadth, Integer(low=1))
@@ -92,7 +92,7 @@ class NeighborGraph:
         parameters = faiss.SearchParametersHNSW(efSearch=max(breadth, n_neighbors))
         squares, rows = self._graph.search(self._prepared(queries), n_neighbors, params=parameters)
         squares = np.maximum(squares, 0)
-        # Of vectors of unit length, ‖a − b‖² = 2 (1 − cosine).
+        # For vectors of unit length, ‖a − b‖² = 2 (1 − cosine).
         return Neighbors(rows, squares / 2 if self.metric == "cosine" else np.sqrt(squares))
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""Binary codes: bits packed into words of 64, the form in which they are stored and compared."""
+"""Binary codes: bits packed into words of 64 bits."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["MAX_BITS", "Codes", "as_codes", "n_words", "pack_bits", "unpack_bits
 Codes = NDArray[np.uint64]
 """Binary codes, ``(n_samples, n_words)``: bit j is bit ``j % 64`` of word ``j // 64``; bits after the last are 0."""
 
-MAX_BITS = 4096  # distances stay far within 16 bits
+MAX_BITS = 4096  # distances fit into 16 bits
 
 
 def as_codes(values: Any, *, name: str = "codes") -> Codes:
-    """Codes in the form that kernels take; any layout and byte order, read-only ones and memory maps too.
+    """Codes in a form for the kernels, from arrays of any layout and byte order, also read-only and memory-mapped ones.
 
     Parameters
     ----------
     values : uint64 (n_samples, n_words)
-        Other unsigned integers, and int64, stand for the same bits.
+        Other unsigned integers and int64 are taken as the same bits.
     name : str
-        What messages call them.
+        Name of the codes in messages.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def as_codes(values: Any, *, name: str = "codes") -> Codes:
 
 
 def n_words(n_bits: int) -> int:
-    """Words of 64 bits that hold a code.
+    """The number of words of 64 bits that hold a code.
 
     Raises
     ------
     UsageError
-        When the number of bits is not 1 to 4096.
+        If the number of bits is not 1 to 4096.
     """
     n: int = checked("n_bits", n_bits, Integer())
     if not 1 <= n <= MAX_BITS:
@@ -56,7 +56,7 @@ def n_words(n_bits: int) -> int:
 
 
 def pack_bits(bits: NDArray[Any]) -> Codes:
-    """Bits as codes.
+    """Pack bits into codes.
 
     Parameters
     ----------

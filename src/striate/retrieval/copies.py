@@ -1,7 +1,7 @@
-"""Are two images copies of one another? Their pixels tell, where codes say only that they look alike.
+"""Finds images that are copies of each other: similar codes propose pairs, and pixels decide.
 
-Codes are made to forget what differs between images of a kind; side views of two airplanes may agree in all but a few
-bits. So codes propose pairs, and pixels decide (see `striate.retrieval.pixels`).
+Codes ignore differences between images of one kind; side views of two airplanes may differ in only a few bits.
+Candidate pairs are therefore compared by their pixels (see `striate.retrieval.pixels`).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from striate.retrieval.pixels import Sketch, View, agreement, sketch, viewed
 __all__ = ["ALSO", "CODE_SHARE", "MIN_SIMILARITY", "CopyGroup", "Pair", "linked_names", "near_copies"]
 
 CODE_SHARE = 0.1
-"""Share of a code's bits in which copies may differ: of 200 photographs of Caltech-101 that were made smaller,
-compressed again or cut by 5 %, at most one in twenty lay farther from its copy."""
+"""Share of a code's bits in which copies may differ: of 200 photographs of Caltech-101 that were resized,
+compressed again or cut by 5 %, at most one in twenty had a larger distance to its copy."""
 
 MIN_SIMILARITY = 0.7
-"""Of the pixels of copies: chosen on labeled pairs, see `benchmarks/duplicates.py`."""
+"""Minimum similarity of the pixels of copies, chosen on labeled pairs, see `benchmarks/duplicates.py`."""
 
 ALSO: dict[str, View] = {"mirrored": "mirrored", "bordered": "without border"}
-"""Other copies that are looked for where they are asked for."""
+"""Other kinds of copies that can be searched for."""
 
-_CANDIDATES = 16  # nearest members of a group that each is compared with: by their codes, and by their pixels
-_ROUNDING = 1e-4  # an image's similarity to itself may fall short of 1 by as much
+_CANDIDATES = 16  # members of a group that each image is compared with: the nearest by codes, and by pixels
+_ROUNDING = 1e-4  # by which an image's similarity to itself may be below 1
 _KEPT = 400  # images whose sketches are in memory: 140 MB
 
 
@@ -52,9 +52,9 @@ class Pair(NamedTuple):
     first, second : int
         Rows of the index.
     similarity : float
-        Of their pixels, at most 1.
+        Similarity of their pixels, at most 1.
     how : str
-        "as it is"; "mirrored" or "without border" where one of them had to be looked at so.
+        "as it is"; "mirrored" or "without border" if one of the images matches only in this form.
     """
 
     first: int
@@ -65,14 +65,14 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class CopyGroup(Sequence[int]):
-    """Rows of images that are copies of each other; a sequence of them.
+    """A sequence of the rows of images that are copies of each other.
 
     Parameters
     ----------
     rows : tuple of int
-        One for each file, increasing.
+        One row per file, increasing.
     pairs : tuple of Pair
-        Pairs by which the group hangs together, and those of the largest file with all others that are alike.
+        Pairs that connect the group, and the pairs of the largest file with all similar ones.
     links : dict of int to tuple of int
         Rows that are other names (hard or symbolic links) of a row's file.
     """
@@ -94,7 +94,7 @@ class CopyGroup(Sequence[int]):
         return self.rows[index]
 
     def pair(self, one: int, other: int) -> Pair | None:
-        """The pair of two rows; None where they are alike by way of others only."""
+        """The pair of two rows; None if they are connected only through other images."""
         wanted = (min(one, other), max(one, other))
         return next((pair for pair in self.pairs if (pair.first, pair.second) == wanted), None)
 
@@ -109,26 +109,25 @@ def near_copies(
 ) -> list[CopyGroup]:
     """Groups of indexed images that are copies of each other: resized, compressed again, cut a little.
 
-    Images whose codes are near each other are read once more and compared; all others are not touched. Several names of
-    one file are no copies: the file is in a group once, and its other names are links.
+    Images with similar codes are read again and compared; other images are not read. Several names of one file are not
+    copies: the file is in a group once, and its other names are links.
 
     Parameters
     ----------
     index : ImageIndex
-        Of a folder, which must be there; an image that cannot be read is in no group.
+        Index of a folder, which must exist; an image that cannot be read is in no group.
     threshold : int, optional
-        Bits in which the codes of copies may differ; by default, a tenth of them.
+        Number of bits in which codes of copies may differ; by default a tenth of the bits.
     min_similarity : float
-        Of their pixels, where they agree least.
+        Minimum similarity of pixels, in the places with the least agreement.
     also : iterable of {"mirrored", "bordered"}
-        Find mirrored copies, and copies with a border of one color around them, as well. All images are encoded once
-        more for each.
+        Also find mirrored copies, or copies with a border of one color. All images are encoded once more for each.
     progress : Progress, optional
 
     Returns
     -------
     list of CopyGroup
-        Of two files and more, transitive; each is a sequence of rows of the index.
+        Groups of two or more files, transitive; each group is a sequence of rows of the index.
     """
     if not index.encoder.binary:
         raise UsageError("copies are found among binary codes, and this index has real ones")
@@ -156,10 +155,10 @@ def near_copies(
 
 
 def linked_names(index: ImageIndex, rows: Iterable[int]) -> dict[int, list[int]]:
-    """Rows by the file that they name: the row that stands for a file, and its other rows.
+    """Rows by the file that they name: one row that represents the file, and its other rows.
 
-    A file that cannot be looked at stands for itself. A name that is no link, nor lies behind one, stands for the file
-    where there is one.
+    A file that cannot be accessed represents itself. If a name of a file is not a symbolic link and not reached through
+    one, it represents the file.
     """
     folder = Path(index.folder)
     of_file: dict[Any, list[int]] = {}
@@ -174,12 +173,12 @@ def linked_names(index: ImageIndex, rows: Iterable[int]) -> dict[int, list[int]]
 
 
 def is_link(path: Path, folder: Path) -> bool:
-    """Whether a path below a folder is a symbolic link, or leads through one."""
+    """Whether a path below a folder is a symbolic link, or passes through one."""
     return os.path.realpath(path) != os.path.join(os.path.realpath(folder), os.path.relpath(path, folder))
 
 
 class _Viewed(SomeImages):
-    """Images as they are looked at; one that cannot be looked at in this way counts as unreadable."""
+    """Images in a view; an image without this view counts as unreadable."""
 
     def __init__(self, images: ImageCollection, view: View) -> None:
         super().__init__(images, range(len(images)))
@@ -198,7 +197,7 @@ class _Viewed(SomeImages):
 
 
 def _codes_of_view(index: ImageIndex, view: View, progress: Progress) -> tuple[list[int], NDArray[Any]]:
-    """Codes of all images that can be looked at in a certain way, and their rows."""
+    """Codes of all images that have the given view, and their rows."""
     images = as_images([str(Path(index.folder) / name) for name in index.items.names()])
     rows: list[int] = []
     codes = [index.encoder.no_codes()]
@@ -215,7 +214,7 @@ Item = tuple[int, View]
 
 
 class _Search:
-    """Copies among groups of candidates, joined over all groups."""
+    """Finds copies among groups of candidates, and joins them over all groups."""
 
     def __init__(self, index: ImageIndex, threshold: int, min_similarity: float) -> None:
         self._index, self._threshold, self._min = index, threshold, min_similarity - _ROUNDING
@@ -228,7 +227,7 @@ class _Search:
         )
 
     def look_among(self, items: Sequence[Item], codes: NDArray[Any]) -> None:
-        """Join the copies among images whose codes are near each other."""
+        """Join the copies among images with similar codes."""
         files = linked_names(self._index, dict.fromkeys(row for row, _ in items))
         self._links |= {row: tuple(others) for row, others in files.items() if others}
         chosen = [k for k, (row, _) in enumerate(items) if row in files]
@@ -259,7 +258,7 @@ class _Search:
         return row
 
     def groups(self) -> list[CopyGroup]:
-        """In the order of their first rows."""
+        """The groups of copies, in the order of their first rows."""
         members: dict[int, set[int]] = {}
         for first, second in self._pairs:
             members.setdefault(self._root(first), set()).update((first, second))
@@ -281,10 +280,10 @@ class _Search:
 def _proposed(
     items: Sequence[Item], codes: NDArray[Any], threshold: int, read: Callable[[int, View], Sketch | None]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs to compare: of images whose codes are nearest, and of those whose small versions are.
+    """Pairs to compare: images with the nearest codes, and images with the nearest small versions.
 
-    Where many images have nearly one code, as forms have that were filled in differently, only pixels say which of them
-    may be copies.
+    If many images have nearly the same code, for example forms that are filled in differently, only pixels show which
+    of them may be copies.
     """
     n = min(len(items), 1 + _CANDIDATES)
     near = nearest_codes(codes, codes, n)

@@ -1,4 +1,4 @@
-"""From vectors to compact codes by a deep autoencoder: semantic hashing."""
+"""Compact codes of vectors by a deep autoencoder (semantic hashing)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from striate.threads import single_threaded_blas
 __all__ = ["DeepProjection", "fit_deep_projection"]
 
 _HIDDEN = 512  # units between vectors and code
-_EPOCHS = 60  # of some 1,500 vectors: seconds
-_INPUT_NOISE = 0.2  # some thousand vectors would be learned by heart
+_EPOCHS = 60  # some seconds with 1,500 vectors
+_INPUT_NOISE = 0.2  # against overfitting to some thousand vectors
 
 
 @dataclass(frozen=True)
 class DeepProjection:
-    """Layers of rectified units, then linear ones, whose signs are a binary code; used as `Projection` is.
+    """Layers of rectified units and a linear layer, whose signs are a binary code; same interface as `Projection`.
 
     Parameters
     ----------
     mean : float32 (n_features,)
-        Taken from the vectors first.
+        Subtracted from the vectors first.
     weights : tuple of float32 (n_out, n_in)
     biases : tuple of float32 (n_out,)
     """
@@ -43,16 +43,16 @@ class DeepProjection:
 
     @property
     def method(self) -> str:
-        """Where the layers come from."""
+        """The method that learned the layers."""
         return "deep-autoencoder"
 
     @property
     def n_bits(self) -> int:
-        """Numbers of a real code, bits of a binary one."""
+        """Number of components of a real code, or of bits of a binary one."""
         return len(self.biases[-1])
 
     def project(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
-        """Real codes of vectors (n_samples, n_features): float32 (n_samples, n_bits), each of its vector alone."""
+        """Real codes of vectors (n_samples, n_features): float32 (n_samples, n_bits), each from its vector only."""
         vectors = as_samples(vectors, name="vectors", n_features=len(self.mean))
         result = np.empty((len(vectors), self.n_bits), np.float32)
         with single_threaded_blas():
@@ -92,7 +92,7 @@ class DeepProjection:
 def fit_deep_projection(
     vectors: NDArray[Any], n_bits: int, *, random_state: RandomState = None, progress: Progress | None = None
 ) -> DeepProjection:
-    """Learn binary codes from which an autoencoder gives the vectors back.
+    """Learn binary codes from which an autoencoder reconstructs the vectors.
 
     Parameters
     ----------

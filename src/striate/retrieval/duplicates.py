@@ -1,4 +1,4 @@
-"""Groups of codes that are near each other, without comparing all with all."""
+"""Groups of similar codes, without comparing all pairs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ __all__ = ["near_duplicates"]
 def near_duplicates(codes: Codes, n_bits: int, threshold: int) -> list[NDArray[np.int64]]:
     """Groups in which each code is within a Hamming distance of another of its group: transitive, and exact.
 
-    Codes that differ in at most t bits agree in at least one of t + 1 parts of the code. So only codes that share a
-    part are compared: with balanced bits and small t a tiny share of all pairs. Equal codes are compared once.
+    Codes that differ in at most t bits agree in at least one of t + 1 parts of the code. Only codes that share a part
+    are therefore compared: with balanced bits and small t, a small fraction of all pairs. Equal codes are compared
+    once.
 
     Parameters
     ----------
     codes : uint64 (n_codes, n_words)
     n_bits : int
-        Of a code.
+        Number of bits of a code.
     threshold : int
         0 finds equal codes; less than `n_bits`.
 
     Returns
     -------
     list of int64 (n_members,)
-        Rows of groups of two and more, increasing; groups in the order of their first rows.
+        Rows of groups of two or more codes, increasing; groups in the order of their first rows.
 
     References
     ----------

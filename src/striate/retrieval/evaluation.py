@@ -1,4 +1,4 @@
-"""How good a search is: against exact search, and against categories that were never shown to the encoder."""
+"""Evaluation of search, against exact neighbors or against categories."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Curves(NamedTuple):
     Attributes
     ----------
     recall : float64 (n_found,)
-        Share of the true neighbors among the first results.
+        Fraction of the true neighbors that are among the first results.
     precision : float64 (n_found,)
-        Share of the first results that are true neighbors.
+        Fraction of the first results that are true neighbors.
     """
 
     recall: NDArray[np.float64]
@@ -28,7 +28,7 @@ class Curves(NamedTuple):
 
 
 def curves_against_exact(found: NDArray[np.int64], exact: NDArray[np.int64]) -> Curves:
-    """Recall and precision of a search, against what an exact one returns.
+    """Recall and precision of a search, with the results of an exact search as truth.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def precision_at(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
     Parameters
     ----------
     relevant : bool (n_queries, n_found)
-        Whether each result is.
+        Whether each result is relevant.
     """
     relevant = np.asarray(relevant)
     if relevant.ndim != 2 or not relevant.shape[1]:
@@ -66,19 +66,19 @@ def precision_at(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
 def average_precision(distances: NDArray[Any], relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Average precision of each query: the mean of the precision at every relevant item.
 
-    Items at the same distance, of which binary codes have many, share their places: each counts with the precision at
-    the end of its group, so that no order among them can be lucky.
+    Items at the same distance, which are frequent with binary codes, are ranked as a group: each counts with the
+    precision at the end of its group, so that the order within a group has no effect.
 
     Parameters
     ----------
     distances : (n_queries, n_items)
-        To everything that is searched.
+        Distances to all items that are searched.
     relevant : bool (n_queries, n_items)
 
     Returns
     -------
     float64 (n_queries,)
-        0 where nothing is relevant.
+        0 for a query without relevant items.
     """
     distances, relevant = np.asarray(distances), np.asarray(relevant)
     if distances.ndim != 2 or distances.shape != relevant.shape:

@@ -1,4 +1,4 @@
-"""From an image to its code: prepared, turned into a vector, projected, and, for a binary code, reduced to signs."""
+"""Codes of images: preprocessing, a vector of features, a projection and, for a binary code, signs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from striate.stored import Table, field, part
 __all__ = ["Describe", "ImageEncoder", "learn_encoder"]
 
 Describe = Hierarchy | PSD | Callable[[NDArray[np.float32]], NDArray[Any]]
-"""What makes a vector of a prepared image: features of a hierarchy, the PSD code of the image as one patch, or any
+"""Computes the vector of a preprocessed image: features of a hierarchy, the PSD code of the image as one patch, or any
 callable (n, channels, height, width) → (n, ...)."""
 
 # Images that the encoder is learned from.
@@ -43,17 +43,17 @@ class ImageEncoder:
     Parameters
     ----------
     preprocessing : Preprocessing
-        What is done to every image first.
+        Applied to every image first.
     describe : Hierarchy, PSD or callable
         Only an encoder with one of the first two can be saved.
     projection : Projection or DeepProjection
-        Of its vectors, each scaled to unit length, so that an image's contrast does not count.
+        Projection of the vectors, which are scaled to unit length, so that the contrast of an image has no effect.
     binary : bool
-        Whether codes are the signs, packed, or the projections themselves.
+        Whether codes are the packed signs, or the projections themselves.
     n_images : int, optional
-        How many images there were when it was learned.
+        Number of images when the encoder was learned.
     architecture : str, optional
-        The one that was asked for then.
+        The architecture that was requested then.
     """
 
     preprocessing: Preprocessing
@@ -65,11 +65,11 @@ class ImageEncoder:
 
     @property
     def n_bits(self) -> int:
-        """Bits of a binary code, numbers of a real one."""
+        """Number of bits of a binary code, or of components of a real one."""
         return self.projection.n_bits
 
     def no_codes(self) -> NDArray[Any]:
-        """An array for no image at all, of the shape and type that `encode` returns."""
+        """An array of zero codes, of the shape and dtype that `encode` returns."""
         return np.empty((0, n_words(self.n_bits)), np.uint64) if self.binary else np.empty((0, self.n_bits), np.float32)
 
     def vectors(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,9 +100,9 @@ class ImageEncoder:
         indices: Sequence[int] | NDArray[np.int64] | None = None,
         skipped: list[Skipped] | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Codes of images as they are, a batch at a time, with their indices: see `striate.hierarchy.feature_batches`.
+        """Codes of images, a batch at a time, with their indices: see `striate.hierarchy.feature_batches`.
 
-        Images that cannot be read are appended to `skipped`; without that list, the first of them is an error.
+        Images that cannot be read are appended to `skipped`; without that list, the first one raises an error.
         """
         return feature_batches(images, self.preprocessing, self.encode, indices=indices, skipped=skipped)
 
@@ -112,7 +112,7 @@ class ImageEncoder:
         Raises
         ------
         UsageError
-            When images are described by a function, which no file can hold.
+            If images are described by a function, which cannot be saved.
         """
         kind = next((kind for kind, part in _KINDS.items() if isinstance(self.describe, part)), None)
         if kind is None:
@@ -160,7 +160,7 @@ class ImageEncoder:
 
 
 def _n_features(describe: Hierarchy | PSD, preprocessing: Preprocessing) -> int:
-    """Numbers that an image is described by."""
+    """Number of features of an image."""
     if isinstance(describe, Hierarchy):
         if not describe.is_learned:
             raise ModelFileError("some of its filters or dictionaries are missing")
@@ -200,16 +200,16 @@ def learn_encoder(
     Parameters
     ----------
     images : folder, list or ImageCollection
-        1,500 of them, evenly drawn, are looked at.
+        1,500 of them, drawn evenly, are used.
     n_bits : int
-        Of a code.
+        Number of bits of a code.
     method : {"itq", "pca", "lsh", "deep-autoencoder"}
-        From features to codes: see `fit_projection`, `fit_deep_projection`.
+        How codes are computed from features: see `fit_projection` and `fit_deep_projection`.
     binary : bool
-        Whether codes are bits or numbers.
+        Whether codes are binary or real.
     architecture : str
-        "auto": two stages of learned filters that suit the size of the images, as `striate train` has them; or the
-        papers' notation, as in ``"64F9x9 - Rabs - N - PA10x10/5"``.
+        "auto": two stages of learned filters for the size of the images, as in `striate train`; or the papers'
+        notation, as in ``"64F9x9 - Rabs - N - PA10x10/5"``.
     preprocessing : Preprocessing, optional
         By default, chosen from the images as `striate train` does.
     random_state : int, optional
@@ -217,7 +217,7 @@ def learn_encoder(
     Raises
     ------
     UsageError
-        When fewer than two of the images can be read.
+        If fewer than two of the images can be read.
     """
     progress = progress or Progress()
     n_bits, binary = checked("n_bits", n_bits, Integer(low=1, high=MAX_BITS)), checked("binary", binary, Boolean())
@@ -261,10 +261,10 @@ def learn_encoder(
 
 
 def _for_codes(hierarchy: Hierarchy) -> Hierarchy:
-    """The preset's stages without the last normalization, as the experiment image-retrieval has them.
+    """The preset's stages without the last normalization, as in the experiment image-retrieval.
 
-    On validation queries of the 15 scenes, 64 bits were 2.5 points more precise so; part of that may be due to the
-    images' aspect ratio, which was kept at the same time.
+    On validation queries of the 15 scenes this raised the precision of 64 bits by 2.5 points; a part may be due to the
+    aspect ratio of the images, which was kept at the same time.
     """
     layers = list(hierarchy)
     last = max((k for k, layer in enumerate(layers) if isinstance(layer, LocalContrastNormalization)), default=None)

@@ -1,4 +1,4 @@
-"""An index of images: their codes, and what it takes to keep them in step with a folder that changes."""
+"""An index of images: their codes, and updates when the folder changes."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
 __all__ = ["INDEX_VERSION", "Changes", "ImageIndex"]
 
 KIND = "index"
-# Goes up when an image's code, or the arrangement of the file, changes.
+# Increased when codes of images or the layout of the file change.
 INDEX_VERSION = 1
-# Saving what is there takes at most one twentieth of the time.
+# Intermediate saves take at most one twentieth of the time.
 _SAVING_SHARE = 20
-# An encoder that was learned from a quarter of the images, or that tells no more than a quarter of them apart, has been
-# outgrown.
+# An encoder is outgrown if it was learned from at most a quarter of the images, or gives at most a quarter of them
+# different codes.
 _GROWTH = 4
 _DISTINCT_SAMPLE = 10_000
-_FEWEST = 16  # of which a share says something
+_FEWEST = 16  # images for which a fraction is meaningful
 
 
 @dataclass
 class Changes:
-    """What an update did.
+    """Result of an update.
 
     Attributes
     ----------
     added, changed, removed, unchanged : int
-        Images that were new, had another size or time, were gone, and were left as they were.
+        Numbers of images that were new, had another file size or time, were gone, and were unchanged.
     out_of_reach : int
-        Images that stay in the index, because they lie where nothing can be looked at for now.
+        Number of images that stay in the index because their folder cannot be read at present.
     skipped : list of Skipped
-        Those that could not be read; they are tried again by the next update.
+        Images that could not be read; the next update tries them again.
     """
 
     added: int = 0
@@ -59,22 +59,22 @@ class Changes:
 
 
 class ImageIndex:
-    """Codes of images in the order of their names, in one file from which they are mapped, not read.
+    """Codes of images in the order of their names, in one file that is memory-mapped.
 
     Parameters
     ----------
     encoder : ImageEncoder
     folder : str
-        What the names are relative to.
+        The folder that names are relative to.
 
     Attributes
     ----------
     codes : uint64 (n_images, n_words), or float32 (n_images, n_bits) where codes are real
-        Read-only where they are mapped.
+        Read-only if they are memory-mapped.
     items : Items
         Names, sizes and times, in the order of the codes.
     complete : bool
-        False where an update was cut short; the next one goes on.
+        False if an update was interrupted; the next one continues.
 
     Examples
     --------
@@ -108,20 +108,20 @@ class ImageIndex:
         interval: float = 20.0,
         progress: Progress | None = None,
     ) -> Changes:
-        """Bring the index in step with a collection: only new and changed images are encoded.
+        """Update the index to a collection: only new and changed images are encoded.
 
-        An image is known by its name, and has changed where the size or time of its file has. The result is the same
-        as that of indexing the collection anew with this encoder.
+        Images are identified by their names; an image has changed if the size or time of its file has. The result is
+        the same as that of a new index of the collection with this encoder.
 
         Parameters
         ----------
         images : folder or ImageCollection
-            All images that there are now.
+            All present images.
         save_to : str or path, optional
-            A file that gets the index at the end, and now and then before: what was encoded when a run is killed is not
-            encoded again by the next.
+            A file to which the index is saved at the end, and from time to time before. If a run is killed, the next
+            one does not encode the saved images again.
         interval : float
-            Seconds between two saves, at least.
+            Minimum number of seconds between two saves.
         progress : Progress, optional
 
         Returns
@@ -131,7 +131,7 @@ class ImageIndex:
         images = as_images(images)
         interval = checked("interval", interval, Real(low=0))
         if len(set(images.names)) != len(images.names):
-            raise UsageError("two images have the same name: give each a name of its own")
+            raise UsageError("two images have the same name: give each image a different name")
         stamps = stamps_of(images)
         found = _compare(self.items, images, stamps)
         rows = list(found.staying.values())
@@ -168,7 +168,7 @@ class ImageIndex:
         return changes
 
     def outgrown(self) -> str | None:
-        """Whether the encoder was learned from too few of the images that are here now: a sentence, or None."""
+        """A sentence if the encoder was learned from too few of the present images, otherwise None."""
         n_learned = self.encoder.n_images
         if n_learned is not None and len(self) >= _GROWTH * n_learned:
             return (
@@ -201,7 +201,7 @@ class ImageIndex:
         Raises
         ------
         UnreadableImage
-            When one of the images cannot be read.
+            If one of the images cannot be read.
         """
         codes = [batch for _, batch in self.encoder.code_batches(as_images(images))]
         return self.search_codes(np.concatenate(codes), n_neighbors)
@@ -212,7 +212,7 @@ class ImageIndex:
         return nearest(codes, self.codes, n_neighbors)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the index; the file appears whole or not at all, and the same content gives the same bytes."""
+        """Write the index, either completely or not at all; the same content gives the same bytes."""
         arrays: dict[str, NDArray[Any]] = {"codes": self.codes}
         header: dict[str, Any] = {
             "version": INDEX_VERSION,
@@ -227,12 +227,12 @@ class ImageIndex:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ImageIndex:
-        """Open an index file: it is verified, and its codes and names are mapped.
+        """Open an index file: it is checked, and its codes and names are memory-mapped.
 
         Raises
         ------
         UsageError, ModelFileError
-            In one sentence: there is no such file, it is damaged, no index, or of another version.
+            If there is no such file, or it is damaged, not an index, or of another version.
         """
         arrays, header = model_file.read(path, kind=KIND, mapped=True)
         if header.get("version") != INDEX_VERSION:
@@ -264,16 +264,16 @@ class ImageIndex:
         return np.asarray(self.codes)[rows] if len(rows) else self.encoder.no_codes()
 
     def _take(self, found: _Parts, *, complete: bool) -> None:
-        """Hold what was found so far, in the order of the names."""
+        """Store what has been encoded so far, in the order of the names."""
         self.items, self.codes = found.in_order()
         self.complete = complete
 
 
 class _Comparison(NamedTuple):
-    """What has become of an index's images.
+    """Comparison of an index with the present images.
 
-    `staying` are the rows, by name, of images that are as they were or out of reach; `waiting` the indices of new and
-    changed images; `known` all names of the index.
+    `staying` maps names of images that are unchanged or out of reach to their rows; `waiting` holds the indices of new
+    and changed images; `known` holds all names of the index.
     """
 
     staying: dict[str, int]
@@ -284,7 +284,7 @@ class _Comparison(NamedTuple):
 
 
 def _compare(items: Items, images: ImageCollection, stamps: Sequence[tuple[int, int]]) -> _Comparison:
-    """Compare what an index holds with the images that there are now."""
+    """Compare the images of an index with the present images."""
     row_of = {name: row for row, name in enumerate(items.names())}
     listed = set(images.names)
     beyond = out_of_reach(images, [name for name in row_of if name not in listed])
@@ -305,15 +305,15 @@ def _compare(items: Items, images: ImageCollection, stamps: Sequence[tuple[int, 
 
 @dataclass
 class _Parts:
-    """Names, stamps and codes of images, in the parts in which they came."""
+    """Names, stamps and codes of images, in several parts."""
 
     parts: list[tuple[list[str], list[tuple[int, int]], NDArray[Any]]] = field(default_factory=list)
 
     def add(self, names: list[str], stamps: list[tuple[int, int]], codes: NDArray[Any]) -> None:
-        self.parts.append((names, stamps, codes))  # in one step: an interrupt comes before or after it
+        self.parts.append((names, stamps, codes))  # a single step, which an interrupt cannot divide
 
     def in_order(self) -> tuple[Items, NDArray[Any]]:
-        """By name."""
+        """Items and codes, sorted by name."""
         names = [name for some, _, _ in self.parts for name in some]
         stamps = [stamp for _, some, _ in self.parts for stamp in some]
         codes = np.concatenate([some for _, _, some in self.parts])

@@ -1,4 +1,4 @@
-"""Which images an index holds: their names, and the sizes and times by which a change is seen."""
+"""The images of an index: their names, and file sizes and times to detect changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Items", "out_of_reach"]
 
 
 class Items:
-    """Names, sizes and times of images, one row per image; the names lie in one text, so that millions may be mapped.
+    """Names, sizes and times of images, one row per image; all names are in one array, which can be memory-mapped.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Items:
     ends : int64 (n_items,)
         Where each name ends.
     stamps : int64 (n_items, 2)
-        Size and time.
+        File sizes and times.
     """
 
     def __init__(self, text: NDArray[np.uint8], ends: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
@@ -78,19 +78,19 @@ class Items:
 
 
 def out_of_reach(images: ImageCollection, names: Sequence[str]) -> list[str]:
-    """Which images that a collection does not list may be there all the same: unreadable is not absent.
+    """Images that may still exist, although a collection cannot list them at present.
 
     Parameters
     ----------
     images : ImageCollection
-        Only of a folder can anything be out of reach.
+        If it is not a folder, no image is out of reach.
     names : sequence of str
-        Images that it listed before.
+        Images that were listed before.
 
     Returns
     -------
     list of str
-        Those that lie in folders that cannot be opened, or behind links to folders that are not there.
+        Images in folders that cannot be opened, or below links to folders that do not exist.
     """
     if not isinstance(images, ImageFolder):
         return []
@@ -98,7 +98,7 @@ def out_of_reach(images: ImageCollection, names: Sequence[str]) -> list[str]:
 
     @cache
     def hidden(folder: str) -> bool:
-        """Whether nothing can be said about what lies in a folder, relative to the whole."""
+        """Whether the content of a folder (a relative path) cannot be listed."""
         if not folder:
             return False
         path = images.path / folder

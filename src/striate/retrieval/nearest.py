@@ -19,10 +19,10 @@ __all__ = ["Metric", "Neighbors", "nearest_codes", "nearest_vectors", "unit_rows
 
 Metric = Literal["euclidean", "cosine"]
 
-_BLOCK_FLOATS = 1 << 22  # of distances, and of vectors in double precision, that exist at a time: 16 and 32 MB
+_BLOCK_FLOATS = 1 << 22  # distances, and numbers of vectors, in memory at a time: 16 and 32 MB
 _CENTER_ROWS = 1000  # vectors whose median is the center
 _ROUNDING = float(np.finfo(np.float64).eps)
-_LARGE, _SMALL = 1e140, 1e-140  # whose squares are safe
+_LARGE, _SMALL = 1e140, 1e-140  # squares of numbers between these neither overflow nor underflow
 
 
 class Neighbors(NamedTuple):
@@ -31,9 +31,9 @@ class Neighbors(NamedTuple):
     Attributes
     ----------
     rows : int64 (n_queries, n_neighbors)
-        Of the codes or vectors that were searched.
+        Rows of the codes or vectors that were searched.
     distances : (n_queries, n_neighbors)
-        Bits that differ, uint16; Euclidean distances or 1 − cosine, float64.
+        Hamming distances, uint16; or Euclidean distances or 1 − cosine, float64.
     """
 
     rows: NDArray[np.int64]
@@ -43,15 +43,15 @@ class Neighbors(NamedTuple):
 def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
     """The nearest binary codes, exactly.
 
-    One pass over all codes per query, in threads over queries; beside the codes, which may be a memory map, it needs
-    two bytes per code and thread.
+    One pass over all codes per query, with queries divided among threads. Besides the codes, which may be a memory map,
+    it needs two bytes of memory per code and thread.
 
     Parameters
     ----------
     queries : uint64 (n_queries, n_words)
     codes : uint64 (n_codes, n_words)
     n_neighbors : int
-        As many as there are codes at the most.
+        At most the number of codes.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
     Raises
     ------
     UsageError
-        When codes and queries differ in length, or there are not so many neighbors.
+        If codes and queries differ in length, or there are fewer codes than `n_neighbors`.
     """
     queries, codes = as_codes(queries, name="queries"), as_codes(codes)
     n_neighbors = _checked_number(queries, codes, n_neighbors)
@@ -73,7 +73,7 @@ def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
         for query in range(first, last):
             counts = np.zeros(64 * codes.shape[1] + 1, np.int64)
             scan(queries[query], codes, found, counts)
-            # The distance of the last neighbor, from the histogram: nothing needs to be sorted but the neighbors.
+            # The histogram gives the distance of the last neighbor, so that only the neighbors are sorted.
             farthest = int(np.searchsorted(counts.cumsum(), n_neighbors))
             near = np.flatnonzero(found <= farthest)
             order = np.argsort(found[near], kind="stable")[:n_neighbors]
@@ -87,7 +87,7 @@ def nearest_codes(queries: Codes, codes: Codes, n_neighbors: int) -> Neighbors:
 def nearest_vectors(
     queries: NDArray[Any], vectors: NDArray[Any], n_neighbors: int, *, metric: Metric = "euclidean"
 ) -> Neighbors:
-    """The nearest vectors, exactly, block by block: never more than some megabytes of distances.
+    """The nearest vectors, exactly, in blocks with at most some megabytes of distances.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def nearest_vectors(
     vectors : (n_vectors, n_features)
         Finite real numbers; may be a memory map.
     n_neighbors : int
-        As many as there are vectors at the most.
+        At most the number of vectors.
     metric : "euclidean" or "cosine"
-        The distance; 1 − cosine of the angle for "cosine", where a vector of zeros is at 1 from all.
+        The distance. "cosine" is 1 − cosine of the angle; a vector of zeros has distance 1 to all others.
 
     Returns
     -------
@@ -107,15 +107,15 @@ def nearest_vectors(
     Raises
     ------
     UsageError
-        When vectors and queries are no tables of finite real numbers, differ in length, or there are not so many
-        neighbors.
+        If vectors and queries are not tables of finite real numbers or differ in length, or if there are fewer vectors
+        than `n_neighbors`.
 
     Notes
     -----
-    Products of matrices, of vectors from which a center was taken, only choose candidates: all those that can be among
-    the neighbors, whatever was rounded. What is returned, and sorted by, is computed from differences of the given
-    numbers in double precision (of 64-bit integers, from their differences as integers), so that it stays exact far
-    from the origin, where the difference of squares has no digits left.
+    Matrix products of centered vectors are used only to choose candidates: all vectors that can be neighbors, given the
+    bound on rounding errors. Returned distances are computed from differences of the given numbers in double precision
+    (for 64-bit integers, from integer differences). They are therefore exact also far from the origin, where a
+    difference of squares would lose all digits.
     """
     metric = checked("metric", metric, Choice(*get_args(Metric)))
     queries, vectors = _table(queries, "queries"), _table(vectors, "vectors")
@@ -148,11 +148,11 @@ class _Search:
     ----------
     queries : float64 or int64 (n_queries, n_features)
     center : (n_features,)
-        Of the same type.
+        Of the same dtype as the queries.
     n : int
-        How many neighbors.
+        Number of neighbors.
     metric : str
-        Half the squared distance of vectors of unit length is 1 − cosine.
+        "cosine" is computed as half the squared distance of vectors of unit length.
     """
 
     def __init__(self, queries: NDArray[Any], center: NDArray[Any], n: int, metric: str) -> None:
@@ -162,7 +162,7 @@ class _Search:
         self._centered = _differences(queries, center)
 
     def look_at(self, block: NDArray[Any], start: int) -> None:
-        """Take the nearest of a block of vectors, the first of which is row `start`."""
+        """Update the nearest with a block of vectors, the first of which is row `start`."""
         for query, near in enumerate(self._candidates(block)):
             found = self._distances(block[near], self.queries[query])
             found = np.concatenate([self.distances[query], found])
@@ -214,7 +214,7 @@ class _Search:
                     lengths[infinite] = 4 * _lengths(_differences(vectors[infinite] / 4, query / 4))
             return lengths
         halves = 0.5 * np.einsum("ij,ij->i", differences, differences)
-        # What rounding to unit length may have made of vectors of one direction.
+        # Distances of vectors of equal direction can be above 0 only by rounding.
         halves[halves <= ((vectors.shape[1] ** 0.5 + 8) * _ROUNDING) ** 2] = 0
         return np.asarray(halves)
 
@@ -234,7 +234,7 @@ def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _differences(rows: NDArray[Any], row: NDArray[Any]) -> NDArray[np.float64]:
-    """Each row minus another; integers are subtracted as such."""
+    """Each row minus `row`; integers are subtracted as integers."""
     with np.errstate(over="ignore"):
         return np.asarray(rows - row, np.float64)
 
@@ -259,7 +259,7 @@ def unit_rows(vectors: NDArray[Any]) -> NDArray[Any]:
 def _preparation(
     queries: NDArray[Any], vectors: NDArray[Any], metric: str
 ) -> Callable[[NDArray[Any], bool], NDArray[Any]]:
-    """From rows as they were given, and whether they ask, to rows whose differences are to be measured."""
+    """The function that converts given rows (and whether they are queries) to rows whose distances are computed."""
     if metric == "cosine":
         return _directions
     if _is_wide(queries, vectors):
@@ -268,7 +268,7 @@ def _preparation(
 
 
 def _directions(rows: NDArray[Any], asks: bool) -> NDArray[np.float64]:
-    """Rows of unit length; one of zeros gets a direction of its own, at a right angle to all others."""
+    """Rows of unit length; rows of zeros get an extra dimension, at a right angle to all others."""
     result = np.zeros((len(rows), rows.shape[1] + 2))
     result[:, :-2] = unit_rows(np.asarray(rows, np.float64))
     result[~result.any(axis=1), -1 if asks else -2] = 1
@@ -276,16 +276,16 @@ def _directions(rows: NDArray[Any], asks: bool) -> NDArray[np.float64]:
 
 
 def _center(vectors: NDArray[Any], prepare: Callable[[NDArray[Any], bool], NDArray[Any]]) -> NDArray[Any]:
-    """The upper median of each feature: one of the numbers themselves, which no outlier moves far."""
+    """The upper median of each feature, which is one of its values, and robust against outliers."""
     sample = np.asarray(vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), _CENTER_ROWS)).astype(np.int64)])
-    sample = np.where(np.isfinite(sample), sample, sample.dtype.type(0))  # others are refused in their turn
+    sample = np.where(np.isfinite(sample), sample, sample.dtype.type(0))  # others raise an error later
     return np.asarray(np.sort(prepare(sample, False), axis=0)[len(sample) // 2])
 
 
 def _is_wide(queries: NDArray[Any], vectors: NDArray[Any]) -> bool:
-    """Whether these are integers that double precision does not hold, such as nanoseconds since 1970.
+    """Whether these are integers beyond double precision, such as nanoseconds since 1970.
 
-    Their differences must fit into 64 bits with a sign.
+    Their differences must fit into signed 64-bit integers.
     """
     if any(table.dtype.kind not in "iu" or table.dtype.itemsize < 8 for table in (queries, vectors)):
         return False
@@ -295,7 +295,7 @@ def _is_wide(queries: NDArray[Any], vectors: NDArray[Any]) -> bool:
 
 
 def _table(values: Any, name: str) -> NDArray[Any]:
-    """Real numbers in rows; arrays stay as they are, so that a memory map is read block by block."""
+    """Rows of real numbers; arrays are not copied, so that a memory map is read block by block."""
     plain = isinstance(values, np.ndarray) and not np.ma.isMaskedArray(values)
     if plain and values.ndim == 2 and values.dtype.kind in "fiu":
         return np.asarray(values)

@@ -1,8 +1,8 @@
-"""How much do the pixels of two images agree, one laid on the other? In most places is not enough: in nearly all.
+"""Similarity of the pixels of two aligned images, in the places where they agree least.
 
-Forms that were filled in differently agree but for a few words, and photographs of two faces in their outlines. So
-small versions find how one image lies in the other, and then each place of a larger version is compared with its
-counterpart: the places that agree least say whether one image is a copy of the other.
+Forms that are filled in differently agree except for a few words, and photographs of two faces agree in their outlines.
+Small versions are therefore used to align the images, and then each place of a larger version is compared with its
+counterpart: the places with the least agreement decide whether one image is a copy of the other.
 """
 
 from __future__ import annotations
@@ -20,38 +20,39 @@ from striate.images import local_contrast_normalization, read_image, to_grey
 __all__ = ["Sketch", "View", "agreement", "is_flat", "sketch", "sketch_of", "viewed"]
 
 View = Literal["as it is", "mirrored", "without border"]
-"""How an image is looked at."""
+"""The form in which an image is compared."""
 
 SIDE = 384
-"""Pixels of the larger version: the words of a form can be told apart."""
+"""Side of the larger version in pixels: large enough to distinguish the words of a form."""
 
 _SMALL = 48
-# Enlarged by up to a tenth: a copy may have lost as much at its edges.
+# Enlargements of up to a tenth, since a copy may have been cut by this much.
 _SMALL_SIDES = (48, 49, 50, 51, 52, 53)
 _UNLIKE = 0.3  # correlation of small versions below which images have nothing in common
-_STEPS = 6  # of the search for the exact place, at each of two scales
-_BLUR = 1.0  # pixels; what resampling leaves behind lies below
+_STEPS = 6  # iterations of the exact alignment, at each of two scales
+_BLUR = 1.0  # pixels; removes the traces of resampling
 _WINDOW = 16  # pixels of a place
 _FAINT = 0.2  # structure, in standard deviations of the whole image, below which a place is empty
-_WORST = 0.01  # share of the places whose agreement counts
-_FEWEST = 0.002  # share of the places that may have been written over
-_OUTSTANDING = 25.0  # times as much disagreement as in nine of ten places, at which nothing is similar
-_NOISE = 0.01  # disagreement that is always there
+_WORST = 0.01  # fraction of the places, those with the least agreement, that is used
+_FEWEST = 0.002  # fraction of the places that may have been overwritten
+_OUTSTANDING = 25.0  # times the disagreement of nine in ten places, at which the similarity is 0
+_NOISE = 0.01  # disagreement that is always present
 _FLAT = 0.002  # standard deviation of an image without structure: half a level of 8 bits
 _SAME_COLOR = 2.5 / 255  # difference of mean colors that compression makes
-_PLAIN = 0.04  # range of the values of a border, and what they may differ by from one row to the next
-_LEAST_KEPT = 0.4  # of each side without border
+_PLAIN = 0.04  # range of values in a border, and their largest difference between neighboring rows
+_LEAST_KEPT = 0.4  # minimum fraction of each side without the border
 _LEAST_CUT = 0.01
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is kept of an image to compare it with others.
+    """A reduced image, for comparison with others.
 
     Parameters
     ----------
     small : tuple of float32 (side, side)
-        At growing sides, the first of them 48, local contrast normalized; empty where the image has no structure.
+        Versions of increasing side, starting at 48, with normalized local contrast; empty if the image has no
+        structure.
     grey : float16 (side, side)
         The larger version.
     color : float32 (3,)
@@ -64,12 +65,12 @@ class Sketch:
 
     @property
     def flat(self) -> bool:
-        """Whether the image is of one color, so that nothing but the color can be compared."""
+        """Whether the image is of one color, so that only the color can be compared."""
         return not self.small
 
 
 def sketch(path: Path, view: View = "as it is") -> Sketch | None:
-    """Read an image to compare it; None where it cannot be read, or has no border to be taken from it."""
+    """Read an image for comparison; None if it cannot be read, or has no border to remove."""
     try:
         image = viewed(read_image(path, color=True, at_least=2 * SIDE), view)
     except UnreadableImage:
@@ -78,7 +79,7 @@ def sketch(path: Path, view: View = "as it is") -> Sketch | None:
 
 
 def viewed(image: NDArray[np.float32], view: View) -> NDArray[np.float32] | None:
-    """An image (channels, height, width) as it is looked at; None where it has no border to be taken from it."""
+    """An image (channels, height, width) in a view; None if it has no border to remove."""
     if view == "mirrored":
         return np.ascontiguousarray(image[:, :, ::-1])
     if view == "as it is":
@@ -97,31 +98,31 @@ def viewed(image: NDArray[np.float32], view: View) -> NDArray[np.float32] | None
 
 
 def _border(image: NDArray[np.float32]) -> int:
-    """How many of the first rows are of one color, all of the same."""
+    """The number of first rows that are all of the same single color."""
     low, high = image.min(axis=2), image.max(axis=2)
     plain = ((high - low) <= _PLAIN) & (np.abs(low - low[:, :1]) <= _PLAIN)
     return int(np.argmin(np.append(plain.all(axis=0), False)))
 
 
 def sketch_of(image: NDArray[np.float32]) -> Sketch:
-    """What is kept of an image (channels, height, width)."""
+    """The sketch of an image (channels, height, width)."""
     color = np.broadcast_to(image.mean(axis=(1, 2)), (3,)).astype(np.float32)
     side = min(SIDE, max(_SMALL, max(image.shape[1:]) // 16 * 16))
     if is_flat(image):
         return Sketch((), np.zeros((1, 1), np.float16), color)
     grey = to_grey(image)[0]
     small = tuple(local_contrast_normalization(_resized(grey, side)[np.newaxis])[0] for side in _SMALL_SIDES)
-    # Half precision keeps more than 8 bits of a dark image, too.
+    # Half precision keeps more than 8 bits, also of a dark image.
     return Sketch(small, _resized(grey, side).astype(np.float16), color)
 
 
 def is_flat(image: NDArray[np.float32]) -> bool:
-    """Whether an image (channels, height, width) is of one color, so that its code says nothing about it."""
+    """Whether an image (channels, height, width) is of one color, so that its code carries no information."""
     return max(float(_resized(channel, _SMALL).std()) for channel in image) < _FLAT
 
 
 def _resized(image: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """A square, however the image is shaped: copies are squeezed alike."""
+    """The image resized to a square; copies are distorted in the same way."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
@@ -129,9 +130,9 @@ def _resized(image: NDArray[Any], side: int) -> NDArray[np.float32]:
 
 
 def agreement(first: Sketch, second: Sketch) -> float:
-    """How much two images agree where they agree least, −1 to 1.
+    """Similarity of two images in the places where they agree least, −1 to 1.
 
-    Images of one color have 1 where their colors are the same, and 0 with all others.
+    Images of one color have similarity 1 if their colors are equal, and 0 to all other images.
     """
     if first.flat or second.flat:
         same = first.flat and second.flat and float(np.abs(first.color - second.color).max()) <= _SAME_COLOR
@@ -148,7 +149,7 @@ Place = tuple[float, float, float, float]
 
 
 def _coarse_place(first: Sketch, second: Sketch) -> tuple[float, Place]:
-    """How the first image lies in the second: y₂ = a y₁ + b and x₂ = c x₁ + d, with both from 0 to 1."""
+    """The coarse alignment of two images: y₂ = a y₁ + b and x₂ = c x₁ + d, with coordinates from 0 to 1."""
     best: tuple[float, Place] = (-2.0, (1.0, 0.0, 1.0, 0.0))
     for turned, (window, others) in enumerate(((first.small[0], second.small), (second.small[0], first.small))):
         centered = (window - window.mean()).reshape(-1)
@@ -175,7 +176,7 @@ def _at_one_size(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[np.flo
 
 
 def _warped(image: NDArray[np.float32], place: Place) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The image where another one lies in it, and which of its pixels are inside."""
+    """The image warped to the alignment, and which pixels are inside it."""
     from scipy.ndimage import affine_transform
 
     n = len(image)
@@ -188,7 +189,7 @@ def _warped(image: NDArray[np.float32], place: Place) -> tuple[NDArray[np.float3
 
 
 def _refined(one: NDArray[np.float32], other: NDArray[np.float32], place: Place) -> Place:
-    """The place at which the squared difference is least, brightness and contrast apart: Gauss and Newton's steps."""
+    """The alignment of least squared difference, up to brightness and contrast, by Gauss–Newton steps."""
     from scipy.ndimage import gaussian_filter
 
     for side in (min(len(one), SIDE // 4), min(len(one), SIDE // 2)):
@@ -219,11 +220,11 @@ def _refined(one: NDArray[np.float32], other: NDArray[np.float32], place: Place)
 
 
 def _least_agreement(one: NDArray[np.float32], other: NDArray[np.float32], place: Place) -> float:
-    """How well the places agree that agree least, and how much they stand out among all.
+    """Agreement of the places that agree least, and how much they stand out from the others.
 
-    A place agrees as well as its covariance with its counterpart is as large as the mean of their variances (the part
-    of SSIM for structure and contrast). What is compressed or resampled agrees a little less everywhere; what was
-    written over disagrees in few places alone.
+    The agreement of a place is its covariance with its counterpart, divided by the mean of their variances (the part of
+    SSIM for structure and contrast). Compressed or resampled images agree a little less everywhere; overwritten images
+    disagree only in a few places.
     """
     from scipy.ndimage import gaussian_filter, uniform_filter
 

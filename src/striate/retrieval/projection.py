@@ -1,6 +1,6 @@
-"""From vectors to compact codes: a learned or random linear projection, whose signs are the bits.
+"""Compact codes of vectors: a learned or random linear projection, whose signs are the bits.
 
-Three ways to the directions, all without labels: principal components, random hyperplanes, and iterative quantization.
+Three methods, all without labels: principal components, random hyperplanes, and iterative quantization.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Method", "Projection", "fit_projection", "iterative_quantization", "
 
 Method = Literal["itq", "pca", "lsh"]
 
-_LARGEST = 1e15  # whose squares, times some million features and samples, are finite in single precision
+_LARGEST = 1e15  # squares of such numbers, summed over millions, are finite in single precision
 _VISIBLE = 1e-3  # of a standard deviation
 
 
@@ -35,10 +35,10 @@ class Projection:
     Parameters
     ----------
     mean : float32 (n_features,)
-        float64 where the vectors lie so far from the origin that single precision would blur their differences.
+        float64 if the vectors are so far from the origin that single precision would lose their differences.
     directions : float32 (n_bits, n_features)
     method : str
-        Where they come from.
+        The method that computed the directions.
     """
 
     mean: NDArray[np.float32]
@@ -47,7 +47,7 @@ class Projection:
 
     @property
     def n_bits(self) -> int:
-        """Components of a real code, bits of a binary one."""
+        """Number of components of a real code, or of bits of a binary one."""
         return len(self.directions)
 
     def project(self, vectors: NDArray[Any]) -> NDArray[np.float32]:
@@ -60,12 +60,12 @@ class Projection:
         Returns
         -------
         float32 (n_samples, n_bits)
-            A row depends on its vector alone, to the bit.
+            Each row depends on its vector only, to the bit.
         """
         vectors = as_samples(vectors, name="vectors", n_features=len(self.mean))
-        # One at a time, from the same place: the last bits of a product of matrices depend on a row's place among the
-        # others, and an image must have the same code alone as in a folder. It reads the directions for each vector,
-        # some megabytes in a millisecond, where the vector itself took many.
+        # One vector at a time: the last bits of a matrix product depend on the position of a row, but an image must
+        # have the same code alone as in a folder. Reading the directions for each vector takes about a millisecond, and
+        # computing the vector takes many.
         result = np.empty((len(vectors), self.n_bits), np.float32)
         centered = np.empty(len(self.mean), np.float32)
         with single_threaded_blas():
@@ -104,16 +104,16 @@ def fit_projection(
     Parameters
     ----------
     vectors : float (n_samples, n_features)
-        Some thousands suffice.
+        Some thousand are enough.
     n_bits : int
         Up to 4096.
     method : {"itq", "pca", "lsh"}
-        "itq": principal components, turned so that their signs lose least (Gong & Lazebnik 2011). "pca": the components
-        themselves. "lsh": random hyperplanes through the mean (Charikar 2002), which need no learning and improve with
-        every bit. Where there are more bits than components with variance, "itq" and "pca" go on with random
-        combinations of those.
+        "itq": principal components, rotated to minimize the quantization error of their signs (Gong & Lazebnik 2011).
+        "pca": the components themselves. "lsh": random hyperplanes through the mean (Charikar 2002), which need no
+        learning and improve with every bit. If there are more bits than components with variance, "itq" and "pca" add
+        random combinations of these.
     n_iterations : int
-        Of "itq"; 50 is the paper's.
+        Iterations of "itq"; 50 is the paper's.
     random_state : int, Generator or None
 
     Returns
@@ -123,7 +123,7 @@ def fit_projection(
     Raises
     ------
     UsageError
-        When the vectors are no matrix of at least two rows, are not finite, or there is no such method.
+        If the vectors are not a matrix of at least two rows or not finite, or if there is no such method.
     """
     n_words(n_bits)
     n_bits, n_iterations = int(n_bits), checked("n_iterations", n_iterations, Integer(low=0))
@@ -147,7 +147,7 @@ def fit_projection(
 
 
 def check_scale(vectors: NDArray[Any]) -> None:
-    """Refuse numbers whose squares single precision cannot hold.
+    """Raise an error for numbers whose squares overflow in single precision.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def check_scale(vectors: NDArray[Any]) -> None:
 
 
 def _as_exact_as_needed(mean: NDArray[np.float64], vectors: NDArray[Any]) -> NDArray[Any]:
-    """The mean in single precision, or in double where rounding would move it by a visible part of the spread."""
+    """The mean in single precision, or in double precision if rounding would be visible beside the spread."""
     single = mean.astype(np.float32)
     moved = np.linalg.norm(single - mean)
     return mean if moved > _VISIBLE * np.sqrt(vectors.var(axis=0, dtype=np.float64).sum()) else single
@@ -201,7 +201,7 @@ def principal_components(vectors: NDArray[Any], n_components: int) -> NDArray[np
     products = (centered @ centered.T if by_sample else centered.T @ centered).astype(np.float64)
     values, axes = np.linalg.eigh(products)
     values, axes = values[::-1], axes[:, ::-1]
-    # What rounding alone may have made of no variance.
+    # Smaller variances may be due to rounding alone.
     rank = int(np.sum(values > max(float(values[0]), 0.0) * np.finfo(centered.dtype).eps * len(values)))
     n = max(1, min(n_components, rank))
     directions = axes[:, :n].T
@@ -220,10 +220,10 @@ def iterative_quantization(
     random_state: RandomState = None,
     losses: list[float] | None = None,
 ) -> NDArray[np.float64]:
-    """The rotation after which signs lose least.
+    """The rotation that minimizes the quantization error of the signs.
 
     Minimizes ``‖B − V R‖²`` over signs B and rotations R in turn: ``B = sign(V R)``, then R from the singular vectors
-    of ``BᵀV`` (orthogonal Procrustes). Neither step can raise it.
+    of ``BᵀV`` (orthogonal Procrustes). Neither step increases it.
 
     Parameters
     ----------
@@ -232,9 +232,9 @@ def iterative_quantization(
     n_iterations : int
         50 is the paper's; the loss hardly falls after that.
     random_state : int, Generator or None
-        Of the rotation that it starts from.
+        Seed of the initial rotation.
     losses : list, optional
-        Gets ``‖B − V R‖²``, with B = sign(V R), before each iteration and after the last.
+        Receives ``‖B − V R‖²``, with B = sign(V R), before each iteration and after the last.
 
     Returns
     -------
