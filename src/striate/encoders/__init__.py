@@ -1,9 +1,9 @@
-"""Predict the code in one pass, or a few.
+"""Encoders, which predict sparse codes in one or a few passes.
 
-An encoder is an object with options, ``LISTA(steps=3)``. It learns beside a dictionary, in
-``PSD(encoder=LISTA(steps=3))``, or to predict the optimal codes of a given one (`train_predictor`). `TanhEncoder`
-learns beside a dictionary by its own derivatives, and `LinearEncoder` to predict given codes in closed form; all other
-training needs torch. Encoding does not.
+An encoder is an object with options, ``LISTA(steps=3)``. It is trained together with a
+dictionary, in ``PSD(encoder=LISTA(steps=3))``, or to predict the optimal codes of a given one (`train_predictor`). Two
+kinds of training work without torch: `TanhEncoder` in `PSD`, and `LinearEncoder` on given codes, in closed form.
+Encoding never needs torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "LCoD",
 ]
 
-# What needs kernels is loaded when it is first used.
+# Modules that need kernels are imported when they are first used.
 _HOME = {
     "LinearEncoder": "striate.encoders.linear",
     "ShrinkageEncoder": "striate.encoders.shrinkage",

@@ -1,4 +1,4 @@
-"""Checks of what encoders are given."""
+"""Checks of the arguments of encoders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def as_arrays(given: dict[str, ArrayLike]) -> dict[str, NDArray[Any]]:
     """Arrays of one dtype, C-contiguous and finite: float32 if all are, float64 otherwise; copied only if needed."""
     for name, array in given.items():
         if is_sparse(array):
-            raise UsageError(f"{name} is a sparse matrix, and a dense array is needed: give {name}.toarray()")
+            raise UsageError(f"{name} is a sparse matrix, but a dense array is needed: give {name}.toarray()")
     try:
         found = {name: np.asarray(array) for name, array in given.items()}
     except ValueError:
@@ -33,7 +33,7 @@ def as_arrays(given: dict[str, ArrayLike]) -> dict[str, NDArray[Any]]:
 
 
 def is_one(signals: Any) -> bool:
-    """Whether this is one signal, (n_features,), rather than a table of them."""
+    """Whether this is a single signal, (n_features,), and not a table of signals."""
     if is_sparse(signals):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What encoders share: options as scikit-learn has them, arrays, blocks and threads, the state, how they learn."""
+"""Base class of the encoders: options, arrays, blocks and threads, state and training."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WORTH_THREADS = 2e8
 
 
 class EncoderLearner(Protocol):
-    """An encoder while it learns beside a dictionary, as `striate.learning.PSD` teaches it.
+    """An encoder in training together with a dictionary, by `striate.learning.PSD`.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        What is learned; an optimizer changes it in place.
+        The arrays that are learned; an optimizer changes them in place.
     rates : dict of str to float
-        Length of a step of each array.
+        Step size of each array.
     slows : bool
         Whether steps become shorter when those of the dictionary do.
     """
@@ -46,42 +46,42 @@ class EncoderLearner(Protocol):
         """The predicted codes; nothing is kept for `gradients`."""
 
     def predict(self, signals: NDArray[Any]) -> NDArray[Any]:
-        """The predicted codes of a batch; what `gradients` needs is kept."""
+        """The predicted codes of a batch; stores what `gradients` needs."""
 
     def gradients(self, signals: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Derivatives of the mean of ½‖codes − prediction‖² for the last `predict`, by the names of `arrays`."""
 
     def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
-        """Start these units again from what the dictionary, (n_components, n_features), now holds for them."""
+        """Initialize these units again from their rows of the dictionary (n_components, n_features)."""
 
     def encoder(self) -> Encoder:
         """The encoder as it is now."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What learning needs beside the encoder's own arrays to go on to the same bits."""
+        """Arrays besides the encoder's that learning needs to continue with the same bits."""
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `to_arrays` gave."""
+        """Continue from the arrays that `to_arrays` returned."""
 
 
 class Encoder(BaseEstimator):
-    """Base of the encoders: an object with options, and with arrays once it was started or fitted.
+    """Base class of the encoders: an object with options, and with arrays after `start` or `fit`.
 
-    Options are parameters as scikit-learn has them: `get_params`, `set_params` and `clone` work, also inside
-    ``PSD(encoder=...)``. A subclass names its arrays, starts them from a dictionary (`start`), encodes a block of
-    signals (`_encode_block`) and says how it learns: by the derivatives that its `gradients` gives, or as
-    `striate.encoders._trainable.TorchEncoder` does.
+    Options are scikit-learn parameters: `get_params`, `set_params` and `clone` work, also inside
+    ``PSD(encoder=...)``. A subclass names its arrays, initializes them from a dictionary (`start`) and encodes a block
+    of signals (`_encode_block`). It is trained with its own derivatives (`gradients`), or with torch as a
+    `striate.encoders._trainable.TorchEncoder`.
 
     Attributes
     ----------
     kind : str
-        The word for it, in ``PSD(encoder=...)`` and in files.
+        Name of the kind of encoder, in ``PSD(encoder=...)`` and in files.
     names : tuple of str
-        Its arrays; `filters` is one of them.
+        Names of its arrays; `filters` is one of them.
     positive : tuple of str
         The arrays whose entries are above 0.
     mutual : tuple of str
-        The arrays with two axes of units: what one unit does to another.
+        The arrays with two axes of units, which describe the effect of one unit on another.
     prunable : tuple of str
         The arrays whose zeros stay zero while the encoder is trained.
     """
@@ -100,7 +100,7 @@ class Encoder(BaseEstimator):
     def from_dictionary(
         cls, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike, *args: Any, **options: Any
     ) -> Self:
-        """An encoder with these options, started from a dictionary: ``cls(**options).start(components, sparsity)``."""
+        """An encoder with these options, initialized by `start`: ``cls(**options).start(components, sparsity)``."""
         return cls(*args, **options).start(components, sparsity)
 
     @classmethod
@@ -109,7 +109,7 @@ class Encoder(BaseEstimator):
         return cls(**options).set_arrays(**dict(zip(cls.names, arrays, strict=False)))
 
     def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
-        """Set the arrays to what a dictionary gives before anything is learned.
+        """Initialize the arrays from a dictionary.
 
         Parameters
         ----------
@@ -133,31 +133,31 @@ class Encoder(BaseEstimator):
         random_state: RandomState = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn to predict codes; see the classes that do."""
+        """Learn to predict codes, in classes that support it."""
         raise UsageError(
-            f"{type(self).__name__} learns beside a dictionary alone: PSD(encoder={type(self).__name__}())"
+            f"{type(self).__name__} is trained beside a dictionary only: PSD(encoder={type(self).__name__}())"
         )
 
     def learner(self, rate: float, sparsity: float) -> EncoderLearner:
-        """What trains this encoder beside a dictionary, from the arrays that it has.
+        """The object that trains this encoder together with a dictionary, starting from its present arrays.
 
         Parameters
         ----------
         rate : float
             ``encoder_rate`` of PSD.
         sparsity : float
-            For units that start again.
+            Weight of the L1 term, for units that are initialized again.
         """
         return _InPlaceLearner(self, rate, sparsity)
 
     @property
     def n_components(self) -> int:
-        """Units of a code."""
+        """Number of units of a code."""
         return int(self.filters.shape[-2])
 
     @property
     def n_features(self) -> int:
-        """Numbers of a signal."""
+        """Number of features of a signal."""
         return int(self.filters.shape[-1])
 
     @property
@@ -172,7 +172,7 @@ class Encoder(BaseEstimator):
 
     @property
     def products(self) -> int:
-        """Products of numbers that the code of a signal takes, roughly."""
+        """Approximate number of multiplications per signal."""
         return self.n_components * self.n_features
 
     def encode(self, signals: ArrayLike) -> NDArray[Any]:
@@ -180,9 +180,9 @@ class Encoder(BaseEstimator):
 
         Parameters
         ----------
-        signals : float (n_samples, n_features), or (n_features,) for one
-            Converted to the encoder's dtype; a memory map is read in blocks. NaN in a signal gives NaN in its own code
-            only.
+        signals : float (n_samples, n_features), or (n_features,) for one signal
+            Converted to the encoder's dtype; a memory map is read in blocks. NaN in a signal affects only its
+            own code.
 
         Returns
         -------
@@ -213,26 +213,26 @@ class Encoder(BaseEstimator):
         raise NotImplementedError
 
     def forward(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Any]:
-        """Codes of a batch of the encoder's dtype, and whatever `gradients` wants to know of their computation."""
+        """Codes of a batch of the encoder's dtype, and intermediate results for `gradients`."""
         codes = np.empty((len(signals), self.n_components), self.dtype)
         self._encode_block(signals, codes)
         return codes, None
 
     def gradients(self, signals: NDArray[Any], known: Any, codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """How the mean of ½‖codes − encode(signals)‖² over a batch changes with the arrays.
+        """Derivatives of the mean of ½‖codes − encode(signals)‖² over a batch with respect to the arrays.
 
         Parameters
         ----------
         signals : ndarray (n_samples, n_features), float
         known
-            What `forward` gave beside the predicted codes.
+            The second result of `forward`.
         codes : ndarray (n_samples, n_components), float
             The codes to predict.
 
         Returns
         -------
         dict of str to ndarray
-            By the names of the arrays, with their shapes.
+            Derivatives by the names of the arrays, with their shapes.
         """
         raise NotImplementedError
 
@@ -242,23 +242,23 @@ class Encoder(BaseEstimator):
         Raises
         ------
         UsageError
-            For an encoder that computes something else.
+            If the encoder is not of this form.
         """
         raise UsageError(f'a stage convolves with a tanh encoder, not with {self.kind}: PSD(encoder="tanh")')
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name; they are the encoder's own and must not be changed."""
+        """The arrays by name, not copied; they must not be changed."""
         self._check_started()
         return {name: getattr(self, name) for name in self.names}
 
     def set_arrays(self, **arrays: ArrayLike) -> Self:
-        """Take these arrays, all of them, in place of the present ones.
+        """Replace all arrays.
 
         Parameters
         ----------
         **arrays : float
-            One per name in `names`. All become float32 if all are, float64 otherwise, and are kept, not copied, where
-            they already are; they must not be changed afterwards.
+            One array for each of `names`: float32 if all are, otherwise converted to float64. Arrays that need no
+            conversion are not copied, and must not be changed afterwards.
 
         Returns
         -------
@@ -294,7 +294,7 @@ class Encoder(BaseEstimator):
         return self.with_arrays({name: array.astype(dtype) for name, array in self.arrays().items()})
 
     def set_params(self, **params: Any) -> Self:
-        """Set options, as scikit-learn has it; the arrays that belonged to others are dropped."""
+        """Set options, as in scikit-learn; arrays are dropped if the options change."""
         super().set_params(**params)
         if params:
             self._forget()
@@ -305,7 +305,7 @@ class Encoder(BaseEstimator):
         return self.arrays(), self.header()
 
     def header(self) -> dict[str, Any]:
-        """The kind and the options, fit for JSON."""
+        """The kind and the options, as values that JSON can store."""
         return {"kind": self.kind, **plain_parameters(self)}
 
     @classmethod
@@ -320,15 +320,15 @@ class Encoder(BaseEstimator):
         return cls.from_arrays(*(arrays[name] for name in cls.names), **options)
 
     def _check_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Refuse arrays whose shapes do not fit each other."""
+        """Raise an error for arrays whose shapes do not fit each other."""
 
     def _check_started(self) -> None:
         if "filters" not in vars(self):
             name = type(self).__name__
-            raise UsageError(f"{name} has learned nothing yet: start it from a dictionary, {name}().start(D, sparsity)")
+            raise UsageError(f"{name} has no arrays yet: start it from a dictionary, {name}().start(D, sparsity)")
 
     def _forget(self) -> None:
-        """Drop the arrays, and what was computed from them."""
+        """Drop the arrays, and values computed from them."""
         derived = [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]
         for name in (*self.names, *derived):
             self.__dict__.pop(name, None)
@@ -338,9 +338,9 @@ class Encoder(BaseEstimator):
 
 
 class _InPlaceLearner:
-    """An encoder that knows its derivatives; its own arrays change."""
+    """Trains an encoder with its own derivatives; its arrays are changed in place."""
 
-    slows = False  # Adam alone sets the length of its steps
+    slows = False  # steps stay as long when those of the dictionary become shorter
 
     def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
         # A model may have been loaded as a memory map.
@@ -374,7 +374,7 @@ class _InPlaceLearner:
 
 
 def _in_blocks(function: Callable[[int, int], None], n: int, rows: int, products: int) -> None:
-    """Call ``function(first, last)`` for blocks of rows, in our own threads where that pays."""
+    """Call ``function(first, last)`` for blocks of rows, with several threads if that is faster."""
     if n_threads() > 1 and n > rows and n * products >= _WORTH_THREADS:
         with single_threaded_blas():
             run_ranges(function, n, size=rows)

@@ -1,4 +1,4 @@
-"""The kernel of LCoD: the unit whose code would change most changes, and inhibits the others.
+"""The kernel of LCoD: each step updates the unit whose code would change most, and inhibits the others.
 
 Gregor and LeCun, "Learning fast approximations of sparse coding", ICML 2010, algorithm 3.
 
@@ -31,7 +31,7 @@ def compile_learned_descent(dtype: np.dtype[Any]) -> Callable[..., None]:
 
 
 def _descend(codes: Any, influence: Any, thresholds: Any, steps: int, shrink_all: bool, almost: float) -> None:
-    """`codes` hold the drive We y at first and the code at the end, one row per signal.
+    """`codes` holds the drive We y at the start and the code at the end, one row per signal.
 
     Row k of `influence` is column k of the inhibition; its rows and `thresholds` are padded to whole vectors.
     `almost` is 1 minus some rounding errors: among units whose change is that near the largest, the first with the

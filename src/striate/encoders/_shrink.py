@@ -42,14 +42,14 @@ def compile_add_and_shrink(dtype: np.dtype[Any]) -> Callable[..., None]:
 
 
 def _shrink(values: Any, thresholds: Any) -> None:
-    """In place, with one threshold per column."""
+    """Shrinkage in place, with one threshold per column."""
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             values[i, j] = shrunk(values[i, j], thresholds[j])
 
 
 def _add_and_shrink(product: Any, linear: Any, thresholds: Any, codes: Any) -> None:
-    """The same of ``product + linear``, into `codes`."""
+    """Shrinkage of ``product + linear``, written to `codes`."""
     for i in range(product.shape[0]):
         for j in range(product.shape[1]):
             codes[i, j] = shrunk(product[i, j] + linear[i, j], thresholds[j])

@@ -2,7 +2,7 @@
 
 Codes of a block are kept transposed, one row per unit and one column per signal, so that each nonzero of the
 inhibition takes a few vector operations over the block: its number, once loaded, is multiplied with 128 signals in
-float32. For one signal at a time, each number would have to be gathered by itself.
+float32. For one signal at a time, each number would be gathered separately.
 
 Roofline, with AVX-512: a nonzero loads a row of the block and multiplies it into sums that stay in registers over all
 nonzeros of a unit, one vector per cycle from the first-level cache. A dense product by BLAS does one to two per
@@ -47,7 +47,7 @@ class SparseInhibition:
         Parameters
         ----------
         linear, codes, result : ndarray (n_components, width), C-contiguous, of the matrix's dtype
-            A unit a row; the width is a multiple of 16. `result` must be another array than `codes`.
+            One row per unit; the width is a multiple of 16. `result` must be another array than `codes`.
         thresholds : ndarray (n_components,)
         """
         _compile_step(self.values.dtype)(linear, codes, self.starts, self.columns, self.values, thresholds, result)

@@ -25,7 +25,7 @@ __all__ = ["TorchLearner", "Twin", "train_encoder"]
 
 _EVALUATIONS = 20  # on the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would hardly change the choice
-_FASTER = 10.0  # a step's length over that of a tanh encoder
+_FASTER = 10.0  # step size relative to that of a tanh encoder
 _FEWEST = 50  # samples; with fewer, none are held out
 
 Parameters = Mapping[str, torch.Tensor]
@@ -96,8 +96,8 @@ _FORWARD: dict[str, Callable[[Any, Parameters, torch.Tensor], torch.Tensor]] = {
 class Twin(torch.nn.Module):
     """An encoder as a torch module, with the same codes up to rounding, and gradients.
 
-    Parameters that must be above 0 are kept as their logarithms, so that every step leaves them there, and is
-    relative to what they are.
+    Parameters that must be above 0 are kept as their logarithms, so that they stay positive, and steps
+    are relative to their size.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Twin(torch.nn.Module):
     Raises
     ------
     UsageError
-        For an encoder of a kind that has no twin.
+        If there is no twin for this kind of encoder.
     """
 
     def __init__(self, encoder: Encoder, device: str = "cpu") -> None:
@@ -154,7 +154,7 @@ def train_encoder(
     random_state: RandomState,
     progress: Progress | None,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays that training ends with; `TrainableEncoder.fit` describes the parameters."""
+    """Train an encoder and return its arrays; `TrainableEncoder.fit` describes the parameters."""
     twin = Twin(encoder, device)
     data = _Data(encoder, signals, codes if loss == "codes" else None, device)
     measure = _loss(encoder, loss, codes, components, sparsity, device)
@@ -212,7 +212,7 @@ class _Data:
     def __init__(self, encoder: Encoder, signals: Any, codes: Any, device: str) -> None:
         self.signals = as_table(signals, n_features=encoder.n_features)
         if len(self.signals) == 0:
-            raise UsageError("signals have no samples, and an encoder learns from one or more")
+            raise UsageError("signals have no samples, but an encoder needs at least one to learn from")
         self.n_samples = len(self.signals)
         self.codes = None
         if codes is not None:
@@ -233,7 +233,7 @@ class _Data:
         found = source[rows]
         array = kernel_array(found.toarray() if is_sparse(found) else found, self.dtype)
         if not np.isfinite(array).all():
-            raise UsageError("signals or codes hold NaN or infinity: remove or mend those samples before training")
+            raise UsageError("signals or codes hold NaN or infinity: remove or correct those samples before training")
         return torch.from_numpy(array).to(self.device)
 
 
@@ -245,7 +245,7 @@ def _loss(
     sparsity: float | ArrayLike | None,
     device: str,
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The function that gives each sample's loss from signals, wanted codes and predicted codes."""
+    """The loss of each sample, as a function of signals, target codes and predicted codes."""
     if loss == "codes":
         if codes is None:
             raise UsageError('an encoder learns from codes: give them, or loss="energy" with components and sparsity')
@@ -282,7 +282,7 @@ def _batches(
 
 
 def relative_scale(name: str, twin: Twin) -> float:
-    """How far a learning rate of 1 moves an array: its root mean square, or 1 where a logarithm is learned."""
+    """Step size of an array for a learning rate of 1: its root mean square, or 1 if its logarithm is learned."""
     if name in twin.encoder.positive:
         return 1.0
     for value in (twin.raw[name].detach(), twin.raw["filters"].detach()):
@@ -301,16 +301,16 @@ def _freeze_zeros(twin: Twin) -> None:
 
 
 class TorchLearner:
-    """An encoder while it learns beside a dictionary; see `striate.encoders.EncoderLearner`.
+    """An encoder in training together with a dictionary; see `striate.encoders.EncoderLearner`.
 
     Parameters
     ----------
     encoder : Encoder
-        Where it starts; it stays as it is.
+        The encoder to start from; it is not changed.
     rate : float
-        A tenth of the length of Adam's steps, relative to the root mean square of what is learned.
+        A tenth of the step size of Adam, relative to the root mean square of each array.
     sparsity : float
-        For units that start again.
+        Weight of the L1 term, for units that are initialized again.
     """
 
     slows = True
@@ -318,7 +318,7 @@ class TorchLearner:
     def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
         self._twin = Twin(encoder)
         self._sparsity = sparsity
-        # The same memory: what an optimizer changes, the twin computes with.
+        # The arrays share memory with the twin, so that it uses what the optimizer changes.
         self.arrays = {name: value.detach().numpy() for name, value in self._twin.raw.items()}
         self.rates = {name: _FASTER * rate * relative_scale(name, self._twin) for name in self.arrays}
 
@@ -329,7 +329,7 @@ class TorchLearner:
         return codes
 
     def predict(self, signals: NDArray[Any]) -> NDArray[Any]:
-        """The predicted codes of a batch, whose graph is kept."""
+        """The predicted codes of a batch; keeps the graph for `gradients`."""
         self._predicted = self._twin(torch.from_numpy(signals))
         codes: NDArray[Any] = self._predicted.detach().numpy()
         return codes
@@ -342,7 +342,7 @@ class TorchLearner:
         return {name: value.numpy() for name, value in zip(names, found, strict=True) if value is not None}
 
     def restart(self, units: NDArray[np.int64], components: NDArray[Any]) -> None:
-        """Start these units again, both what they do to others and what others do to them."""
+        """Initialize these units again, including their effect on other units and that of others on them."""
         encoder = self._twin.encoder
         axis = encoder.unit_axis
         for name, array in clone(encoder).start(components, self._sparsity).arrays().items():
@@ -351,16 +351,16 @@ class TorchLearner:
                 np.moveaxis(self.arrays[name], one, 0)[units] = np.moveaxis(fresh, one, 0)[units]
 
     def encoder(self) -> Encoder:
-        """A new encoder, as it is now."""
+        """A new encoder with the present arrays."""
         return self._twin.encoder.with_arrays(self._twin.to_arrays())
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What learning needs to go on to the same bits: exact logarithms, and the rates, which depend on the start."""
+        """State for continuing with the same bits: exact logarithms, and the rates, which depend on the start."""
         raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
         return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `to_arrays` gave."""
+        """Continue from the arrays that `to_arrays` returned."""
         for name, value in self.arrays.items():
             value[...] = arrays[f"raw.{name}"]
             self.rates[name] = float(arrays[f"rate.{name}"])
@@ -368,7 +368,7 @@ class TorchLearner:
 
 @contextmanager
 def _torch_threads(n: int) -> Iterator[None]:
-    """At most `n` threads: torch itself counts processors that a container is not granted."""
+    """Use at most `n` threads, since torch also counts processors that a container may not use."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(before, n))
     try:

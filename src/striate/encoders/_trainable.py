@@ -1,4 +1,4 @@
-"""Encoders that gradients of torch train: beside a dictionary, or to predict given codes."""
+"""Encoders that are trained with torch: together with a dictionary, or to predict given codes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["TorchEncoder", "TrainableEncoder"]
 
 
 class TorchEncoder(Encoder):
-    """An encoder with a differentiable twin in `striate.encoders._torch`, by which it learns beside a dictionary."""
+    """An encoder that `PSD` trains by means of a differentiable twin in `striate.encoders._torch`."""
 
     def learner(self, rate: float, sparsity: float) -> EncoderLearner:
-        """What trains this encoder beside a dictionary, in place of its arrays; needs torch."""
+        """The object that trains this encoder together with a dictionary; needs torch."""
         with needs_torch(f'PSD(encoder="{self.kind}") needs torch to learn', 'encoder="tanh" needs none'):
             from striate.encoders._torch import TorchLearner
         return TorchLearner(self, rate, sparsity)
 
 
 class TrainableEncoder(TorchEncoder):
-    """An encoder that learns by gradients to predict codes.
+    """An encoder that can be trained by gradients to predict given codes.
 
     References
     ----------
@@ -53,17 +53,17 @@ class TrainableEncoder(TorchEncoder):
         random_state: RandomState = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn to predict codes, from the arrays that `start`, or an earlier fit, has set.
+        """Learn to predict codes, starting from the arrays of `start` or of an earlier fit.
 
-        Adam takes steps that fall to zero along a cosine. The arrays that are best on held-out samples are kept, those
-        before the fit included, so that the result is never worse there.
+        The step size of Adam falls to zero along a cosine. The arrays with the lowest held-out loss are kept; these may
+        be the initial ones, so that the held-out loss never increases.
 
         Parameters
         ----------
         signals : float (n_samples, n_features)
-            Drawn from in batches; a memory map stays on the disk.
+            Training signals; a memory map is read in batches.
         codes : float (n_samples, n_components) or scipy.sparse array, optional
-            What to predict, as `striate.coding.infer` finds it; not needed for the energy.
+            Target codes, as from `striate.coding.infer`; not needed for the energy.
         loss : {"codes", "energy"}, default "codes"
             The mean of ½‖z − encode(y)‖², as in the paper; or that of ½‖y − encode(y)·D‖² + sparsity·‖encode(y)‖₁,
             which needs no optimal codes and gives codes of lower energy.
@@ -74,27 +74,27 @@ class TrainableEncoder(TorchEncoder):
         batch_size : int, default 256
             Signals per step.
         n_batches : int, default 5000
-            Steps; the cosine ends with the last.
+            Number of steps; the cosine ends with the last one.
         learning_rate : float, default 0.03
-            Length of the first step, relative to the root mean square of what is learned, so that it means the same
-            for signals and dictionaries of every scale; thresholds change by this share. For 128 units and whitened
-            patches, 2,000 batches with 0.03 are as good as 5,000 with 0.01, and values up to 0.1 as good as 0.03.
+            Size of the first step, relative to the root mean square of an array, and for thresholds to each threshold.
+            It therefore does not depend on the scale of signals and dictionary. For 128 units and whitened patches,
+            2,000 batches with 0.03 are as good as 5,000 with 0.01, and values up to 0.1 as good as 0.03.
         held_out_fraction : float, default 0.1
-            Share of the samples, at most 1,000, on which the best arrays are chosen, 20 times; with fewer than 50
-            samples, all serve for both.
+            Fraction of the samples, at most 1,000, on which the loss is evaluated 20 times to choose the best arrays;
+            with fewer than 50 samples, all are used for both.
         keep_zeros : bool, default True
             Leave the zeros of LISTA's inhibition as they are, so that a pruned encoder stays sparse.
         device : str, default "cpu"
-            As torch names it.
+            Name of a torch device.
         random_state : int, Generator, RandomState or None
-            For the held-out samples and the batches. With an integer, the result on a processor is reproducible.
+            Seed of the held-out samples and the batches. With an integer, the result on a CPU is reproducible.
         progress : Progress, optional
-            Told of the steps, and of the held-out loss.
+            Receives the steps and the held-out loss.
 
         Returns
         -------
         Self
-            Itself; torch is needed for the training only.
+            Itself.
 
         Raises
         ------

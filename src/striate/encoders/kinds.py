@@ -1,4 +1,4 @@
-"""The kinds of encoders: one dictionary of words, each for an encoder with its default options."""
+"""The kinds of encoders: each word stands for an encoder with default options."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ ENCODERS: dict[str, str] = {
     "lista": "striate.encoders.lista.LISTA",
     "lcod": "striate.encoders.lcod.LCoD",
 }
-LEAST_SPARSITY = 1e-3  # where the energy has none: thresholds are above 0
+LEAST_SPARSITY = 1e-3  # used if the energy has no L1 term, since thresholds must be above 0
 
 
 def make_encoder(encoder: str | Encoder, **options: Any) -> Encoder:
-    """A new encoder that has not been started.
+    """A new encoder without arrays.
 
     Parameters
     ----------
     encoder : str or Encoder
         A word of `ENCODERS`, for the encoder with its default options; or an encoder, whose options are copied.
     **options
-        To be set.
+        Options to set.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def make_encoder(encoder: str | Encoder, **options: Any) -> Encoder:
 
 
 class EncoderRule(Rule):
-    """A word of `ENCODERS` or an encoder; what a parameter with this rule is taken as is a new, unstarted encoder."""
+    """Accepts a word of `ENCODERS` or an encoder, and converts it to a new encoder without arrays."""
 
     def _take(self, value: object) -> Encoder:
         if isinstance(value, Encoder) or (isinstance(value, str) and value in ENCODERS):
@@ -80,13 +80,13 @@ def train_predictor(
     encoder : str or Encoder
         As in `make_encoder`.
     signals : float (n_samples, n_features)
-        Their optimal codes are inferred here, and learned from.
+        Training signals, whose optimal codes are inferred here.
     dictionary : float (n_components, n_features) or PreparedDictionary
-        Rows of unit norm for LCoD.
+        For LCoD, rows must have unit norm.
     sparsity : float
         Weight of the L1 term beside ½‖y − zD‖².
     n_batches : int, default 5000
-        Batches for the gradients; a linear encoder takes none.
+        Number of training batches; not used by a linear encoder.
     random_state : int, Generator, RandomState or None
     progress : Progress, optional
     """

@@ -1,4 +1,4 @@
-"""LCoD: some steps of greedy coordinate descent whose matrices are learned."""
+"""LCoD: a few steps of greedy coordinate descent with learned matrices."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class LCoD(TrainableEncoder):
         e = shrink(B, θ) − z,  k = argmax |e|
         B ← B + S[:, k]·e[k],  z[k] ← z[k] + e[k]
 
-    and shrink(B, θ) is the code. A step costs n_components products, where one of `LISTA` costs their square.
+    and shrink(B, θ) is the code. A step costs n_components multiplications, a step of `LISTA` n_components².
 
     Parameters
     ----------
     steps : int, default 3
-        Updates, at least 1; about the number of a code's active units.
+        Number of updates, at least 1; about the number of active units of a code.
     final_shrinkage : bool, default True
-        Give shrink(B, θ), as the paper does, in which units that were never chosen may be active. Otherwise give z,
-        of which at most `steps` are: untrained, its energy is lower.
+        Return shrink(B, θ), as the paper does, in which units that were never chosen may be active. Otherwise return z,
+        which has at most `steps` active units, and a lower energy without training.
 
     Attributes
     ----------
     filters : ndarray (n_components, n_features)
     inhibition : ndarray (n_components, n_components)
-        S[i, k] is what a change of unit k adds to the drive of unit i.
+        A change of unit k, times S[i, k], is added to the drive of unit i.
     thresholds : ndarray (n_components,)
         Above 0.
 
@@ -114,7 +114,7 @@ class LCoD(TrainableEncoder):
 
     @property
     def products(self) -> int:
-        """Products of numbers that the code of a signal takes, roughly; a step's passes count as eight."""
+        """Approximate number of multiplications per signal; a step counts eight per unit."""
         return self.n_components * (self.n_features + 8 * self.steps)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A linear prediction of codes, in closed form: what every other encoder has to beat."""
+"""A linear prediction of codes in closed form, the baseline of all other encoders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from striate.samples import as_table, float_type, is_sparse, kernel_array
 __all__ = ["LinearEncoder"]
 
 _BLOCK = 4096  # signals that are in memory as float64 at a time
-_SMALL = 0.1  # norm of the first filters
+_SMALL = 0.1  # norm of the initial filters
 
 
 class LinearEncoder(TorchEncoder):
@@ -28,9 +28,9 @@ class LinearEncoder(TorchEncoder):
     Parameters
     ----------
     ridge : float, default 1e-4
-        The penalty of `fit`, in units of the number of samples times the mean variance of a feature, so that it means
-        the same whatever the scale of the signals. The default is far below what is visible in natural patches, and
-        enough where their covariance is singular, as without their mean. The bias is not penalized.
+        The penalty of `fit`, in units of the number of samples times the mean variance of a feature, so that it does
+        not depend on the scale of the signals. The default is too small to have a visible effect on natural patches,
+        and enough if their covariance is singular, as after mean removal. The bias is not penalized.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LinearEncoder(TorchEncoder):
         self.ridge = ridge
 
     def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
-        """A tenth of the dictionary as filters, and no bias; the sparsity does not matter."""
+        """Initialize filters as a tenth of the dictionary, with bias 0; the sparsity is not used."""
         units = as_prepared(components).components
         return self.set_arrays(filters=_SMALL * units, bias=0 * units[:, 0])
 
@@ -89,9 +89,9 @@ class LinearEncoder(TorchEncoder):
         signals : float (n_samples, n_features)
             Read twice, in blocks.
         codes : float (n_samples, n_components) or scipy.sparse array
-            What to predict.
+            Target codes.
         n_batches, random_state, progress : ignored
-            As in the encoders that take time.
+            For the interface of other encoders.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class LinearEncoder(TorchEncoder):
         n_features = signals.shape[1]
         variance = float(np.trace(covariance)) / n_features
         ridge = parameter(self, "ridge")
-        # Constant signals predict nothing: any diagonal will do.
+        # Constant signals have no covariance: any positive diagonal works.
         covariance[np.diag_indices(n_features)] += ridge * variance if variance > 0 else 1.0
         try:
             filters = np.ldexp(np.linalg.solve(covariance, cross).T, -exponent)
@@ -130,7 +130,7 @@ class LinearEncoder(TorchEncoder):
         dtype = float_type(signals.dtype)
         bias = mean_code - filters @ mean_signal
         if max(np.abs(filters).max(), np.abs(bias).max()) > np.finfo(dtype).max:
-            raise UsageError(f"the filters are beyond what {dtype} can hold; scale the signals up, or the codes down")
+            raise UsageError(f"the filters are too large for {dtype}; scale the signals up, or the codes down")
         return self.set_arrays(filters=filters.astype(dtype), bias=bias.astype(dtype))
 
 
@@ -147,7 +147,7 @@ def _moments(
         largest = max(largest, float(np.abs(block).max()))
         mean_signal += block.sum(axis=0, dtype=np.float64) / n_samples
         mean_code += _dense(codes[rows]).sum(axis=0) / n_samples
-    # A power of two rounds nothing, and keeps squares within range.
+    # Scaling by a power of two is exact, and keeps squares within range.
     exponent = int(np.frexp(largest)[1])
     covariance, cross = np.zeros((n_features, n_features)), np.zeros((n_features, codes.shape[1]))
     for rows in blocks:

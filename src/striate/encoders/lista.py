@@ -1,4 +1,4 @@
-"""LISTA: a few steps of ISTA whose matrices are learned, for codes that would take it many."""
+"""LISTA: a few steps of ISTA with learned matrices, in place of many steps of ISTA."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class LISTA(TrainableEncoder):
         z(1) = shrink(We y, θ)
         z(t + 1) = shrink(We y + S z(t), θ)
 
-    and z(steps) is the code. One step is a `ShrinkageEncoder`; `start` gives exactly what ISTA reaches from 0 in this
-    number of steps, and `fit` goes on from there.
+    and z(steps) is the code. One step is a `ShrinkageEncoder`; After `start` the codes are exactly
+    those of ISTA from 0 after this number of steps; `fit` improves them.
 
     Parameters
     ----------
     steps : int, default 3
-        Shrinkages, at least 1.
+        Number of shrinkages, at least 1.
     untied : bool, default False
-        Whether each step has arrays of its own. The paper shares them; untied they fit better, and need more samples
-        and memory.
+        Whether each step has separate arrays. The paper shares them between steps; separate ones fit better, and need
+        more samples and memory.
 
     Attributes
     ----------
     filters : ndarray (n_components, n_features)
     inhibition : ndarray (n_components, n_components)
-        S[i, j] is what unit j adds to the drive of unit i.
+        S[i, j] times the code of unit j is added to the drive of unit i.
     thresholds : ndarray (n_components,)
         Above 0.
 
@@ -125,26 +125,26 @@ class LISTA(TrainableEncoder):
         return super().from_state(arrays, {"untied": getattr(arrays["filters"], "ndim", 2) == 3, **header})
 
     def untie(self) -> Self:
-        """An untied encoder of the same codes, with a copy of the arrays for each step; itself if it is untied."""
+        """An untied encoder with the same codes, with a copy of the arrays for each step; itself if it is untied."""
         if self.untied:
             return self
         return type(self)(self.steps, untied=True).set_arrays(**_for_each_step(self.arrays(), int(self.steps)))
 
     @cached_property
     def density(self) -> float:
-        """Share of the inhibition that is not zero; 0 where a single untied step has none."""
+        """Fraction of nonzeros in the inhibition; 0 for a single untied step, which has no inhibition."""
         return float(np.count_nonzero(self.inhibition) / max(self.inhibition.size, 1))
 
     def prune(self, fraction: float) -> Self:
-        """A new encoder with only the strongest |S|; the rest of the inhibition is set to zero.
+        """A new encoder with only the largest |S|; the rest of the inhibition is set to zero.
 
         Train it afterwards; `fit` leaves zeros as they are.
 
         Parameters
         ----------
         fraction : float
-            Share of the entries of S that are kept, above 0 and at most 1; over all steps together if they are
-            untied. Below 0.2 it also saves time.
+            Fraction of the entries of S that is kept, above 0 and at most 1, counted over all steps together if they
+            are untied. Below 0.2 encoding is also faster.
 
         References
         ----------
@@ -160,7 +160,7 @@ class LISTA(TrainableEncoder):
 
     @property
     def products(self) -> int:
-        """Products of numbers that the code of a signal takes, roughly."""
+        """Approximate number of multiplications per signal."""
         drives = self.steps if self.untied else 1
         inhibited = (self.steps - 1) * self.density * self.n_components
         return int(self.n_components * (drives * self.n_features + inhibited))

@@ -1,4 +1,4 @@
-"""Encoders of one product and one shrinkage: exact zeros, as sparse codes have, in one pass."""
+"""Encoders of one matrix product and one shrinkage, which gives exact zeros in one pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from striate.parameters import Real, Rule, parameter
 
 __all__ = ["ShrinkageEncoder", "SmoothShrinkageEncoder", "first_step"]
 
-_MARGIN = 1.001  # above the largest eigenvalue, for what rounding does to it
+_MARGIN = 1.001  # factor on the largest eigenvalue, a margin for rounding
 
 
 def first_step(
@@ -29,7 +29,7 @@ def first_step(
     if not curvature < np.inf:
         raise UsageError("the dictionary's numbers are too large to be squared: scale them")
     if not curvature > 0:
-        raise UsageError("the dictionary holds zeros alone: learn it, or draw it at random, before an encoder is made")
+        raise UsageError("the dictionary holds only zeros: learn it, or draw it at random, before making an encoder")
     weights = as_weights(sparsity, prepared.n_components)
     filters = prepared.components.astype(np.float64) / curvature
     return filters.astype(prepared.dtype), (weights / curvature).astype(prepared.dtype), curvature
@@ -91,14 +91,14 @@ class ShrinkageEncoder(TrainableEncoder):
 class SmoothShrinkageEncoder(TrainableEncoder):
     """Predicts codes as ``sh(filters·y)``, sh(s) = sign(s)·(log(exp(βb) + exp(β|s|) − 1)/β − b).
 
-    A shrinkage by b whose kink is rounded: its slope is exp(−βb) at 0 and nears 1 beyond b, so that units at rest
-    have a gradient, and codes no exact zeros. With large β it is the soft shrinkage.
+    A shrinkage by b with a rounded kink: its slope is exp(−βb) at 0 and approaches 1 beyond b. Inactive units therefore
+    have a gradient, and codes have no exact zeros. For large β it approaches the soft shrinkage.
 
     Parameters
     ----------
     sharpness : float, default 5
-        β·b of every unit at the start. With 5 the slope at rest is exp(−5) = 0.7 %, enough for a gradient, and small
-        beside that of a code.
+        Initial β·b of every unit. With 5 the slope at 0 is exp(−5) = 0.7 %: large enough for a gradient, and small
+        compared with the slope of active units.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class SmoothShrinkageEncoder(TrainableEncoder):
     beta : ndarray (n_components,)
         Sharpness of the kinks, above 0.
     bias : ndarray (n_components,)
-        Where the kinks are, above 0.
+        Positions of the kinks, above 0.
 
     References
     ----------
@@ -126,7 +126,7 @@ class SmoothShrinkageEncoder(TrainableEncoder):
         self.sharpness = sharpness
 
     def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
-        """The first step of ISTA from 0 with its kinks rounded.
+        """The first step of ISTA from 0, with rounded kinks.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The simple encoder of predictive sparse decomposition: filters, a squashing function, one gain per unit."""
+"""The standard encoder of predictive sparse decomposition: filters, tanh, and one gain per unit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from striate.samples import kernel_array
 
 __all__ = ["TanhEncoder"]
 
-_MANY = 256  # signals; with fewer, the kernel would arrange the filters for longer than it saves
-_SMALL = 0.1  # norm of the first filters, so that the tangent starts in its linear range
+_MANY = 256  # signals; with fewer, preparing the filters for the kernel takes longer than it saves
+_SMALL = 0.1  # norm of the initial filters, in the linear range of tanh
 
 
 class TanhEncoder(TrainableEncoder):
@@ -43,7 +43,7 @@ class TanhEncoder(TrainableEncoder):
     gain: NDArray[Any]
 
     def start(self, components: ArrayLike | PreparedDictionary, sparsity: float | ArrayLike) -> Self:
-        """A tenth of the dictionary as filters, no bias, a gain of 1; the sparsity does not matter."""
+        """Initialize filters as a tenth of the dictionary, bias 0 and gain 1; the sparsity is not used."""
         units = as_prepared(components).components
         zeros = np.zeros(len(units), units.dtype)
         return self.set_arrays(filters=units.dtype.type(_SMALL) * units, bias=zeros, gain=zeros + 1)
@@ -57,7 +57,7 @@ class TanhEncoder(TrainableEncoder):
             )
 
     def learner(self, rate: float, sparsity: float) -> EncoderLearner:
-        """What trains it beside a dictionary: its own derivatives, without torch."""
+        """The object that trains this encoder together with a dictionary, by its own derivatives, without torch."""
         return Encoder.learner(self, rate, sparsity)
 
     def convolution(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -65,7 +65,7 @@ class TanhEncoder(TrainableEncoder):
         return self.filters, self.bias, self.gain
 
     def _encode_table(self, table: NDArray[Any]) -> NDArray[Any]:
-        """Many float32 signals are coded by a kernel whose tangent is within 5e-7."""
+        """Encode a table of signals; many float32 signals by a kernel whose tanh is accurate within 5e-7."""
         signals = kernel_array(table, self.dtype)
         if self.dtype == np.float32 and len(signals) >= _MANY:
             from striate.kernels.tanh import encode_single
@@ -74,7 +74,7 @@ class TanhEncoder(TrainableEncoder):
         return self.forward(signals)[0]
 
     def activations(self, signals: NDArray[Any]) -> NDArray[Any]:
-        """What the gain multiplies: ``tanh(filters·y + bias)``, of the same shape as the codes."""
+        """The activations ``tanh(filters·y + bias)`` before the gain, of the same shape as the codes."""
         activations = signals @ self.filters.T
         activations += self.bias
         return np.tanh(activations, out=activations)
@@ -85,13 +85,13 @@ class TanhEncoder(TrainableEncoder):
         return activations * self.gain, activations
 
     def gradients(self, signals: NDArray[Any], known: NDArray[Any], codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """How the mean of ½‖codes − encode(signals)‖² over the batch changes with filters, bias and gain.
+        """Derivatives of the mean of ½‖codes − encode(signals)‖² over the batch for filters, bias and gain.
 
         Parameters
         ----------
         signals : ndarray (n_samples, n_features), float
         known : ndarray (n_samples, n_components), float
-            From `activations`: the codes are predicted before they are known, and need no second product.
+            Activations from `forward`, so that no second matrix product is needed.
         codes : ndarray (n_samples, n_components), float
             The codes to predict.
         """
