@@ -130,7 +130,7 @@ class LinearEncoder(TorchEncoder):
         dtype = float_type(signals.dtype)
         bias = mean_code - filters @ mean_signal
         if max(np.abs(filters).max(), np.abs(bias).max()) > np.finfo(dtype).max:
-            raise UsageError(f"the filters are too large for {dtype}; scale the signals up, or the codes down")
+            raise UsageError(f"the filters are beyond what {dtype} can hold; scale the signals up, or the codes down")
         return self.set_arrays(filters=filters.astype(dtype), bias=bias.astype(dtype))
 
 
