@@ -29,7 +29,7 @@ def first_step(
     if not curvature < np.inf:
         raise UsageError("the dictionary's numbers are too large to be squared: scale them")
     if not curvature > 0:
-        raise UsageError("the dictionary holds only zeros: learn it, or draw it at random, before making an encoder")
+        raise UsageError("the dictionary holds zeros alone: learn it, or draw it at random, before making an encoder")
     weights = as_weights(sparsity, prepared.n_components)
     filters = prepared.components.astype(np.float64) / curvature
     return filters.astype(prepared.dtype), (weights / curvature).astype(prepared.dtype), curvature

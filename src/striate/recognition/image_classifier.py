@@ -304,8 +304,8 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             self.rejection_.fit(logits)
             if self.rejection_.threshold_ == np.inf:
                 reason = (
-                    f"no image will be called unknown: {len(held_out)} labeled images, a fifth, were held out, "
-                    f"too few for a false alarm rate of {self.unknown}"
+                    f"no image will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
+                    f"too few for a rate of {self.unknown} of false alarms"
                 )
                 self.record_.reasons.append(reason)
                 (progress or Progress()).message(reason)
