@@ -1,7 +1,7 @@
-"""One file for each result in the talk: what was published, and how striate measures it.
+"""One module for each result in the talk: the published numbers, and how striate measures them.
 
-An experiment's module declares its figures and units (see `striate.experiments.engine.experiment`); the runner does
-the rest.
+An experiment's module declares its figures and units (see `striate.experiments.engine.experiment`); the runner runs
+them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Sparse codes: exact and predicted, what dictionaries learn from patches and digits."""
+"""Sparse codes: exact and predicted codes, and dictionaries learned from patches and digits."""

@@ -1,4 +1,4 @@
-"""What a code costs and what it loses: predicted codes beside exact solvers, on one dictionary of 9×9 patches."""
+"""Time and error of codes: predicted codes and exact solvers, with one dictionary of 9×9 patches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENCODERS = (
     *((f"LISTA, {steps} steps", "lista", steps) for steps in (2, 3, 5)),
     *((f"LCoD, {steps} updates", "lcod", steps) for steps in (5, 20)),
 )
-SECONDS = 0.3  # that a timing takes at least
+SECONDS = 0.3  # minimum duration of a timing
 
 
 def _times(solver: str) -> Any:
@@ -39,7 +39,7 @@ def _times(solver: str) -> Any:
 
 
 def _pareto(results: Results) -> Measurement:
-    """Energy excess of the best LISTA, in percent; and whether more steps always came nearer."""
+    """Energy excess of the best LISTA, in percent; and whether it falls with each additional step."""
     excess = [results[name]["energy excess"] for name, kind, _ in ENCODERS if kind == "lista"]
     return Measurement(100 * min(excess), held=bool((np.diff(excess) < 0).all()))
 
@@ -78,7 +78,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return exact solvers to a gap of 1e-4, and encoders that learned on the same dictionary."""
+    """Return exact solvers with a gap of 1e-4, and encoders that were trained on the same dictionary."""
     full = scale == "full"
     common = {
         "side": 9 if full else 6,

@@ -1,16 +1,17 @@
 """How often the signs of a code change from one video frame to the next: optimal, predicted and LISTA's codes.
 
-A unit is −, 0 or +. Of the units that are active in a patch, some have another sign, or none, in the patch at the same
-place of the next frame. This share, over what it would be for two patches drawn at random from all frames and places,
-is the change ratio: 0 for a code that stays, 1 for chance. Predicted codes have no zeros: each unit gets the threshold
-at which it is active in as many patches of the frames as in the optimal codes.
+The sign of a unit is −, 0 or +. Some of the units that are active in a patch have another sign in the patch at the same
+place of the next frame. The fraction of such units, divided by the same fraction for two patches drawn at random from
+all frames and places, is the change ratio: 0 for a constant code, 1 for chance. Predicted codes have no zeros: each
+unit gets a threshold at which it is active in the same number of patches as in the optimal codes.
 
-The cameras move by up to 40 pixels a frame, so that a place mostly shows another part of the scene. The same is
-therefore also counted where the patch follows the camera, by the whole pixels at which the two frames match best.
+The cameras move by up to 40 pixels per frame, so that a place mostly shows another part of the scene. The ratio is
+therefore also measured for patches that follow the camera, shifted by the whole pixels at which the two frames match
+best.
 
 A control shows how much of it needs an encoder: correlations with the dictionary's units, thresholded in the same way.
-They were not taught to predict, and they change less than predicted codes do, at every disturbance that was measured.
-What makes codes steady is then that they are not optimal, not that they are predicted.
+They were not trained to predict, and they change less than predicted codes do, at every disturbance that was measured.
+Codes are therefore stable because they are not optimal, not because they are predicted.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ CLAIM = (
 )
 DATA = {"quick": (), "full": ("berkeley", "video")}
 
-SPARSITIES = (1.0, 0.5, 2.0)  # the first is PSD's default, and decides
+SPARSITIES = (1.0, 0.5, 2.0)  # the first is the default of PSD, and is used for the verdicts
 STEPS = 3  # of LISTA
 TOLERANCE = 1e-6  # of the optimal codes' duality gap
 
-CONTROL = "correlations, thresholded"  # y·Dᵀ: linear filters that were not taught to predict
+CONTROL = "correlations, thresholded"  # y·Dᵀ: linear filters that were not trained to predict
 CODES = ("optimal", "predicted", "LISTA", CONTROL)
 ELSEWHERE = "predicted, thresholds from photographs"
 
@@ -54,7 +55,7 @@ Encode = Callable[[Patches], NDArray[Any]]
 
 
 def _found(results: Results, sparsity: float = SPARSITIES[0]) -> Mapping[str, Any]:
-    """What the unit of that sparsity measured."""
+    """The result of the unit with this sparsity."""
     (estimates,) = results.select(sparsity=sparsity).column("estimates")
     found: Mapping[str, Any] = estimates
     return found
@@ -65,7 +66,7 @@ def _measurement(found: Mapping[str, Any], *, held: bool, factor: float = 1.0) -
 
 
 def _over_control(pairs: str) -> Callable[[Results], Measurement]:
-    """Predicted codes' change ratio over the control's; it holds where the whole interval is below 1."""
+    """Predicted codes' change ratio over the control's; it holds if the whole interval is below 1."""
 
     def measure(results: Results) -> Measurement:
         found = _found(results)["over control"][pairs]
@@ -77,7 +78,7 @@ def _over_control(pairs: str) -> Callable[[Results], Measurement]:
 def _over_optimal(
     pairs: str, code: str = "predicted", sparsities: Iterable[float] = SPARSITIES[:1]
 ) -> Callable[[Results], Measurement]:
-    """A code's change ratio over that of optimal codes; it holds where the whole interval is below 1."""
+    """A code's change ratio over that of optimal codes; it holds if the whole interval is below 1."""
 
     def measure(results: Results) -> Measurement:
         found = [_found(results, sparsity)["over optimal"][pairs][code] for sparsity in sparsities]
@@ -92,7 +93,7 @@ def _upper_end(pairs: str) -> Callable[[Results], float]:
 
 
 def _in_each_video(pairs: str) -> Callable[[Results], Measurement]:
-    """Predicted over optimal change ratio; it holds where it is below 1 in every video alone."""
+    """Predicted over optimal change ratio; it holds if it is below 1 in each video separately."""
 
     def measure(results: Results) -> Measurement:
         videos = _found(results)["videos"][pairs]
@@ -172,7 +173,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return a unit per sparsity, each with a dictionary and an encoder of its own."""
+    """Return a unit per sparsity, each of which learns a dictionary and an encoder."""
     full = scale == "full"
     common = {
         "side": 12 if full else 8,
@@ -182,7 +183,7 @@ def units(scale: Scale) -> list[Unit]:
         "n_taught": 50_000 if full else 1000,
         "lista_batches": 2000 if full else 20,
         "spacing": 24 if full else 12,  # pixels from one patch to the next
-        "clip": 24 if full else 5,  # frames of a clip, which is a quarter of the image
+        "clip": 24 if full else 5,  # frames of a clip, which covers a quarter of the image
     }
     return [
         Unit(f"sparsity {sparsity:g}", {"sparsity": sparsity, **common}, compare_codes, expected_seconds=110.0)

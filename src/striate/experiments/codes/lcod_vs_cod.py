@@ -1,9 +1,10 @@
-"""LCoD against CoD: what learned matrices add to greedy coordinate descent, by the number of updated components.
+"""LCoD compared with CoD: greedy coordinate descent with and without learned matrices, by number of updates.
 
-Both take the same operations: a product of the patch with the filters, and a column of the inhibition for each update.
+Both use the same operations: a product of the patch with the filters, and a column of the inhibition per update.
 CoD returns the shrunk drive, as the paper's algorithm 2 does, or the components as it updated them, without the last
-shrinkage. LCoD is compared with the better of the two at each number of updates. A network is trained for each number,
-to give optimal codes. Its energy, which it does not learn, may exceed CoD's where updates are twice the active units.
+shrinkage. LCoD is compared with the better of the two at each number of updates. A network is trained for each number
+to predict optimal codes. It is not trained on the energy, which may exceed that of CoD if there are twice as many
+updates as active units.
 
 Errors are those of patches of photographs from which nothing was learned, Σ‖z − z*‖² / Σ‖z*‖².
 

@@ -1,4 +1,4 @@
-"""Optimal against predicted codes for recognition: one stage on Caltech-101, the same dictionary for both."""
+"""Optimal and predicted codes compared for recognition: one stage on Caltech-101, with the same dictionary."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _at_best(codes: str) -> Callable[[Results], list[float]]:
 
 
 def _difference(results: Results) -> Measurement:
-    """Return predicted minus optimal, splits paired; it holds unless it is below 0 by two standard errors."""
+    """Return predicted minus optimal, paired by split; it holds unless it is below 0 by two standard errors."""
     found = paired(_at_best("predicted")(results), _at_best("optimal")(results))
     return holding(found, lambda mean, error: mean > -2 * error)
 
@@ -157,7 +157,7 @@ def _code_maps(
 
 
 def _accuracy(rows: NDArray[np.float32], labels: NDArray[np.int64], train: Any, test: Any, seed: int) -> float:
-    """Return the mean accuracy over classes of a classifier that learned from some rows, on others."""
+    """Train a classifier on some rows, and return its mean accuracy over classes on others."""
     classifier = SoftmaxClassifier(calibrate=False, random_state=seed).fit(rows[train], labels[train])
     return mean_class_accuracy(labels[test], classifier.predict(rows[test]))
 

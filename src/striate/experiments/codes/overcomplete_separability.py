@@ -1,4 +1,4 @@
-"""Linear accuracy against the size of the code: are categories easier to separate in large sparse spaces?"""
+"""Accuracy of a linear classifier as a function of the size of a sparse code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _gain(task: str) -> Callable[[Results], Measurement]:
 
 
 def _rising(task: str) -> Callable[[Results], Measurement]:
-    """Share of the steps from one size to the next at which the mean accuracy rises."""
+    """Fraction of the steps from one size to the next at which the mean accuracy rises."""
 
     def measure(results: Results) -> Measurement:
         means = [float(np.mean(row)) for row in results.select(task=task).column("accuracy")]
@@ -100,7 +100,7 @@ def separate(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure a linear classifier on codes, over draws of labels, on images that were not learned from.
 
     Whether it standardizes the codes is chosen on unlabeled images of the training half. Standardizing gives rare units
-    more weight, which helps where each belongs to one class, and hurts where they are noise.
+    more weight, which helps if each of them belongs to one class, and hurts if they are noise.
     """
     features = (_codes_of_digits if settings["task"] == "digits" else _codes_of_scenes)(settings, context)
     train, labels, test, test_labels, active = features

@@ -1,4 +1,4 @@
-"""The problem of LISTA and LCoD: a dictionary of natural patches, a sparsity, and certified codes to come near to."""
+"""The problem for LISTA and LCoD: a dictionary of natural patches, a sparsity, and certified optimal codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from striate.learning import SparseCoding
 
 __all__ = ["ACTIVE", "Problem", "equivalent_iterations", "make_problem", "problem_settings"]
 
-ACTIVE = 0.1  # share of the units in an optimal code
+ACTIVE = 0.1  # fraction of active units in an optimal code
 TOLERANCE = 1e-6  # of the optimal codes' duality gap
 
 
@@ -45,7 +45,7 @@ class Problem:
     dictionary : PreparedDictionary
     sparsity : float
     patches : ndarray (n_samples, n_features)
-        Patches for networks to learn from, other ones than those of the dictionary.
+        Patches for training networks, different from those of the dictionary.
     held_out : ndarray (n_held_out, n_features)
         Patches of photographs from which nothing was learned.
     optimal : ndarray (n_held_out, n_components)
@@ -74,7 +74,7 @@ class Problem:
         return round(float(distance / size), 7), round(self._energy(codes) / lowest - 1, 7)
 
     def facts(self) -> dict[str, float]:
-        """Return figures that say how hard the problem is."""
+        """Return measures of how difficult the problem is."""
         return {
             "sparsity": self.sparsity,
             "active fraction": float(np.mean(self.optimal != 0)),
@@ -89,7 +89,7 @@ class Problem:
 
 
 def make_problem(settings: Settings, context: Context) -> Problem:
-    """Learn a dictionary, fix the sparsity that leaves the share of units active, and code the held-out patches."""
+    """Learn a dictionary, find the sparsity with this fraction of active units, and code the held-out patches."""
     side, n_first = settings["side"], settings["dictionary_patches"]
     drawn = natural_patches(context, side, n_first + settings["n_patches"])
     first, patches = drawn[:n_first], drawn[n_first:]
@@ -114,13 +114,13 @@ def equivalent_iterations(curve: Sequence[Sequence[float]], error: float) -> flo
     Parameters
     ----------
     curve : sequence of (iterations, code error, ...)
-        By growing iterations.
+        In the order of increasing iterations.
     error : float
 
     Returns
     -------
     float
-        The first iterations if all of the curve is below, the last if none of it is.
+        The first number of iterations if the whole curve is below `error`, the last if no point is.
     """
     previous: tuple[float, float] | None = None
     for iterations, reached, *_ in curve:

@@ -22,7 +22,7 @@ CLAIM = "Units that PSD learns from handwritten digits are strokes; a digit is a
 DATA = {"quick": (), "full": ("mnist",)}
 
 SEEDS = (0, 1, 2)
-HALF = 0.9  # share of a unit's energy that a stroke has in few pixels
+HALF = 0.9  # fraction of a unit's energy that a stroke has in few pixels
 
 
 def _fewer_pixels(results: Results) -> Measurement:
@@ -108,7 +108,7 @@ def learn_strokes(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _pixels(units: NDArray[Any]) -> NDArray[np.int64]:
-    """Count the pixels that hold nine tenths of each unit's energy."""
+    """Count the pixels that hold 90 % of the energy of each unit."""
     energies = -np.sort(-np.square(units.astype(np.float64)), axis=1)
     shares = np.cumsum(energies, axis=1) / np.maximum(energies.sum(axis=1, keepdims=True), 1e-30)
     return (shares < HALF).sum(axis=1) + 1
@@ -133,7 +133,7 @@ def draw(results: Results, path: Path) -> None:
         code = np.asarray(code)
         order = np.argsort(-np.abs(code))[:n_parts]
         pictures = [(np.asarray(digit), "digit"), (code @ units, f"≈ {np.count_nonzero(code)} parts")]
-        # Each part as it is added: unit times coefficient.
+        # Each part as it enters the sum: unit times coefficient.
         pictures += [(code[k] * units[k], f"{'+' if code[k] > 0 else '−'} {abs(code[k]):.1f} ×") for k in order]
         for place, (image, title) in zip(row, pictures, strict=True):
             reach = float(np.abs(image).max()) or 1.0

@@ -1,4 +1,4 @@
-"""Predictive sparse decomposition of natural patches: encoder and decoder side by side, and what prediction costs."""
+"""Predictive sparse decomposition of natural patches: encoder and decoder filters, and energies of predicted codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLAIM = "An encoder learned with the dictionary predicts sparse codes of natural
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SEEDS = (0, 1, 2)
-# The encoder's learning rate. 4e-3 lowers the energy of LISTA's codes, and raises that of a tangent's.
+# The encoder's learning rate. 4e-3 lowers the energy of LISTA's codes, and raises that of tanh codes.
 RATE = {"tanh": 1e-3, "lista": 4e-3}
 
 
@@ -80,7 +80,7 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """Return units of two sizes, the smaller from three seeds and with two encoders."""
     full = scale == "full"
-    # The quick run's small dictionary is smaller still.
+    # The small dictionary of the quick scale is even smaller.
     n = 256 if full else 32
     sizes = [("small", n, encoder, seed) for encoder in ("tanh", "lista") for seed in (SEEDS if full else SEEDS[:1])]
     sizes += [("large", 1024, "tanh", 0)] if full else []

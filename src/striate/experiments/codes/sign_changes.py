@@ -1,4 +1,4 @@
-"""How often the signs of codes change between two patches, beside what chance would change."""
+"""How often the signs of codes change between two patches, compared with chance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RESAMPLES = 1000
 
 
 def thresholds_of(codes: NDArray[Any], active: NDArray[np.float64]) -> NDArray[Any]:
-    """Return for each unit the magnitude that a share `active` of its codes exceeds."""
+    """Return for each unit the magnitude that a fraction `active` of its codes exceeds."""
     n_active = np.rint(active * len(codes)).astype(np.int64)
     last_inactive = np.maximum(len(codes) - 1 - n_active, 0)
     magnitudes = np.ascontiguousarray(np.abs(codes).T)
@@ -35,12 +35,12 @@ def compare(signs: Mapping[str, NDArray[np.int8]], scenes: Scenes, seed: int, *,
     Parameters
     ----------
     signs : mapping of code to int8 (n_patches, n_units)
-        Those of "optimal", "predicted" and `control` are needed.
+        The signs of "optimal", "predicted" and `control` are needed.
     scenes : Scenes
     seed : int
         Seed of the bootstrap.
     control : str
-        The code that predicted codes are held against beside optimal ones.
+        The code that predicted codes are compared with, besides optimal ones.
     """
     n_clips = len(scenes.videos)
     rng = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def _transitions(signs: NDArray[np.int8], pairs: NDArray[np.int64], n_clips: int
 def _rates(weights: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return how often an active unit changes, in a pair and in two patches at random: (1 + n_resamples, n_units) each.
 
-    The second is exact: two patches are drawn from all that come first in a pair.
+    The second is computed exactly, over all pairs of patches that come first in a pair.
     """
     found = np.tensordot(weights.astype(np.float64), counts.astype(np.float64), 1)
     before = found.sum(axis=3)
@@ -134,13 +134,13 @@ def _ratio_over_units(rates: Mapping[str, NDArray[np.float64]]) -> NDArray[np.fl
 
 
 def _estimate(values: NDArray[np.float64], n_clips: int) -> dict[str, float | int]:
-    """Return the first value, the sample's, with the 95 % interval and the deviation of the others."""
+    """Return the first value, that of the sample, with the 95 % interval and the deviation of the resampled ones."""
     low, high = np.percentile(values[1:], [2.5, 97.5])
     named = {"value": values[0], "low": low, "high": high, "error": values[1:].std()}
     return {name: round(float(value), 4) for name, value in named.items()} | {"clips": n_clips}
 
 
 def _table(counts: NDArray[Any]) -> list[list[float]]:
-    """Return which share of the pairs that begin with a sign ends with each."""
+    """Return, for pairs that begin with each sign, the percentages that end with each sign."""
     shares: list[list[float]] = (counts / counts.sum(axis=1, keepdims=True)).round(4).tolist()
     return shares

@@ -1,4 +1,4 @@
-"""Objective against time for every solver on the same patches: the talk's ISTA and FISTA, and more solvers."""
+"""Objective as a function of time for all solvers on the same patches, among them the talk's ISTA and FISTA."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 
 
 def _iterations(method: str, gap: float) -> Any:
-    """Return the steps until the mean gap is below a fraction of the energy; the largest tried where it never is."""
+    """Return the steps until the mean gap is below a fraction of the energy, or the largest number that was tried."""
 
     def measure(results: Results) -> float:
         for iterations, _, relative_gap in results[method]["path"]:
@@ -85,7 +85,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
-    """Measure objective and gap after 1, 2, 4, … iterations and at the end, with the time that each took."""
+    """Measure objective, gap and time after 1, 2, 4, … iterations and at the end."""
     n = settings["n_patches"]
     patches = natural_patches(context, settings["side"], max(20 * n, 2000)).astype(np.float64)
     learner = SparseCoding(
@@ -97,7 +97,7 @@ def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
 
     def run(iterations: int | None, tolerance: float) -> tuple[float, float, float]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is stopped on purpose
+            warnings.simplefilter("ignore")  # it is stopped early on purpose
             started = time.perf_counter()
             codes = infer(signals, prepared, sparsity, method=method, tolerance=tolerance, max_iterations=iterations)
             seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Sparse coding of natural patches: its units are Gabors, as the receptive fields of simple cells are."""
+"""Sparse coding of natural patches: units resemble Gabors, as the receptive fields of simple cells do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLAIM = "Units that code natural patches sparsely are localized and oriented, as
 DATA = {"quick": (), "full": ("berkeley",)}
 
 ACTIVE = 10  # units in a code, on average
-CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # active units over features
+CURVE = (0.01, 0.02, 0.05, 0.1, 0.2)  # number of active units, divided by the number of features
 SEEDS = (0, 1, 2)
 
 
@@ -34,7 +34,7 @@ def _one(name: str, key: str, factor: float = 100.0) -> Callable[[Results], floa
 
 
 def _codes_beat_principal_components(results: Results) -> Measurement:
-    """Return the ratio of errors of a learned code and a projection, both of a twentieth of the features in size."""
+    """Return the ratio of the errors of a sparse code and a projection, both with a twentieth of the features."""
     learned = [row[CURVE.index(0.05)][1] for row in results.select(units="learned", n_components=256).column("curve")]
     projected = results["principal components"]["curve"][CURVE.index(0.05)][1]
     ratios = over([error / projected for error in learned])
@@ -169,14 +169,14 @@ def measure_units(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _most_excited(patches: NDArray[np.float32], dictionary: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the 256 units that patches excite most, the strongest first, rounded to what an image shows."""
+    """Return the 256 units with the strongest responses, strongest first, rounded to the precision of the drawing."""
     variance = np.square(patches[:1000] @ dictionary.T.astype(patches.dtype)).mean(axis=0, dtype=np.float64)
     drawn: NDArray[np.float64] = dictionary[np.argsort(-variance)[:256]].astype(np.float64)
     return drawn.round(4)
 
 
 def _curve(kind: str, patches: NDArray[np.float32], dictionary: NDArray[Any]) -> list[tuple[float, float]]:
-    """Return pairs of the numbers in a code over those of a patch, and the error relative to the patches' energy."""
+    """Return pairs of code size relative to patch size, and error relative to the energy of the patches."""
     n_features, energy = patches.shape[1], float(np.square(patches).sum(dtype=np.float64))
     points = []
     prepared = PreparedDictionary(dictionary.astype(np.float32))

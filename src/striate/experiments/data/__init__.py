@@ -1,1 +1,1 @@
-"""Data that several experiments share, as their protocols say how to read them."""
+"""Data sets that several experiments share, read according to their protocols."""

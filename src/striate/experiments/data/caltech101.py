@@ -1,4 +1,4 @@
-"""Caltech-101 as the papers divide it: 30 images of each class to learn from, at most 30 others to test on."""
+"""Caltech-101 as in the papers: 30 training images per class, and at most 30 other images for testing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """The images that at least one split uses, each once.
+    """The images that are used by at least one split, each once.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Task:
     labels : int64 (n_images,)
     splits : list of Split
     unseen : int64 (n,)
-        Positions of images on which no split tests: filters may be learned from them, without their labels.
+        Positions of images that are in no test set: filters may be learned from them, without labels.
     preprocessing : Preprocessing
     """
 
@@ -50,7 +50,7 @@ class Task:
 
 
 def load_task(context: Context, splits: Sequence[int] = SPLITS) -> Task:
-    """Draw 30 images of each of 102 classes to train on, and at most 30 others to test on; digits at quick scale."""
+    """Draw 30 training images and at most 30 test images from each of 102 classes; digits at quick scale."""
     if context.scale == "full":
         collection = as_images(context.data("caltech101"))
         n_train, n_test = N_TRAIN, N_TEST

@@ -20,9 +20,9 @@ Part = Literal["train", "val"]
 
 
 def natural_patches(context: Context, side: int, n: int, *, part: Part = "train") -> NDArray[np.float32]:
-    """Return patches of whitened photographs, without their means, scaled to a standard deviation of 1 in all.
+    """Return patches of whitened photographs, with means removed, scaled to an overall standard deviation of 1.
 
-    They are the same for every unit that asks for the same number of them.
+    All units that use the same number of patches get the same ones.
     """
     rng = np.random.default_rng({"train": 0, "val": 1}[part])
     rows = sample_patches(photographs(context, part), n, side, random_state=rng, min_std=0.3, prepare=whitened)
@@ -33,7 +33,7 @@ def natural_patches(context: Context, side: int, n: int, *, part: Part = "train"
 
 
 def photographs(context: Context, part: Part) -> ImageCollection:
-    """Return Berkeley's training or validation images; at quick scale digits that ship with the package."""
+    """Return Berkeley's training or validation images; at quick scale the digits of the package."""
     if context.scale == "full":
         return as_images(context.data("berkeley") / part)
     digits, _ = load_mnist_digits()

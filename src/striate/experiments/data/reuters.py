@@ -1,4 +1,4 @@
-"""Reuters-21578: stories of a newswire of 1987, their topics, and their words."""
+"""Reuters-21578: newswire stories of 1987 with topics and words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOPIC = re.compile(r"<D>(.*?)</D>", re.DOTALL)
 _TEXT = re.compile(r"<TEXT[^>]*>(.*?)(?:</TEXT>|\Z)", re.DOTALL)
 _NOT_NEWS = re.compile(r"<DATELINE>.*?</DATELINE>|<AUTHOR>.*?</AUTHOR>|</?[A-Z]+[^>]*>", re.DOTALL)
 _ENTITY = re.compile(r"&(#?\w*);?")
-_CHARACTERS = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}  # all others are control characters, or broken
+_CHARACTERS = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}  # all other entities are control characters, or broken
 _WORD = re.compile(r"[a-z]{2,}")
 
 
@@ -39,8 +39,8 @@ class Story(NamedTuple):
 def read_stories(folder: Path) -> list[Story]:
     """Read all stories of ``reut2-0NN.sgm``, packed by gzip or not, in their order.
 
-    The ModApte split takes stories whose attribute TOPICS is YES: for training the 9,603 that LEWISSPLIT calls TRAIN,
-    for testing the 3,299 that it calls TEST.
+    The ModApte split takes stories whose attribute TOPICS is YES: 9,603 of them, with the attribute LEWISSPLIT
+    TRAIN, for training, and 3,299, with TEST, for testing.
     """
     paths = sorted(folder.glob("reut2-*.sgm*"))
     if not paths:
@@ -49,12 +49,12 @@ def read_stories(folder: Path) -> list[Story]:
     for path in paths:
         packed = path.read_bytes()
         content = gzip.decompress(packed) if path.suffix == ".gz" else packed
-        stories += parse(content.decode("latin-1"))  # one byte of the collection is not ASCII
+        stories += parse(content.decode("latin-1"))  # a single byte of the collection is not ASCII
     return stories
 
 
 def parse(sgml: str) -> list[Story]:
-    """Parse the stories of one file. It is not XML: it has entities of control characters, no root, and open tags."""
+    """Parse the stories of one file. It is not valid XML: entities of control characters, no root, open tags."""
     stories: list[Story] = []
     for found in _STORY.finditer(sgml):
         attributes = dict(_ATTRIBUTE.findall(found["attributes"]))
@@ -79,7 +79,7 @@ def _plain(text: str) -> str:
 
 
 def stems(text: str) -> list[str]:
-    """Return the stems of a text's words by Porter's rules, without numbers and the commonest English words."""
+    """Return the stems of a text's words by Porter's rules, without numbers and stop words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return [_stem(word) for word in _WORD.findall(text.lower()) if word not in ENGLISH_STOP_WORDS]

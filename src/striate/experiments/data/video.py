@@ -1,4 +1,4 @@
-"""Pairs of patches from videos: the same place of successive frames, followed by the camera's motion, or disturbed."""
+"""Pairs of patches from videos: the same place in successive frames, along the camera's motion, or disturbed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ FRAMES = ("next frame", "next frame, followed")
 PAIRS = (*FRAMES, "noise", "half a pixel", "one pixel")
 MIN_STD = 0.3  # the least standard deviation of a patch in whitened images that counts as not flat
 NOISE = 0.05  # of a patch's standard deviation
-_MARGIN = 16  # pixels that patches keep from the border
+_MARGIN = 16  # minimum distance of patches from the border, in pixels
 _EVERY = 4  # every fourth frame is also shifted and gets noise
 
 Patches = NDArray[np.float32]
 
 
 class Scenes(NamedTuple):
-    """Patches of whitened frames at fixed places, and which of them make pairs.
+    """Patches of whitened frames at fixed places, and pairs of them.
 
     Attributes
     ----------
     patches : float32 (n_patches, side²)
         Patches of the frames, followed by disturbed ones; no patch of a frame is flat.
     of_frames : bool (n_patches,)
-        Whether a patch is one of the frames' own.
+        Whether a patch is from an original frame, not a disturbed one.
     pairs : mapping of str to int64 (n_pairs, 3)
         The row before, the row after, and the clip.
     videos : tuple of str, (n_clips,)
@@ -129,7 +129,7 @@ def _follow(
     lefts: NDArray[np.int64],
     side: int,
 ) -> tuple[Patches, NDArray[np.bool_]]:
-    """Return patches at the places to which the camera's motion carried them, and which of these are in the image."""
+    """Return patches at places shifted by the camera's motion, and which of these are in the image."""
     height, width = frame.shape
     match = np.fft.irfft2(np.fft.rfft2(frame) * np.conj(np.fft.rfft2(previous)), frame.shape)
     down, right = (int(found) for found in np.unravel_index(match.argmax(), match.shape))

@@ -1,1 +1,1 @@
-"""Energy surfaces, and the machines that are trained as energies: RBMs and autoencoders."""
+"""Energy surfaces, and models that are trained as energies: RBMs and autoencoders."""

@@ -1,4 +1,4 @@
-"""Deep autoencoders of digits: 784 pixels through 30 numbers, and through two, beside principal components.
+"""Deep autoencoders of digits with codes of 30 numbers and of two, compared with principal components.
 
 All are learned by the squared error that is reported, for the same number of epochs. Units and rate were chosen without
 pre-training on the last 5,000 training digits: after five epochs of 20,000 others, exponential linear units left 6.5
@@ -38,7 +38,7 @@ SCATTERED = 2000  # digits in the image of two-dimensional codes
 
 
 def _apart(results: Results) -> Measurement:
-    """Errors of the nearest neighbor's label in two dimensions: the autoencoder's over the components'."""
+    """Nearest-neighbor errors in two dimensions: that of the autoencoder divided by that of the components."""
     deep = results.select(n_codes=2).column("neighbor error")
     linear = results.select(kind="linear").column("neighbor error of 2 components")
     return below([one / other for one, other in zip(deep, linear, strict=True)], 0.5)
@@ -98,7 +98,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return the linear peers, an autoencoder per kind of pre-training, and one for two dimensions."""
+    """Return the linear methods, an autoencoder per kind of pre-training, and one with a two-dimensional code."""
     full = scale == "full"
     sizes = [1000, 500, 250] if full else [64, 32]
     deep = {
@@ -125,7 +125,7 @@ def linear_peers(settings: Settings, context: Context) -> dict[str, Any]:
     logistic = DeepAutoencoder(
         (N_CODES,), visible="binary", n_epochs=settings["n_epochs"], learning_rate=3e-3, random_state=settings["seed"]
     ).fit(train, progress=context.progress)
-    plane = pca.transform(test)[:, :2]  # the first two components are the same for any number of them
+    plane = pca.transform(test)[:, :2]  # the first two components do not depend on their number
     shown = _shown(labels)
     return {
         "pca": _error(test, given_back),
@@ -167,7 +167,7 @@ def _error(rows: NDArray[Any], given_back: NDArray[Any]) -> float:
 
 
 def _neighbor_error(plane: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return the share of test digits whose nearest neighbor is of another class."""
+    """Return the fraction of test digits whose nearest neighbor is of another class."""
     from sklearn.neighbors import NearestNeighbors
 
     nearest = NearestNeighbors(n_neighbors=1).fit(plane).kneighbors(return_distance=False)[:, 0]
@@ -210,7 +210,7 @@ def draw(results: Results, path: Path) -> None:
     for axes, (title, plane) in zip(lower.subplots(1, 2), planes, strict=True):
         places = np.asarray(plane)
         dots = axes.scatter(places[:, 0], places[:, 1], c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=6, linewidths=0)
-        (left, bottom), (right, top) = np.percentile(places, (1, 99), axis=0)  # few far codes would shrink all others
+        (left, bottom), (right, top) = np.percentile(places, (1, 99), axis=0)  # a few outliers would shrink it
         axes.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top))
         axes.set_title(title, fontsize=10)
     lower.colorbar(dots, ax=axes, ticks=range(10), fraction=0.04)

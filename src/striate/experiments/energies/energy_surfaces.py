@@ -1,4 +1,4 @@
-"""The talk's energy surfaces on two toys, and its main insight: a code that can say little keeps the energy up."""
+"""The talk's energy surfaces on two toys: limiting the information in the code limits the area of low energy."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ DATA = {"quick": (), "full": ()}
 
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides
 MORE = ("PSD", "RBM", "denoising autoencoder")
-LOW = 0.0018  # what counts as a low energy: a reconstruction within twice the spiral's noise, ½·0.06²
-STEP = 0.1  # difference from which values of a code are told apart
+LOW = 0.0018  # threshold of low energy: a reconstruction within twice the spiral's noise, ½·0.06²
+STEP = 0.1  # smallest difference at which two values of a code count as different
 
 
 def machine_of(name: str, toy: str, window: Any, n_batches: int) -> EnergyModel:
-    """Return the machine that the slide has on that toy, with our settings."""
+    """Return the model that the slide shows for this toy, with our settings."""
     star = toy == "three Cauchy"
     if name == "PCA":
         return PCAEnergy(1)
@@ -78,7 +78,7 @@ def _of(toy: str, name: str, key: str) -> Callable[[Results], float]:
 
 
 def _lowest(results: Results) -> Measurement:
-    """The mean share of the window that is lower than a point of the data, in percent: 50 would be chance."""
+    """Mean percentage of the window whose energy is lower than that of a data point: 50 would be chance."""
     return below([100 * results[f"{toy}, {name}"]["rank"] for toy in TOYS for name in SLIDE], 25)
 
 
@@ -228,7 +228,7 @@ def draw_machine(settings: Settings, context: Context) -> dict[str, Any]:
         "minima": float(len(grid.local_minima(energies))),
     }
     if isinstance(model, PCAEnergy):
-        # Along the groove, from any point of the data, nothing may change.
+        # Along the groove, the energy must not change from any data point.
         places = density.sample(200, random_state=3)
         moved = places + 0.3 * model.components_[0]
         found["along"] = float(np.abs(model.energy(moved) - model.energy(places)).max() / energies.std())
@@ -243,7 +243,7 @@ def grooves_of(model: EnergyModel, density: ThreeCauchy) -> tuple[float, float]:
     """Return the number of grooves through the origin, and the largest angle in degrees from one to its nearest arm.
 
     Minima of the energy are counted on a circle halfway to the window's border, two per groove. The energy is smoothed
-    over 6° before, so that a ripple in a groove does not count as another.
+    over 6° before, so that a ripple in a groove does not count as another groove.
     """
     angles = np.deg2rad(np.arange(0, 360, 0.5))
     radius = 0.5 * density.window.right
@@ -288,7 +288,7 @@ def measure_information(settings: Settings, context: Context) -> dict[str, Any]:
     model.fit(points)
     grid = Grid(density.window, settings["size"] // 2)
     energies, codes = model.free_energy(grid.points), model.code(grid.points)
-    if machine == "autoencoder":  # its code may have any scale: it is given that of the data
+    if machine == "autoencoder":  # its code may have any scale: it is rescaled to that of the data
         codes *= points.std() / model.code(points).std(axis=0).mean()
     return {"entropy": code_entropy(codes, STEP), "low": grid.low_share(energies, energies.min() + LOW)}
 

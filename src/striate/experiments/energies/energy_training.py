@@ -1,4 +1,4 @@
-"""All ways of the talk's list to train an energy, on the same points, beside the density that they came from."""
+"""All training methods for energies on the talk's list, on the same points, compared with their true density."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _kl(toy: str, way: str, key: str = "divergence") -> Callable[[Results], floa
 
 
 def _best(toy: str, way: str) -> Callable[[Results], Measurement]:
-    """Divergence of a way; it holds where that of maximum likelihood is not above it."""
+    """Divergence of a method; it holds if that of maximum likelihood is not larger."""
 
     def measure(results: Results) -> Measurement:
         value = _kl(toy, way)(results)
@@ -99,7 +99,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def model_of(way: str, toy: str, window: Any, n_batches: int, seed: int) -> EnergyModel:
-    """Return an energy that learns in that way."""
+    """Return an energy with this training method."""
     if way in NETWORKS:
         return NetworkEnergy(
             window=window, n_batches=n_batches, batch_size=250, grid_size=48, random_state=seed, **NETWORKS[way]
@@ -110,10 +110,10 @@ def model_of(way: str, toy: str, window: Any, n_batches: int, seed: int) -> Ener
 
 
 def train(settings: Settings, context: Context) -> dict[str, Any]:
-    """Measure the divergence of one way's density from the true one, by quadrature over the window.
+    """Measure the divergence of a method's density from the true one, by quadrature over the window.
 
-    A network's energy is taken as it is. Machines have no scale of their own, and get the factor that makes the
-    training points likeliest; that is measured for networks as well.
+    The energy of a network is not rescaled. Other models have no natural scale, and are multiplied by the factor that
+    maximizes the likelihood of the training points; this is also measured for networks.
     """
     density = TOYS[settings["toy"]]()
     model = model_of(settings["way"], settings["toy"], density.window, settings["n_batches"], context.seed)
@@ -144,7 +144,7 @@ def density_pixels(log_density: np.ndarray) -> np.ndarray:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw the true density, and every way's, with its divergence."""
+    """Draw the true density, and the density and divergence of every method."""
     n_columns = 5
     canvas = new_canvas(12.5, 11.6)
     canvas.suptitle(

@@ -1,11 +1,11 @@
 """Restricted Boltzmann machines of digits: test log-likelihoods by annealed importance, filters and samples.
 
-CD learns at a rate of 0.05 without momentum, as validation digits chose: there, the recipe of Hinton and Salakhutdinov
-(2006), which is for pre-training (0.1, momentum 0.9), left many units of CD-1 noise, and was 48 nats worse. At the
-rate of CD-1, CD-3 falls into a mode without any digit and is 20 nats worse. Its own rate was chosen by the last 5,000
-training digits after learning from the others: -126.1 nats per digit at 0.02, -108.7 at 0.01. The error of the machine
-with persistent chains is near 1 nat, so that few runs carry its estimate; a second one at twice the temperatures, of
-other random numbers, was half a nat lower (-93.7).
+CD is trained with a rate of 0.05 without momentum, chosen on validation digits. There the settings of Hinton and
+Salakhutdinov (2006) for pre-training (0.1, momentum 0.9) left many units of CD-1 as noise, and were 48 nats worse. With
+the rate of CD-1, CD-3 ends in a mode without digits and is 20 nats worse. The rate of CD-3 was chosen on the last 5,000
+training digits after learning from the others: -126.1 nats per digit at 0.02, -108.7 at 0.01. The standard error for
+persistent chains is near 1 nat, so that a few annealing runs dominate the estimate; a second estimate with twice the
+temperatures and other random numbers was half a nat lower (-93.7).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SAMPLING_STEPS = 1000
 
 
 def _likelihood(name: str) -> Callable[[Results], Measurement]:
-    """A machine's mean over the test digits; its error is that of log Z, over the annealed runs."""
+    """Mean log-likelihood of the test digits; its error is that of log Z, over annealing runs."""
 
     def measure(results: Results) -> Measurement:
         found = results[name]
@@ -81,7 +81,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return machines that differ in how their negative statistics are taken."""
+    """Return RBMs that differ in how their negative statistics are computed."""
     full = scale == "full"
     common: dict[str, Any] = {"seed": 0, "n_components": 500 if full else 32, "n_epochs": 15 if full else 3}
     common["n_temperatures"] = 10_000 if full else 200
@@ -96,7 +96,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """Train a machine of binary digits, each pixel drawn once with its gray level as its probability."""
+    """Train an RBM on binary digits, each pixel drawn once with its gray level as probability."""
     gray_train, _, gray_test, _ = mnist_rows(context)
     rng = np.random.default_rng(settings["seed"])
     train, test = (_drawn(rng, gray) for gray in (gray_train, gray_test))
@@ -130,7 +130,7 @@ def _drawn(rng: np.random.Generator, gray: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw a column per machine: filters, and below what its chains show a thousand steps after test digits."""
+    """Draw a column per RBM: its filters, and samples after a thousand Gibbs steps from test digits."""
     named = [(name, results[name]) for name in ("CD-1", "CD-3", "persistent")]
     canvas = new_canvas(11, 6.6)
     upper, lower = canvas.subplots(2, len(named), height_ratios=(2, 1))

@@ -1,4 +1,4 @@
-"""The two toys whose energies are drawn, and surfaces as results files hold them."""
+"""The two toy data sets, and the format of surfaces in results files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from striate.experiments.engine import drawing
 
 __all__ = ["SIDE", "TOYS", "pack", "spiral_code", "unpack"]
 
-# The same objects in every unit: their normalization is integrated once.
+# Cached, so that their normalization is integrated only once.
 TOYS: dict[str, Callable[[], Density]] = {"three Cauchy": cache(ThreeCauchy), "spiral": cache(Spiral)}
 SIDE = 120  # pixels of an image
 
 
 def spiral_code(n_units: int, sparsity: float) -> SparseCodingEnergy:
-    """Return sparse coding whose units have places."""
+    """Return a sparse coding energy whose units are located at places of the plane."""
     return SparseCodingEnergy(n_units, sparsity=sparsity, height=1.0, random_state=0)
 
 
@@ -28,5 +28,5 @@ def pack(pixels: np.ndarray) -> str:
 
 
 def unpack(text: str) -> np.ndarray:
-    """Return the gray values that `pack` made text of."""
+    """The inverse of `pack`."""
     return (drawing.unpack(text, (SIDE, SIDE)).astype(float) * 255 / 63).astype(np.uint8)

@@ -1,1 +1,1 @@
-"""What runs an experiment: units, the cache, verdicts, results files, tables and their drawings."""
+"""Infrastructure of experiments: units, the cache, verdicts, results files, tables and drawings."""

@@ -1,1 +1,1 @@
-"""The main job on whole data sets: images in, a classifier out, with nothing chosen by hand."""
+"""The main job on whole data sets: training a classifier on images, with no setting chosen by hand."""

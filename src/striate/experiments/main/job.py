@@ -1,4 +1,4 @@
-"""The main job: images in, a classifier out, nothing chosen by hand; what its three experiments share."""
+"""The code that is common to the three experiments on the main job, training a classifier on images."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def units_of(
     ----------
     run : callable
     systems : mapping of str to mapping
-        The options of `ImageClassifier` that make each system, by its name.
+        The options of `ImageClassifier` for each system, by its name.
     seeds : sequence of int
     settings : mapping
-        What all units share; "architecture" is needed.
+        Settings common to all units; "architecture" is required.
     expected_seconds : float
-        Of a unit.
+        Expected duration of a unit.
     """
     return [
         Unit(
@@ -67,15 +67,15 @@ def learn(
     n_draws: int = 5,
     on_disk: bool = False,
 ) -> tuple[TrainingResult, dict[str, Any]]:
-    """Train and test as `striate train` does, and return the result with what every main job reports of it.
+    """Train and test as `striate train` does, and return the result with the numbers that every main job reports.
 
     Parameters
     ----------
     settings : mapping
-        As `units_of` makes them.
+        The settings of a unit from `units_of`.
     context : Context
     images, split, test_images, label_counts, n_draws
-        As `train_and_evaluate` takes them; no learning curve by default.
+        As in `train_and_evaluate`; no learning curve by default.
     on_disk : bool
         Whether features are kept in the unit's folder instead of in memory.
     """

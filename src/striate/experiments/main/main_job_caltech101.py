@@ -1,4 +1,4 @@
-"""The main job on Caltech-101, by the `auto` preset: 30 images of each class to learn from, all others to test on."""
+"""The main job on Caltech-101 with the `auto` preset: 30 training images per class, all others for testing."""
 
 from __future__ import annotations
 

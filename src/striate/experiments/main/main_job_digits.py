@@ -1,4 +1,4 @@
-"""The main job on the digits that ship with the package: what `striate demo` shows, over seeds."""
+"""The main job on the digits of the package, as in `striate demo`, over several seeds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _learned = _accuracy("learned filters", LABELS[0])
 
 
 def _lead(n_labels: int) -> Callable[[Results], Measurement]:
-    """Learned minus random filters, seeds paired."""
+    """Accuracy of learned minus random filters, paired by seed."""
 
     def measure(results: Results) -> Measurement:
         learned, random = (_accuracy(system, n_labels)(results) for system in SYSTEMS)
@@ -42,7 +42,7 @@ def _lead(n_labels: int) -> Callable[[Results], Measurement]:
 
 
 def _few_for_many(results: Results) -> Measurement:
-    """Learned filters from the fewest labels minus pixels from all."""
+    """Accuracy of learned filters with the fewest labels minus that of pixels with all labels."""
     return paired(_learned(results), _accuracy("learned filters", LABELS[-1], pixels=True)(results))
 
 
@@ -116,7 +116,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return a unit per kind of filters and seed, and one per seed for the digits that were not shown."""
+    """Return a unit per kind of filters and seed, and one per seed for the unknown digits."""
     full = scale == "full"
     seeds = HEADLINE if full else HEADLINE[:1]
     size = {"architecture": "auto" if full else QUICK_ARCHITECTURE, "every": 1 if full else 5}
@@ -152,7 +152,7 @@ def learn_digits(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def reject_digits(settings: Settings, context: Context) -> dict[str, Any]:
-    """Learn digits 0 to 7; then show others of them, and 8 and 9."""
+    """Train on digits 0 to 7; test on other images of them, and on 8 and 9."""
     images, labels = _digits(settings)
     known = labels < 8
     known_images = as_images(images[known], labels[known])

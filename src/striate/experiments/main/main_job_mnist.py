@@ -1,4 +1,4 @@
-"""The main job on the whole of MNIST, by the `auto` preset: 60,000 digits to learn from, 10,000 to test on.
+"""The main job on all of MNIST with the `auto` preset: 60,000 training digits, and 10,000 test digits.
 
 The digits are divided for good, so that seeds differ in filters and connections only. Three of the five seeds of the
 headline do: one takes twenty minutes.
@@ -30,7 +30,7 @@ _random = column("accuracy", 100, system="random filters")
 
 
 def _close(results: Results) -> Measurement:
-    """Accuracy of random filters; it holds if that of learned ones is at most a point above, seeds paired."""
+    """Accuracy of random filters; it holds if learned ones are at most a point better, paired by seed."""
     found, lead = over(_random(results)), paired(_learned(results), _random(results))
     assert lead.value is not None
     return Measurement(found.value, found.uncertainty, found.n, held=lead.value < 1)

@@ -1,6 +1,6 @@
-"""What `auto` chooses for several kinds of images, beside two stages of learned filters.
+"""The choice of `auto` for several kinds of images, compared with two stages of learned filters.
 
-For digits and COIL-100 it chooses those two stages itself: a difference of 0 says that it still does. Caltech-101 is
+For digits and COIL-100 it chooses these two stages itself: a difference of 0 shows that it still does. Caltech-101 is
 compared in `main-job-caltech101`, which learns with both systems on the same splits.
 """
 
@@ -23,7 +23,7 @@ NAME = "presets"
 CLAIM = "What auto chooses is at least as good as two stages of learned filters, whatever the images."
 DATA = {"quick": (), "full": ("mnist", "scenes15", "coil100")}
 
-# Training images per class; all others test.
+# Training images per class; all others are for testing.
 COLLECTIONS = {
     "digits": (100, "10,000 digits, 100 labels per class"),
     "15 scenes": (100, "15 scenes, 100 labels per class"),
@@ -96,7 +96,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def learn(settings: Settings, context: Context) -> dict[str, Any]:
-    """Learn filters and a classifier from some images of each class; measure the accuracy on others."""
+    """Train filters and a classifier on some images of each class; measure the accuracy on others."""
     images = _images(settings["collection"], context)
     split = split_images(images, train_per_class=settings["train_per_class"], random_state=settings["seed"])
     result = train_and_evaluate(
@@ -121,7 +121,7 @@ def _images(collection: str, context: Context) -> ImageCollection:
     if context.scale == "quick":
         images, labels = load_mnist_digits()
         return as_images(images[::50], labels[::50])
-    if collection == "digits":  # MNIST's test digits alone: most of them are to be told, few are learned from
+    if collection == "digits":  # only MNIST's test digits: few are for training, most for testing
         return as_images(context.data("mnist") / "t10k-images-idx3-ubyte.gz")
     if collection == "COIL-100":
         with np.load(context.data("coil100") / "coil100-64x64.npz") as found:

@@ -1,1 +1,1 @@
-"""Hierarchies that recognize objects: the tables of the papers, and the systems they competed with."""
+"""Object recognition with hierarchies: the tables of the papers, and competing systems."""

@@ -1,4 +1,4 @@
-"""The talk's sentences on architectures, as predicates on the same splits of Caltech-101, and what each costs.
+"""The talk's claims about architectures, as predicates on the same splits of Caltech-101, and the time of features.
 
 The thresholds were set when cells of `caltech101-one-stage` and `caltech101-two-stage` on splits 0 to 2 had been seen,
 and some of these cells are systems here. The same thresholds are therefore decided on splits 10 to 12, on which nothing
@@ -51,7 +51,7 @@ SPLITS = (10, 11, 12)  # untouched when the thresholds were set
 
 
 def _lead(first: str, second: str, holds: Callable[[float, float], bool]) -> Callable[[Results], Measurement]:
-    """Accuracy of one system minus another's, splits paired; `holds` is asked of the mean and its standard error."""
+    """Accuracy of one system minus another's, paired by split; `holds` gets the mean and its standard error."""
 
     def measure(results: Results) -> Measurement:
         ours, theirs = (results.select(system=system).column("accuracy")[0] for system in (first, second))
@@ -116,7 +116,7 @@ FIGURES = (
 
 
 def units(scale: Scale) -> list[Unit]:
-    """Return a unit per system, and the time of the costliest, which is to be measured alone."""
+    """Return a unit per system, and one for the time of the slowest, to be run while nothing else runs."""
     architecture = SYSTEMS[scale]["two stages"][2]
     return [
         Unit("time", {"system": "time", "architecture": architecture}, measure_time, expected_seconds=15.0),
@@ -150,8 +150,8 @@ def measure_system(settings: Settings, context: Context) -> dict[str, Any]:
 def measure_time(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure the milliseconds that features take, one image at a time, as from a camera: the median over images.
 
-    Images are decoded and prepared before. Filters are random: each map then has inputs of its own, which are filtered
-    as a dense bank. Learned filters, whose maps share sets of inputs, take about half as long.
+    Images are decoded and preprocessed before. Filters are random: each map then has different inputs, and they are
+    computed as a dense bank. Learned filters, whose maps share sets of inputs, take about half as long.
     """
     task = load_task(context)
     hierarchy = learned_hierarchy(task, settings["architecture"], "RR", context)

@@ -1,4 +1,4 @@
-"""The competition of the talk on Caltech-101, run by ourselves."""
+"""The competing systems of the talk on Caltech-101, in our own implementations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLAIM = "The competition of its day, on the same images: not a straw man."
 DATA = {"quick": (), "full": ("caltech101",)}
 
 SPLITS = (105, 106, 107, 108, 109)  # of the headline; development used 0 to 2
-FOR_LEARNING = 1000  # images, on none of which a split tests, that words and dictionaries are learned from
+FOR_LEARNING = 1000  # images in no test set, from which words and dictionaries are learned
 
 Rows = NDArray[np.float32]
 Kernel = Callable[[Rows, Rows], NDArray[Any]]
@@ -42,7 +42,7 @@ def _accuracy(system: str, key: str = "accuracy") -> Callable[[Results], list[fl
 
 
 def _below(system: str, other: str) -> Callable[[Results], Measurement]:
-    """Accuracy of a system; it holds if it is below another's by two standard errors, splits paired."""
+    """Accuracy of a system; it holds if it is below another's by two standard errors, paired by split."""
 
     def measure(results: Results) -> Measurement:
         ours, theirs = _accuracy(system)(results), _accuracy(other)(results)
@@ -154,7 +154,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def compete(settings: Settings, context: Context) -> dict[str, Any]:
-    """Learn words or a dictionary from images on which no split tests; measure the accuracy of each split."""
+    """Learn words or a dictionary from images in no test set; measure the accuracy of each split."""
     task = load_task(context, settings["splits"])
     features_of, kernel = SYSTEMS[settings["system"]](task, settings, context)
     started = time.perf_counter()
@@ -179,7 +179,7 @@ def _half(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Ge
 
 
 System = tuple[Callable[[Rows], Rows], Kernel]
-"""What gives the features of an image, and the inner products of features."""
+"""A function for the features of an image, and one for the inner products of features."""
 
 
 def _sift_pyramid(task: Task, settings: Settings, context: Context) -> System:
@@ -269,7 +269,7 @@ def _image(task: Task, index: int, longest: int) -> Rows:
 
 
 def _learn_from(task: Task, settings: Settings, context: Context) -> list[Rows]:
-    """Draw images on which no split tests."""
+    """Draw images that are in no test set."""
     order = np.random.default_rng([context.seed, 1]).permutation(task.unseen)
     return [_image(task, index, settings["longest"]) for index in order[:FOR_LEARNING]]
 

@@ -1,4 +1,4 @@
-"""How many filters does a stage need? Accuracy on Caltech-101 from 4 to 512, learned and random."""
+"""Accuracy on Caltech-101 as a function of the number of filters, 4 to 512, learned and random."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROTOCOLS = ("U", "R")
 
 
 def _rising(results: Results) -> Measurement:
-    """Return the share of steps from one number of filters to the next at which the mean accuracy rises."""
+    """Return the fraction of steps from one number of filters to the next at which the mean accuracy rises."""
     steps = [
         step > 0
         for letters in PROTOCOLS
@@ -34,7 +34,7 @@ def _rising(results: Results) -> Measurement:
 
 
 def _gain_with_few(results: Results) -> Measurement:
-    """Return the gain by learning with the fewest filters minus that with the most, splits paired."""
+    """Return the gain by learning with the fewest filters minus that with the most, paired by split."""
     learned, random = (100 * np.array(results.select(protocol=letters).column("accuracy")) for letters in PROTOCOLS)
     gains = learned - random
     return holding(paired(gains[0], gains[-1]), lambda mean, error: mean > 2 * error)
@@ -75,7 +75,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def count(settings: Settings, context: Context) -> dict[str, Any]:
-    """Measure the accuracy of each split; features of many filters go to disk."""
+    """Measure the accuracy of each split; features of many filters are stored on disk."""
     task = load_task(context)
     hierarchy = learned_hierarchy(task, settings["architecture"], settings["protocol"], context)
     return recognize(task, hierarchy, context, on_disk=settings["n"] > 128)

@@ -1,4 +1,4 @@
-"""One stage on Caltech-101: what filters, rectification, normalization and pooling each bring.
+"""One stage on Caltech-101: the effects of filters, rectification, normalization and pooling.
 
 A cell matches if it is within 3 points of the published one. Rectified, normalized and averaged features do. Where one
 of these steps is missing, but pooled responses do not cancel, ours do better than the paper's (R, Rabs-PA: 41 % where

@@ -1,4 +1,4 @@
-"""One stage with the pyramid match: what a stronger classifier makes of a single stage's features."""
+"""One stage with the pyramid match: a stronger classifier on the features of a single stage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """Return one unit, since the splits share filters and features.
 
-    Windows 3 pixels apart give 42×42 words per image instead of 26×26, which was worth 3 points on validation images.
+    Windows 3 pixels apart give 42×42 words per image instead of 26×26, which gained 3 points on validation images.
     """
     full = scale == "full"
     settings = {

@@ -1,4 +1,4 @@
-"""Two stages on Caltech-101, frozen: what a second stage adds, with learned, random and template filters.
+"""Two stages without fine-tuning on Caltech-101, with learned, random and template filters.
 
 A cell matches if it is within 3 points of the published one. Rectified, normalized and averaged features do. Where one
 of these steps is missing ours differ, most without normalization (UU, Rabs-PA: 63 % where 46.7 were published; RR: 54
@@ -24,7 +24,7 @@ TABLE = Table(
     },
     source="Jarrett et al., ICCV 2009, table 1, two stages",
     goals={"UU": 63.7, "RR": 62.9, "GT": 55.8},
-    # The talk prints stride 3, of which only 4 gives its 4×4 outputs and its number of parameters.
+    # The talk prints stride 3, but only stride 4 gives its 4×4 outputs and its number of parameters.
     stages={
         "full": [("64F9x9", "10x10/5"), ("256F9x9:16", "6x6/4")],
         "quick": [("16F5x5", "4x4/3"), ("32F3x3:4", "2x2/2")],

@@ -1,4 +1,4 @@
-"""What the experiments on Caltech-101 share: filters by a protocol, features extracted once, accuracy per split."""
+"""Code for the experiments on Caltech-101: filters by a protocol, features extracted once, accuracy per split."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOR_FILTERS = 2000  # images that filters are learned from
 
 
 def learned_hierarchy(task: Task, notation: str, letters: str, context: Context) -> Hierarchy:
-    """An architecture whose filters a protocol learns, from images on which no split tests."""
+    """An architecture with filters by a protocol, learned from images that are in no test set."""
     rng = np.random.default_rng([context.seed, 1])
     chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
     batches = stream(task.images, task.preprocessing, indices=chosen)
@@ -41,7 +41,7 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
 
 
 def recognize(task: Task, hierarchy: Hierarchy, context: Context, *, on_disk: bool = False) -> dict[str, Any]:
-    """Extract the features of every image once; for each split fit logistic regression, its decay by cross-validation.
+    """Extract features once; fit logistic regression for each split, with its weight decay by cross-validation.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ class Table:
     Parameters
     ----------
     published : mapping of protocol to mapping of column to float
-        Accuracies in per cent. Cells that are not in it are not measured.
+        Published accuracies in per cent. Other cells are not measured.
     source : str
     goals : mapping of protocol to float
-        What we ask of the column Rabs-N-PA, in per cent.
+        Goals for the column Rabs-N-PA, in per cent.
     stages : mapping of scale to sequence of (str, str)
-        For each stage its bank, such as ``"64F9x9"``, and its pooling windows, such as ``"10x10/5"``.
+        The filter bank of each stage, such as ``"64F9x9"``, and its pooling windows, such as ``"10x10/5"``.
     """
 
     published: Mapping[str, Mapping[str, float]]
@@ -238,7 +238,7 @@ def _accuracy(letters: str, column: str) -> Callable[[Results], list[float]]:
 
 
 def _smallest_lead(results: Results, rows: Sequence[str], leaders: Sequence[str], others: Sequence[str]) -> Measurement:
-    """Smallest mean difference over its standard error, splits paired."""
+    """Smallest ratio of a mean difference to its standard error, paired by split."""
     leads = []
     for letters in rows:
         for leader in leaders:

@@ -1,8 +1,9 @@
 """Error against the number of labels, with and without normalization, learned and random: objects on a turntable.
 
-The talk's curve is of small NORB, which was not available; `striate.images.norb` reads it. COIL-100 stands in for it:
-99 objects, of which few views train and the others test. It shows tolerance to pose only: it has one camera, one light,
-and the same objects in training and test, so that stereo, lighting and new instances of a category are not tested.
+The talk's curve is for small NORB, which was not available; `striate.images.norb` reads it. COIL-100 is used instead:
+99 objects, with a few views of each for training and the others for testing. It tests tolerance to pose only: it has
+one camera and one light, and the same objects in training and test. Stereo, lighting and new instances of a category
+are not tested.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _errors(results: Results, system: str) -> NDArray[np.float64]:
 
 
 def _smaller(better: str, worse: str) -> Callable[[Results], Measurement]:
-    """Mean difference of errors over all numbers of labels; it holds where no number of labels contradicts it."""
+    """Mean difference of errors over all numbers of labels; it holds if it is positive for each of them."""
 
     def measure(results: Results) -> Measurement:
         ours, theirs = _errors(results, better), _errors(results, worse)

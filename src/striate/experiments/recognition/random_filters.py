@@ -1,4 +1,4 @@
-"""Why random filters work: what their stages like best, and what their accuracy says about learned ones."""
+"""Why random filters work: optimal stimuli of their stages, and how their accuracy predicts that of learned ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CLAIM = (
 )
 DATA = {"quick": (), "full": ("caltech101",)}
 
-# Without normalization: its divisor would be decided by pixels that hardly any filter sees.
+# Without normalization, whose divisor would be determined by pixels outside of most filters.
 STAGE = {"full": "64F9x9 - Rabs - PA10x10/5", "quick": "8F7x7 - Rabs - PA6x6/4"}
-SIDE = {"full": 18, "quick": 12}  # of the stimuli: what one pooled unit sees
-# One stage of 32 filters, 12 ways: what is around the filters decides.
+SIDE = {"full": 18, "quick": 12}  # pixels of a stimulus: the receptive field of one pooled unit
+# One stage of 32 filters in 12 architectures.
 ARCHITECTURES = {
     "full": tuple(
         f"32F{size}x{size} - {rest}"
@@ -37,7 +37,7 @@ ARCHITECTURES = {
 
 
 def _gratings(letters: str) -> Any:
-    """Return the median share of a stimulus's power that one grating holds, against that of noise."""
+    """Return the median fraction of a stimulus's power in one grating, compared with that of noise."""
 
     def measure(results: Results) -> Measurement:
         (unit,) = results.select(kind="stimuli", protocol=letters)
@@ -97,7 +97,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def ascend(settings: Settings, context: Context) -> dict[str, Any]:
-    """Find what each map's unit likes best, and how far it is a grating."""
+    """Find the optimal stimulus of a unit of each map, and how much of it is a grating."""
     hierarchy = learned_hierarchy(load_task(context), settings["architecture"], settings["protocol"], context)
     side = SIDE[context.scale]
     full = context.scale == "full"
@@ -119,7 +119,7 @@ def recognize_one_split(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw some stimuli of both, and learned against random accuracy."""
+    """Draw some stimuli of both protocols, and the accuracy of learned against random filters."""
     canvas = new_canvas(11, 4)
     parts = canvas.subplots(1, 3)
     for axes, letters, name in zip(parts, ("R", "U"), ("random", "learned"), strict=False):

@@ -1,1 +1,1 @@
-"""Search by compact codes: texts and images."""
+"""Search of texts and images by compact codes."""

@@ -1,8 +1,8 @@
-"""Images that look like a query: twelve neighbors under each distance, precision against bits, on the 15 scenes.
+"""Image retrieval on the 15 scenes: twelve neighbors by several distances, and precision by number of bits.
 
-It stands in for LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose images were not available. An image is relevant if
-it shows the same kind of place. A tenth of each category are queries, another tenth was used to choose settings, the
-others are searched; filters and projections are learned from those alone, without labels.
+The 15 scenes are used instead of LabelMe (Torralba, Fergus, Weiss, CVPR 2008), whose images were not available. An
+image is relevant if it shows the same kind of place. A tenth of each category are queries, another tenth was used to
+choose settings, and the others are searched; filters and projections are learned only from these, without labels.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ DATA = {"quick": (), "full": ("scenes15",)}
 NEIGHBORS = 12
 BITS = (16, 32, 64, 128, 256, 512)
 METHODS: tuple[Literal["itq", "pca", "lsh"], ...] = ("itq", "pca", "lsh")
-SEEDS = {"full": 3, "quick": 1}  # numbers of rotations and hyperplanes that are drawn
+SEEDS = {"full": 3, "quick": 1}  # number of random draws of rotations and hyperplanes
 ITERATIONS = {"full": 50, "quick": 3}
 PROTOCOL = {"full": "UU", "quick": "R"}
-SIDE = {"full": 128, "quick": 32}  # pixels of the squares that the other descriptors see
+SIDE = {"full": 128, "quick": 32}  # pixels of the squares for the other descriptors
 # Chosen on validation queries, as all settings here: two stages instead of one bring 4 points with 64 bits; leaving out
 # the normalization of the last stage, and keeping the images' aspect ratio, bring 2.5 more.
 ARCHITECTURE = {
@@ -55,7 +55,7 @@ FRAME = (42, 127, 79)  # around neighbors of the query's category
 
 
 def _difference(other: str) -> Callable[[Results], Measurement]:
-    """Precision of 64-bit codes minus that of exact search on a descriptor, in points, query by query."""
+    """Precision of 64-bit codes minus that of exact search on a descriptor, in points, paired by query."""
 
     def measure(results: Results) -> Measurement:
         ours, theirs = results["hierarchy"]["codes"]["itq"]["64"]["precision"], results[other]["precision"]
@@ -65,14 +65,14 @@ def _difference(other: str) -> Callable[[Results], Measurement]:
 
 
 def _share_of_real(results: Results) -> Measurement:
-    """Precision of 256-bit codes as a share of that of the features themselves."""
+    """Precision of 256-bit codes, divided by that of the features themselves."""
     found = results["hierarchy"]
     value = float(np.mean(found["codes"]["itq"]["256"]["precision"]) / np.mean(found["precision"]))
     return Measurement(value, held=value >= 0.95)
 
 
 def _rises(results: Results) -> Measurement:
-    """Precision at the most bits minus that at the fewest."""
+    """Precision with the most bits minus that with the fewest."""
     means = [float(np.mean(results["hierarchy"]["codes"]["itq"][str(bits)]["precision"])) for bits in BITS]
     return Measurement(100 * (means[-1] - means[0]), held=all(b >= a - 0.005 for a, b in itertools.pairwise(means)))
 
@@ -139,7 +139,7 @@ def retrieve(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return positions of what is searched, of validation and of test queries, these a tenth of each category each."""
+    """Return positions of searched images, validation and test queries; queries are a tenth of each category each."""
     rng = np.random.default_rng(0)
     classes, counts = np.unique(labels, return_counts=True)
     tenth = {label: max(1, round(0.1 * count)) for label, count in zip(classes.tolist(), counts.tolist(), strict=True)}
@@ -302,7 +302,7 @@ def _gabor_bank(side: int, border: int) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def time_queries(settings: Settings, context: Context) -> dict[str, Any]:
-    """Measure the median time of single queries among random codes of 64 bits; run it where nothing else runs."""
+    """Measure the median time of single queries among random codes of 64 bits; to be run while nothing else runs."""
     codes = np.random.default_rng(context.seed).integers(0, 2**64, (settings["codes"], 1), np.uint64)
     nearest_codes(codes[:1], codes, NEIGHBORS)  # compiles
     seconds = []

@@ -1,12 +1,12 @@
-"""Codes of ten numbers for newswire stories: how many retrieved stories share a topic, beside latent semantic analysis.
+"""Retrieval of newswire stories by codes of ten numbers, compared with latent semantic analysis.
 
-The split is ModApte. Codes are learned from the training stories and, as neither method uses topics, from the stories
-that the split leaves unused; the vocabulary is that of the training stories. Then each test story with a topic queries
+The split is ModApte. Codes are learned from the training stories and, since neither method uses topics, from the
+unused stories of the split; the vocabulary is that of the training stories. Then each test story with a topic queries
 all other test stories with a topic by the cosine of codes, as in the paper, which tests on half of another collection.
 A story is relevant if it shares a topic. Settings are chosen on the last fifth of the training stories. Each unit
-chooses the weighting of words for LSA, or the kind of the autoencoder's units. Chosen before were tf-idf for the
-autoencoder (a mean precision of 45.5 % after ten epochs, against 44.5 % from logarithms of counts after eight), a share
-of 0.2 of the words set to 0 (0.5 was no better) and a rate of 3e-3.
+chooses the weighting of words for LSA, or the activation of the autoencoder. Three settings were chosen before: tf-idf
+for the autoencoder (a mean precision of 45.5 % after ten epochs, compared with 44.5 % from logarithms of counts after
+eight), a fraction of 0.2 of the words set to 0 (0.5 was no better), and a rate of 3e-3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DATA = {"quick": (), "full": ("reuters21578",)}
 
 RETRIEVED = tuple(2**power - 1 for power in range(1, 11))  # 1, 3, 7, … 1,023
 AVERAGES = ("per query", "macro")
-# What the validation chooses from.
+# The choices that are compared in validation.
 WEIGHTINGS = ("logarithm", "tf-idf")
 ACTIVATIONS = ("relu", "elu")
 INPUT_NOISE = 0.2
@@ -88,7 +88,7 @@ def units(scale: Scale) -> list[Unit]:
 
 
 def latent_semantics(settings: Settings, context: Context) -> dict[str, Any]:
-    """Project logarithms of counts or tf-idf, whichever is better in validation, on singular vectors."""
+    """Project log counts or tf-idf, whichever is better in validation, on singular vectors."""
     from sklearn.decomposition import TruncatedSVD
 
     def encode(choice: str, fitted: Rows, others: Rows) -> Rows:
@@ -153,7 +153,7 @@ def _chosen_and_tested(
 
 
 def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Return the share of relevant stories among the 1, 3, 7 … nearest others by the cosine.
+    """Return the fraction of relevant stories among the 1, 3, 7 … nearest other stories by the cosine.
 
     Parameters
     ----------
@@ -165,17 +165,17 @@ def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]
     -------
     dict of ndarray
         "per query" is the mean over stories, "macro" the mean over topics of the means over their stories. Each has a
-        value for every number in `RETRIEVED`. Where there are fewer stories than that, all count as retrieved.
+        value for every number in `RETRIEVED`. If there are fewer stories than that, all count as retrieved.
     """
     unit = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
     n_stories = len(unit)
     numbers = np.minimum(RETRIEVED, n_stories - 1)
     found = np.empty((n_stories, len(numbers)))
     counted = topics.astype(np.float32)
-    for start in range(0, n_stories, 256):  # never a matrix of all by all
+    for start in range(0, n_stories, 256):  # in blocks, since the full matrix would be large
         rows = slice(start, min(start + 256, n_stories))
         likeness = unit[rows] @ unit.T
-        likeness[np.arange(rows.stop - start), np.arange(start, rows.stop)] = -np.inf  # not itself
+        likeness[np.arange(rows.stop - start), np.arange(start, rows.stop)] = -np.inf  # a story is not its own neighbor
         order = np.argsort(-likeness, axis=1, kind="stable")[:, : numbers[-1]]
         relevant = np.take_along_axis(counted[rows] @ counted.T > 0, order, axis=1)
         found[rows] = np.cumsum(relevant, axis=1)[:, numbers - 1] / numbers
@@ -185,7 +185,7 @@ def precisions(codes: Rows, topics: NDArray[np.bool_]) -> dict[str, NDArray[Any]
 
 
 def _words(context: Context) -> tuple[Rows, NDArray[np.bool_], Rows, Rows, NDArray[np.bool_], list[str]]:
-    """Return counts of stems and topics to learn from, counts without topics, and counts and topics to test on.
+    """Return training counts and topics, counts without topics, and test counts and topics.
 
     At quick scale they are drawn at random.
     """

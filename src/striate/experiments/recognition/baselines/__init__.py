@@ -1,4 +1,4 @@
-"""Systems that competed with learned features at the time, written anew, for comparison on the same images."""
+"""Reimplementations of systems that competed with learned features, for comparison on the same images."""
 
 from striate.experiments.recognition.baselines.images import grey_up_to
 from striate.experiments.recognition.baselines.kmeans_features import KMeansFeatures

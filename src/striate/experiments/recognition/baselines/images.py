@@ -1,4 +1,4 @@
-"""Images as these systems take them: grey, with their aspect ratio, up to a size."""
+"""Images for these systems: grey, with their aspect ratio, up to a maximum size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coates's features: how much nearer than the average a whitened patch is to each K-means center."""
+"""Features of Coates et al.: how much closer than average a whitened patch is to each K-means center."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class KMeansFeatures(BaseEstimator):
     step : int, default 2
         Pixels from one patch to the next.
     n_cells : int, default 4
-        Cells per side of the grid. Coates averages over quadrants, that is 2, of images of 32×32.
+        Cells per side of the grid. Coates et al. average over quadrants (2) of images of 32×32 pixels.
     random_state : int, Generator, RandomState or None
 
     Attributes

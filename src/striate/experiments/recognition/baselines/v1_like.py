@@ -1,4 +1,4 @@
-"""A model of the primary visual cortex: Gabor filters between two local normalizations, and nothing learned."""
+"""A model of the primary visual cortex without learning: Gabor filters between two local normalizations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRID = 30
 # and with it 61 instead of 68 % of 340 (of 34 classes of Caltech-101, 15 images each to learn from) were right.
 _ENVELOPE = 9.0
 _WINDOW = 3  # pixels per side of both normalizations
-_THRESHOLD = 1.0  # norms below it are not brought to 1, so that flat regions stay flat
+_THRESHOLD = 1.0  # smaller norms are not scaled to 1, so that flat regions stay flat
 _POOL = 17  # pixels per side over which responses are summed
 _TOGETHER = 8  # filters whose responses are computed together, so that they stay in the cache
 
@@ -54,7 +54,7 @@ def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the features of an image, as Pinto, Cox and DiCarlo define them.
 
     Responses of `simple_cells`, normalized over 3×3 pixels and all filters together, then summed over 17×17 pixels at
-    30×30 positions. It takes some 20 ms on a core for 110×150 pixels.
+    30×30 positions. It takes about 20 ms on one core for 110×150 pixels.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     float32 (96 · 30 · 30,)
-        All positions of the first filter, then of the next.
+        All positions of the first filter, then those of the next.
 
     References
     ----------
@@ -79,7 +79,7 @@ def v1_like_features(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def simple_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the responses of 96 simple cells at every pixel: filtered, then cut off below 0 and above 1.
 
-    The image is smoothed over 3×3 pixels, brought to mean 0 and deviation 1, and normalized locally.
+    The image is smoothed over 3×3 pixels, scaled to mean 0 and deviation 1, and normalized locally.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def simple_cells(image: NDArray[np.float32]) -> NDArray[np.float32]:
         smooth /= deviation
     normalized = _normalized(smooth[np.newaxis])[0]
     height, width = normalized.shape
-    # Transforms of one size for all images of a longer side. What wraps around falls outside of what is kept.
+    # Images with the same longer side share the size of the transform; wrapped-around values are cropped.
     side = fft.next_fast_len(max(height, width) + SIDE // 2, real=True)
     spectrum = fft.rfft2(normalized, (side, side))
     spectra = _spectra(side)
@@ -137,7 +137,7 @@ def _normalized(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=256)
 def _sums(length: int) -> NDArray[np.float32]:
-    """Return what sums 17 pixels around each of 30 positions from the first pixel to the last, (30, length)."""
+    """Return the matrix (30, length) that sums 17 pixels around each of 30 positions along a side."""
     centers = np.round(np.arange(GRID) * (length - 1) / (GRID - 1))
     return (np.abs(np.arange(length) - centers[:, np.newaxis]) <= _POOL // 2).astype(np.float32)
 
@@ -145,9 +145,9 @@ def _sums(length: int) -> NDArray[np.float32]:
 def principal_products(features: NDArray[np.float32], train: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return inner products of features with those of training samples, in the space of their principal components.
 
-    Features are standardized by the training samples first. The components, all of them, are an orthonormal basis of
-    what the training samples span, so that the products are those of the standardized features, and no component is
-    computed.
+    Features are first standardized by the training samples. All components together are an orthonormal basis of the
+    span of the training samples, so that the products are those of the standardized features, and no component needs
+    to be computed.
 
     Parameters
     ----------
