@@ -15,6 +15,7 @@ from sklearn.linear_model import ElasticNet, Lasso, lars_path
 
 import striate.coding
 from striate import SparseCoder, SparseCoding, infer
+from striate.experiments import EXPERIMENTS, load_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,6 +62,12 @@ def test_the_drop_in_table_names_what_exists() -> None:
 def test_tables_are_those_of_the_results() -> None:
     done = subprocess.run([sys.executable, ROOT / "tools" / "readme_tables.py", "--check"], check=False)
     assert done.returncode == 0
+
+
+def test_the_page_of_results_has_every_experiment_with_its_claim() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    claims = {name: " ".join(text.split()) for name, text in re.findall(r"^### (\S+)\n\n(.+?)\n\n", page, re.S | re.M)}
+    assert claims == {name: load_experiment(name).claim for name in EXPERIMENTS}
 
 
 def test_links_lead_somewhere() -> None:

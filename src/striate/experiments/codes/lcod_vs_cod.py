@@ -34,7 +34,9 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 
 NAME = "lcod-vs-cod"
-CLAIM = "With learned matrices, greedy coordinate descent comes nearer to optimal codes in the same number of updates."
+CLAIM = (
+    "With learned matrices, greedy coordinate descent comes nearer to optimal codes with the same number of updates."
+)
 DATA = {"quick": (), "full": ("berkeley",)}
 
 SIZE = {"quick": 32, "full": 100}

@@ -24,7 +24,10 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.learning import DeepAutoencoder
 
 NAME = "deep-autoencoder-mnist"
-CLAIM = "Thirty numbers from a deep autoencoder say far more about a digit than thirty principal components."
+CLAIM = (
+    "Digits are reconstructed far better from thirty numbers of a deep autoencoder than from thirty "
+    "principal components."
+)
 DATA = {"quick": (), "full": ("mnist",)}
 
 SOURCE = "Hinton, Salakhutdinov, Science 313, 2006, figure 2"

@@ -33,7 +33,7 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.figures import draw_points, draw_surface, surface_pixels
 
 NAME = "energy-surfaces"
-CLAIM = "A machine whose code can take few values has a low energy in few places: near what it learned from."
+CLAIM = "A model whose code can take only few values has a low energy only near its training data."
 DATA = {"quick": (), "full": ()}
 
 SLIDE = ("PCA", "autoencoder", "sparse coding", "K-means")  # in the order of the slides

@@ -26,7 +26,7 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.figures import draw_points, draw_surface
 
 NAME = "energy-training"
-CLAIM = "Maximum likelihood makes an energy a density; the ways that avoid the partition function come near it."
+CLAIM = "Maximum likelihood fits a density; the methods that avoid the partition function come close to it."
 DATA = {"quick": (), "full": ()}
 
 # The options of a network energy, by name. Steps are in half sides of the window.

@@ -28,7 +28,10 @@ from striate.figures import filter_mosaic
 from striate.learning import RBM, annealed_log_partition
 
 NAME = "rbm-mnist"
-CLAIM = "The nearer contrastive divergence comes to the likelihood's gradient, the likelier a machine makes new digits."
+CLAIM = (
+    "The better contrastive divergence approximates the gradient of the likelihood, the higher is the "
+    "likelihood of new digits."
+)
 DATA = {"quick": (), "full": ("mnist",)}
 
 SOURCE = "recalled from Salakhutdinov, Murray, ICML 2008, table 1, 500 units"

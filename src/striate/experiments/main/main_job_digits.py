@@ -16,7 +16,10 @@ from striate.images import as_images, load_mnist_digits
 from striate.recognition import area_under_roc, split_images, strangeness
 
 NAME = "main-job-digits"
-CLAIM = "Filters learned from 4,000 digits without labels need few labels: 100 labels do what thousands do for pixels."
+CLAIM = (
+    "With filters that are learned from 4,000 digits without labels, 100 labels replace thousands of "
+    "labels on raw pixels."
+)
 DATA: dict[str, tuple[str, ...]] = {"quick": (), "full": ()}
 
 LABELS = (100, 1000, 4000)

@@ -19,7 +19,7 @@ from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.recognition import split_images
 
 NAME = "main-job-mnist"
-CLAIM = "The preset that the demo uses also serves 60,000 digits, in minutes on two cores."
+CLAIM = "The preset of the demo also works for 60,000 digits, in minutes on two cores."
 DATA = {"quick": (), "full": ("mnist",)}
 
 SYSTEMS: dict[str, dict[str, Any]] = {"learned filters": {"learner": "psd"}, "random filters": {"learner": "random"}}

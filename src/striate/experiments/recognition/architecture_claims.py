@@ -22,7 +22,10 @@ from striate.experiments.recognition.cells import learned_hierarchy, match, reco
 from striate.images import stream
 
 NAME = "architecture-claims"
-CLAIM = "Rectify and normalize; a second stage does what a costly kernel does; random filters do amazingly well."
+CLAIM = (
+    "Rectification and normalization help; a second stage replaces a costly kernel; random filters work "
+    "surprisingly well."
+)
 DATA = {"quick": (), "full": ("caltech101",)}
 
 # Protocol, classifier and architecture of each system.

@@ -16,7 +16,7 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import learned_hierarchy, recognize
 
 NAME = "caltech101-filter-count"
-CLAIM = "More filters recognize better, and learned ones are worth most where there are few."
+CLAIM = "Accuracy rises with the number of filters, and learning helps most if there are few."
 DATA = {"quick": (), "full": ("caltech101",)}
 
 COUNTS = {"full": (4, 8, 16, 32, 64, 128, 256, 512), "quick": (4, 16)}

@@ -28,7 +28,7 @@ from striate.recognition import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class
 
 NAME = "norb-labels"
-CLAIM = "Normalization makes up for labels, and for learning: random filters do nearly as well with it."
+CLAIM = "Normalization compensates for few labels and for missing learning: with it, random filters are nearly as good."
 DATA = {"quick": (), "full": ("coil100",)}
 
 VIEWS = {"full": (1, 2, 4, 8, 16), "quick": (2, 8)}  # labeled images of each object
