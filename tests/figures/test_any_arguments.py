@@ -53,6 +53,7 @@ CALLS = [
         ("second", "first", "table"),
         optional=("table",),
     ),
+    Call("as_filters", figures.as_filters, {"units": _RNG.random((3, 9)), "shape": (3, 3)}, ("units",)),
     Call("descriptor_images", figures.descriptor_images, {"descriptors": _RNG.random((3, 128))}, ("descriptors",)),
     Call("encode_png", figures.encode_png, {"image": np.zeros((3, 4), np.uint8), "transparent_gap": True}),
     Call("confused_pairs", figures.confused_pairs, {"matrix": np.eye(3), "classes": ["a", "b", "c"], "at_most": 3},

@@ -52,8 +52,8 @@ def test_labels_are_optional(tmp_path: Path) -> None:
 
 
 def test_missing_key(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3)), y=[0, 1])
-    with pytest.raises(UsageError, match="holds images, y; call the array of images images or x or X or data"):
+    np.savez(tmp_path / "a.npz", photos=np.zeros((2, 3, 3)), y=[0, 1])
+    with pytest.raises(UsageError, match="holds photos, y; call the array of images images or x or X or data"):
         read_npz(tmp_path / "a.npz")
 
 

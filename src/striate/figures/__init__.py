@@ -10,7 +10,7 @@ from striate.figures.architecture import draw_architecture
 from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
 from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
 from striate.figures.descriptors import descriptor_images
-from striate.figures.drawn import DrawnEstimator, DrawnUnits, Shown, as_filters
+from striate.figures.drawn import as_filters
 from striate.figures.filters import draw_filters
 from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
 from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
@@ -37,7 +37,4 @@ __all__ = [
     "write_animation",
     "to_svg",
     "as_filters",
-    "DrawnEstimator",
-    "DrawnUnits",
-    "Shown",
 ]

@@ -6,13 +6,13 @@ import base64
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
 from striate.figures.filters import draw_filters
 from striate.figures.mosaic import ColorSpace, encode_png, filter_mosaic
 from striate.parameters import IntegerTuple, checked
+from striate.samples import as_array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def as_filters(units: ArrayLike, shape: tuple[int, ...] | None = None) -> NDArra
     UsageError
         If the features are not a square and no shape is given, or do not fit the shape.
     """
-    array = np.asarray(units)
+    array = as_array(units, name="units", axes=("n_units", "n_features"))
     n_features = array.shape[1]
     if shape is not None:
         shape = checked("shape", shape, IntegerTuple(2, low=1) | IntegerTuple(3, low=1))

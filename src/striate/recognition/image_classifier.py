@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
-from striate.figures import DrawnEstimator, Shown
+from striate.figures.drawn import DrawnEstimator, Shown
 from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features, feature_batches
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
