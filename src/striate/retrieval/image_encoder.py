@@ -72,11 +72,11 @@ class ImageEncoder:
         """An array of zero codes, of the shape and dtype that `encode` returns."""
         return np.empty((0, n_words(self.n_bits)), np.uint64) if self.binary else np.empty((0, self.n_bits), np.float32)
 
-    def vectors(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    def vectors(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors of unit length of prepared images (n, channels, height, width), float32 (n, n_features)."""
-        return describe_images(self.describe, pictures)
+        return describe_images(self.describe, images)
 
-    def encode(self, pictures: NDArray[np.float32]) -> NDArray[Any]:
+    def encode(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """Codes of prepared images.
 
         Parameters
@@ -88,9 +88,9 @@ class ImageEncoder:
         -------
         uint64 (n, n_words), or float32 (n, n_bits) where the codes are real
         """
-        if not len(pictures):
+        if not len(images):
             return self.no_codes()
-        vectors = self.vectors(pictures)
+        vectors = self.vectors(images)
         return self.projection.codes(vectors) if self.binary else self.projection.project(vectors)
 
     def code_batches(
@@ -173,15 +173,15 @@ def _n_features(describe: Hierarchy | PSD, preprocessing: Preprocessing) -> int:
 _KINDS: dict[str, Any] = {"hierarchy": Hierarchy, "psd": PSD}
 
 
-def describe_images(describe: Describe, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def describe_images(describe: Describe, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """A vector of unit length for each prepared image, float32 (n, n_features); zeros stay zeros."""
     if isinstance(describe, Hierarchy):
-        found = describe.transform(pictures)
+        found = describe.transform(images)
     elif isinstance(describe, PSD):
-        found = describe.transform(pictures.reshape(len(pictures), -1))
+        found = describe.transform(images.reshape(len(images), -1))
     else:
-        found = np.asarray(describe(pictures))
-    return unit_rows(found.reshape(len(pictures), -1).astype(np.float32, copy=False))
+        found = np.asarray(describe(images))
+    return unit_rows(found.reshape(len(images), -1).astype(np.float32, copy=False))
 
 
 def learn_encoder(
