@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.lazy import lazy_names
+from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
     from striate.coding import PreparedDictionary, SparseCoder, certify, infer, infer_until, regularization_path
@@ -104,6 +104,6 @@ _NAMES = {
     "progress": "Progress",
     "errors": "StriateError UsageError UnreadableImage",
 }
-_HOME = {name: f"striate.{module}" for module, names in _NAMES.items() for name in names.split()}
+_HOME = homes(__name__, _NAMES)
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from striate.errors import UsageError
 
-__all__ = ["lazy_names", "needs", "needs_torch"]
+__all__ = ["homes", "lazy_names", "needs", "needs_torch"]
 
 
 @contextmanager
@@ -36,6 +36,11 @@ def needs(module: str, extra: str, who: str, instead: str = "") -> Iterator[None
 def needs_torch(who: str, instead: str = "") -> AbstractContextManager[None]:
     """`needs` for torch, used around the import of a module that needs it."""
     return needs("torch", "torch", who, instead)
+
+
+def homes(package: str, names: Mapping[str, str]) -> dict[str, str]:
+    """The module of each name, for `lazy_names`, from the names of each module of a package, separated by spaces."""
+    return {name: f"{package}.{module}" for module, listed in names.items() for name in listed.split()}
 
 
 def lazy_names(

@@ -6,16 +6,21 @@ of a page, with the colors of that page. Mosaics are arrays; `encode_png` turns 
 
 from __future__ import annotations
 
-from striate.figures.architecture import draw_architecture
-from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
-from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
-from striate.figures.descriptors import descriptor_images
-from striate.figures.drawn import as_filters
-from striate.figures.filters import draw_filters
-from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
-from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
-from striate.figures.reconstructions import draw_reconstructions
-from striate.figures.svg import to_svg
+from typing import TYPE_CHECKING
+
+from striate.lazy import homes, lazy_names
+
+if TYPE_CHECKING:
+    from striate.figures.architecture import draw_architecture
+    from striate.figures.confusion import ConfusedPair, confused_pairs, draw_confusion
+    from striate.figures.curves import AccuracyPoint, accuracy_curve, energy_curve
+    from striate.figures.descriptors import descriptor_images
+    from striate.figures.drawn import as_filters
+    from striate.figures.filters import draw_filters
+    from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
+    from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
+    from striate.figures.reconstructions import draw_reconstructions
+    from striate.figures.svg import to_svg
 
 __all__ = [
     "draw_filters",
@@ -38,3 +43,20 @@ __all__ = [
     "to_svg",
     "as_filters",
 ]
+
+# Learners and classifiers import this folder to draw themselves; only what is drawn loads more than arrays need.
+_NAMES = {
+    "architecture": "draw_architecture",
+    "confusion": "ConfusedPair confused_pairs draw_confusion",
+    "curves": "AccuracyPoint accuracy_curve energy_curve",
+    "descriptors": "descriptor_images",
+    "drawn": "as_filters",
+    "filters": "draw_filters",
+    "mosaic": "encode_png filter_mosaic project_to_pixels",
+    "plane": "draw_points draw_surface surface_pixels write_animation",
+    "reconstructions": "draw_reconstructions",
+    "svg": "to_svg",
+}
+_HOME = homes(__name__, _NAMES)
+
+__getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

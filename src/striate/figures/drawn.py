@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numpy.typing import ArrayLike, NDArray
 
 from striate.errors import UsageError
-from striate.figures.filters import draw_filters
 from striate.figures.mosaic import ColorSpace, encode_png, filter_mosaic
 from striate.parameters import IntegerTuple, checked
 from striate.samples import as_array
@@ -60,6 +59,8 @@ class Shown(NamedTuple):
 
     def draw(self, columns: int | None) -> Figure:
         """The filters as a matplotlib figure."""
+        from striate.figures.filters import draw_filters
+
         return draw_filters(self.filters, caption=self.caption, columns=columns, color=self.color)
 
 
