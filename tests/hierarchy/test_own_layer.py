@@ -12,8 +12,20 @@ import pytest
 
 from striate.errors import UsageError
 from striate.figures import draw_architecture, to_svg
-from striate.hierarchy import FilterBank, Hierarchy, Layer, Operations, Pooling, parse_notation, register_layer
+from striate.hierarchy import (
+    FilterBank,
+    Hierarchy,
+    Layer,
+    LearnedStage,
+    Operations,
+    Pooling,
+    Source,
+    learn_filters,
+    parse_notation,
+    register_layer,
+)
 from striate.images import as_images
+from striate.learning import RandomFilters
 from striate.progress import Progress
 from striate.recognition import ImageClassifier, split_images, train_and_evaluate
 from striate.report import write_training_report
@@ -50,6 +62,39 @@ class Clip(Layer):
         return maps - operations.soft_threshold(maps, maps.new_tensor(self.percent / 100))
 
 
+@register_layer
+@dataclass(frozen=True)
+class Center(Layer):
+    """Subtracts a mean that is learned: a learnable layer, known to this file alone."""
+
+    mean: float | None = None
+
+    kind: ClassVar[str] = "center"
+    grammar: ClassVar[str] = "CENTER"
+    examples: ClassVar[str] = "CENTER"
+    notation: ClassVar[str] = "CENTER"
+
+    @property
+    def is_learned(self) -> bool:
+        return self.mean is not None
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        return shape
+
+    def check_learnable(self, shape: tuple[int, int, int]) -> None:
+        if shape[0] > 9:
+            raise UsageError("is for few maps")
+
+    def learn(self, source: Source) -> LearnedStage:
+        patches = source.draw(2, source.n_patches, 0.0)
+        assert patches.shape[1] == 4 * source.n_maps
+        return LearnedStage(Center(float(patches.mean())), [], patches[:9])
+
+    def apply(self, maps: np.ndarray) -> np.ndarray:
+        assert self.mean is not None
+        return maps - np.float32(self.mean)
+
+
 NOTATION = "6F5x5 - CLIP20 - Rabs - N5x5 - PA4x4/3"
 
 
@@ -75,6 +120,18 @@ def test_it_runs_between_the_layers_of_a_stage(rng: np.random.Generator) -> None
     expected = Hierarchy(hierarchy.layers[2:]).transform(filtered)
     np.testing.assert_array_equal(hierarchy.transform(images), expected)
     assert hierarchy.output_shape((1, 16, 16)) == expected.shape[1:]
+
+
+def test_a_layer_that_learns_has_its_place_among_the_stages(rng: np.random.Generator) -> None:
+    images = rng.random((20, 1, 12, 12), dtype=np.float32)
+    architecture = Hierarchy("CENTER - 4F5x5 - CENTER")
+    hierarchy, stages = learn_filters(architecture, images, learners=RandomFilters(), random_state=0)
+    assert [type(stage.bank) for stage in stages] == [Center, FilterBank, Center]
+    assert abs(hierarchy.transform(images).mean()) < 0.02
+    loaded = Hierarchy.from_state(*hierarchy.to_state())
+    np.testing.assert_array_equal(loaded.transform(images), hierarchy.transform(images))
+    with pytest.raises(UsageError, match="'CENTER', layer 2 of 2, is for few maps"):
+        learn_filters(Hierarchy("12F5x5 - CENTER"), images, learners=RandomFilters())
 
 
 def test_a_file_holds_it(tmp_path: Path, rng: np.random.Generator) -> None:

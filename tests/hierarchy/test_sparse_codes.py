@@ -71,7 +71,8 @@ def test_a_hierarchy_of_them_is_learned_runs_and_is_kept(images: np.ndarray, not
     np.testing.assert_allclose(np.linalg.norm(features.reshape(len(images), -1), axis=1), 1, rtol=1e-5)
     again = Hierarchy.from_state(*hierarchy.to_state())
     np.testing.assert_array_equal(again.transform(images), features)
-    np.testing.assert_array_equal(stage.bank.dictionary, stage.learners[0].components_)  # type: ignore[union-attr]
+    assert isinstance(stage.bank, SparseCodes)
+    np.testing.assert_array_equal(stage.bank.dictionary, stage.learners[0].components_)
 
 
 def test_a_killed_learning_goes_on(images: np.ndarray, tmp_path: Path) -> None:

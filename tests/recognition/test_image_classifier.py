@@ -503,7 +503,7 @@ def test_there_is_a_golden_model() -> None:
 
 
 def test_macrofeatures_by_their_notation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.hierarchy.greedy.DICTIONARY_BATCHES", 20)
+    monkeypatch.setattr("striate.hierarchy.sparse_codes.DICTIONARY_BATCHES", 20)
     images, labels = digits([0, 1], 12)
     notation = "SIFT16x16/6 - MF2x2/1 - 12SC - PM1+2+4"
     classifier = quick(architecture=notation).fit(images, labels)

@@ -122,7 +122,7 @@ def test_learned_filters_their_codes_and_the_unknown(runs: Callable[[str], Run])
 
 
 def test_a_dictionary_of_neighboring_descriptors_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.hierarchy.greedy.DICTIONARY_BATCHES", 20)
+    monkeypatch.setattr("striate.hierarchy.sparse_codes.DICTIONARY_BATCHES", 20)
     one = gray_folder(tmp_path, architecture="SIFT16x16/6 - MF2x2/1 - 12SC - PM1+2+4")
     assert one.data.stages[0].encoder.shape == (12, 1, 72, 72)
     assert {"macrofeatures of 2×2 neighbors"} <= {layer["label"] for layer in one.data.architecture}

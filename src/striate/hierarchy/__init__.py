@@ -14,7 +14,7 @@ from striate.hierarchy.features import Features, extract_features, feature_batch
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.high_pass import HighPass
-from striate.hierarchy.layer import Layer, Operations, register_layer
+from striate.hierarchy.layer import Layer, LearnedStage, Operations, Source, register_layer
 from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
@@ -25,7 +25,7 @@ from striate.hierarchy.sparse_codes import SparseCodes
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from striate.hierarchy.greedy import LearnedStage, learn_filters
+    from striate.hierarchy.greedy import learn_filters
     from striate.hierarchy.presets import Choice, Description, choose, describe
     from striate.hierarchy.protocols import protocol
 
@@ -46,6 +46,7 @@ __all__ = [
     "Pooling",
     "PyramidPooling",
     "Rectification",
+    "Source",
     "SparseCodes",
     "choose",
     "connection_sets",
@@ -62,7 +63,6 @@ __all__ = [
 
 # Learning loads scikit-learn and numba; prediction needs neither.
 _HOME = {
-    "LearnedStage": "striate.hierarchy.greedy",
     "learn_filters": "striate.hierarchy.greedy",
     "Choice": "striate.hierarchy.presets",
     "Description": "striate.hierarchy.presets",

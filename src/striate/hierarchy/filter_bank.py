@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError
 from striate.hierarchy._checks import LARGEST_SIDE, MOST_MAPS, check_layer, layer_array, window_positions
 from striate.hierarchy._stage import FilterPlan, run_stage, taken_in
-from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
+from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Operations, Shape, Source, Step, register_layer
 from striate.parameters import Choice, Integer, IntegerTuple
 from striate.stored import array, field
 
@@ -27,6 +27,12 @@ _RULES = {
     "nonlinearity": Choice("tanh", "shrink"),
 }
 _OF_A_MAP = ("bias", "gain", "threshold")
+# Sets of input maps in a sparse connection table: few enough that the filters of a set are learned together. Filters
+# that are not learned have a set each, as in the paper: with 8 sets, two random stages are right on Caltech-101 by 2
+# points less (validation).
+_CONNECTION_SETS = 8
+# Patches from which the scale of filters is computed if they are not learned.
+_ENOUGH_FOR_SCALE = 2000
 _MOST_WEIGHTS = 1 << 28  # numbers in all filters together: 1 GB
 
 
@@ -141,6 +147,11 @@ class FilterBank(Layer):
         """Whether it has filters."""
         return self.filters is not None
 
+    @property
+    def drawn_filters(self) -> NDArray[np.float32] | None:
+        """Its filters."""
+        return self.filters
+
     def output_shape(self, shape: Shape) -> Shape:
         """``(n_maps, height, width)`` of the output, for that of the input."""
         n_inputs, height, width = shape
@@ -172,6 +183,50 @@ class FilterBank(Layer):
     ) -> FilterBank:
         """The same bank with these parameters."""
         return replace(self, filters=filters, bias=bias, gain=gain, threshold=threshold, table=table)
+
+    def check_learnable(self, shape: Shape) -> None:
+        """See `Layer.check_learnable`."""
+        if self.size[0] != self.size[1]:
+            side = max(self.size)
+            square = replace(self, size=(side, side), filters=None, table=None)
+            raise UsageError(f"cannot be learned, since patches are square: write {square.notation}")
+
+    def learn(self, source: Source) -> LearnedStage:
+        """Learn the filters with the learner of `learn_filters`, each set of a sparse connection table by itself."""
+        from sklearn.base import clone
+
+        from striate.learning import PSD
+
+        learner, n_inputs, is_learned = source.learner, source.n_maps, isinstance(source.learner, PSD)
+        sets = np.arange(n_inputs)[None]
+        if self.fan_in is not None and self.fan_in < n_inputs:
+            n_sets = max(1, min(_CONNECTION_SETS, self.n_maps // 2)) if is_learned else self.n_maps
+            sets = connection_sets(n_sets, n_inputs, self.fan_in, random_state=source.seed)
+        n_patches = source.n_patches if is_learned else min(source.n_patches, _ENOUGH_FOR_SCALE)
+        sizes = [len(part) for part in np.array_split(np.arange(self.n_maps), len(sets))]
+        patches = source.draw(self.size[0], n_patches, source.min_std)
+        by_map = patches.reshape(len(patches), n_inputs, -1)
+        name = type(learner).__name__.removesuffix("Filters")
+        learners: list[Any] = []
+        for index, (seen, size) in enumerate(zip(sets, sizes, strict=True)):
+            part = None if source.checkpoint is None else source.checkpoint.part(f"set-{index + 1}")
+            of = f", set {index + 1} of {len(sets)}" if 1 < len(sets) <= _CONNECTION_SETS else ""
+            fresh = clone(learner).set_params(n_components=size, random_state=source.seed % 2**31 + index)
+            rows = patches if len(sets) == 1 else by_map[:, seen].reshape(len(patches), -1)
+            phase_name = f"stage {source.number}: {name} filters{of}"
+            fresh.fit(rows, checkpoint=part, progress=source.progress, phase_name=phase_name)
+            learners.append(fresh)
+        filters, bias, gain = (
+            np.concatenate(parts) for parts in zip(*(one.convolution_filters() for one in learners), strict=True)
+        )
+        filled = self.with_filters(
+            filters.reshape(self.n_maps, sets.shape[1], *self.size),
+            bias=bias,
+            gain=gain,
+            table=None if len(sets) == 1 else np.repeat(sets, sizes, axis=0),
+        )
+        shown = by_map[:SHOWN, sets[0]].reshape(min(SHOWN, len(patches)), -1)
+        return LearnedStage(filled, learners, shown.copy())
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_inputs) → (new_height, new_width, n_maps)."""

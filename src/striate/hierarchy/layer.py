@@ -1,7 +1,7 @@
 """The interface of a layer: everything that the rest of the library uses of it, in one class.
 
 A layer is one file. It defines its notation, its computation, its storage, its name and drawing in a report, and its
-differentiable twin; the rest of the library has no list of layers::
+differentiable twin, and how it is learned; the rest of the library has no list of layers::
 
     @register_layer
     @dataclass(frozen=True)
@@ -26,16 +26,21 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from dataclasses import field as dataclass_field
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
+from striate.progress import Progress
 from striate.stored import field
 
-__all__ = ["LAYERS", "Layer", "Maps", "Operations", "Shape", "Step", "register_layer"]
+__all__ = [
+    "LAYERS", "SHOWN", "LearnedStage", "Layer", "Maps", "Operations", "Shape", "Source", "Step", "register_layer",
+]  # fmt: skip
 
 Maps: TypeAlias = NDArray[np.float32]
 """The feature maps of an image inside a hierarchy, ``(height, width, n_maps)``.
@@ -93,6 +98,85 @@ class Operations(Protocol):
         ...
 
 
+SHOWN = 256
+"""Patches that a learned stage keeps, to draw codes and reconstructions."""
+
+
+class Source(Protocol):
+    """The data that a layer learns from: the features of the layers below it, for a number of images.
+
+    Attributes
+    ----------
+    number : int
+        Of the learned layers up to this one: 1 for the first.
+    n_maps : int
+        That come in.
+    n_patches : int
+        How many patches were asked for.
+    min_std : float
+        Patches with a lower standard deviation are flat, for layers that leave them out.
+    learner : object
+        That of `learn_filters` for a filter bank; None for other layers.
+    seed : int
+        For everything that the layer draws.
+    checkpoint : Checkpoint or None
+    progress : Progress
+    """
+
+    number: int
+    n_patches: int
+    min_std: float
+    learner: Any
+    seed: int
+    checkpoint: Checkpoint | None
+    progress: Progress
+
+    @property
+    def n_maps(self) -> int: ...  # noqa: D102
+
+    def draw(self, side: int, n_patches: int, min_std: float) -> NDArray[np.float32]:
+        """Patches of the maps, evenly over images, in random order; fewer where they would take more than 256 MB.
+
+        Parameters
+        ----------
+        side : int
+            In pixels.
+        n_patches : int
+        min_std : float
+            Patches with a standard deviation that is not above this are left out.
+
+        Returns
+        -------
+        float32 (n, n_maps · side · side)
+            In the order (maps, height, width).
+
+        Raises
+        ------
+        UsageError
+            If all patches are flat.
+        """
+        ...
+
+
+@dataclass
+class LearnedStage:
+    """A layer with what it learned.
+
+    Attributes
+    ----------
+    bank : Layer
+        With its filters, units or dictionary.
+    learners : list of fitted estimators
+        One, or one for each set of input maps of a sparse connection table; none where no estimator was fitted.
+    patches : float32 (n, fan_in · height · width)
+        Some of the first learner's patches, to draw codes and reconstructions.
+    """
+
+    bank: Layer
+    learners: Sequence[Any]
+    patches: NDArray[np.float32] = dataclass_field(repr=False)
+
+
 class Layer(ABC):
     """One step of a hierarchy: a frozen dataclass with NumPy parameters, and its computation.
 
@@ -145,6 +229,31 @@ class Layer(ABC):
     def is_learned(self) -> bool:
         """Whether the layer has all of its parameters."""
         return True
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether `learn_filters` learns it: whether its class overrides `learn`."""
+        return type(self).learn is not Layer.learn
+
+    def check_learnable(self, shape: Shape) -> None:  # noqa: B027
+        """Raise UsageError if it cannot be learned from maps of this shape; the message continues its notation."""
+
+    def learn(self, source: Source) -> LearnedStage:
+        """Learn its parameters; layers with parameters that are learned override this.
+
+        The same seed, machine and number of threads must give the same bits.
+
+        Returns
+        -------
+        LearnedStage
+            With a new layer; this one stays as it is.
+        """
+        raise UsageError(f"{self.notation} has nothing to learn")
+
+    @property
+    def drawn_filters(self) -> NDArray[np.float32] | None:
+        """Its filters or units, (n, n_inputs, height, width), to be drawn as images; None if there are none."""
+        return None
 
     @property
     def spacing(self) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from striate.coding import PreparedDictionary, infer
 from striate.errors import UsageError
 from striate.hierarchy._checks import MOST_MAPS, check_layer, layer_array
-from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
+from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Shape, Source, register_layer
 from striate.parameters import Integer, Real
 from striate.stored import array, field
 
@@ -22,6 +22,7 @@ __all__ = ["YANG", "SparseCodes"]
 
 YANG = 0.15  # the sparsity of Yang et al. 2009, for descriptors of unit norm
 
+DICTIONARY_BATCHES = 1500  # mini-batches from which the dictionary is learned
 _RULES = {"n_components": Integer(low=1, high=MOST_MAPS), "sparsity": Real(above=0)}
 
 
@@ -105,6 +106,31 @@ class SparseCodes(Layer):
     def with_dictionary(self, dictionary: NDArray[np.float32]) -> SparseCodes:
         """The same layer with this dictionary, (n_components, n_maps)."""
         return replace(self, dictionary=dictionary)
+
+    def check_learnable(self, shape: Shape) -> None:
+        """See `Layer.check_learnable`."""
+        if shape[0] == 1:
+            raise UsageError(
+                "codes what several maps have at a position, but one map comes in: "
+                "put SIFT16x16/6, MF4x4/2 or a filter bank before it"
+            )
+
+    def learn(self, source: Source) -> LearnedStage:
+        """Learn a dictionary for the descriptors of the layers below, by `SparseCoding`."""
+        from striate.learning import SparseCoding
+
+        descriptors = source.draw(1, source.n_patches, 0.0)
+        learner = SparseCoding(
+            self.n_components, sparsity=self.sparsity, max_batches=DICTIONARY_BATCHES, random_state=source.seed % 2**31
+        )
+        learner.fit(
+            descriptors,
+            checkpoint=source.checkpoint,
+            progress=source.progress,
+            phase_name=f"stage {source.number}: a dictionary",
+        )
+        dictionary = learner.components_.astype(np.float32)
+        return LearnedStage(self.with_dictionary(dictionary), [learner], descriptors[:SHOWN].copy())
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_maps) → (height, width, n_components)."""

@@ -335,12 +335,13 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return shown.draw(columns)
 
     def _shown(self) -> Shown | None:
-        banks = self.hierarchy_.filter_banks if hasattr(self, "hierarchy_") else []
-        if not banks or banks[0].filters is None:
+        drawn = [layer.drawn_filters for layer in self.hierarchy_] if hasattr(self, "hierarchy_") else []
+        filters = next((one for one in drawn if one is not None), None)
+        if filters is None:
             return None
-        height, width = banks[0].size
-        caption = f"{banks[0].n_maps:,} filters of {height}×{width}"
-        return Shown(banks[0].filters, caption, "yuv" if self.preprocessing_.color == "yuv" else "rgb")
+        n, _, height, width = filters.shape
+        caption = f"{n:,} filters of {height}×{width}"
+        return Shown(filters, caption, "yuv" if self.preprocessing_.color == "yuv" else "rgb")
 
     def transform(self, images: Any) -> NDArray[np.float32]:
         """Features of images, float32 (n_images, n_features); raises UnreadableImage if one cannot be read."""
