@@ -18,10 +18,12 @@ from striate.errors import UsageError
 from striate.hierarchy import (
     DenseSIFT,
     FilterBank,
+    GridPooling,
     Hierarchy,
     HighPass,
     LocalContrastNormalization,
     Macrofeatures,
+    PatchDictionary,
     Pooling,
     Rectification,
     SparseCodes,
@@ -40,6 +42,11 @@ PART = st.one_of(
     st.builds("{}{}x{}".format, st.sampled_from(["N", "HP", "MF", "SIFT"]), NUMBER, NUMBER),
     st.builds("{}{}x{}/{}".format, st.sampled_from(["MF", "SIFT"]), NUMBER, NUMBER, NUMBER),
     st.builds("{}SC{}".format, NUMBER, st.sampled_from(["", "0", "0.0", "0.15", "1e5", "9" * 400])),
+    st.builds(
+        "{}WP{}x{}/{}{}".format, NUMBER, NUMBER, NUMBER, NUMBER, st.sampled_from(["", "T", "S0.3:random", "T:x"])
+    ),
+    st.builds("{}WP6x6{}".format, NUMBER, st.sampled_from(["", "S", "S1e5", "S999999.5", "TS1", ":sparse", ":kmeans"])),
+    st.builds("G{}{}".format, st.sampled_from("AMX"), NUMBER),
     st.sampled_from(["Rabs", "N", "HP", "PM1+2+4", "PM1", "", "\x00", "\u202e8F5x5"]),
     st.text(max_size=12),
 )
@@ -81,6 +88,8 @@ def test_every_shape_fits_or_is_refused(text: str, shape: tuple[int, int, int]) 
         ("Rabs - N4x4 - Rabs", "'N4x4', layer 2 of 3, is not possible: LocalContrastNormalization: size is 4"),
         ("HP0x0", "'HP0x0' is not possible: HighPass: size is 0"),
         ("SIFT15x15/6", "'SIFT15x15/6' is not possible: DenseSIFT: size is 15"),
+        ("8WP1x1", "'8WP1x1' is not possible: PatchDictionary: size is 1"),
+        ("GA0", "'GA0' is not possible: GridPooling: cells is 0"),
         ("8SC0", "'8SC0' is not possible: SparseCodes: sparsity is 0"),
         ("8F5x5 - " + "9" * 5000 + "SC", "characters is too long"),
         ("9" * 900 + "SC", "is not a layer of a hierarchy"),
@@ -146,10 +155,13 @@ def test_numbers_of_numpy_are_taken_as_numbers() -> None:
         DenseSIFT(np.int64(8), np.int8(4), np.float32(0.5)),
         Macrofeatures(np.int64(2), np.uint16(1)),
         SparseCodes(np.int64(4), np.float32(0.5)),
+        PatchDictionary(np.int64(4), np.uint8(6), threshold=np.float32(0.25)),
+        GridPooling("max", np.int64(2)),
     ]
     meant = [
         FilterBank(4, (5, 5), fan_in=1), Pooling("max", 2, 1), LocalContrastNormalization(5), HighPass(7),
         DenseSIFT(8, 4, 0.5), Macrofeatures(2, 1), SparseCodes(4, 0.5),
+        PatchDictionary(4, 6, threshold=0.25), GridPooling("max", 2),
     ]  # fmt: skip
     assert Hierarchy(given).to_state()[1] == Hierarchy(meant).to_state()[1]
 
@@ -177,6 +189,14 @@ def test_numbers_of_numpy_are_taken_as_numbers() -> None:
         lambda wrong: SparseCodes(wrong),
         lambda wrong: SparseCodes(4, wrong),
         lambda wrong: SparseCodes(4, 0.1, wrong),
+        lambda wrong: PatchDictionary(wrong, 6),
+        lambda wrong: PatchDictionary(4, wrong),
+        lambda wrong: PatchDictionary(4, 6, step=wrong),
+        lambda wrong: PatchDictionary(4, 6, response=wrong),
+        lambda wrong: PatchDictionary(4, 6, learner=wrong),
+        lambda wrong: PatchDictionary(4, 6, units=wrong),
+        lambda wrong: GridPooling(wrong, 3),
+        lambda wrong: GridPooling("max", wrong),
         lambda wrong: Hierarchy([Rectification(), wrong]),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.figures import descriptor_images, project_to_pixels
-from striate.hierarchy import FilterBank, Hierarchy, LearnedStage, SparseCodes
+from striate.hierarchy import FilterBank, Hierarchy, LearnedStage, PatchDictionary, SparseCodes
 from striate.images import ImageCollection
 from striate.learning import PSD, SparseCoding
 from striate.progress import Progress, peak_memory_bytes
@@ -132,6 +132,10 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
         bank = stage.bank
         if isinstance(bank, SparseCodes):
             result.append(_dictionary(stage))
+            continue
+        if isinstance(bank, PatchDictionary) and bank.drawn_filters is not None:
+            result.append(StageFilters(f"stage {number + 1}", "patch dictionary", bank.drawn_filters))
+        if not isinstance(bank, FilterBank):
             continue
         shape = (bank.n_maps, -1, *bank.size)
         psd = [learner for learner in stage.learners if isinstance(learner, PSD)]

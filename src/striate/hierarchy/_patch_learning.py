@@ -1,0 +1,88 @@
+"""How the whitening and the units of a patch dictionary are learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.hierarchy._k_means import k_means
+from striate.hierarchy._patch_plan import NOISE
+from striate.hierarchy.layer import Source
+
+__all__ = ["learn_units", "normalized", "whitening_of"]
+
+_FLOOR = 0.1  # added to the variances of normalized patches before whitening (Coates et al. 2011)
+BATCHES = 1500  # mini-batches for sparse coding
+
+
+def learn_units(
+    source: Source, *, notation: str, n_units: int, size: int, learner: str, spherical: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], list[Any], NDArray[np.float32]]:
+    """Units, mean, whitening, fitted estimators, and the whitened patches that they were learned from.
+
+    Parameters
+    ----------
+    source : Source
+        Twice its number of patches is drawn, 100,000 by default: few patches belong to each of many units. Constant
+        patches are left out, but not those of low contrast, which occur in images as well.
+    notation : str
+        Of the layer, for messages.
+    n_units, size : int
+    learner : "kmeans", "random" or "sparse"
+    spherical : bool
+        Units of unit norm.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer patches than units.
+    """
+    patches = source.draw(size, 2 * source.n_patches, 0.0)
+    if len(patches) < n_units:
+        raise UsageError(
+            f"{notation} needs at least {n_units:,} patches, one for each unit, but {len(patches):,} were drawn: "
+            "raise n_patches, or take fewer units"
+        )
+    patches = normalized(patches)
+    mean, whitening = whitening_of(patches)
+    rows = np.asarray((patches - mean) @ whitening, np.float32)
+    rng = np.random.default_rng(source.seed)
+    learners: list[Any] = []
+    name = f"stage {source.number}: a patch dictionary"
+    if learner == "kmeans":
+        units = k_means(rows, n_units, spherical=spherical, rng=rng, progress=source.progress, phase_name=name)
+    elif learner == "random":
+        units = rows[rng.choice(len(rows), n_units, replace=False)]
+        if spherical:
+            units = units / np.linalg.norm(units, axis=1, keepdims=True)
+    else:
+        from striate.learning import SparseCoding
+
+        coding = SparseCoding(n_units, max_batches=BATCHES, random_state=source.seed % 2**31)
+        coding.fit(rows, checkpoint=source.checkpoint, progress=source.progress, phase_name=name)
+        units = coding.components_
+        learners.append(coding)
+    return units.astype(np.float32), mean, whitening, learners, rows
+
+
+def normalized(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Patches without their mean, divided by their deviation: the layer's own normalization."""
+    centered = patches - patches.mean(axis=1, keepdims=True, dtype=np.float64)
+    deviation = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + NOISE)
+    return np.asarray(centered / deviation, np.float32)
+
+
+def whitening_of(patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean (n_features,) and ZCA (n_features, n_features) of normalized patches, with a floor for the variances."""
+    mean = patches.mean(axis=0, dtype=np.float64)
+    n_features = patches.shape[1]
+    covariance = np.zeros((n_features, n_features))
+    for start in range(0, len(patches), 1 << 14):  # in double precision without a copy of all
+        centered = patches[start : start + (1 << 14)] - mean
+        covariance += centered.T @ centered
+    variances, axes = np.linalg.eigh(covariance / len(patches))
+    whitening = (axes / np.sqrt(np.maximum(variances, 0) + _FLOOR)) @ axes.T
+    return mean.astype(np.float32), whitening.astype(np.float32)
