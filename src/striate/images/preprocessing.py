@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate.errors import UnreadableImage, UsageError
 from striate.images.canvas import fit_to_canvas
-from striate.images.color import to_grey, to_yuv
+from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.normalization import local_contrast_normalization
 from striate.parameters import Boolean, Choice, Integer, IntegerTuple, Real, checked
 from striate.stored import field
@@ -23,7 +23,7 @@ CHROMA_SCALE = 5.0
 
 _RULES = {
     "canvas": IntegerTuple(2, low=1, high=1 << 14),
-    "color": Choice("grey", "yuv"),
+    "color": Choice("grey", "yuv", "rgb"),
     "contrast": Choice("local", "ground", "none"),
     "window": Integer(low=1, high=1 << 12),
     "border": Integer(low=0, high=1 << 12),
@@ -45,7 +45,9 @@ class Preprocessing:
     ----------
     canvas : (int, int)
         Height and width in pixels; images keep their aspect ratio.
-    color : "grey" or "yuv"
+    color : "grey", "yuv" or "rgb"
+        "rgb" is for layers that normalize the contrast of all channels together, such as `PatchDictionary`; it has no
+        luma, and so no "local" contrast.
     contrast : "local", "ground" or "none"
         "local": local contrast normalization of the luma (Jarrett et al. 2009), for photographs. "ground": subtract
         the background, the median of the image's outline; for strokes on a plain background, where local
@@ -63,7 +65,7 @@ class Preprocessing:
     """
 
     canvas: tuple[int, int]
-    color: Literal["grey", "yuv"] = "grey"
+    color: Literal["grey", "yuv", "rgb"] = "grey"
     contrast: Literal["local", "ground", "none"] = "local"
     window: int = 9
     border: int = 0
@@ -79,6 +81,11 @@ class Preprocessing:
             raise UsageError(
                 f"canvas of a preprocessing is {self.canvas}, which with its border makes {math.prod(self.shape):,} "
                 f"numbers of each image; take a smaller one: at most {_MOST_NUMBERS:,}"
+            )
+        if self.color == "rgb" and self.contrast == "local":
+            raise UsageError(
+                "a preprocessing to 'rgb' has no luma, whose contrast 'local' would normalize: take the color 'yuv', or "
+                "the contrast 'none' or 'ground'"
             )
         if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
             raise UsageError(
@@ -96,7 +103,7 @@ class Preprocessing:
     @property
     def reading(self) -> dict[str, Any]:
         """How images are to be read, as keywords of `ImageCollection.read` and `stream`."""
-        return {"color": self.color == "yuv", "at_least": max(self.canvas)}
+        return {"color": self.color != "grey", "at_least": max(self.canvas)}
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Prepare one image.
@@ -123,7 +130,7 @@ class Preprocessing:
                 f"its values reach {top * self.white:.5g}, where white is {self.white:.3g}: divide it by its own "
                 "white, or train with images of the same unit",
             )
-        image = to_grey(image) if self.color == "grey" else to_yuv(image)
+        image = _CONVERT[self.color](image)
         image, (top, left, height, width) = fit_to_canvas(image, self.canvas)
         content = image[:, top : top + height, left : left + width]
         if self.contrast == "none":
@@ -155,6 +162,7 @@ class Preprocessing:
         return cls(**{name: field(header, name, default=earlier.get(name, ...)) for name in _RULES})
 
 
+_CONVERT = {"grey": to_grey, "yuv": to_yuv, "rgb": to_rgb}
 _TOO_BRIGHT = 64  # times white; larger values must have another unit
 
 
