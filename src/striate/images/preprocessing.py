@@ -84,8 +84,8 @@ class Preprocessing:
             )
         if self.color == "rgb" and self.contrast == "local":
             raise UsageError(
-                "a preprocessing to 'rgb' has no luma, whose contrast 'local' would normalize: take the color 'yuv', or "
-                "the contrast 'none' or 'ground'"
+                "a preprocessing to 'rgb' has no luma, whose contrast 'local' would normalize: take the color 'yuv', "
+                "or the contrast 'none' or 'ground'"
             )
         if self.valid and (self.contrast != "local" or min(self.canvas) < self.window):
             raise UsageError(
