@@ -128,6 +128,15 @@ def test_a_dictionary_of_neighboring_descriptors_is_drawn(tmp_path: Path, monkey
     assert {"macrofeatures of 2×2 neighbors"} <= {layer["label"] for layer in one.data.architecture}
 
 
+def test_a_patch_dictionary_is_drawn_as_filters_and_as_patches(tmp_path: Path) -> None:
+    one = gray_folder(tmp_path, architecture="12WP5x5 - GA2")
+    (stage,) = one.data.stages
+    assert stage.decoder is not None
+    assert stage.encoder.shape == stage.decoder.shape == (12, 1, 5, 5)
+    assert one.data.reconstructions is None
+    assert "12 filters of 5 × 5, learned by K-means of whitened patches" in one.text
+
+
 def test_reconstructions_are_those_of_the_first_stage(runs: Callable[[str], Run]) -> None:
     one = runs("learned")
     stage = one.result.classifier.record_.stages[0]

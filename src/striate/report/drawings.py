@@ -71,8 +71,6 @@ def _stage(stage: StageFilters, data: ReportData, *, first: bool) -> StageDrawin
     parts = []
     if stage.kind == "sparse coding":
         parts.append(("dictionary", stage.encoder, "the edges that each unit stands for, in 4×4 cells"))
-    elif stage.kind == "patch dictionary":
-        parts.append(("units", stage.encoder, "the patch that each unit stands for, before whitening"))
     elif stage.projected is not None:
         parts.append(("in pixels", stage.projected, _PROJECTED))
     else:

@@ -133,8 +133,8 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
         if isinstance(bank, SparseCodes):
             result.append(_dictionary(stage))
             continue
-        if isinstance(bank, PatchDictionary) and bank.drawn_filters is not None:
-            result.append(StageFilters(f"stage {number + 1}", "patch dictionary", bank.drawn_filters))
+        if isinstance(bank, PatchDictionary):
+            result.append(_patch_dictionary(bank, f"stage {number + 1}"))
         if not isinstance(bank, FilterBank):
             continue
         shape = (bank.n_maps, -1, *bank.size)
@@ -173,13 +173,26 @@ def _dictionary(stage: LearnedStage) -> StageFilters:
     )
 
 
+_LEARNED_BY = {
+    "kmeans": "K-means of whitened patches",
+    "sparse": "sparse coding of whitened patches",
+    "random": "random",
+}
+
+
+def _patch_dictionary(layer: PatchDictionary, name: str) -> StageFilters:
+    """Filters that the whitening is folded into, and the patches that the units stand for."""
+    return StageFilters(name, _LEARNED_BY[layer.learner], layer.folded.filters[: layer.n_units], layer.drawn_filters)
+
+
 def _stride(stage: Hierarchy) -> int:
     """Pixels between neighbouring outputs of a stage."""
     return math.prod(layer.spacing for layer in stage)
 
 
 def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:
-    if not stages or not isinstance(learner := stages[0].learners[0], PSD):
+    learners = stages[0].learners if stages else ()
+    if not learners or not isinstance(learner := learners[0], PSD):
         return None
     stage = stages[0]
     assert isinstance(stage.bank, FilterBank)  # learned by PSD
