@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from striate.hierarchy import FilterBank, LocalContrastNormalization, Pooling, Rectification
+from striate.hierarchy import (
+    FilterBank,
+    GridPooling,
+    LocalContrastNormalization,
+    PatchDictionary,
+    Pooling,
+    Rectification,
+)
 from striate.images import ImageCollection, as_images
 from striate.recognition import ImageClassifier
 from striate.recognition.ablation import _variants, ablate
@@ -49,6 +56,19 @@ def test_one_component_is_gone_at_a_time(classifier: ImageClassifier) -> None:
             )
             np.testing.assert_allclose(norms, others, rtol=1e-4)
             assert not np.allclose(learned.filters, random.filters)
+
+
+def test_a_patch_dictionary_without_its_parts(images: ImageCollection) -> None:
+    classifier = ImageClassifier(architecture="6WP5x5 - GA2", random_state=0).learn_features(images)
+    systems = dict(_variants(classifier))
+    assert list(systems) == ["everything", "maximum instead of average", "random dictionary", "raw pixels"]
+    assert systems["maximum instead of average"].layers[1] == GridPooling("max", 2)  # type: ignore[union-attr]
+    learned, random = (systems[what].layers[0] for what in ("everything", "random dictionary"))  # type: ignore[union-attr]
+    assert isinstance(learned, PatchDictionary)
+    assert isinstance(random, PatchDictionary)
+    assert not np.allclose(learned.units, random.units)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.linalg.norm(random.units, axis=1), 1, rtol=1e-5)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(random.whitening, learned.whitening)
 
 
 def test_validates_on_images_that_were_not_learned_from(classifier: ImageClassifier, images: ImageCollection) -> None:

@@ -72,9 +72,9 @@ class Hierarchy:
 
     @property
     def stages(self) -> list[Hierarchy]:
-        """The stages: each begins at a filter bank and ends before the next."""
+        """The stages: each begins at a filter bank and ends before the next; none without filter banks."""
         starts = [i for i, layer in enumerate(self.layers) if isinstance(layer, FilterBank)]
-        ends = [*starts[1:], len(self.layers)]
+        ends = [*starts[1:], len(self.layers)] if starts else []
         return [Hierarchy(self.layers[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     @property

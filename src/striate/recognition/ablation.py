@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from striate.hierarchy import (
     FilterBank,
+    GridPooling,
     Hierarchy,
     Layer,
     LocalContrastNormalization,
+    PatchDictionary,
     Pooling,
     Rectification,
     SparseCodes,
@@ -100,7 +102,7 @@ def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callab
         rest = [layer for layer in layers if not isinstance(layer, kind)]
         if len(rest) < len(layers):
             variants.append((what, Hierarchy(rest)))
-    if any(isinstance(layer, Pooling) and layer.how == "average" for layer in layers):
+    if any(isinstance(layer, Pooling | GridPooling) and layer.how == "average" for layer in layers):
         variants.append(("maximum instead of average", Hierarchy([_maximum(layer) for layer in layers])))
     if len(classifier.hierarchy_.stages) > 1:
         variants.append(("first stage alone", classifier.hierarchy_.stages[0]))
@@ -112,14 +114,18 @@ def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callab
 
 
 def _maximum(layer: Layer) -> Layer:
-    return replace(layer, how="max") if isinstance(layer, Pooling) else layer
+    return replace(layer, how="max") if isinstance(layer, Pooling | GridPooling) else layer
 
 
 def _shuffled(layer: Layer, seed: int) -> Layer:
-    """A Gaussian filter with the mean and norm of each learned one; for a dictionary, one of noise."""
+    """A Gaussian filter with the mean and norm of each learned one; for a dictionary, noise with the units' norms."""
     if isinstance(layer, SparseCodes) and layer.dictionary is not None:
         units = np.random.default_rng(seed).standard_normal(layer.dictionary.shape).astype(np.float32)
         return layer.with_dictionary(units / np.linalg.norm(units, axis=1, keepdims=True))
+    if isinstance(layer, PatchDictionary) and layer.units is not None:
+        units = np.random.default_rng(seed).standard_normal(layer.units.shape).astype(np.float32)
+        norms = np.linalg.norm(layer.units, axis=1, keepdims=True)
+        return replace(layer, units=units / np.linalg.norm(units, axis=1, keepdims=True) * norms)
     if not isinstance(layer, FilterBank) or layer.filters is None:
         return layer
     noise = np.random.default_rng(seed).standard_normal(layer.filters.shape)
