@@ -17,7 +17,7 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, holding, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.recognition.baselines import KMeansFeatures, grey_up_to, principal_products, v1_like_features
+from striate.experiments.recognition.baselines import grey_up_to, principal_products, v1_like_features
 from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, learn_filters
 from striate.images import Preprocessing, fit_to_canvas
 from striate.lazy import needs
@@ -210,9 +210,16 @@ def _sparse_pyramid(task: Task, settings: Settings, context: Context) -> System:
 
 
 def _kmeans(task: Task, settings: Settings, context: Context) -> System:
-    images = [_on_canvas(image, settings["longest"]) for image in _learn_from(task, settings, context)]
-    features = KMeansFeatures(settings["size"], random_state=context.seed).fit(np.stack(images)[:, np.newaxis])
-    return lambda image: _unit_norm(features.transform_one(_on_canvas(image, settings["longest"]))), _inner_products
+    hierarchy = Hierarchy(f"{settings['size']}WP6x6/2T - GA4")
+    images = np.stack([_on_canvas(image, settings["longest"]) for image in _learn_from(task, settings, context)])
+    hierarchy, _ = learn_filters(
+        hierarchy, images[:, np.newaxis], learners=(), random_state=context.seed, progress=context.progress
+    )
+
+    def triangles(image: Rows) -> Rows:
+        return _unit_norm(hierarchy.transform(_on_canvas(image, settings["longest"])[np.newaxis, np.newaxis]).ravel())
+
+    return triangles, _inner_products
 
 
 def _hog(task: Task, settings: Settings, context: Context) -> System:
