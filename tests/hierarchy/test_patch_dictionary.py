@@ -192,6 +192,21 @@ def test_it_is_learned_on_the_maps_of_a_stage_below(images: np.ndarray) -> None:
     np.testing.assert_allclose(Hierarchy([layer]).transform(below)[0], directly(layer, below[0]), atol=1e-3)
 
 
+@pytest.mark.parametrize("options", [{}, {"response": "triangle"}, {"step": 2, "threshold": 0.25}])
+@pytest.mark.parametrize("pool", ["GA3", "GM2"])
+def test_its_twin_agrees_and_passes_gradients(rng: np.random.Generator, options: dict[str, Any], pool: str) -> None:
+    torch = pytest.importorskip("torch")
+    images = np.stack([with_flat_parts(rng, 3) for _ in range(2)])
+    layer = filled(rng, 3, **options)
+    hierarchy = Hierarchy([layer, *Hierarchy(pool).layers])
+    twin = hierarchy.to_torch()
+    features = twin(torch.from_numpy(images))
+    np.testing.assert_allclose(hierarchy.transform(images), features.detach().numpy(), atol=5e-4)
+    features.sum().backward()
+    assert set(layer.weights()) == {name for name, _ in twin[0].named_parameters()}
+    assert all(torch.isfinite(parameter.grad).all() for parameter in twin.parameters())
+
+
 def test_says_what_is_wrong(rng: np.random.Generator, images: np.ndarray) -> None:
     layer = filled(rng, 3)
     with pytest.raises(UsageError, match="no units yet"):

@@ -17,6 +17,7 @@ from torch.nn import functional
 from striate.errors import UsageError
 from striate.hierarchy._separable import gaussian_matrix
 from striate.hierarchy.layer import Layer, Operations
+from striate.hierarchy.pyramid_pooling import cell_of
 
 __all__ = ["twin_of"]
 
@@ -90,8 +91,25 @@ class _TorchOperations:
         return maps.mean(dim=(2, 3), keepdim=True)
 
     @staticmethod
+    def concatenate(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return torch.cat([first, second], dim=1)
+
+    @staticmethod
+    def pool_cells(maps: torch.Tensor, how: Literal["average", "max"], cells: int) -> torch.Tensor:
+        pooled = []
+        for rows in _cells(maps, cells, 2):
+            for cell in _cells(rows, cells, 3):
+                pooled.append(cell.mean(dim=(2, 3)) if how == "average" else cell.amax(dim=(2, 3)))
+        return torch.stack(pooled, dim=2).unflatten(2, (cells, cells))
+
+    @staticmethod
     def pool(maps: torch.Tensor, how: Literal["average", "max"], size: int, stride: int) -> torch.Tensor:
         return (functional.avg_pool2d if how == "average" else functional.max_pool2d)(maps, size, stride)
+
+
+def _cells(maps: torch.Tensor, n_cells: int, axis: int) -> tuple[torch.Tensor, ...]:
+    lengths = np.bincount(cell_of(maps.shape[axis], n_cells))
+    return torch.split(maps, lengths.tolist(), dim=axis)
 
 
 _OPERATIONS: Operations = _TorchOperations()

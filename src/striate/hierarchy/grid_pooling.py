@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.hierarchy._checks import LARGEST_SIDE, check_layer, window_positions
-from striate.hierarchy.layer import Layer, Maps, Shape, register_layer
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, register_layer
 from striate.hierarchy.pyramid_pooling import cell_of
 from striate.parameters import Choice, Integer
 
@@ -74,6 +75,10 @@ class GridPooling(Layer):
         columns = self.starts(width)
         rows = (np.add if self.how == "average" else np.maximum).reduceat(maps, columns, axis=1)
         return self.pool_rows(rows, width)
+
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        return operations.pool_cells(maps, self.how, self.cells)
 
     def starts(self, length: int) -> NDArray[np.int64]:
         """The first position of each cell along a side."""

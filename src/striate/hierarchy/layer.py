@@ -93,6 +93,14 @@ class Operations(Protocol):
         """The mean of each map."""
         ...
 
+    def concatenate(self, first: Any, second: Any) -> Any:
+        """All maps of the first, then all maps of the second."""
+        ...
+
+    def pool_cells(self, maps: Any, how: Literal["average", "max"], cells: int) -> Any:
+        """Average or maximum over the cells of a grid, as in `GridPooling`."""
+        ...
+
     def pool(self, maps: Any, how: Literal["average", "max"], size: int, stride: int) -> Any:
         """Average or maximum over windows, as in `Pooling`."""
         ...

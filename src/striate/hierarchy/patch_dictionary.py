@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.hierarchy._checks import LARGEST_SIDE, MOST_MAPS, check_layer, layer_array, window_positions
-from striate.hierarchy._patch_plan import FoldedUnits, run_patches
+from striate.hierarchy._patch_plan import NOISE, FoldedUnits, run_patches
 from striate.hierarchy.grid_pooling import GridPooling
-from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Shape, Source, Step, register_layer
+from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Operations, Shape, Source, Step, register_layer
 from striate.parameters import Choice, Integer, Real
 from striate.stored import array, field
 
@@ -211,6 +212,39 @@ class PatchDictionary(Layer):
 
     def _step(self, pool: GridPooling | None) -> Step:
         return partial(run_patches, folded=self.folded, step=self.step, threshold=self.threshold, pool=pool)
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The filters that the whitening is folded into, and their offsets; for the triangle also the whitening."""
+        folded, n = self.folded, self.n_units
+        weights = {"filters": folded.filters[:n], "offset": folded.offset[:n]}
+        if self.response == "triangle":
+            weights |= {"whitening": folded.filters[n:], "whitening_offset": folded.offset[n:]}
+            weights["squares"] = folded.squares
+        return weights
+
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        # A constant leaves filters and variances as they are, and makes the variances' rounding errors smaller.
+        maps = maps - operations.local_mean(operations.mean_over_image(maps), 1, 1.0)
+        box = 0 * weights["filters"][:1] + 1 / math.prod(weights["filters"].shape[1:])
+        mean, square = (
+            operations.correlate(each, box, 0 * weights["offset"][:1], None) for each in (maps, maps * maps)
+        )
+        deviation = operations.root(operations.maximum(square - mean * mean, 0 * mean) + NOISE)
+
+        def on_patches(filters: Any, offset: Any) -> Any:
+            sums = operations.correlate(maps, filters, 0 * offset, None) / deviation
+            return operations.pool(sums, "max", 1, self.step) + operations.per_map(offset)
+
+        z = on_patches(weights["filters"], weights["offset"])
+        if self.response == "soft":
+            positive, negative = (operations.maximum(sign * z - self.threshold, 0 * z) for sign in (1, -1))
+            return operations.concatenate(positive, negative)
+        whitened = on_patches(weights["whitening"], weights["whitening_offset"])
+        square = len(weights["whitening"]) * operations.local_mean(whitened * whitened, 1, 1.0)
+        distances = square + operations.per_map(weights["squares"]) - 2 * z
+        distances = operations.root(operations.maximum(distances, 0 * z))
+        return operations.maximum(operations.local_mean(distances, 1, 1.0) - distances, 0 * z)
 
     def learn(self, source: Source) -> LearnedStage:
         """Learn whitening and units from patches of the maps below."""
