@@ -37,10 +37,10 @@ def test_the_kernel_holds_inner_products(
     between = (others[:9].astype(np.float64) - mean) / deviation @ expected.T
     np.testing.assert_allclose(space.kernel_with(others[:9]), between, atol=atol)
 
-    coefficients = space.spread(space.design(np.arange(20)), rng.standard_normal((20, 3)))  # 19 dimensions, intercept
+    combination = rng.standard_normal((21, 3))
     np.testing.assert_allclose(
-        with_intercept(expected, space.to_features(coefficients)),
-        expected @ expected.T @ coefficients[:-1] + coefficients[-1],
+        with_intercept(expected, space.to_features(combination)),
+        expected @ expected.T @ combination[:-1] + combination[-1],
         atol=10 * atol,
     )
     with pytest.raises(UsageError, match="features have 49 columns, but those of training had 50"):
@@ -53,13 +53,13 @@ def test_coordinates_keep_all_distances_in_as_few_dimensions_as_there_are(rng: n
     if kind == "duplicates":
         features = features[rng.integers(8, size=30)]
     rows = rng.permutation(30)[:20]
-    design = SampleSpace(features).design(rows)
+    design = SampleSpace(features).coordinates(rows).design(np.arange(20))
     samples = standardized(features)[rows]
     samples -= samples.mean(axis=0)
     assert design.n_columns == np.linalg.matrix_rank(samples)
     coordinates = design.product(np.eye(design.n_columns))
     np.testing.assert_allclose(coordinates @ coordinates.T, samples @ samples.T, atol=1e-9)
-    np.testing.assert_allclose(design.gram(), coordinates.T @ coordinates / 20, atol=1e-12)
+    np.testing.assert_allclose(np.diag(design.gram()), coordinates.T @ coordinates / 20, atol=1e-12)
     residuals = rng.standard_normal((20, 3))
     np.testing.assert_allclose(design.transposed_product(residuals), coordinates.T @ residuals, atol=1e-12)
     np.testing.assert_allclose(design.weights, 1 / 20)
@@ -67,12 +67,13 @@ def test_coordinates_keep_all_distances_in_as_few_dimensions_as_there_are(rng: n
 
 def test_any_classifier_in_coordinates_is_one_of_features_with_the_same_norm(rng: np.random.Generator) -> None:
     features = 2 + rng.standard_normal((30, 80))
-    space, samples = SampleSpace(features), standardized(features)
+    samples = standardized(features)
+    space = SampleSpace(features).coordinates(np.arange(30))
     rows, others = np.split(rng.permutation(30), [18])
     design = space.design(rows)
     coefficients = rng.standard_normal((design.n_columns + 1, 3))
     spread = space.spread(design, coefficients)
-    of_features = space.to_features(spread)
+    of_features = SampleSpace(features).to_features(space.combination(spread))
     np.testing.assert_allclose(
         design.product(coefficients[:-1]) + coefficients[-1], with_intercept(samples[rows], of_features), atol=1e-9
     )
@@ -80,8 +81,38 @@ def test_any_classifier_in_coordinates_is_one_of_features_with_the_same_norm(rng
         space.logits(design, coefficients, others), with_intercept(samples[others], of_features), atol=1e-9
     )
     np.testing.assert_allclose((of_features[:-1] ** 2).sum(), (coefficients[:-1] ** 2).sum())
-    np.testing.assert_allclose(space.gather(design, spread), coefficients, atol=1e-9)
-    assert (spread[others] == 0).all()
+    np.testing.assert_array_equal(space.gather(design, spread), coefficients)
+
+
+def test_folds_leave_out_columns_of_little_variance_and_the_whole_does_not(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_space, "_LEADING", 5)
+    monkeypatch.setattr(sample_space, "_AXES", 8)
+    features = rng.standard_normal((60, 80)) @ np.diag(0.9 ** np.arange(80)) @ rng.standard_normal((80, 200))
+    samples = standardized(features)
+    space = SampleSpace(features)
+    of_samples = space.coordinates(np.arange(60))
+    fold, whole = of_samples.design(np.arange(40)), of_samples.design(np.arange(60))
+    assert 8 < fold.n_columns < whole.n_columns == 59
+    kept = fold.product(np.eye(fold.n_columns))
+    lost = (samples[:40] ** 2).sum(axis=1) - (kept**2).sum(axis=1)
+    assert lost.max() <= 0.05 * (samples**2).sum(axis=1).mean()
+    # What is left out is left out of every sample; what remains is the same in both.
+    coefficients = rng.standard_normal((fold.n_columns + 1, 3))
+    spread = of_samples.spread(fold, coefficients)
+    np.testing.assert_allclose(fold.product(coefficients[:-1]), whole.product(spread[:-1])[:40], atol=1e-9)
+    of_features = space.to_features(of_samples.combination(spread))
+    np.testing.assert_allclose(
+        of_samples.logits(fold, coefficients, np.arange(40, 60)), with_intercept(samples[40:], of_features), atol=1e-9
+    )
+    np.testing.assert_array_equal(of_samples.gather(fold, spread), coefficients)
+    # The leading columns are principal axes of the samples' projection; the others are not rotated.
+    columns = whole.product(np.eye(59))
+    leading = columns[:, :8].T @ columns[:, :8]
+    np.testing.assert_allclose(leading, np.diag(np.diag(leading)), atol=1e-8)
+    assert (np.diff(np.diag(leading)) < 0).all()
+    np.testing.assert_allclose(columns @ columns.T, samples @ samples.T, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -97,10 +128,17 @@ def test_reaches_the_optimum_of_feature_space(
     labels[:3] = [0, 1, 2]
     rows = np.delete(rng.permutation(shape[0]), slice(5))
     standardization = Standardization(features)
+    by_features = solve(FeatureSpace(features, standardization), rows, labels[rows], 3, decay, tolerance=1e-12)[1]
+    space = SampleSpace(features, standardization)
+    part = space.coordinates(rows)
+    by_samples = solve(part, np.arange(len(rows)), labels[rows], 3, decay, tolerance=1e-12)[1]
+    combination: np.ndarray = np.zeros((shape[0] + 1, 3), dtype)
+    combination[[*rows, -1]] = part.combination(by_samples.coefficients)
     found = []
-    for space in (SampleSpace(features, standardization), FeatureSpace(features, standardization)):
-        design, solution = solve(space, rows, labels[rows], 3, decay, tolerance=1e-12)
-        coefficients = space.to_features(space.spread(design, solution.coefficients))
+    for solution, coefficients in (
+        (by_samples, space.to_features(combination)),
+        (by_features, by_features.coefficients),
+    ):
         found.append((solution.value, coefficients[:-1], coefficients[-1] - coefficients[-1].mean()))
         np.testing.assert_allclose(coefficients[4], 0, atol=1e-6)
     rtol = 1e-7 if dtype == np.float64 else 1e-4
@@ -110,8 +148,9 @@ def test_reaches_the_optimum_of_feature_space(
 
 
 def test_samples_that_are_all_the_same_have_no_coordinate(rng: np.random.Generator) -> None:
-    space = SampleSpace(np.full((10, 30), 0.3, np.float32))
+    whole = SampleSpace(np.full((10, 30), 0.3, np.float32))
+    space = whole.coordinates(np.arange(10))
     design, solution = solve(space, np.arange(10), np.arange(10) % 2, 2, 1e-3)
     assert design.n_columns == 0
-    np.testing.assert_allclose(space.to_features(space.spread(design, solution.coefficients)), 0, atol=1e-7)
+    np.testing.assert_allclose(whole.to_features(space.combination(solution.coefficients)), 0, atol=1e-7)
     np.testing.assert_allclose(space.logits(design, solution.coefficients, np.arange(3)), 0, atol=1e-7)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression as OfScikitLearn
 from striate.progress import Progress
 from striate.recognition import feature_space, weight_decay
 from striate.recognition.feature_space import FeatureSpace, Standardization
-from striate.recognition.sample_space import SampleSpace
+from striate.recognition.sample_space import SampleCoordinates, SampleSpace
 from striate.recognition.softmax import fit_temperature
 from striate.recognition.splits import stratified_folds
 from striate.recognition.weight_decay import cross_validate, solve
@@ -24,9 +24,10 @@ def problem(
     return features, scores.argmax(axis=1)
 
 
-def spaces(features: np.ndarray) -> list[SampleSpace | FeatureSpace]:
+def spaces(features: np.ndarray) -> list[SampleCoordinates | FeatureSpace]:
     standardization = Standardization(features)
-    return [SampleSpace(features, standardization), FeatureSpace(features, standardization)]
+    of_samples = SampleSpace(features, standardization).coordinates(np.arange(len(features)))
+    return [of_samples, FeatureSpace(features, standardization)]
 
 
 def test_figures_are_those_of_scikit_learn_on_held_out_samples(

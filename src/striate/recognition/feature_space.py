@@ -229,10 +229,6 @@ class FeatureSpace:
         """The inverse of `spread`."""
         return spread
 
-    def to_features(self, spread: NDArray) -> NDArray:
-        """W and the intercept of standardized features, (n_columns + 1, n_classes)."""
-        return spread
-
     def blocks(self) -> Iterator[tuple[slice, NDArray]]:
         """Rows and their standardized features."""
         for rows in row_blocks(self.n_samples, self.n_columns):

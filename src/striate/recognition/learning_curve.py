@@ -143,7 +143,7 @@ def learning_curve(
 
         def fit(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
             found = fit_rows(space, rows, codes[rows], len(classes), options)
-            logits = found.design.logits(to_test[:, rows], found.coefficients)
+            logits = to_test[:, rows] @ found.coefficients[:-1] + found.coefficients[-1]
             return np.asarray(classes[logits.argmax(axis=1)] == test_labels)
 
         # Two draws at a time, each on at most two threads: the folds of one draw rarely divide evenly into threads.

@@ -44,7 +44,7 @@ from striate.recognition.labels import check_targets, label_array
 from striate.recognition.sample_space import SampleSpace
 from striate.recognition.softmax import softmax
 from striate.recognition.splits import stratified_folds
-from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
+from striate.recognition.weight_decay import CrossValidation, Space, cross_validate, solve
 from striate.samples import is_sparse
 from striate.stored import ListOf, Table, array, field, part, with_parameters
 
@@ -211,7 +211,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         else:
             space = FeatureSpace(X, standardization)
         found = fit_rows(space, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
-        of_standardized = space.to_features(space.spread(found.design, found.coefficients)).astype(np.float64)
+        coefficients = found.coefficients
+        if isinstance(space, SampleSpace):
+            coefficients = space.to_features(coefficients)
+        of_standardized = coefficients.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # refused just below
             parts = of_standardized[:-1].reshape(-1, X.shape[1], len(self.classes_)) / standardization.scale[:, None]
             intercept = of_standardized[-1]
@@ -370,10 +373,16 @@ def _stored_classes(header: Mapping[str, Any]) -> NDArray[Any]:
 
 
 class Fit:
-    """The result of `fit_rows`: a classifier in the coordinates of a space."""
+    """The result of `fit_rows`.
 
-    def __init__(self, design: Any, coefficients: NDArray, chosen: CrossValidation, n_iterations: int) -> None:
-        self.design = design
+    Attributes
+    ----------
+    coefficients : (n + 1, n_classes) or (n_columns + 1, n_classes)
+        For a `SampleSpace`, the matrix A of W = Xᵀ A, where X are the training samples; for a `FeatureSpace`, W.
+        The last row is the intercept.
+    """
+
+    def __init__(self, coefficients: NDArray, chosen: CrossValidation, n_iterations: int) -> None:
         self.coefficients = coefficients
         self.weight_decay = chosen.weight_decay
         self.temperature = chosen.temperature
@@ -382,7 +391,7 @@ class Fit:
 
 
 def fit_rows(
-    space: SampleSpace | FeatureSpace,
+    space: SampleSpace | Space,
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
@@ -406,10 +415,17 @@ def fit_rows(
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    chosen = _choose(space, rows, labels, n_classes, options, progress)
+    of_samples = None
+    problem: Space
+    if isinstance(space, SampleSpace):
+        problem = of_samples = space.coordinates(rows)
+        rows = np.arange(len(rows))
+    else:
+        problem = space
+    chosen = _choose(problem, rows, labels, n_classes, options, progress)
     with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
-        design, solution = solve(
-            space,
+        _, solution = solve(
+            problem,
             rows,
             labels,
             n_classes,
@@ -428,11 +444,12 @@ def fit_rows(
             ConvergenceWarning,
             stacklevel=3,
         )
-    return Fit(design, solution.coefficients, chosen, max(solution.n_iterations, 1))
+    coefficients = solution.coefficients if of_samples is None else of_samples.combination(solution.coefficients)
+    return Fit(coefficients, chosen, max(solution.n_iterations, 1))
 
 
 def _choose(
-    space: SampleSpace | FeatureSpace,
+    space: Space,
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,

@@ -7,7 +7,8 @@ The objective is
 It is minimized by L-BFGS whose first guess of the Hessian is (½ → c) of Böhning's bound: at any point the Hessian in W
 is at most ½ (I − 11ᵀ/k) ⊗ XᵀX/n + weight_decay I. Replacing ½ by c, the mean over samples of the average variance of a
 class's indicator, (1 − Σp²)/(k − 1), turns the bound into an estimate, much smaller once the classes are separated.
-The estimate is shared by all classes, so it costs one Cholesky factorization; L-BFGS learns how classes differ.
+The estimate is shared by all classes, so it costs one Cholesky factorization, or nothing where the columns of X are
+uncorrelated; L-BFGS learns how classes differ.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Design(Protocol):
         """Xᵀ R, (n_columns, n_classes)."""
 
     def gram(self) -> NDArray | None:
-        """XᵀX / n, (n_columns, n_columns), symmetric; None if it does not fit in memory."""
+        """XᵀX / n, (n_columns, n_columns), symmetric; its diagonal, (n_columns,), if the rest is about 0.
+
+        None if it does not fit in memory.
+        """
 
 
 class Solution(NamedTuple):
@@ -70,7 +74,8 @@ class _Preconditioner:
     """(c XᵀX/n + weight_decay I)⁻¹ for W and 1/c for the intercept."""
 
     def __init__(self, gram: NDArray | None, weight_decay: float) -> None:
-        self._gram = gram
+        self._diagonal = None if gram is None or gram.ndim == 2 else gram[:, None]
+        self._gram = gram if self._diagonal is None else None
         self._weight_decay = weight_decay
         self._factor: NDArray | None = None
         self._curvature = 0.0
@@ -114,7 +119,10 @@ class _Preconditioner:
         from scipy.linalg import cho_solve
 
         result = np.empty_like(gradient)
-        if self._factor is None:  # columns have at most unit variance, so the diagonal of the Gram matrix is about 1
+        if self._diagonal is not None:
+            kind = gradient.dtype.type
+            result[:-1] = gradient[:-1] / (kind(self._curvature) * self._diagonal + kind(self._weight_decay))
+        elif self._factor is None:  # columns have at most unit variance, so the diagonal of the Gram matrix is about 1
             result[:-1] = gradient[:-1] / gradient.dtype.type(self._curvature + self._weight_decay)
         else:
             result[:-1] = cho_solve((self._factor, True), gradient[:-1], check_finite=False)
@@ -245,7 +253,7 @@ def minimize_cross_entropy(
     n_classes : int
     weight_decay : float
         Positive, since separable classes have no optimum without weight decay.
-    gram : (n_columns, n_columns) or None
+    gram : (n_columns, n_columns), (n_columns,) or None
         The result of ``design.gram()``, computed once for a whole path of weight decays; used as a preconditioner only.
     start : (n_columns + 1, n_classes), optional
         Coefficients to start from; zero by default.
@@ -259,8 +267,9 @@ def minimize_cross_entropy(
 
     Notes
     -----
-    An iteration costs a product with X, one with Xᵀ and a solve with a triangular factor: 4 n d k + 2 d² k flops. For
-    few classes k all three are limited by memory bandwidth, since each number that is read is used only k times.
+    An iteration costs a product with X, one with Xᵀ and, unless the Gram matrix is diagonal, a solve with a triangular
+    factor: 4 n d k + 2 d² k flops. For few classes k all three are limited by memory bandwidth, since each number that
+    is read is used only k times.
 
     References
     ----------

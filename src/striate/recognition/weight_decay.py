@@ -24,7 +24,9 @@ from striate.threads import map_ordered, single_threaded_blas
 
 __all__ = ["CrossValidation", "Space", "cross_validate", "solve"]
 
-_TOLERANCE = 3e-3  # of a fold's optimum; its effect on held-out results is well below the variation between folds
+# Of a fold's optimum. With 3e-3, from 50 digits, decays were chosen whose accuracy was 0.25 points lower; 1e-5 is no
+# better.
+_TOLERANCE = 1e-3
 _START_TOLERANCE = 1e-2  # of larger decays that are solved first
 _SMALL = 6_000  # coordinates; a second BLAS thread does not speed up smaller matrices
 _NO_BETTER_IN_A_ROW = 2  # a fold stops after this number of decays in a row,
@@ -32,7 +34,7 @@ _GAIN = 0.01  # each of which improves the best loss by less than this fraction
 
 
 class Space(Protocol):
-    """Representation of the samples: `SampleSpace` or `FeatureSpace`."""
+    """Representation of the samples: `SampleCoordinates` or `FeatureSpace`."""
 
     n_samples: int
 
@@ -83,7 +85,7 @@ def cross_validate(
 
     Parameters
     ----------
-    space : SampleSpace or FeatureSpace
+    space : SampleCoordinates or FeatureSpace
     rows : integer (n,)
         The samples that are used, as rows of the space.
     labels : integer (n,)
@@ -137,7 +139,9 @@ def cross_validate(
         {"weight_decay": decay, **_judge(np.concatenate([step.logits for step in steps]), of_held_out)}
         for decay, steps in zip(decays, levels, strict=False)
     ]
-    best = int(np.argmin([result["log_loss"] for result in results]))
+    losses = np.array([result["log_loss"] for result in results])
+    # Differences below the tolerance of the optima mean nothing: the largest of such decays.
+    best = int(np.argmax(losses <= (1 + _TOLERANCE) * losses.min()))
     start = sum(step.spread for step in levels[best]) / np.float32(len(tested))
     return CrossValidation(results[best]["weight_decay"], results[best]["temperature"], results, start, *prepared)
 
