@@ -54,6 +54,9 @@ def results() -> Iterator[tuple[str, Any]]:
             Hierarchy(notation), images, learners=RandomFilters(8, random_state=0), n_patches=100, random_state=0
         )
         yield notation, hierarchy.transform(images)
+    for notation in ("8WP5x5 - GA3", "8WP5x5/2T - GM2"):
+        hierarchy, _ = learn_filters(Hierarchy(notation), images, learners=(), n_patches=100, random_state=0)
+        yield notation, hierarchy.transform(images)
     histograms = np.square(signals, dtype=np.float32)
     yield "intersection", intersection_kernel(histograms[:9], histograms[9:])
     codes = rng.integers(0, 2**63, (200, 1), dtype=np.uint64)
