@@ -133,7 +133,9 @@ def images() -> np.ndarray:
     return np.asarray(load_mnist_digits()[0][::20], np.float32)
 
 
-@pytest.mark.parametrize("notation", [NOTATION, "30WP5x5T - GM2", "30WP5x5:random - GA2", "9WP5x5:sparse - GA1"])
+@pytest.mark.parametrize(
+    "notation", [NOTATION, "30WP5x5T - GM2", "30WP5x5:random - GA2", "9WP5x5:sparse - GA1", "9WP5x5:psd"]
+)
 def test_it_is_learned_and_kept(images: np.ndarray, notation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.hierarchy._patch_learning.BATCHES", 5)
     hierarchy, (stage,) = learn_filters(Hierarchy(notation), images, learners=(), n_patches=500, random_state=3)

@@ -15,7 +15,8 @@ from striate.hierarchy.layer import Source
 __all__ = ["learn_units", "normalized", "whitening_of"]
 
 _FLOOR = 0.1  # added to the variances of normalized patches before whitening (Coates et al. 2011)
-BATCHES = 1500  # mini-batches for sparse coding
+_BLOCK = 1 << 12  # patches at a time, of those that are computed in double precision
+BATCHES = 1500  # mini-batches of sparse coding and PSD
 
 
 def learn_units(
@@ -31,7 +32,7 @@ def learn_units(
     notation : str
         Of the layer, for messages.
     n_units, size : int
-    learner : "kmeans", "random" or "sparse"
+    learner : "kmeans", "random", "sparse" or "psd"
     spherical : bool
         Units of unit norm.
 
@@ -48,7 +49,8 @@ def learn_units(
         )
     patches = normalized(patches)
     mean, whitening = whitening_of(patches)
-    rows = np.asarray((patches - mean) @ whitening, np.float32)
+    patches -= mean
+    rows = patches @ whitening
     rng = np.random.default_rng(source.seed)
     learners: list[Any] = []
     name = f"stage {source.number}: a patch dictionary"
@@ -59,9 +61,10 @@ def learn_units(
         if spherical:
             units = units / np.linalg.norm(units, axis=1, keepdims=True)
     else:
-        from striate.learning import SparseCoding
+        from striate.learning import PSD, SparseCoding
 
-        coding = SparseCoding(n_units, max_batches=BATCHES, random_state=source.seed % 2**31)
+        options: dict[str, Any] = {"max_batches": BATCHES, "random_state": source.seed % 2**31}
+        coding = SparseCoding(n_units, **options) if learner == "sparse" else PSD(n_units, remove_mean=False, **options)
         coding.fit(rows, checkpoint=source.checkpoint, progress=source.progress, phase_name=name)
         units = coding.components_
         learners.append(coding)
@@ -70,9 +73,12 @@ def learn_units(
 
 def normalized(patches: NDArray[np.float32]) -> NDArray[np.float32]:
     """Patches without their mean, divided by their deviation: the layer's own normalization."""
-    centered = patches - patches.mean(axis=1, keepdims=True, dtype=np.float64)
-    deviation = np.sqrt(np.square(centered).mean(axis=1, keepdims=True) + NOISE)
-    return np.asarray(centered / deviation, np.float32)
+    result = np.empty(patches.shape, np.float32)
+    for start in range(0, len(patches), _BLOCK):  # in double precision without a copy of all
+        block = patches[start : start + _BLOCK].astype(np.float64)
+        block -= block.mean(axis=1, keepdims=True)
+        result[start : start + _BLOCK] = block / np.sqrt(np.square(block).mean(axis=1, keepdims=True) + NOISE)
+    return result
 
 
 def whitening_of(patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -80,8 +86,8 @@ def whitening_of(patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
     mean = patches.mean(axis=0, dtype=np.float64)
     n_features = patches.shape[1]
     covariance = np.zeros((n_features, n_features))
-    for start in range(0, len(patches), 1 << 14):  # in double precision without a copy of all
-        centered = patches[start : start + (1 << 14)] - mean
+    for start in range(0, len(patches), _BLOCK):
+        centered = patches[start : start + _BLOCK] - mean
         covariance += centered.T @ centered
     variances, axes = np.linalg.eigh(covariance / len(patches))
     whitening = (axes / np.sqrt(np.maximum(variances, 0) + _FLOOR)) @ axes.T

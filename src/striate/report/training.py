@@ -176,6 +176,7 @@ def _dictionary(stage: LearnedStage) -> StageFilters:
 _LEARNED_BY = {
     "kmeans": "K-means of whitened patches",
     "sparse": "sparse coding of whitened patches",
+    "psd": "PSD of whitened patches",
     "random": "random",
 }
 
@@ -191,14 +192,14 @@ def _stride(stage: Hierarchy) -> int:
 
 
 def _reconstructions(stages: Sequence[LearnedStage]) -> Reconstructions | None:
-    learners = stages[0].learners if stages else ()
-    if not learners or not isinstance(learner := learners[0], PSD):
+    if not stages or not isinstance(bank := stages[0].bank, FilterBank):
         return None
-    stage = stages[0]
-    assert isinstance(stage.bank, FilterBank)  # learned by PSD
+    stage, learner = stages[0], stages[0].learners[0]
+    if not isinstance(learner, PSD):
+        return None
     patches = stage.patches[:_PATCHES]
     codes = learner.infer(patches)
-    shape = (len(patches), -1, *stage.bank.size)
+    shape = (len(patches), -1, *bank.size)
     centered = patches - patches.mean(axis=1, keepdims=True)  # the code does not contain the mean
     return Reconstructions(centered.reshape(shape), codes, learner.inverse_transform(codes).reshape(shape))
 
