@@ -45,6 +45,7 @@ def test_notation_round_trip_and_stages() -> None:
     hierarchy = Hierarchy(TALK)
     assert str(hierarchy) == TALK
     assert [str(stage) for stage in hierarchy.stages] == [TALK[:30].strip(" -"), TALK[32:]]
+    assert Hierarchy("800WP6x6 - GA3").stages == []
     assert repr(hierarchy) == f"Hierarchy({TALK!r})"
     assert len(hierarchy) == 8
 
