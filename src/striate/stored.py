@@ -130,7 +130,7 @@ def array(
         lowest, highest = found.min(initial=0), found.max(initial=0)  # NaN, where there is one
         if not (np.isfinite(lowest) and np.isfinite(highest)):
             raise _Misfit(f"the array {name} holds NaN or infinity")
-        if max(-lowest, highest) > _LARGEST:
+        if max(-float(lowest), float(highest)) > _LARGEST:
             raise _Misfit(f"the array {name} holds numbers above {_LARGEST:g}")
     return found
 

@@ -20,7 +20,7 @@ from striate import model_file
 from striate.coding import SparseCoder
 from striate.errors import UsageError
 from striate.progress import Progress
-from striate.recognition import SoftmaxClassifier, feature_space, softmax_classifier
+from striate.recognition import SoftmaxClassifier, feature_space, kernel_choice
 from striate.recognition.metrics import expected_calibration_error
 from striate.recognition.softmax import cross_entropy
 from tests.random_state import RandomState
@@ -162,7 +162,7 @@ def test_many_samples_of_more_features_are_not_held_as_inner_products(
 ) -> None:
     features, labels = problem(rng, 40, 100)
     by_samples = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
-    monkeypatch.setattr(softmax_classifier, "_LARGEST_KERNEL", 39)
+    monkeypatch.setattr(kernel_choice, "_LARGEST_KERNEL", 39)
     by_features = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
     np.testing.assert_allclose(by_samples.coef_, by_features.coef_, atol=1e-5)
     np.testing.assert_allclose(np.ptp(by_samples.intercept_ - by_features.intercept_), 0, atol=1e-5)
@@ -202,8 +202,8 @@ def test_calibration_is_honest_on_samples_not_seen(rng: np.random.Generator) -> 
 def test_the_number_of_folds_follows_the_number_of_samples(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, three_below: int, n_folds: Any, n_fits: int
 ) -> None:
-    monkeypatch.setattr(softmax_classifier, "_FIVE_FOLDS_BELOW", 100)
-    monkeypatch.setattr(softmax_classifier, "_THREE_FOLDS_BELOW", three_below)
+    monkeypatch.setattr(kernel_choice, "_FIVE_FOLDS_BELOW", 100)
+    monkeypatch.setattr(kernel_choice, "_THREE_FOLDS_BELOW", three_below)
     progress = Progress()
     classifier = SoftmaxClassifier(n_folds=n_folds, random_state=0).fit(*problem(rng), progress=progress)
     assert [(record.name, record.items) for record in progress.records] == [
@@ -218,9 +218,9 @@ def test_a_class_of_one_sample_is_trained_and_never_held_out(rng: np.random.Gene
     features[17], labels[17] = 12.0, "only"
     classifier = SoftmaxClassifier(random_state=0).fit(features, labels)
     assert classifier.predict(features[17:18]) == ["only"]
-    # Nothing can be held out: a decay that is rarely bad, and no temperature.
+    # Nothing can be held out: the prior, and no temperature.
     alone = SoftmaxClassifier().fit(features[:5], np.array(list("abcde")))
-    assert (alone.weight_decay_, alone.temperature_, alone.cross_validation_) == (1e-3, 1.0, [])
+    assert (alone.weight_decay_, alone.temperature_, alone.cross_validation_) == (1e-5, 1.0, [])
     np.testing.assert_array_equal(alone.predict(features[:5]), list("abcde"))
 
 
@@ -343,7 +343,7 @@ def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
     given: dict[str, Any] = {
         "weight_decay": np.float32(0.25), "weight_decays": (np.float64(1), 0.5), "n_folds": np.int64(3),
         "standardize": np.bool_(True), "split": np.True_, "calibrate": False, "max_iterations": np.int32(50),
-        "tolerance": np.float32(0.125), "random_state": np.int64(3),
+        "tolerance": np.float32(0.125), "random_state": np.int64(3), "kernel": "linear", "widths": (1.5,),
     }  # fmt: skip
     classifier = SoftmaxClassifier(**given).fit(features, labels)
     arrays, header = classifier.to_state()

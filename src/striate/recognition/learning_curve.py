@@ -14,11 +14,12 @@ from striate.errors import UsageError
 from striate.parameters import Boolean, Choice, Integer, checked
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.recognition.feature_space import Standardization, as_features, non_finite
+from striate.recognition.feature_space import FeatureSpace, as_features, non_finite
+from striate.recognition.kernel_choice import Fit, candidate_spaces, fit_rows
 from striate.recognition.labels import label_array
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
-from striate.recognition.sample_space import SampleSpace
-from striate.recognition.softmax_classifier import SoftmaxClassifier, fit_rows
+from striate.recognition.sample_space import SampleSpace, squared_norms
+from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import stratified_draws
 from striate.threads import map_ordered, single_threaded_blas
 
@@ -64,7 +65,8 @@ def learning_curve(
     progress: Progress | None = None,
     phase_name: str = "learning curve",
     standardize: bool | Literal["together"] = True,
-    split: bool = False,
+    split: bool | Literal["auto"] = False,
+    kernel: Literal["linear", "gaussian", "auto"] = "linear",
 ) -> list[CurvePoint]:
     """Accuracy of `SoftmaxClassifier` trained with some of the labels.
 
@@ -83,7 +85,7 @@ def learning_curve(
     random_state : int, Generator or None
     progress : Progress, optional
     phase_name : str
-    standardize, split
+    standardize, split, kernel
         As in `SoftmaxClassifier`.
 
     Returns
@@ -100,7 +102,8 @@ def learning_curve(
     train_features = as_features(train_features, "training features")
     test_features = as_features(test_features, "test features")
     standardize = checked("standardize", standardize, Boolean() | Choice("together"))
-    split = checked("split", split, Boolean())
+    split = checked("split", split, Boolean() | Choice("auto"))
+    kernel = checked("kernel", kernel, Choice("linear", "gaussian", "auto"))
     train_labels, test_labels = label_array(train_labels), label_array(test_labels)
     for kind, features, labels in (
         ("training", train_features, train_labels),
@@ -132,18 +135,21 @@ def learning_curve(
     ]
     if not draws:
         return []
-    options = SoftmaxClassifier(random_state=int(generator.integers(2**31)), calibrate=False)
+    options = SoftmaxClassifier(
+        standardize=standardize,
+        split=split,
+        kernel=kernel,
+        random_state=int(generator.integers(2**31)),
+        calibrate=False,
+    )
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
-        space = SampleSpace(train_features, Standardization(train_features, scale=standardize, split=split))
-        with np.errstate(invalid="ignore", over="ignore"):  # an error is raised below
-            to_test = space.kernel_with(test_features)
-        if not np.isfinite(to_test).all():
-            raise non_finite(0, test_features)
+        spaces = candidate_spaces(train_features, options, len(classes), by_samples=True)
+        to_test = _TestProducts(spaces, test_features)
 
         def fit(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-            found = fit_rows(space, rows, codes[rows], len(classes), options)
-            logits = to_test[:, rows] @ found.coefficients[:-1] + found.coefficients[-1]
+            found = fit_rows(spaces, rows, codes[rows], len(classes), options)
+            logits = to_test.kernel(found, rows) @ found.coefficients[:-1] + found.coefficients[-1]
             return np.asarray(classes[logits.argmax(axis=1)] == test_labels)
 
         # Two draws at a time, each on at most two threads: the folds of one draw rarely divide evenly into threads.
@@ -157,6 +163,34 @@ def learning_curve(
                     phase.note(f"{count} labels")
                 points.append(_point(count, of_count))
     return points
+
+
+class _TestProducts:
+    """Kernels of test samples with training samples, from inner products that all fits share."""
+
+    def __init__(self, spaces: Sequence[SampleSpace | FeatureSpace], features: NDArray) -> None:
+        # Spaces of different widths share a standardization.
+        self._products: dict[int, NDArray] = {}
+        self._squares: dict[int, NDArray] = {}
+        for space in spaces:
+            key = id(space.standardization)
+            assert isinstance(space, SampleSpace)
+            if key not in self._products:
+                with np.errstate(invalid="ignore", over="ignore"):  # an error is raised below
+                    self._products[key] = space.kernel_with(features)
+                if not np.isfinite(self._products[key]).all():
+                    raise non_finite(0, features)
+            if space.width is not None and key not in self._squares:
+                self._squares[key] = squared_norms(space.standardization, features)
+
+    def kernel(self, found: Fit, rows: NDArray[np.integer]) -> NDArray:
+        """The kernel of all test samples with the training samples `rows`."""
+        assert isinstance(found.space, SampleSpace)
+        key = id(found.space.standardization)
+        products = self._products[key][:, rows]
+        if found.gaussian is None:
+            return products
+        return found.gaussian.of(products, found.space.kernel.diagonal()[rows], self._squares[key])
 
 
 def default_label_counts(labels: Sequence | NDArray) -> list[int]:

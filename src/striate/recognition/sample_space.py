@@ -12,13 +12,16 @@ diagonal, so that the solver's preconditioner is a division.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.recognition.feature_space import Standardization
+from striate.recognition.gaussian_kernel import GaussianKernel
 
-__all__ = ["SampleCoordinates", "SampleSpace", "standardized_products"]
+__all__ = ["SampleCoordinates", "SampleSpace", "squared_norms", "standardized_products"]
 
 _COLUMNS = 4096  # of features that are standardized at a time
 _AXES = 1_500  # columns that are rotated to principal axes at most, which takes some 10 r³ flops
@@ -49,6 +52,16 @@ def standardized_products(standardization: Standardization, samples: NDArray, ot
     return products
 
 
+def squared_norms(standardization: Standardization, samples: NDArray) -> NDArray:
+    """Squared norms of standardized samples, (n_samples,), in blocks of columns like `standardized_products`."""
+    squares = np.zeros(len(samples), standardization.dtype)
+    for start in range(0, samples.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        block = standardization.apply(samples[:, columns], columns)
+        squares += np.einsum("ij,ij->i", block, block)
+    return squares
+
+
 class SampleSpace:
     """Inner products of samples, from which problems on any subset of them are solved exactly.
 
@@ -59,6 +72,8 @@ class SampleSpace:
     standardization : Standardization, optional
         By default that of all `features`. A problem on a subset, such as a fold of cross-validation, is standardized
         with the statistics of all samples. These do not use labels, and only means and scales of features are shared.
+    width : float, optional
+        Problems are then those of a Gaussian kernel of this width, relative to the median distance of their samples.
 
     Attributes
     ----------
@@ -71,7 +86,10 @@ class SampleSpace:
     37 MB of memory instead of 530 MB. Memory: the kernel, and the coordinates of the samples in use.
     """
 
-    def __init__(self, features: NDArray, standardization: Standardization | None = None) -> None:
+    def __init__(
+        self, features: NDArray, standardization: Standardization | None = None, *, width: float | None = None
+    ) -> None:
+        self.width = width
         self.standardization = standardization or Standardization(features)
         self.dtype = self.standardization.dtype
         self.n_samples, self.n_features = features.shape
@@ -84,9 +102,27 @@ class SampleSpace:
             raise UsageError(f"features have {features.shape[1]} columns, but those of training had {self.n_features}")
         return standardized_products(self.standardization, self._features, features)
 
+    def with_width(self, width: float | None) -> SampleSpace:
+        """The same samples with a Gaussian kernel of another width, or the linear one; inner products are shared."""
+        result = copy(self)
+        result.width = width
+        return result
+
     def coordinates(self, rows: NDArray[np.integer]) -> SampleCoordinates:
         """The samples `rows`, in coordinates of their span."""
-        return SampleCoordinates(self.kernel[np.ix_(rows, rows)])
+        kernel = self.kernel[np.ix_(rows, rows)]
+        if self.width is None:
+            return SampleCoordinates(kernel)
+        gaussian = GaussianKernel.of_samples(kernel, self.width)
+        squares = kernel.diagonal().copy()
+        return SampleCoordinates(gaussian.of(kernel, squares, squares), gaussian)
+
+    def axes(self, n: int) -> NDArray:
+        """The first `n` orthonormal axes of the standardized samples, or fewer, float32 or float64 (n_columns, n)."""
+        of_samples = self.with_width(None).coordinates(np.arange(self.n_samples))
+        coefficients = np.eye(of_samples.n_columns + 1, min(n, of_samples.n_columns), dtype=self.dtype)
+        coefficients[-1] = 0
+        return self.to_features(of_samples.combination(coefficients))[:-1]
 
     def to_features(self, combination: NDArray) -> NDArray:
         """W and the intercept of standardized features, (n_columns + 1, n_classes).
@@ -117,7 +153,9 @@ class SampleCoordinates:
     Parameters
     ----------
     kernel : float32 or float64 (n_samples, n_samples)
-        Inner products of the samples; the array is overwritten.
+        Inner products of the samples, or a Gaussian kernel; the array is overwritten.
+    gaussian : GaussianKernel, optional
+        The kernel, unless it is the linear one.
 
     Notes
     -----
@@ -127,9 +165,10 @@ class SampleCoordinates:
     the mean loss of all samples would not do: where samples are nearly orthogonal, it leaves out all of some samples.
     """
 
-    def __init__(self, kernel: NDArray) -> None:
+    def __init__(self, kernel: NDArray, gaussian: GaussianKernel | None = None) -> None:
         from scipy.linalg.lapack import get_lapack_funcs
 
+        self.gaussian = gaussian
         self.n_samples = len(kernel)
         self.dtype = kernel.dtype
         self._row_means = kernel.mean(axis=1, dtype=np.float64)

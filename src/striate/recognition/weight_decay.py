@@ -66,6 +66,7 @@ class CrossValidation(NamedTuple):
     results: list[dict[str, float]]  # weight_decay, accuracy, log_loss, temperature; from large decay to small
     start: NDArray | None  # the mean of the folds' classifiers (`spread`), close to the optimum on all samples
     prepared: tuple[Any, NDArray | None] | None = None  # the design of all samples and its Gram matrix, for `solve`
+    losses: NDArray = np.zeros(0)  # calibrated cross-entropies of the held-out samples, fold by fold
 
 
 def cross_validate(
@@ -143,7 +144,16 @@ def cross_validate(
     # Differences below the tolerance of the optima mean nothing: the largest of such decays.
     best = int(np.argmax(losses <= (1 + _TOLERANCE) * losses.min()))
     start = sum(step.spread for step in levels[best]) / np.float32(len(tested))
-    return CrossValidation(results[best]["weight_decay"], results[best]["temperature"], results, start, *prepared)
+    temperature = results[best]["temperature"]
+    logits = np.concatenate([step.logits for step in levels[best]])
+    return CrossValidation(
+        results[best]["weight_decay"],
+        temperature,
+        results,
+        start,
+        prepared[0] if prepared else None,
+        cross_entropy(logits / logits.dtype.type(temperature), of_held_out).astype(np.float64),
+    )
 
 
 def solve(
