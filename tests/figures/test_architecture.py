@@ -34,3 +34,19 @@ def test_a_stack_of_many_maps_is_deeper_and_a_smaller_map_smaller() -> None:
 def test_no_layers() -> None:
     with pytest.raises(UsageError, match="at least one layer"):
         draw_architecture([])
+
+
+def test_paths_are_drawn_before_the_layer_that_joins_them() -> None:
+    def row(label: str, **more: object) -> dict[str, object]:
+        return {"kind": "fixed", "label": label, "shape": (3, 8, 8), **more}
+
+    nested = row("two", shape=(9, 1, 1), paths=[[row("d")]])
+    layers = [row("a"), row("joined", paths=[[row("b"), row("c")], [nested]]), row("e")]
+    figure = draw_architecture(layers)
+    (axes,) = figure.axes
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    order = ["a", "b", "c", "d", "two", "joined", "e"]
+    assert sorted(order, key=lambda label: texts[label][1]) == order
+    indent = [texts[label][0] - texts["a"][0] for label in order]
+    np.testing.assert_allclose(np.array(indent) / indent[1], [0, 1, 1, 2, 1, 0, 0])
+    assert len(axes.lines) == 1 + 3

@@ -12,14 +12,17 @@ from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.features import Features, extract_features, feature_batches, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
+from striate.hierarchy.grey import Grey
 from striate.hierarchy.grid_pooling import GridPooling
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.high_pass import HighPass
+from striate.hierarchy.input_contrast import InputContrast
 from striate.hierarchy.layer import Layer, LearnedStage, Operations, Source, register_layer
 from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.patch_dictionary import PatchDictionary
+from striate.hierarchy.paths import Paths
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
@@ -38,15 +41,18 @@ __all__ = [
     "FeatureCache",
     "Features",
     "FilterBank",
+    "Grey",
     "GridPooling",
     "Hierarchy",
     "HighPass",
+    "InputContrast",
     "Layer",
     "LearnedStage",
     "LocalContrastNormalization",
     "Macrofeatures",
     "Operations",
     "PatchDictionary",
+    "Paths",
     "Pooling",
     "PyramidPooling",
     "Rectification",

@@ -53,7 +53,7 @@ def learn_units(
     rows = patches @ whitening
     rng = np.random.default_rng(source.seed)
     learners: list[Any] = []
-    name = f"stage {source.number}: a patch dictionary"
+    name = f"{source.name}: a patch dictionary"
     if learner == "kmeans":
         units = k_means(rows, n_units, spherical=spherical, rng=rng, progress=source.progress, phase_name=name)
     elif learner == "random":

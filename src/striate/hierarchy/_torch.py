@@ -6,7 +6,7 @@ n_maps, height, width).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -93,6 +93,18 @@ class _TorchOperations:
     @staticmethod
     def concatenate(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         return torch.cat([first, second], dim=1)
+
+    @staticmethod
+    def mix(maps: torch.Tensor, weights: Callable[[int], Sequence[float]]) -> torch.Tensor:
+        values = torch.tensor(weights(maps.shape[1])).to(maps)
+        mixed: torch.Tensor = (maps[:, : len(values)] * values[:, None, None]).sum(dim=1, keepdim=True)
+        return mixed
+
+    @staticmethod
+    def unit_features(maps: torch.Tensor) -> torch.Tensor:
+        values = maps.flatten(1)
+        norm = (values * values).sum(dim=1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny).sqrt()
+        return (values / norm)[:, :, None, None]
 
     @staticmethod
     def pool_cells(maps: torch.Tensor, how: Literal["average", "max"], cells: int) -> torch.Tensor:

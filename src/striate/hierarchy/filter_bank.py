@@ -213,7 +213,7 @@ class FilterBank(Layer):
             of = f", set {index + 1} of {len(sets)}" if 1 < len(sets) <= _CONNECTION_SETS else ""
             fresh = clone(learner).set_params(n_components=size, random_state=source.seed % 2**31 + index)
             rows = patches if len(sets) == 1 else by_map[:, seen].reshape(len(patches), -1)
-            phase_name = f"stage {source.number}: {name} filters{of}"
+            phase_name = f"{source.name}: {name} filters{of}"
             fresh.fit(rows, checkpoint=part, progress=source.progress, phase_name=phase_name)
             learners.append(fresh)
         filters, bias, gain = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from striate.errors import UsageError
 from striate.hierarchy.filter_bank import FilterBank
 from striate.hierarchy.hierarchy import Hierarchy, real_images
 from striate.hierarchy.layer import Layer, LearnedStage
+from striate.hierarchy.paths import Paths
 from striate.images.patches import sample_patches
 from striate.images.preprocessing import contrast_range, white_of
 from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
@@ -48,7 +49,7 @@ def learn_filters(
         An architecture; existing filters and dictionaries are learned again.
     images : float32 (n_images, channels, height, width)
         Prepared images, without labels; a few thousand suffice for filters, however many there are.
-    learners : PSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank
+    learners : PSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank, path after path
         Its parameters are used, with the bank's number of filters; it is not fitted itself. Other layers have a learner
         of their own: dictionaries of sparse codes are learned by `SparseCoding`, and those of patches as their notation
         says.
@@ -69,6 +70,7 @@ def learn_filters(
     hierarchy : Hierarchy
         With filters.
     stages : list of LearnedStage
+        Those of `Paths` one after the other.
 
     Raises
     ------
@@ -84,29 +86,74 @@ def learn_filters(
         raise UsageError(f"filters are learned for a Hierarchy, not for {hierarchy!r}")
     images = _prepared(images)
     waiting = iter(_one_each(learners, hierarchy))
-    _check_learnable(hierarchy, images.shape[1:])
+    hierarchy.check_learnable(images.shape[1:])
     min_std *= min(1.0, white_of(contrast_range(images)))
-    seeds = np.random.SeedSequence(random_state).spawn(sum(layer.is_learnable for layer in hierarchy))
+
+    def source_of(below: list[Layer], layer: Layer, number: int, name: str, seed: int, part: str) -> _Source:
+        return _Source(
+            Hierarchy(below),
+            images,
+            number=number,
+            name=name,
+            n_patches=n_patches,
+            min_std=min_std if number == 1 else 0.1 * min_std,
+            learner=next(waiting) if isinstance(layer, FilterBank) else None,
+            seed=seed,
+            checkpoint=None if checkpoint is None else checkpoint.part(part),
+            progress=progress,
+        )
+
+    return _learn(hierarchy, source_of, np.random.SeedSequence(random_state))
+
+
+def _learn(
+    hierarchy: Hierarchy,
+    source_of: Callable[..., _Source],
+    seeds: np.random.SeedSequence,
+    *,
+    below: Sequence[Layer] = (),
+    number: int = 1,
+    path: Sequence[int] = (),
+) -> tuple[Hierarchy, list[LearnedStage]]:
+    """Learn the layers of a hierarchy, or of a path on top of the layers below it.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+    source_of : function
+        Of the layers below, the layer, its number, its name, its seed, and the name of its part of the checkpoint.
+    seeds : SeedSequence
+        One for each learned layer is spawned of it, and of that of paths one for each path.
+    below : sequence of Layer
+        Learned ones; they are not learned again.
+    number : int
+        Of the first learned layer.
+    path : sequence of int
+        The number of the path, from 1, behind those that it is inside of; empty for the whole hierarchy.
+    """
     learned: list[Layer] = []
     stages: list[LearnedStage] = []
+    each = iter(seeds.spawn(sum(layer.is_learnable for layer in hierarchy)))
     for layer in hierarchy:
-        if layer.is_learnable:
-            number = len(stages) + 1
-            source = _Source(
-                Hierarchy(learned),
-                images,
-                number=number,
-                n_patches=n_patches,
-                min_std=min_std if number == 1 else 0.1 * min_std,
-                learner=next(waiting) if isinstance(layer, FilterBank) else None,
-                seed=int(seeds[number - 1].generate_state(1)[0]),
-                checkpoint=None if checkpoint is None else checkpoint.part(f"stage-{number}"),
-                progress=progress,
-            )
-            stage = layer.learn(source)
-            stages.append(stage)
-            layer = stage.bank
-        learned.append(layer)
+        if not layer.is_learnable:
+            learned.append(layer)
+            continue
+        seed, before = next(each), [*below, *learned]
+        if isinstance(layer, Paths):
+            made = []
+            for k, inner in enumerate(layer.hierarchies, 1):
+                own = seed.spawn(1)[0]
+                made.append(_learn(inner, source_of, own, below=before, number=number, path=(*path, k)))
+            learned.append(Paths([found for found, _ in made]))
+            stages += [stage for _, its_stages in made for stage in its_stages]
+            number += max(len(its_stages) for _, its_stages in made)
+        else:
+            name = "".join(f"path {k}, " for k in path) + f"stage {number}"
+            part = "-".join([*(f"path-{k}" for k in path), f"stage-{number}"])
+            stage = layer.learn(source_of(before, layer, number, name, int(seed.generate_state(1)[0]), part))
+            stages.append(replace(stage, name=name))
+            learned.append(stage.bank)
+            number += 1
     return Hierarchy(learned), stages
 
 
@@ -134,17 +181,6 @@ def _one_each(learners: Learner | Sequence[Learner], hierarchy: Hierarchy) -> li
     return each
 
 
-def _check_learnable(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> None:
-    """Raise errors now that would otherwise occur after minutes of learning."""
-    before = shape
-    for number, (layer, after) in enumerate(zip(hierarchy, hierarchy.shapes(shape), strict=True), 1):
-        try:
-            layer.check_learnable(before)
-        except UsageError as error:
-            raise UsageError(f"{layer.notation!r}, layer {number} of {len(hierarchy)}, {error}") from None
-        before = after
-
-
 @dataclass
 class _Source:
     """See `Source`, which describes it."""
@@ -152,6 +188,7 @@ class _Source:
     below: Hierarchy
     images: NDArray[np.float32]
     number: int
+    name: str
     n_patches: int
     min_std: float
     learner: Learner | None
@@ -176,7 +213,7 @@ class _Source:
         if len(images) > n_patches:
             images = images[np.sort(rng.choice(len(images), n_patches, replace=False))]
         drawn = []
-        with self.progress.phase(f"stage {self.number}: patches of features", len(images), "images") as phase:
+        with self.progress.phase(f"{self.name}: patches of features", len(images), "images") as phase:
             for start in range(0, len(images), BATCH):
                 maps = self.below.transform(images[start : start + BATCH])
                 share = (start + len(maps)) * n_patches // len(images) - start * n_patches // len(images)
@@ -192,6 +229,6 @@ class _Source:
     def _flat(self, side: int) -> UsageError:
         seen = "the images" if not len(self.below) else f"the output of {self.below}"
         return UsageError(
-            f"stage {self.number} has nothing to learn from: {seen} are flat, without a patch of {side}×{side} that "
+            f"{self.name} has nothing to learn from: {seen} are flat, without a patch of {side}×{side} that "
             "varies; see that the images show something, or leave out the flat ones"
         )

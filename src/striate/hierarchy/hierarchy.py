@@ -79,13 +79,22 @@ class Hierarchy:
 
     @property
     def filter_banks(self) -> list[FilterBank]:
-        """The filter banks, first stage first."""
-        return [layer for layer in self.layers if isinstance(layer, FilterBank)]
+        """The filter banks, first stage first; also those of paths, path after path."""
+        return [bank for layer in self.layers for bank in _filter_banks(layer)]
 
     @property
     def is_learned(self) -> bool:
         """Whether all layers have their filters or dictionary."""
         return all(layer.is_learned for layer in self.layers)
+
+    def check_learnable(self, shape: Shape) -> None:
+        """Raise UsageError if a layer cannot be learned from images of this shape (channels, height, width)."""
+        for number, (layer, after) in enumerate(zip(self.layers, self.shapes(shape), strict=True), 1):
+            try:
+                layer.check_learnable(shape)
+            except UsageError as error:
+                raise UsageError(f"{layer.notation!r}, layer {number} of {len(self)}, {error}") from None
+            shape = after
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """``(n_maps, height, width)`` after every layer, for images of ``shape`` (channels, height, width).
@@ -143,7 +152,7 @@ class Hierarchy:
         features = np.empty((len(images), *(shapes[-1] if shapes else images.shape[1:])), dtype=np.float32)
         if not len(images):
             return features
-        steps = self._steps()
+        steps = self.steps()
         threads = n_threads()
         alone = threads if len(images) < threads else 1
 
@@ -204,7 +213,7 @@ class Hierarchy:
                 layers.append(LAYERS[kind].from_state(arrays_of(str(number), arrays), layer_header))
         return cls(layers)
 
-    def _steps(self) -> list[Step]:
+    def steps(self) -> list[Step]:
         """The functions that run the layers, one for each group of layers that run together."""
         steps: list[Step] = []
         waiting = self.layers
@@ -213,6 +222,12 @@ class Hierarchy:
             steps.append(step)
             waiting = waiting[1 + n_included :]
         return steps
+
+
+def _filter_banks(layer: Layer) -> list[FilterBank]:
+    if isinstance(layer, FilterBank):
+        return [layer]
+    return [bank for path in layer.hierarchies for bank in path.filter_banks]
 
 
 def _image_shape(shape: Any) -> Shape:

@@ -97,6 +97,14 @@ class Operations(Protocol):
         """All maps of the first, then all maps of the second."""
         ...
 
+    def mix(self, maps: Any, weights: Callable[[int], Sequence[float]]) -> Any:
+        """One map: the sum of the first maps times these weights, which depend on the number of maps."""
+        ...
+
+    def unit_features(self, maps: Any) -> Any:
+        """All values of an image at one position, map after map, divided by their norm, as in `Paths`."""
+        ...
+
     def pool_cells(self, maps: Any, how: Literal["average", "max"], cells: int) -> Any:
         """Average or maximum over the cells of a grid, as in `GridPooling`."""
         ...
@@ -117,6 +125,8 @@ class Source(Protocol):
     ----------
     number : int
         Of the learned layers up to this one: 1 for the first.
+    name : str
+        For phases of the progress and messages, such as "stage 1" or "path 2, stage 1".
     n_maps : int
         That come in.
     n_patches : int
@@ -132,6 +142,7 @@ class Source(Protocol):
     """
 
     number: int
+    name: str
     n_patches: int
     min_std: float
     learner: Any
@@ -178,11 +189,14 @@ class LearnedStage:
         One, or one for each set of input maps of a sparse connection table; none where no estimator was fitted.
     patches : float32 (n, fan_in · height · width)
         Some of the first learner's patches, to draw codes and reconstructions.
+    name : str
+        "stage 1", or "path 2, stage 1"; `learn_filters` writes it.
     """
 
     bank: Layer
     learners: Sequence[Any]
     patches: NDArray[np.float32] = dataclass_field(repr=False)
+    name: str = ""
 
 
 class Layer(ABC):
@@ -257,6 +271,11 @@ class Layer(ABC):
             With a new layer; this one stays as it is.
         """
         raise UsageError(f"{self.notation} has nothing to learn")
+
+    @property
+    def hierarchies(self) -> Sequence[Any]:
+        """The hierarchies inside it, each a `Hierarchy`, as those of `Paths`; none for other layers."""
+        return ()
 
     @property
     def drawn_filters(self) -> NDArray[np.float32] | None:

@@ -127,7 +127,7 @@ class SparseCodes(Layer):
             descriptors,
             checkpoint=source.checkpoint,
             progress=source.progress,
-            phase_name=f"stage {source.number}: a dictionary",
+            phase_name=f"{source.name}: a dictionary",
         )
         dictionary = learner.components_.astype(np.float32)
         return LearnedStage(self.with_dictionary(dictionary), [learner], descriptors[:SHOWN].copy())

@@ -116,37 +116,48 @@ def training_report(
 
 def _architecture(classifier: ImageClassifier) -> list[dict[str, Any]]:
     shape = classifier.preprocessing_.shape
-    rows = [{"kind": "input", "label": "image", "shape": shape}]
-    shapes = classifier.hierarchy_.shapes(shape)
-    rows += [
-        {"kind": layer.drawn_as, "label": layer.words, "shape": after}
-        for layer, after in zip(classifier.hierarchy_, shapes, strict=True)
-    ]
+    rows = [{"kind": "input", "label": "image", "shape": shape}, *_rows(classifier.hierarchy_, shape)]
     return [*rows, {"kind": "classifier", "label": "logistic regression", "shape": (len(classifier.classes_),)}]
+
+
+def _rows(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> list[dict[str, Any]]:
+    """The rows of a hierarchy, and inside those of its paths, for maps of this shape."""
+    rows = []
+    for layer, after in zip(hierarchy, hierarchy.shapes(shape), strict=True):
+        paths = [_rows(path, shape) for path in layer.hierarchies]
+        rows.append({"kind": layer.drawn_as, "label": layer.words, "shape": after, "paths": paths})
+        shape = after
+    return rows
 
 
 def _stages(classifier: ImageClassifier) -> list[StageFilters]:
     learned = classifier.record_.stages
     result = []
-    for number, stage in enumerate(learned):
+    for stage in learned:
         bank = stage.bank
         if isinstance(bank, SparseCodes):
             result.append(_dictionary(stage))
             continue
         if isinstance(bank, PatchDictionary):
-            result.append(_patch_dictionary(bank, f"stage {number + 1}"))
+            result.append(_patch_dictionary(bank, stage.name))
         if not isinstance(bank, FilterBank):
             continue
         shape = (bank.n_maps, -1, *bank.size)
         psd = [learner for learner in stage.learners if isinstance(learner, PSD)]
         projected = None
         first = learned[0].bank
-        if number == 1 and isinstance(first, FilterBank) and first.filters is not None and bank.filters is not None:
+        # Inside a path, the stage before may be of another path.
+        if (
+            stage.name == "stage 2"
+            and isinstance(first, FilterBank)
+            and first.filters is not None
+            and bank.filters is not None
+        ):
             stride = _stride(classifier.hierarchy_.stages[0])
             projected = project_to_pixels(bank.filters, first.filters, table=bank.table, stride=stride)
         result.append(
             StageFilters(
-                name=f"stage {number + 1}",
+                name=stage.name,
                 kind="PSD" if psd else "random",
                 encoder=np.concatenate([one.encoder_ for one in stage.learners]).reshape(shape),
                 decoder=np.concatenate([one.components_ for one in psd]).reshape(shape) if psd else None,

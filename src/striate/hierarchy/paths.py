@@ -1,0 +1,200 @@
+"""Paths: several hierarchies side by side on the same maps, whose features are joined."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UsageError
+from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
+from striate.hierarchy.notation import split_outside_braces
+from striate.model_file import arrays_of, prefixed
+from striate.stored import ListOf, Table, field, part
+
+__all__ = ["Paths"]
+
+_BAR = re.compile(r"\s*\|\s*")
+
+
+@register_layer
+@dataclass(frozen=True, eq=False)
+class Paths(Layer):
+    """Several hierarchies on the same maps; their features, each divided by its norm, are put side by side.
+
+    A path sees what the others miss: colors beside edges of the luma, or patches of another size. Without the division,
+    the path with the largest numbers would decide alone; all paths weigh equally after it. Features that are all
+    0, as those of a blank image, stay 0.
+
+    `learn_filters` learns each path on the same images, with seeds of its own.
+
+    Parameters
+    ----------
+    paths : sequence of Hierarchy, or of str in the papers' notation
+        At least one.
+
+    Examples
+    --------
+    >>> from striate.hierarchy import Hierarchy
+    >>> Hierarchy("{800WP6x6 - GA3 | GREY - LCN - 64F9x9 - Rabs - PA8x8/4}").output_shape((3, 32, 32))
+    (15424, 1, 1)
+    """
+
+    paths: Sequence[Hierarchy | str]
+
+    kind: ClassVar[str] = "paths"
+    grammar: ClassVar[str] = r"\{(?P<inside>.*)\}"
+    examples: ClassVar[str] = "{800WP6x6 - GA3 | GREY - LCN - 64F9x9 - Rabs - PA8x8/4} (paths, side by side)"
+
+    def __post_init__(self) -> None:
+        given: Any = self.paths
+        if isinstance(given, str) or not isinstance(given, Iterable) or not (paths := list(given)):
+            raise UsageError(f"Paths: paths is {given!r}; it must be hierarchies, at least one, or their notation")
+        object.__setattr__(self, "paths", tuple(_hierarchy(path, number) for number, path in enumerate(paths, 1)))
+
+    def __repr__(self) -> str:
+        return f"Paths({', '.join(map(repr, self.hierarchies))})"
+
+    @property
+    def hierarchies(self) -> tuple[Hierarchy, ...]:
+        """The paths."""
+        return self.paths  # type: ignore[return-value]  # __post_init__ has parsed those given as text
+
+    @property
+    def notation(self) -> str:
+        """E.g. ``{800WP6x6 - GA3 | GREY - 64F9x9 - Rabs - PA8x8/4}``."""
+        return f"{{{' | '.join(map(str, self.hierarchies))}}}"
+
+    @property
+    def words(self) -> str:
+        """Its name in a report."""
+        n = len(self.hierarchies)
+        return "features, divided by their norm" if n == 1 else f"{n} paths side by side, each divided by its norm"
+
+    @property
+    def drawn_as(self) -> Literal["fixed", "learned"]:  # type: ignore[override]
+        """Learned, if a layer of a path is."""
+        return "learned" if any(layer.drawn_as == "learned" for path in self.hierarchies for layer in path) else "fixed"
+
+    @classmethod
+    def from_notation(cls, match: re.Match[str]) -> Paths:
+        """See `Layer.from_notation`."""
+        texts = split_outside_braces(match["inside"].strip(), _BAR)
+        paths = []
+        for number, text in enumerate(texts, 1):
+            try:
+                paths.append(Hierarchy(text))
+            except UsageError as error:
+                raise UsageError(f"path {number} of {len(texts)}: {error}") from None
+        return cls(paths)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether all paths are."""
+        return all(path.is_learned for path in self.hierarchies)
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether `learn_filters` learns a layer of a path."""
+        return any(layer.is_learnable for path in self.hierarchies for layer in path)
+
+    def check_learnable(self, shape: Shape) -> None:
+        """Raise UsageError if a path cannot be learned from maps of this shape."""
+        for number, path in enumerate(self.hierarchies, 1):
+            try:
+                path.check_learnable(shape)
+            except UsageError as error:
+                raise UsageError(f"path {number} of {len(self.hierarchies)}: {error}") from None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The features of all paths at one position."""
+        n_features = 0
+        for number, path in enumerate(self.hierarchies, 1):
+            try:
+                n_features += math.prod(path.output_shape(shape))
+            except UsageError as error:
+                raise UsageError(f"path {number} of {len(self.hierarchies)}: {error}") from None
+        return (n_features, 1, 1)
+
+    def apply(self, maps: Maps) -> Maps:
+        """``maps`` float32 (height, width, n_maps) → (1, 1, n_features), path after path.
+
+        The features of a path are in the order of `Hierarchy.transform`: map after map.
+        """
+        height, width, n_maps = maps.shape
+        self.output_shape((n_maps, height, width))
+        return self._run([path.steps() for path in self.hierarchies], np.require(maps, np.float32, ["C", "A"]), 1)
+
+    def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
+        """The function that runs the steps of all paths."""
+        steps = [path.steps() for path in self.hierarchies]
+        return lambda maps, threads: self._run(steps, maps, threads), 0
+
+    @staticmethod
+    def _run(paths: Sequence[Sequence[Step]], maps: Maps, threads: int) -> Maps:
+        features = []
+        for steps in paths:
+            made = maps
+            for step in steps:
+                made = step(made, threads)
+            values = made.transpose(2, 0, 1).ravel()
+            norm = np.sqrt(np.einsum("i,i", values, values, dtype=np.float64))
+            features.append(values / np.float32(norm) if norm > np.finfo(np.float32).tiny else 0 * values)
+        return np.concatenate(features).reshape(1, 1, -1)
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The weights of all layers of all paths, as ``<path>_<layer>_<name>``."""
+        return {
+            f"{number}_{place}_{name}": values
+            for number, path in enumerate(self.hierarchies)
+            for place, layer in enumerate(path)
+            for name, values in layer.weights().items()
+        }
+
+    def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
+        """See `Layer.twin`."""
+        joined = None
+        for number, path in enumerate(self.hierarchies):
+            made = maps
+            for place, layer in enumerate(path):
+                start = f"{number}_{place}_"
+                own = {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
+                made = layer.twin(made, own, operations)
+            made = operations.unit_features(made)
+            joined = made if joined is None else operations.concatenate(joined, made)
+        return joined
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays named ``<path>.<layer>.<name>`` and the headers of all paths."""
+        arrays: dict[str, NDArray[Any]] = {}
+        headers = []
+        for number, path in enumerate(self.hierarchies):
+            path_arrays, header = path.to_state()
+            arrays |= prefixed(str(number), path_arrays)
+            headers.append(header)
+        return arrays, {"paths": headers}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Paths:
+        """The inverse of `to_state`."""
+        paths = []
+        for number, path_header in enumerate(field(header, "paths", ListOf(Table()))):
+            with part(f"paths.{number}"):
+                paths.append(Hierarchy.from_state(arrays_of(str(number), arrays), path_header))
+        return cls(paths)
+
+
+def _hierarchy(path: Any, number: int) -> Hierarchy:
+    try:
+        found = path if isinstance(path, Hierarchy) else Hierarchy(path)
+    except UsageError as error:
+        raise UsageError(f"path {number} of Paths: {error}") from None
+    if not len(found):
+        raise UsageError(f"path {number} of Paths has no layers: give it at least one")
+    return found
