@@ -18,6 +18,7 @@ from striate.images import Preprocessing
 from striate.learning import PSD, RandomFilters
 from striate.model_file import ModelFileError
 from striate.progress import Progress
+from striate.recognition import ImageClassifier
 
 TEXT = "{8WP4x4:random - GA2 | GREY - LCN - 6F5x5 - Rabs - PA4x4/4 - 4F2x2:3 - Rabs}"
 
@@ -177,3 +178,23 @@ def test_grey_and_lcn_are_the_preprocessing_of_grey_photographs(images: np.ndarr
     made = Hierarchy([Grey(color), InputContrast()]).transform(of_color)  # type: ignore[arg-type]
     np.testing.assert_allclose(made, grey, atol=2e-5)
     np.testing.assert_array_equal(Grey().apply(of_color[0][:1].transpose(1, 2, 0)), of_color[0][:1].transpose(1, 2, 0))
+
+
+def test_a_classifier_of_paths_has_a_model_file_and_a_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    images = np.concatenate([rng.random((12, 16, 16, 3)) * 0.2, 0.5 + rng.random((12, 16, 16, 3)) * 0.5])
+    labels = ["dark"] * 12 + ["bright"] * 12
+    text = "{8WP4x4 - GA2 | GREY - 6F5x5 - Rabs - PA4x4/4 - 4F2x2:3 - Rabs}"
+    preprocessing = Preprocessing((16, 16), color="rgb", contrast="none")
+    classifier = ImageClassifier(architecture=text, preprocessing=preprocessing, learner="random", random_state=0).fit(
+        images, labels
+    )
+    file = tmp_path / "model.striate"
+    classifier.save(file)
+    again = ImageClassifier.load(file)
+    assert str(again.hierarchy_) == text
+    np.testing.assert_array_equal(again.predict_proba(images), classifier.predict_proba(images))
+    assert [stage.name for stage in classifier.record_.stages] == [
+        "path 1, stage 1", "path 2, stage 1", "path 2, stage 2",
+    ]  # fmt: skip
+    assert classifier.plot_filters() is not None

@@ -42,11 +42,17 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
         rows, brackets = _rows(layers, 0, 0)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError):
         raise UsageError('layers are dictionaries with "kind", "label" and "shape", some integers or None.') from None
-    figure = new_figure(5.2, _ROW * len(rows))
+    sizes = [" × ".join(f"{n:,}" for n in row.shape) for row in rows]
+    # Letters of 11 points are narrower than 0.09 inches on average: the two texts of a row stay apart.
+    width = max(
+        1.5 + _INDENT * row.depth + 0.085 * len(f"{row.label}{size}") for row, size in zip(rows, sizes, strict=True)
+    )
+    width = max(5.2, width)
+    figure = new_figure(width, _ROW * len(rows))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    axes.set_xlim(0, 5.2)
+    axes.set_xlim(0, width)
     axes.set_ylim(_ROW * len(rows), 0)
     widest = max([max(row.shape[-2:]) for row in rows if len(row.shape) == 3], default=1)
     axes.plot([_LINE, _LINE], [_ROW / 2, _ROW * (len(rows) - 0.5)], color=LINE, linewidth=1.2, zorder=0)
@@ -57,14 +63,13 @@ def draw_architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
     for number, row in enumerate(rows):
         middle, indent = _ROW * (number + 0.5), _INDENT * row.depth
         color = _COLORS.get(row.kind, PIXELS)
-        for left, top, width, height in _sheets(row.shape, widest, middle):
-            place = (left + indent, top), width, height
+        for left, top, wide, tall in _sheets(row.shape, widest, middle):
+            place = (left + indent, top), wide, tall
             axes.add_patch(Rectangle(*place, facecolor=PAPER))  # hides the sheets drawn before
             axes.add_patch(Rectangle(*place, facecolor=color, alpha=0.25))
             axes.add_patch(Rectangle(*place, facecolor="none", edgecolor=color, linewidth=0.9))
         axes.text(1.25 + indent, middle, row.label, va="center", fontsize=11, color=INK, parse_math=False)
-        size = " × ".join(f"{n:,}" for n in row.shape)
-        axes.text(5.15, middle, size, va="center", ha="right", fontsize=10, color=QUIET)
+        axes.text(width - 0.05, middle, sizes[number], va="center", ha="right", fontsize=10, color=QUIET)
     return figure
 
 

@@ -75,7 +75,7 @@ class Paths(Layer):
     def words(self) -> str:
         """Its name in a report."""
         n = len(self.hierarchies)
-        return "features, divided by their norm" if n == 1 else f"{n} paths side by side, each divided by its norm"
+        return "divided by the norm" if n == 1 else f"{n} paths, each divided by its norm"
 
     @property
     def drawn_as(self) -> Literal["fixed", "learned"]:  # type: ignore[override]
@@ -103,6 +103,12 @@ class Paths(Layer):
     def is_learnable(self) -> bool:
         """Whether `learn_filters` learns a layer of a path."""
         return any(layer.is_learnable for path in self.hierarchies for layer in path)
+
+    @property
+    def drawn_filters(self) -> NDArray[np.float32] | None:
+        """Those of the first path that has some."""
+        drawn = (layer.drawn_filters for path in self.hierarchies for layer in path)
+        return next((filters for filters in drawn if filters is not None), None)
 
     def check_learnable(self, shape: Shape) -> None:
         """Raise UsageError if a path cannot be learned from maps of this shape."""
