@@ -207,6 +207,7 @@ def test_the_number_of_folds_follows_the_number_of_samples(
     progress = Progress()
     classifier = SoftmaxClassifier(n_folds=n_folds, random_state=0).fit(*problem(rng), progress=progress)
     assert [(record.name, record.items) for record in progress.records] == [
+        ("standardized training samples", 1),
         ("weight decay by cross-validation", n_fits),
         ("classifier", 1),
     ]

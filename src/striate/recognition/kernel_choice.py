@@ -206,11 +206,11 @@ def _choose(
     is_needed = options.calibrate or len(spaces) > 1 or len(decays) > 1
     if not is_needed or not (folds >= 0).any():
         known = CrossValidation(decays[0] if len(decays) == 1 else _PRIOR, 1.0, [], None)
-        return spaces[0], _problem(spaces[0], rows), known
+        return spaces[0], _problem(spaces[0], rows, progress), known
     best: _Chosen | None = None
     results: list[dict[str, Any]] = []
     for space in spaces:
-        problem = _problem(space, rows)
+        problem = _problem(space, rows, progress)
         kind = _kind(space) if len(spaces) > 1 else {}
         found = cross_validate(
             problem,
@@ -237,8 +237,15 @@ def _n_folds(options: Options, n_samples: int) -> int:
     return int(options.n_folds)
 
 
-def _problem(space: SampleSpace | FeatureSpace, rows: NDArray[np.integer]) -> SampleCoordinates | FeatureSpace:
-    return space.coordinates(rows) if isinstance(space, SampleSpace) else space
+def _problem(
+    space: SampleSpace | FeatureSpace, rows: NDArray[np.integer], progress: Progress | None
+) -> SampleCoordinates | FeatureSpace:
+    if not isinstance(space, SampleSpace):
+        return space
+    with (progress or Progress()).phase("coordinates of training samples", total=1, unit="factorizations") as phase:
+        problem = space.coordinates(rows)
+        phase.advance()
+    return problem
 
 
 def _kind(space: SampleSpace | FeatureSpace) -> dict[str, Any]:

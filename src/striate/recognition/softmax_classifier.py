@@ -215,7 +215,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}; "
                 "a classifier needs samples of at least two: shuffle data that are sorted by class"
             )
-        spaces = candidate_spaces(X, self, len(self.classes_))
+        with (progress or Progress()).phase("standardized training samples", total=1, unit="sets") as phase:
+            spaces = candidate_spaces(X, self, len(self.classes_))
+            phase.advance()
         found = fit_rows(spaces, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
         self._keep(found, X)
         self.weight_decay_ = found.weight_decay
