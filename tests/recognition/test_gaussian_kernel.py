@@ -97,7 +97,7 @@ def test_a_large_map_is_kept_in_fewer_numbers(
     train, test = features[:60], features[60:]
     options: dict[str, Any] = {"kernel": "gaussian", "weight_decay": 1e-2, **EXACT}
     exact = SoftmaxClassifier(**options).fit(train, labels[:60])
-    monkeypatch.setattr(gaussian_kernel, "LARGEST_MAP", largest)
+    monkeypatch.setattr(gaussian_kernel, "_LARGEST", largest)
     smaller = SoftmaxClassifier(**options).fit(train, labels[:60])
     arrays, header = smaller.to_state()
     samples = arrays["gaussian.samples"]
@@ -123,7 +123,7 @@ def test_projection_to_all_axes_loses_nothing_but_precision(
     features = features @ rng.standard_normal((20, 500))
     options: dict[str, Any] = {"kernel": "gaussian", "weight_decay": 1e-2, **EXACT}
     exact = SoftmaxClassifier(**options).fit(features[:30], labels[:30])
-    monkeypatch.setattr(gaussian_kernel, "LARGEST_MAP", 30 * 500 - 1)  # room for 28 axes
+    monkeypatch.setattr(gaussian_kernel, "_LARGEST", 30 * 500 - 1)  # room for 28 axes
     smaller = SoftmaxClassifier(**options).fit(features[:30], labels[:30])
     assert smaller.map_ is not None
     assert smaller.map_.arrays["axes"].shape == (500, 20)
@@ -227,3 +227,18 @@ def test_a_learning_curve_fits_the_same_kernel(rng: np.random.Generator, kernel:
         accuracies.append(np.mean(classifier.fit(scaled[0][rows], labels[rows]).predict(scaled[1]) == labels[200:]))
     np.testing.assert_allclose(point.accuracies, accuracies, atol=0.02)
     assert point.mean > 0.9
+
+
+@pytest.mark.parametrize("largest", [10**6, 60 * 50 - 1], ids=["exact", "projected"])
+def test_predictions_are_those_of_the_kernel_that_was_fitted(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    monkeypatch.setattr(gaussian_kernel, "_LARGEST", largest)
+    features, labels = rings(rng, 60, 50)
+    decay = 1e-2
+    found = SoftmaxClassifier(kernel="gaussian", weight_decay=decay, **EXACT).fit(features, labels)
+    assert found.map_ is not None
+    assert ("axes" in found.map_.arrays) == (largest < 60 * 50)
+    # The gradient K(residuals + decay · A) vanishes, and K has full rank.
+    residuals = (found.predict_proba(features) - (labels[:, None] == found.classes_)) / 60
+    np.testing.assert_allclose(residuals + decay * found.coef_.T, 0, atol=2e-5)

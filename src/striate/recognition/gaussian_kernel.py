@@ -7,7 +7,6 @@ where the distance is that of standardized features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,12 +18,17 @@ from striate.parameters import Real
 from striate.recognition.feature_space import Standardization, non_finite, row_blocks
 from striate.stored import array, field
 
-__all__ = ["LARGEST_MAP", "GaussianKernel", "GaussianMap"]
+__all__ = ["GaussianKernel", "GaussianMap", "n_axes_of_map"]
 
 # Numbers that a map holds at most: 40 MB in half precision in a file, and 80 MB in memory, which a prediction reads in
 # about 10 ms.
-LARGEST_MAP = 20_000_000
+_LARGEST = 20_000_000
 _MEDIAN_OF = 1_000  # samples, evenly spread, whose distances give the median
+
+
+def n_axes_of_map(n_samples: int, n_features: int) -> int | None:
+    """The number of principal axes that samples have to be projected to for a `GaussianMap`; None if they fit."""
+    return None if n_samples * n_features <= _LARGEST else max(1, _LARGEST // (n_samples + n_features))
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,15 @@ class GaussianKernel:
     scale: float
 
     @classmethod
-    def of_samples(cls, products: NDArray, width: float) -> Self:
-        """The kernel whose width is `width` times the median distance of samples with these inner products, (n, n).
+    def of_samples(cls, products: NDArray, squares: NDArray, width: float) -> Self:
+        """The kernel whose width is `width` times the median distance of samples.
+
+        They are given by their inner products (n, n) and squared norms (n,).
 
         Its scale is the mean squared norm of the samples about their mean, so that one weight decay suits both this
         kernel and the linear one, which it approaches for large widths, up to the factor scale/variance.
         """
         some = slice(None, None, -(-len(products) // _MEDIAN_OF))
-        squares = products.diagonal()
         distances = squares[some, None] + squares[some] - 2 * products[some, some]
         distances = distances[np.triu_indices(len(distances), 1)]
         # Where most samples are the same, the median of the others' distances is what counts.
@@ -80,7 +85,8 @@ class GaussianMap:
 
     Standardized training samples are kept as they are up to 40 MB, else in half precision. More than 20 million numbers
     are projected to so many principal axes that axes and samples are 20 million numbers. Squared norms are those before
-    the projection, so that only inner products lose what is outside the axes.
+    the projection, so that only inner products lose what is outside the axes. The fit uses the same projections, which
+    therefore cost accuracy, but no calibration.
 
     Parameters
     ----------
@@ -102,7 +108,7 @@ class GaussianMap:
         kernel: GaussianKernel,
         features: NDArray,
         standardization: Standardization,
-        axes_of: Callable[[int], NDArray],
+        axes: NDArray | None = None,
     ) -> Self:
         """The map of some training samples.
 
@@ -111,19 +117,17 @@ class GaussianMap:
         kernel : GaussianKernel
         features : (n_samples, n_features)
         standardization : Standardization
-        axes_of : callable
-            Returns so many orthonormal axes of the standardized samples as it is asked for, or fewer,
-            (n_features, n_axes).
+        axes : (n_features, n_axes), optional
+            Orthonormal axes that standardized samples are projected to.
         """
         n_samples, n_features = features.shape
         dtype = standardization.dtype
         arrays = {"mean": standardization.mean.astype(dtype), "factor": (1 / standardization.scale).astype(dtype)}
         squares = np.empty(n_samples, dtype)
-        is_small = n_samples * n_features * dtype.itemsize <= 2 * LARGEST_MAP
-        axes = None
-        if n_samples * n_features > LARGEST_MAP:
-            arrays["axes"] = axes_of(max(1, LARGEST_MAP // (n_samples + n_features))).astype(np.float16)
-            axes = arrays["axes"].astype(dtype)
+        is_small = n_samples * n_features * dtype.itemsize <= 2 * _LARGEST
+        if axes is not None:
+            arrays["axes"] = axes.astype(np.float16)
+            axes, is_small = arrays["axes"].astype(dtype), False
         samples = np.empty(
             (n_samples, n_features if axes is None else axes.shape[1]), dtype if is_small else np.float16
         )

@@ -20,7 +20,7 @@ from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization
-from striate.recognition.gaussian_kernel import GaussianKernel
+from striate.recognition.gaussian_kernel import GaussianKernel, n_axes_of_map
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
 from striate.recognition.splits import stratified_folds
 from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
@@ -83,7 +83,8 @@ def candidate_spaces(
     options : Options
     n_classes : int
     by_samples : bool
-        Always compute inner products of samples, even if there are fewer features than samples.
+        Always compute inner products of samples, even if there are fewer features than samples, and never project
+        them: for many fits of which no one is kept.
 
     Raises
     ------
@@ -114,6 +115,9 @@ def candidate_spaces(
     if options.kernel != "linear" and fits and not (spaces and is_decided):
         if plain is None:
             plain = SampleSpace(features, Standardization(features, scale=options.standardize))
+        n_axes = None if by_samples else n_axes_of_map(*features.shape)
+        if n_axes is not None:
+            plain = plain.projected(n_axes)
         widths = sorted(options.widths, reverse=True)
         spaces.extend(plain.with_width(float(width)) for width in (widths[:1] if is_decided else widths))
     return spaces

@@ -190,7 +190,7 @@ class _TestProducts:
         products = self._products[key][:, rows]
         if found.gaussian is None:
             return products
-        return found.gaussian.of(products, found.space.kernel.diagonal()[rows], self._squares[key])
+        return found.gaussian.of(products, found.space.squares[rows], self._squares[key])
 
 
 def default_label_counts(labels: Sequence | NDArray) -> list[int]:

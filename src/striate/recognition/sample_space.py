@@ -79,6 +79,10 @@ class SampleSpace:
     ----------
     kernel : (n_samples, n_samples), float32, or float64 for float64 features
         Inner products of the standardized samples.
+    squares : (n_samples,)
+        Their squared norms.
+    axes : float16 (n_features, n_axes) or None
+        Of samples that were `projected`.
 
     Notes
     -----
@@ -95,6 +99,8 @@ class SampleSpace:
         self.n_samples, self.n_features = features.shape
         self._features = features
         self.kernel = self.kernel_with(None)
+        self.squares = self.kernel.diagonal().copy()
+        self.axes: NDArray | None = None
 
     def kernel_with(self, features: NDArray | None) -> NDArray:
         """Inner products with other samples, (n_others, n_samples); with None, of the samples with themselves."""
@@ -113,16 +119,29 @@ class SampleSpace:
         kernel = self.kernel[np.ix_(rows, rows)]
         if self.width is None:
             return SampleCoordinates(kernel)
-        gaussian = GaussianKernel.of_samples(kernel, self.width)
-        squares = kernel.diagonal().copy()
+        squares = self.squares[rows]
+        gaussian = GaussianKernel.of_samples(kernel, squares, self.width)
         return SampleCoordinates(gaussian.of(kernel, squares, squares), gaussian)
 
-    def axes(self, n: int) -> NDArray:
-        """The first `n` orthonormal axes of the standardized samples, or fewer, float32 or float64 (n_columns, n)."""
+    def projected(self, n_axes: int) -> SampleSpace:
+        """The same samples, whose inner products are those of their projections to the first principal axes.
+
+        Squared norms are kept: the distance of two samples is then that of their projections and of what is left of
+        each, as if the rests were orthogonal.
+        """
         of_samples = self.with_width(None).coordinates(np.arange(self.n_samples))
-        coefficients = np.eye(of_samples.n_columns + 1, min(n, of_samples.n_columns), dtype=self.dtype)
+        n_axes = min(n_axes, of_samples.n_columns)
+        coefficients = np.eye(of_samples.n_columns + 1, n_axes, dtype=self.dtype)
         coefficients[-1] = 0
-        return self.to_features(of_samples.combination(coefficients))[:-1]
+        result = copy(self)
+        result.axes = self.to_features(of_samples.combination(coefficients))[:-1].astype(np.float16)
+        projections = np.zeros((self.n_samples, n_axes), self.dtype)
+        for start in range(0, self.n_features, _COLUMNS):
+            columns = slice(start, min(start + _COLUMNS, self.n_features))
+            standardized = self.standardization.apply(self._features[:, columns], columns)
+            projections += standardized @ result.axes[columns].astype(self.dtype)
+        result.kernel = projections @ projections.T
+        return result
 
     def to_features(self, combination: NDArray) -> NDArray:
         """W and the intercept of standardized features, (n_columns + 1, n_classes).
