@@ -281,7 +281,8 @@ def minimize_cross_entropy(
     coefficients = np.zeros(shape, dtype) if start is None else start.astype(dtype)
 
     def to_logits(values: NDArray) -> NDArray:
-        return design.product(values[:-1]) + values[-1]
+        # In columns, since sums and maxima over few classes are slow where these are next to each other.
+        return np.asfortranarray(design.product(values[:-1])) + values[-1]
 
     def gradient_at(point: _Point) -> NDArray:
         result = np.empty(shape, dtype)
