@@ -1,11 +1,12 @@
 """Kernel, weight decay and temperature by cross-validation, and the fit with them, on rows that many fits share.
 
-With fewer than five labels per class the choice would be noise. A prior decides instead: a linear kernel, features that
-are not split, and a weight decay of 1e-5. It was found on validation images with 1 to 4 labels per class (means of 3 to
-10 draws), on filters of two stages, whitened patches and pixels, of digits and of photographs of 32×32 pixels (20 classes
-of Caltech-101). The decay was at most 0.1 points less accurate than cross-validation, and up to 1.5 points more. The
-linear kernel was as good as the best Gaussian one or better, and splitting cost 0.5 to 3 points, but for two of the six:
-on pixels of photographs a Gaussian kernel was 1.4 and splitting 3 points better, on their patches splitting −0.5 to 0.7.
+With fewer than five labels per class the choice would be noise. A prior decides instead: a linear kernel, features
+that are not split, and a weight decay of 1e-5. It was found on validation images with 1 to 4 labels per class (means
+of 3 to 10 draws), on filters of two stages, whitened patches and pixels, of digits and of photographs of 32×32 pixels
+(20 classes of Caltech-101). The decay was at most 0.1 points less accurate than cross-validation, and up to 1.5 points
+more. The linear kernel was as good as the best Gaussian one or better, and splitting cost 0.5 to 3 points, but for two
+of the six: on pixels of photographs a Gaussian kernel was 1.4 and splitting 3 points better, on their patches
+splitting −0.5 to 0.7.
 """
 
 from __future__ import annotations
