@@ -132,6 +132,7 @@ def fit_rows(
     n_classes: int,
     options: Options,
     *,
+    groups: NDArray[np.integer] | None = None,
     progress: Progress | None = None,
 ) -> Fit:
     """Fit to some samples of spaces, so that many fits on the same features share their computations.
@@ -149,11 +150,14 @@ def fit_rows(
     n_classes : int
     options : Options
         A `SoftmaxClassifier`, which need not be fitted, and is not changed.
+    groups : integer (n,), optional
+        Samples of one group, such as an image and its mirror image, are of one class. They are held out together, and
+        count as one label.
     progress : Progress, optional
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    space, problem, chosen = _choose(spaces, rows, labels, n_classes, options, progress)
+    space, problem, chosen = _choose(spaces, rows, labels, n_classes, options, groups, progress)
     is_part = isinstance(problem, SampleCoordinates)
     with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
         _, solution = solve(
@@ -196,10 +200,15 @@ def _choose(
     labels: NDArray[np.integer],
     n_classes: int,
     options: Options,
+    groups: NDArray[np.integer] | None,
     progress: Progress | None,
 ) -> _Chosen:
     """Space, weight decay and temperature, by cross-validation unless none is needed or nothing can be held out."""
-    is_decided = len(rows) < _FEW * n_classes
+    # One sample of each group stands for it.
+    firsts, group_of = np.arange(len(rows)), np.arange(len(rows))
+    if groups is not None:
+        _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    is_decided = len(firsts) < _FEW * n_classes
     decays = [float(decay) for decay in options.weight_decays]
     if options.weight_decay != "auto":
         decays = [float(options.weight_decay)]
@@ -208,7 +217,7 @@ def _choose(
     if is_decided:
         spaces = spaces[:1]
     n_folds = _n_folds(options, len(rows))
-    folds = stratified_folds(labels, n_folds, random_state=generator_from(options.random_state))
+    folds = stratified_folds(labels[firsts], n_folds, random_state=generator_from(options.random_state))[group_of]
     is_needed = options.calibrate or len(spaces) > 1 or len(decays) > 1
     if not is_needed or not (folds >= 0).any():
         known = CrossValidation(decays[0] if len(decays) == 1 else _PRIOR, 1.0, [], None)

@@ -187,7 +187,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.tolerance = tolerance
         self.random_state = random_state
 
-    def fit(self, X: NDArray, y: NDArray, *, progress: Progress | None = None) -> Self:
+    def fit(self, X: NDArray, y: NDArray, *, groups: NDArray | None = None, progress: Progress | None = None) -> Self:
         """Choose the weight decay and find the optimum.
 
         Parameters
@@ -197,13 +197,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
             float32.
         y : (n_samples,)
             Classes: strings, integers or booleans; `classes_` and `predict` keep their type.
+        groups : (n_samples,), optional
+            Samples of one group, such as an image and its mirror image, are held out together in cross-validation, and
+            count as one label.
         progress : Progress, optional
 
         Raises
         ------
         UsageError
-            For fewer than two classes, labels that are missing or not one for each sample, NaN or infinity, or a
-            parameter out of range.
+            For fewer than two classes, labels that are missing or not one for each sample, groups with more than one
+            class, NaN or infinity, or a parameter out of range.
         """
         self._check_options()
         X = self._features(X, reset=True)
@@ -215,10 +218,11 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"all {len(y)} samples are of one class, {str(self.classes_[0])!r}; "
                 "a classifier needs samples of at least two: shuffle data that are sorted by class"
             )
+        members = None if groups is None else _groups(groups, codes)
         with (progress or Progress()).phase("standardized training samples", total=1, unit="sets") as phase:
             spaces = candidate_spaces(X, self, len(self.classes_))
             phase.advance()
-        found = fit_rows(spaces, np.arange(len(y)), codes, len(self.classes_), self, progress=progress)
+        found = fit_rows(spaces, np.arange(len(y)), codes, len(self.classes_), self, groups=members, progress=progress)
         self._keep(found, X)
         self.weight_decay_ = found.weight_decay
         self.temperature_ = found.temperature
@@ -386,6 +390,16 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _groups(groups: NDArray, codes: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Groups as integers."""
+    if np.shape(groups) != codes.shape:
+        raise UsageError(f"groups of shape {np.shape(groups)} do not fit {len(codes)} samples: give one for each")
+    _, firsts, group_of = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    if (codes[firsts][group_of] != codes).any():
+        raise UsageError("the samples of a group are of more than one class: give a group to samples of one class")
+    return group_of
 
 
 _MOST_LETTERS = 4096  # of the name of a class
