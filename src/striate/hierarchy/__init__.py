@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from striate.hierarchy.border import Border
 from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.feature_cache import FeatureCache
 from striate.hierarchy.features import Features, extract_features, feature_batches, small_pixels
@@ -27,6 +28,8 @@ from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
 from striate.hierarchy.sparse_codes import SparseCodes
+from striate.hierarchy.square_root import SquareRoot
+from striate.hierarchy.standardize import Standardize
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from striate.hierarchy.protocols import protocol
 
 __all__ = [
+    "Border",
     "Choice",
     "DenseSIFT",
     "Description",
@@ -58,6 +62,8 @@ __all__ = [
     "Rectification",
     "Source",
     "SparseCodes",
+    "SquareRoot",
+    "Standardize",
     "choose",
     "connection_sets",
     "describe",

@@ -64,6 +64,14 @@ class _TorchOperations:
         return values[:, None, None]
 
     @staticmethod
+    def per_feature(values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    @staticmethod
+    def pad(maps: torch.Tensor, width: int) -> torch.Tensor:
+        return functional.pad(maps, (width, width, width, width))
+
+    @staticmethod
     def tanh(maps: torch.Tensor) -> torch.Tensor:
         return torch.tanh(maps)
 
@@ -101,10 +109,14 @@ class _TorchOperations:
         return mixed
 
     @staticmethod
+    def flat_features(maps: torch.Tensor) -> torch.Tensor:
+        return maps.flatten(1)[:, :, None, None]
+
+    @staticmethod
     def unit_features(maps: torch.Tensor) -> torch.Tensor:
-        values = maps.flatten(1)
+        values = _TorchOperations.flat_features(maps)
         norm = (values * values).sum(dim=1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny).sqrt()
-        return (values / norm)[:, :, None, None]
+        return values / norm
 
     @staticmethod
     def pool_cells(maps: torch.Tensor, how: Literal["average", "max"], cells: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -199,6 +200,18 @@ class _Source:
     @property
     def n_maps(self) -> int:
         return self.below.output_shape(self.images.shape[1:])[0]
+
+    def features(self, n_images: int) -> NDArray[np.float32]:
+        """See `Source.features`."""
+        size = math.prod(self.below.output_shape(self.images.shape[1:]))
+        n = max(1, min(n_images, len(self.images), MAX_PATCH_FLOATS // size))
+        chosen = self.images[np.linspace(0, len(self.images) - 1, n).round().astype(int)]
+        made = []
+        with self.progress.phase(f"{self.name}: features", n, "images") as phase:
+            for start in range(0, n, BATCH):
+                made.append(self.below.transform(chosen[start : start + BATCH]))
+                phase.advance(len(made[-1]))
+        return np.concatenate(made)
 
     def draw(self, side: int, n_patches: int, min_std: float) -> NDArray[np.float32]:
         """See `Source.draw`."""

@@ -69,6 +69,14 @@ class Operations(Protocol):
         """One number per map, (n_maps,), for arithmetic with maps."""
         ...
 
+    def per_feature(self, values: Any) -> Any:
+        """One number per map and position, (n_maps, height, width), for arithmetic with maps."""
+        ...
+
+    def pad(self, maps: Any, width: int) -> Any:
+        """Zeros on all four sides."""
+        ...
+
     def tanh(self, maps: Any) -> Any:
         """The hyperbolic tangent."""
         ...
@@ -99,6 +107,10 @@ class Operations(Protocol):
 
     def mix(self, maps: Any, weights: Callable[[int], Sequence[float]]) -> Any:
         """One map: the sum of the first maps times these weights, which depend on the number of maps."""
+        ...
+
+    def flat_features(self, maps: Any) -> Any:
+        """All values of an image at one position, map after map."""
         ...
 
     def unit_features(self, maps: Any) -> Any:
@@ -152,6 +164,15 @@ class Source(Protocol):
 
     @property
     def n_maps(self) -> int: ...  # noqa: D102
+
+    def features(self, n_images: int) -> NDArray[np.float32]:
+        """The maps of up to `n_images` images, evenly from all, fewer where they would take more than 256 MB.
+
+        Returns
+        -------
+        float32 (n, n_maps, height, width)
+        """
+        ...
 
     def draw(self, side: int, n_patches: int, min_std: float) -> NDArray[np.float32]:
         """Patches of the maps, evenly over images, in random order; fewer where they would take more than 256 MB.

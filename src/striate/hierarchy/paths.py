@@ -15,6 +15,7 @@ from striate.errors import UsageError
 from striate.hierarchy.hierarchy import Hierarchy
 from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
 from striate.hierarchy.notation import split_outside_braces
+from striate.hierarchy.standardize import Standardize
 from striate.model_file import arrays_of, prefixed
 from striate.stored import ListOf, Table, field, part
 
@@ -30,7 +31,8 @@ class Paths(Layer):
 
     A path sees what the others miss: colors beside edges of the luma, or patches of another size. Without the division,
     the path with the largest numbers would decide alone; all paths weigh equally after it. Features that are all
-    0, as those of a blank image, stay 0.
+    0, as those of a blank image, stay 0. A path that ends with `Standardize` is not divided, since the norm of its
+    features is 1 on average: images that differ more from the mean than others keep this difference.
 
     `learn_filters` learns each path on the same images, with seeds of its own.
 
@@ -75,7 +77,7 @@ class Paths(Layer):
     def words(self) -> str:
         """Its name in a report."""
         n = len(self.hierarchies)
-        return "divided by the norm" if n == 1 else f"{n} paths, each divided by its norm"
+        return "one path" if n == 1 else f"{n} paths side by side"
 
     @property
     def drawn_as(self) -> Literal["fixed", "learned"]:  # type: ignore[override]
@@ -135,23 +137,34 @@ class Paths(Layer):
         """
         height, width, n_maps = maps.shape
         self.output_shape((n_maps, height, width))
-        return self._run([path.steps() for path in self.hierarchies], np.require(maps, np.float32, ["C", "A"]), 1)
+        return self._run(self._steps(), np.require(maps, np.float32, ["C", "A"]), 1)
 
     def as_step(self, following: Sequence[Layer]) -> tuple[Step, int]:
         """The function that runs the steps of all paths."""
-        steps = [path.steps() for path in self.hierarchies]
+        steps = self._steps()
         return lambda maps, threads: self._run(steps, maps, threads), 0
 
+    def columns(self, shape: Shape) -> list[slice]:
+        """Where the features of each path are among all, for maps of this shape."""
+        ends = np.cumsum([math.prod(path.output_shape(shape)) for path in self.hierarchies]).tolist()
+        return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def _steps(self) -> list[tuple[list[Step], bool]]:
+        """The steps of each path, and whether its features are divided by their norm."""
+        return [(path.steps(), not _is_standardized(path)) for path in self.hierarchies]
+
     @staticmethod
-    def _run(paths: Sequence[Sequence[Step]], maps: Maps, threads: int) -> Maps:
+    def _run(paths: Sequence[tuple[Sequence[Step], bool]], maps: Maps, threads: int) -> Maps:
         features = []
-        for steps in paths:
+        for steps, divide in paths:
             made = maps
             for step in steps:
                 made = step(made, threads)
             values = made.transpose(2, 0, 1).ravel()
-            norm = np.sqrt(np.einsum("i,i", values, values, dtype=np.float64))
-            features.append(values / np.float32(norm) if norm > np.finfo(np.float32).tiny else 0 * values)
+            if divide:
+                norm = np.sqrt(np.einsum("i,i", values, values, dtype=np.float64))
+                values = values / np.float32(norm) if norm > np.finfo(np.float32).tiny else 0 * values
+            features.append(values)
         return np.concatenate(features).reshape(1, 1, -1)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
@@ -172,7 +185,7 @@ class Paths(Layer):
                 start = f"{number}_{place}_"
                 own = {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
                 made = layer.twin(made, own, operations)
-            made = operations.unit_features(made)
+            made = operations.flat_features(made) if _is_standardized(path) else operations.unit_features(made)
             joined = made if joined is None else operations.concatenate(joined, made)
         return joined
 
@@ -194,6 +207,10 @@ class Paths(Layer):
             with part(f"paths.{number}"):
                 paths.append(Hierarchy.from_state(arrays_of(str(number), arrays), path_header))
         return cls(paths)
+
+
+def _is_standardized(path: Hierarchy) -> bool:
+    return isinstance(path.layers[-1], Standardize)
 
 
 def _hierarchy(path: Any, number: int) -> Hierarchy:
