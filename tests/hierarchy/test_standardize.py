@@ -73,8 +73,8 @@ def test_storage_and_twin(images: np.ndarray) -> None:
 
 
 def test_a_square_root_keeps_signs() -> None:
-    values = np.float32([[[-4, 0, 9]]])
-    np.testing.assert_array_equal(SquareRoot().apply(values), np.float32([[[-2, 0, 3]]]))
+    values = np.array([[[-4, 0, 9]]], np.float32)
+    np.testing.assert_array_equal(SquareRoot().apply(values), np.array([[[-2, 0, 3]]]))
 
 
 def test_a_border_is_of_zeros(images: np.ndarray) -> None:
