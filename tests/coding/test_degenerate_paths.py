@@ -222,7 +222,7 @@ def test_units_and_signals_of_any_scale_have_the_same_codes(rng: np.random.Gener
 
 
 def test_many_units_need_no_gram_matrix(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.coding.path._followed", None)  # what would form it
+    monkeypatch.setattr("striate.coding.until._followed", None)  # what would form it
     d = rng.standard_normal((20_000, 6))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
     signals = rng.standard_normal((2, 6))

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from striate.coding.certificate import Certificate, certify
 from striate.coding.objective import energy
-from striate.coding.path import Path, infer_until, regularization_path
+from striate.coding.path import Path, regularization_path
 from striate.coding.prediction import infer_with_prediction
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.coding.proximal import fista
 from striate.coding.solving import Inference, infer
 from striate.coding.sparsity import find_sparsity
+from striate.coding.until import infer_until
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:

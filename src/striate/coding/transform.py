@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from striate.coding._own_features import with_own_features
-from striate.coding.path import infer_until
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.coding.solving import infer
+from striate.coding.until import infer_until
 from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, Rule
 from striate.samples import is_sparse
