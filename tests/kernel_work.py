@@ -39,6 +39,8 @@ def results() -> Iterator[tuple[str, Any]]:
             yield f"{method} {real.__name__}", infer(x, d, 0.3, method=method)
         yield f"fista {real.__name__}", fista(x, d, 0.3)
         yield f"infer_until {real.__name__}", infer_until(x, d, max_nonzero=3)
+        yield f"omp {real.__name__}", infer_until(x, d, method="omp", max_nonzero=3)
+        yield f"positive omp {real.__name__}", infer_until(x, d, method="omp", max_nonzero=3, positive=True)
         yield f"path {real.__name__}", regularization_path(x[0], d).codes
         learner = SparseCoding(12, sparsity=0.5, max_batches=4, random_state=0).fit(x)
         yield f"dictionary {real.__name__}", learner.components_

@@ -16,4 +16,9 @@ pytestmark = pytest.mark.kernels
 def test_the_examples_run() -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True", "0.0"]
+    words = done.stdout.split()
+    assert words[:3] == ["True", "True", "0.0"]
+    # Codes of a wanted size, the best ones last.
+    assert words[3::2] == ["homotopy", "omp", "orthogonal_least_squares"]
+    errors = [float(word) for word in words[4::2]]
+    assert errors == sorted(errors, reverse=True)

@@ -34,6 +34,8 @@ from striate.errors import UsageError
         SparseCoder(l2=0.5, sparsity=0.1),
         SparseCoder(max_nonzero=3, refit=True, positive=True),
         SparseCoder(refit=True, tolerance=1e-5),
+        SparseCoder(method="omp", max_nonzero=2, positive=True),
+        SparseCoder(method="orthogonal_least_squares", residual=0.5, sparse_output=True),
         *(SparseCoder(method=method, sparsity=0.5, tolerance=0.01) for method in get_args(Method)),
     ]
 )
@@ -110,11 +112,12 @@ def test_what_it_is_given_must_fit(rng: np.random.Generator) -> None:
         ({"sparsity": "auto"}, "sparsity is 'auto'"),
         ({"sparsity": np.ones(3)}, "sparsity"),
         ({"sparsity": -np.ones(30)}, "sparsity must be"),
-        ({"method": "omp"}, "method is 'omp'"),
+        ({"method": "lars"}, "method is 'lars'"),
         ({"positive": 1}, "positive is 1; it must be True or False"),
         ({"max_nonzero": 2.5}, "max_nonzero is 2.5"),
         ({"max_nonzero": 0}, "max_nonzero is 0"),
         ({"l2": -1}, "l2 is -1"),
+        ({"residual": -1}, "residual is -1"),
         ({"refit": "yes"}, "refit is 'yes'"),
         ({"split_sign": None}, "split_sign is None"),
         ({"tolerance": 0}, "tolerance is 0"),

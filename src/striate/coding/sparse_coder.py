@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from striate.coding.estimator import CodeEstimator, validated
 from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.coding.solving import METHODS, Method
-from striate.coding.transform import CODE_RULES, transform
+from striate.coding.transform import CODE_RULES, PURSUITS, transform
+from striate.coding.until import UntilMethod
 from striate.errors import UsageError
 from striate.parameters import Anything, Choice, Integer, Real, Rule, check_parameters
 from striate.samples import is_sparse
@@ -35,13 +36,19 @@ class SparseCoder(CodeEstimator):
         Weight of the L1 term beside ½‖y − zD‖²; scikit-learn's `transform_alpha`.
     method : str, default "active_set"
         A solver of `infer`; all find the same codes, except "threshold", which shrinks the correlations with the units.
+        With `max_nonzero` or `residual`, it may also be "omp" or "orthogonal_least_squares", the pursuits of
+        `infer_until`; all others then stand for its homotopy.
     positive : bool, default False
         Codes must not be negative; scikit-learn's `positive_code`.
     l2 : float, default 0
         Weight of ½‖z‖²; above 0 this is the elastic net.
     max_nonzero : int, optional
         In place of `sparsity`: each signal gets the optimal code of the sparsity at which this many units are active
-        (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units.
+        (`infer_until`); scikit-learn's `transform_n_nonzero_coefs`. An array of sparsities then weighs the units; the
+        pursuits do not take one.
+    residual : float, optional
+        In place of `sparsity`, or beside `max_nonzero`: the largest error ‖y − zD‖ (`infer_until`); with
+        `l2`, the largest √(‖y − zD‖² + l2·‖z‖²).
     refit : bool, default False
         Replace the values of the active units by the least-squares solution, without the shrinkage of the L1 term.
     split_sign : bool, default False
@@ -71,10 +78,11 @@ class SparseCoder(CodeEstimator):
         dictionary: ArrayLike | PreparedDictionary | None = None,
         *,
         sparsity: float | NDArray[Any] = 1.0,
-        method: Method = "active_set",
+        method: Method | UntilMethod = "active_set",
         positive: bool = False,
         l2: float = 0.0,
         max_nonzero: int | None = None,
+        residual: float | None = None,
         refit: bool = False,
         split_sign: bool = False,
         tolerance: float | None = None,
@@ -87,6 +95,7 @@ class SparseCoder(CodeEstimator):
         self.positive = positive
         self.l2 = l2
         self.max_nonzero = max_nonzero
+        self.residual = residual
         self.refit = refit
         self.split_sign = split_sign
         self.tolerance = tolerance
@@ -145,6 +154,7 @@ class SparseCoder(CodeEstimator):
             l2=self.l2,
             mask=mask,
             max_nonzero=self.max_nonzero,
+            residual=self.residual,
             refit=self.refit,
             split_sign=self.split_sign,
             tolerance=self.tolerance,
@@ -197,7 +207,8 @@ class SparseCoder(CodeEstimator):
 
 _RULES: dict[str, Rule] = CODE_RULES | {
     "sparsity": Anything(),
-    "method": Choice(*METHODS, "threshold"),
+    "method": Choice(*METHODS, "threshold", *PURSUITS),
+    "residual": Real(above=0) | None,
     "tolerance": Real(above=0) | None,
     "max_iterations": Integer(low=1) | None,
 }

@@ -15,11 +15,13 @@ from striate.errors import UsageError
 from striate.parameters import Boolean, Integer, Real, Rule
 from striate.samples import is_sparse
 
-__all__ = ["CODE_RULES", "refit", "transform"]
+__all__ = ["CODE_RULES", "PURSUITS", "refit", "transform"]
 
 _ROWS = 4096  # rows in a block if signals or codes are sparse matrices
 _GATHERED = 1 << 22  # numbers of active units at a time
 _DEPENDENT = 1e-8  # relative size of a factor's diagonal below which the general least-squares solver is used
+
+PURSUITS = ("omp", "orthogonal_least_squares")  # methods of `infer_until` that are not methods of `infer`
 
 CODE_RULES: dict[str, Rule] = {
     "positive": Boolean(),
@@ -39,6 +41,7 @@ def transform(
     positive: bool = False,
     l2: float = 0.0,
     max_nonzero: int | None = None,
+    residual: float | None = None,
     refit: bool = False,
     split_sign: bool = False,
     sparse_output: bool = False,
@@ -59,6 +62,9 @@ def transform(
         Weight of ½‖z‖².
     max_nonzero : int, optional
         The number of active units of each signal, in place of a sparsity.
+    residual : float, optional
+        The largest ‖y − zD‖, in place of a sparsity or beside `max_nonzero`; with `l2`, the largest
+        √(‖y − zD‖² + l2·‖z‖²).
     refit : bool
         Replace the values of active units by those of least squares.
     split_sign : bool
@@ -68,32 +74,42 @@ def transform(
     mask : bool (n_samples, n_features) or (n_features,), optional
         Where signals were observed.
     **options
-        For `infer`: method, tolerance, max_iterations and others.
+        For `infer`: method, tolerance, max_iterations and others. With a limit, the method is one of `PURSUITS`, or
+        another one, which stands for the path by homotopy.
     """
     prepared = as_prepared(dictionary)
-    if max_nonzero is None and not refit and not split_sign:
+    limited = max_nonzero is not None or residual is not None
+    method = options.get("method")
+    if method in PURSUITS and not limited:
+        raise UsageError(f"{method} ends at a number of active units or an error: give max_nonzero or residual")
+    if not limited and not refit and not split_sign:
         return infer(
             signals, prepared, sparsity, positive=positive, l2=l2, mask=mask, sparse_output=sparse_output, **options
         )
-    if max_nonzero is not None and mask is not None:
-        raise UsageError("a mask is for codes of a sparsity, and max_nonzero was given in place of one")
+    if limited and mask is not None:
+        given = "residual" if max_nonzero is None else "max_nonzero"
+        raise UsageError(f"a mask is for codes of a sparsity, and {given} was given in place of one")
     given_sparse = is_sparse(signals)
     if given_sparse:
         signals = signals.tocsr()
     n = signals.shape[0]
     observed = None if mask is None else np.broadcast_to(np.asarray(mask, bool), signals.shape)
     path = prepared
-    if max_nonzero is not None and l2:
+    if limited and l2:
         path = PreparedDictionary(with_own_features(prepared.components.astype(np.float64), l2))
     blocks = []
     for first in range(0, max(n, 1), _ROWS):
         rows = slice(first, first + _ROWS)
         some = signals[rows].toarray() if given_sparse else signals[rows]
         seen = None if observed is None else observed[rows]
-        if max_nonzero is not None:
+        if limited:
             weights = sparsity if np.ndim(sparsity) == 1 else None
             longer = np.pad(some, ((0, 0), (0, path.n_features - some.shape[1])))
-            codes = infer_until(longer, path, weights=weights, max_nonzero=max_nonzero, positive=positive)
+            codes = infer_until(
+                longer, path, method=method if method in PURSUITS else "homotopy", weights=weights,
+                max_nonzero=max_nonzero, residual=residual, positive=positive,
+                sparse_output=sparse_output and not refit and not split_sign,
+            )  # fmt: skip
         else:
             codes = infer(some, prepared, sparsity, positive=positive, l2=l2, mask=seen, **options)
         if refit:
