@@ -11,7 +11,7 @@ import pytest
 from sklearn import decomposition, linear_model
 from sklearn.decomposition import DictionaryLearning, MiniBatchDictionaryLearning, sparse_encode
 from sklearn.decomposition import SparseCoder as OfScikitLearn
-from sklearn.linear_model import ElasticNet, Lasso, lars_path
+from sklearn.linear_model import ElasticNet, Lasso, lars_path, orthogonal_mp_gram
 
 import striate.coding
 from striate import SparseCoder, SparseCoding, infer
@@ -48,7 +48,12 @@ def test_the_drop_in_table_names_what_exists() -> None:
     page = (ROOT / "docs" / "sparse-coding.md").read_text(encoding="utf-8")
     table = page[page.index("Coming from scikit-learn") :].split("\n\n")[1]
     there = parameters(OfScikitLearn, DictionaryLearning, MiniBatchDictionaryLearning, sparse_encode, lars_path, Lasso)
-    there |= parameters(ElasticNet) | {*dir(decomposition), *dir(linear_model), *dir(DictionaryLearning), "error_"}
+    there |= parameters(ElasticNet, orthogonal_mp_gram) | {
+        *dir(decomposition),
+        *dir(linear_model),
+        *dir(DictionaryLearning),
+        "error_",
+    }
     here = parameters(SparseCoder, SparseCoding, SparseCoding.fit, infer) | {*striate.__all__, *striate.coding.__all__}
     here |= {*dir(SparseCoding), *re.findall(r"\b\w+_\b", SparseCoding.__doc__ or "")}
     rows = table.splitlines()[2:]
