@@ -1,13 +1,14 @@
-"""Images for these systems: grey, with their aspect ratio, up to a maximum size."""
+"""Images for these systems: grey, with their aspect ratio, up to a maximum size; or squares of one size."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from striate.images import fit_to_canvas, to_grey
 
-__all__ = ["grey_up_to"]
+__all__ = ["grey_up_to", "square"]
 
 
 def grey_up_to(image: NDArray[np.float32], longest: int, *, shortest: int = 32) -> NDArray[np.float32]:
@@ -31,3 +32,26 @@ def grey_up_to(image: NDArray[np.float32], longest: int, *, shortest: int = 32) 
     if any(missing):
         content = np.pad(content, [(lack // 2, lack - lack // 2) for lack in missing], mode="edge")
     return np.ascontiguousarray(content)
+
+
+def square(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return an image that was resized to a square, whatever its aspect ratio.
+
+    Nothing is cropped and nothing is padded: a border of zeros would be an edge that tells the aspect ratio.
+
+    Parameters
+    ----------
+    image : float32 (channels, height, width), 0–1
+    side : int
+        Pixels per side of the square.
+
+    Returns
+    -------
+    float32 (channels, side, side)
+        Resampled with the Lanczos filter, and cut off below 0 and above 1, where that filter overshoots.
+    """
+    if image.shape[1:] == (side, side):
+        return image
+    planes = [Image.fromarray(np.ascontiguousarray(channel, dtype=np.float32)) for channel in image]
+    resized = [np.asarray(plane.resize((side, side), Image.Resampling.LANCZOS)) for plane in planes]
+    return np.clip(np.stack(resized), 0, 1)
