@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.experiments.engine.unit import Context, Settings
-from striate.experiments.recognition.baselines import SmallCNN, Standardized, TunedSVM, hog, pixels, scattering
+from striate.experiments.recognition.baselines import Scaling, SmallCNN, TunedSVM, hog, pixels, scattering
 from striate.experiments.recognition.baselines.descriptors import Describe
 from striate.experiments.recognition.few_label_sets import SETS, LabeledSet, load_set
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
@@ -35,17 +35,18 @@ PIXELS = 32  # largest side for the method "pixels"
 def measure_pixels(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure pixels of images of at most 32×32, in color where the set has colors."""
     side = min(SETS[settings["set"]].side, PIXELS)
-    return _measure_descriptors(settings, context, pixels, side)
+    return _measure_descriptors(settings, context, pixels, side, each=False)
 
 
 def measure_hog(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure histograms of oriented gradients of squares of the side `settings["side"]`."""
-    return _measure_descriptors(settings, context, hog(settings["cell"]), settings["side"])
+    return _measure_descriptors(settings, context, hog(settings["cell"]), settings["side"], each=True)
 
 
 def measure_scattering(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure a scattering transform of squares of the side `settings["side"]`."""
-    return _measure_descriptors(settings, context, scattering(settings["side"], settings["scales"]), settings["side"])
+    describe = scattering(settings["side"], settings["scales"])
+    return _measure_descriptors(settings, context, describe, settings["side"], each=True)
 
 
 def measure_cnn(settings: Settings, context: Context) -> dict[str, Any]:
@@ -142,16 +143,21 @@ def _sample(images: ImageCollection, preprocessing: Preprocessing, settings: Set
     )
 
 
-def _measure_descriptors(settings: Settings, context: Context, describe: Describe, side: int) -> dict[str, Any]:
-    """Describe all images once; standardize by the training part, and fit support vectors on each draw of labels."""
+def _measure_descriptors(
+    settings: Settings, context: Context, describe: Describe, side: int, *, each: bool
+) -> dict[str, Any]:
+    """Describe all images once; scale by the training part, and fit support vectors on each draw of labels.
+
+    Histograms and scattering coefficients were better with `each` divided by its deviation, pixels without.
+    """
     known = SETS[settings["set"]]
     given = load_set(settings["set"], settings["split"], context)
     started = time.perf_counter()
     train = _described(given, given.train, describe, side, known.color, context)
-    standardized = Standardized(train)
-    train = standardized(train)
+    scaled = Scaling(train, each=each)
+    train = scaled(train)
     feature_seconds = time.perf_counter() - started
-    test = standardized(_described(given, given.test, describe, side, known.color, context))
+    test = scaled(_described(given, given.test, describe, side, known.color, context))
 
     def classify(places: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> Callable[[], NDArray[Any]]:
         machine = TunedSVM(random_state=seed).fit(train[places], labels)
