@@ -158,7 +158,9 @@ def test_accuracy_is_the_mean_over_classes(tmp_path: Path) -> None:
 def test_each_quick_unit_is_better_than_chance_and_the_network_too(tmp_path: Path) -> None:
     settings = {"set": "digits", "split": 0, "draws": (0,), "counts": (5,)}
     pixels = methods.measure_pixels(settings, context(tmp_path))
-    network = methods.measure_cnn(settings | {"side": 28, "n_steps": 60, "batch_size": 16}, context(tmp_path))
+    network = methods.measure_cnn(
+        settings | {"side": 28, "n_steps": 60, "batch_size": 16, "changes": {"shift": 0.1}}, context(tmp_path)
+    )
     before = methods.measure_before(
         settings
         | {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.experiments.engine.unit import Context, Settings
-from striate.experiments.recognition.baselines import Scaling, SmallCNN, TunedSVM, hog, pixels, scattering
+from striate.experiments.recognition.baselines import Changes, Scaling, SmallCNN, TunedSVM, hog, pixels, scattering
 from striate.experiments.recognition.baselines.descriptors import Describe
 from striate.experiments.recognition.few_label_sets import SETS, LabeledSet, load_set
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
@@ -60,7 +60,7 @@ def measure_cnn(settings: Settings, context: Context) -> dict[str, Any]:
 
     def classify(places: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> Callable[[], NDArray[Any]]:
         network = SmallCNN(
-            mirrored=known.mirrored,
+            Changes(**settings["changes"]),
             n_steps=settings["n_steps"],
             batch_size=settings["batch_size"],
             random_state=seed,

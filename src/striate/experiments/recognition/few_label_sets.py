@@ -34,23 +34,20 @@ class ImageSet:
     side : int
         Pixels per side: of the images if they are squares, otherwise of the squares that descriptors are computed of.
     color : bool
-    mirrored : bool
-        Whether a mirror image shows the same class, as that of a digit does not.
     """
 
     data: str
     counts: tuple[int, ...]
     side: int
     color: bool = False
-    mirrored: bool = True
 
 
 SETS = {
-    "digits": ImageSet("", (1, 5, 10, 50, 100), 28, mirrored=False),
+    "digits": ImageSet("", (1, 5, 10, 50, 100), 28),
     "tiles": ImageSet("tiles", (1, 5, 10), 128),
     "thumbnails 32": ImageSet("caltech101", (1, 5, 10, 50), 32, color=True),
     "thumbnails 64": ImageSet("caltech101", (1, 5, 10, 50), 64, color=True),
-    "COIL-100": ImageSet("coil100", (1, 5, 10), 64, mirrored=False),
+    "COIL-100": ImageSet("coil100", (1, 5, 10), 64),
     "15 scenes": ImageSet("scenes15", (1, 5, 10, 50, 100), 128),
 }
 

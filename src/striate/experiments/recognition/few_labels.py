@@ -58,8 +58,18 @@ SCATTERING: Mapping[str, Mapping[str, int]] = {
     "15 scenes": {"side": 128, "scales": 4},
 }
 
-# Steps of the network and images per step for each number of labels: more hardly helped, and took longer than a minute.
-STEPS = {1: (300, 32), 5: (300, 32), 10: (300, 32), 50: (600, 64), 100: (600, 64)}
+# How training images of the network are changed; on development draws, too.
+_MUCH = {"shift": 0.125, "turn": 15.0, "zoom": 0.2, "light": 0.3, "mirrored": True}
+CHANGES: Mapping[str, Mapping[str, float]] = {
+    "digits": {**_MUCH, "mirrored": False},
+    "tiles": _MUCH,
+    "thumbnails 32": _MUCH,
+    "thumbnails 64": _MUCH,
+    "COIL-100": {"shift": 0.06},
+    "15 scenes": _MUCH,
+}
+# Steps of the network and images per step, for each number of labels: at most a minute on two cores.
+STEPS = {1: (600, 32), 5: (600, 32), 10: (600, 32), 50: (600, 64), 100: (600, 64)}
 
 # What auto chose in November 2026: preprocessing, architecture, learners and options of the classifier.
 _STAGES: Mapping[str, Any] = {
@@ -226,6 +236,7 @@ def units(scale: Scale) -> list[Unit]:
                 120,
                 **common | {"counts": (count,)},
                 side=min(known.side, 64),
+                changes=CHANGES[name],
                 n_steps=n_steps,
                 batch_size=batch_size,
             )

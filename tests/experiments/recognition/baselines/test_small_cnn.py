@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from striate.experiments.recognition.baselines import SmallCNN
+from striate.experiments.recognition.baselines import Changes, SmallCNN
 from striate.experiments.recognition.baselines._torch import _lit, _moved, _rate
 
 
 def moved(images: torch.Tensor, *, shift: float = 0.0, mirrored: bool = False) -> torch.Tensor:
-    return _moved(images, shift=shift, turn=0.0, zoom=0.0, mirrored=mirrored)
+    return _moved(images, Changes(shift=shift, mirrored=mirrored))
 
 
 def network(mirrored: bool, n_steps: int) -> SmallCNN:
-    return SmallCNN(mirrored=mirrored, n_steps=n_steps, batch_size=12, random_state=3, n_threads=1)
+    return SmallCNN(
+        Changes(shift=0.1, light=0.2, mirrored=mirrored), n_steps=n_steps, batch_size=12, random_state=3, n_threads=1
+    )
 
 
 def bars(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:

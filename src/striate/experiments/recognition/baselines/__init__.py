@@ -1,5 +1,6 @@
 """Reimplementations of systems that competed with learned features, for comparison on the same images."""
 
+from striate.experiments.recognition.baselines.changes import Changes
 from striate.experiments.recognition.baselines.descriptors import hog, pixels, scattering
 from striate.experiments.recognition.baselines.images import grey_up_to, square
 from striate.experiments.recognition.baselines.small_cnn import SmallCNN
@@ -8,6 +9,7 @@ from striate.experiments.recognition.baselines.v1_like import principal_products
 
 __all__ = [
     "SmallCNN",
+    "Changes",
     "Scaling",
     "TunedSVM",
     "grey_up_to",

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from striate.experiments.recognition.baselines.changes import Changes
+
 __all__ = ["Network", "predict", "train"]
 
 Network = nn.Sequential
 
+# Found on development draws of digits and of thumbnails.
+WIDTH = 32  # maps of the first layer
+LEARNING_RATE = 5e-3
+WEIGHT_DECAY = 0.05
+SMOOTHING = 0.1  # of labels
+DROPOUT = 0.2
 SMALL = 40  # pixels per side up to which the first layer sees every position
 WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 
@@ -23,19 +31,10 @@ WARM_UP = 0.1  # fraction of the steps in which the learning rate rises
 def train(
     images: NDArray[np.float32],
     labels: NDArray[np.int64],
+    changes: Changes,
     *,
-    width: int,
     n_steps: int,
     batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    smoothing: float,
-    dropout: float,
-    shift: float,
-    turn: float,
-    zoom: float,
-    mirrored: bool,
-    light: float,
     seed: int,
     n_threads: int,
     each_step: Callable[[], None],
@@ -45,12 +44,12 @@ def train(
         torch.manual_seed(seed)
         given = torch.from_numpy(images)
         wanted = torch.from_numpy(labels)
-        network = _network(_Standardize(given), images.shape[2], width, int(labels.max()) + 1, dropout)
+        network = _network(_Standardize(given), images.shape[2], int(labels.max()) + 1)
         weights = [part for part in network.parameters() if part.ndim > 1]
         others = [part for part in network.parameters() if part.ndim <= 1]
         optimizer = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=learning_rate,
+            [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}],
+            lr=LEARNING_RATE,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, n_steps))
         network.train()
@@ -59,13 +58,11 @@ def train(
             while len(order) < batch_size:
                 order = torch.cat([order, torch.randperm(len(given))])
             rows, order = order[:batch_size], order[batch_size:]
-            batch = _moved(given[rows], shift=shift, turn=turn, zoom=zoom, mirrored=mirrored)
-            if light:
-                batch = _lit(batch, light)
+            batch = _lit(_moved(given[rows], changes), changes.light)
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = network(batch)
-            functional.cross_entropy(logits.float(), wanted[rows], label_smoothing=smoothing).backward()
+            functional.cross_entropy(logits.float(), wanted[rows], label_smoothing=SMOOTHING).backward()
             optimizer.step()
             schedule.step()
             each_step()
@@ -111,7 +108,7 @@ class _Standardize(nn.Module):
         return ((images - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
 
 
-def _network(first: _Standardize, side: int, width: int, n_classes: int, dropout: float) -> Network:
+def _network(first: _Standardize, side: int, n_classes: int) -> Network:
     """Four blocks of convolution, batch normalization and rectification; then averages and a linear layer."""
 
     def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
@@ -124,17 +121,17 @@ def _network(first: _Standardize, side: int, width: int, n_classes: int, dropout
     n_channels = first.mean.shape[1]
     layers = [
         first,
-        *(block(n_channels, width) if side <= SMALL else block(n_channels, width, 5, 2)),
+        *(block(n_channels, WIDTH) if side <= SMALL else block(n_channels, WIDTH, 5, 2)),
         nn.MaxPool2d(2),
-        *block(width, 2 * width),
+        *block(WIDTH, 2 * WIDTH),
         nn.MaxPool2d(2),
-        *block(2 * width, 4 * width),
+        *block(2 * WIDTH, 4 * WIDTH),
         nn.MaxPool2d(2),
-        *block(4 * width, 4 * width),
+        *block(4 * WIDTH, 4 * WIDTH),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Dropout(dropout),
-        nn.Linear(4 * width, n_classes),
+        nn.Dropout(DROPOUT),
+        nn.Linear(4 * WIDTH, n_classes),
     ]
     return Network(*layers)
 
@@ -147,18 +144,18 @@ def _rate(step: int, n_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, n_steps - rise)))
 
 
-def _moved(images: Tensor, *, shift: float, turn: float, zoom: float, mirrored: bool) -> Tensor:
+def _moved(images: Tensor, changes: Changes) -> Tensor:
     """Shift, turn, zoom and mirror each image at random; pixels from outside are those of the nearest edge."""
     n = len(images)
-    angle = math.radians(turn) * (2 * torch.rand(n) - 1)
-    scale = torch.exp(math.log1p(zoom) * (2 * torch.rand(n, 2) - 1))
-    sign = (2 * torch.randint(0, 2, (n,)) - 1).float() if mirrored else torch.ones(n)
+    angle = math.radians(changes.turn) * (2 * torch.rand(n) - 1)
+    scale = torch.exp(math.log1p(changes.zoom) * (2 * torch.rand(n, 2) - 1))
+    sign = (2 * torch.randint(0, 2, (n,)) - 1).float() if changes.mirrored else torch.ones(n)
     theta = torch.zeros(n, 2, 3)
     theta[:, 0, 0] = sign * scale[:, 0] * angle.cos()
     theta[:, 0, 1] = -scale[:, 1] * angle.sin()
     theta[:, 1, 0] = sign * scale[:, 0] * angle.sin()
     theta[:, 1, 1] = scale[:, 1] * angle.cos()
-    theta[:, :, 2] = 2 * shift * (2 * torch.rand(n, 2) - 1)
+    theta[:, :, 2] = 2 * changes.shift * (2 * torch.rand(n, 2) - 1)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

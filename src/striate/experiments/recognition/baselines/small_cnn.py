@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.experiments.recognition.baselines.changes import Changes
 from striate.lazy import needs_torch
 from striate.progress import Progress
 
@@ -19,14 +20,12 @@ __all__ = ["SmallCNN"]
 class SmallCNN:
     """Four convolutions with batch normalization, 240,000 weights, trained on labeled images only.
 
-    AdamW with a rise and half a cosine of the learning rate; the last weights are used, since a fifth of few labels is
-    worth more in training than in choosing an epoch. Images are shifted by up to an eighth of their side, turned,
-    zoomed, and mirrored where that is allowed.
+    AdamW with a rise and half a cosine of the learning rate. It ends at 0, so that no label is held out to choose a
+    step: the last weights are used.
 
     Parameters
     ----------
-    mirrored : bool
-        Whether images are mirrored at random in training, and both views are averaged in prediction.
+    changes : Changes
     n_steps, batch_size : int
         Number of steps, and of images for each.
     random_state : int
@@ -35,8 +34,8 @@ class SmallCNN:
         Threads of torch.
     """
 
-    def __init__(self, *, mirrored: bool, n_steps: int, batch_size: int, random_state: int, n_threads: int) -> None:
-        self.mirrored = mirrored
+    def __init__(self, changes: Changes, *, n_steps: int, batch_size: int, random_state: int, n_threads: int) -> None:
+        self.changes = changes
         self.n_steps = n_steps
         self.batch_size = batch_size
         self.random_state = random_state
@@ -58,18 +57,9 @@ class SmallCNN:
             self._network: Network = train(
                 images,
                 labels,
-                width=32,
+                self.changes,
                 n_steps=self.n_steps,
                 batch_size=self.batch_size,
-                learning_rate=3e-3,
-                weight_decay=0.05,
-                smoothing=0.1,
-                dropout=0.2,
-                shift=1 / 8,
-                turn=10.0,
-                zoom=0.1,
-                mirrored=self.mirrored,
-                light=0.0,
                 seed=self.random_state,
                 n_threads=self.n_threads,
                 each_step=phase.advance,
@@ -80,4 +70,4 @@ class SmallCNN:
         """Return the class of each image (n, channels, side, side)."""
         from striate.experiments.recognition.baselines._torch import predict
 
-        return predict(self._network, images, mirrored=self.mirrored, n_threads=self.n_threads)
+        return predict(self._network, images, mirrored=self.changes.mirrored, n_threads=self.n_threads)
