@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate import PSD, RBM, SparseCoding, infer, kernels
+from striate import KSVD, PSD, RBM, SparseCoding, infer, kernels
 from striate.coding import fista, infer_until, regularization_path
 from striate.hierarchy import Hierarchy, learn_filters
 from striate.learning import DeepAutoencoder, RandomFilters
@@ -44,6 +44,7 @@ def results() -> Iterator[tuple[str, Any]]:
         yield f"path {real.__name__}", regularization_path(x[0], d).codes
         learner = SparseCoding(12, sparsity=0.5, max_batches=4, random_state=0).fit(x)
         yield f"dictionary {real.__name__}", learner.components_
+        yield f"K-SVD {real.__name__}", KSVD(12, max_nonzero=2, n_epochs=3, random_state=0).fit(x).components_
         for encoder in ("tanh", "shrinkage", "lista", "lcod"):
             psd = PSD(8, encoder=encoder, max_batches=4, random_state=0).fit(x)
             yield f"PSD {encoder} {real.__name__}", psd.transform(x)

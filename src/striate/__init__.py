@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         sample_patches,
     )
     from striate.learning import (
+        KSVD,
         PSD,
         RBM,
         DeepAutoencoder,
@@ -61,6 +62,7 @@ __all__ = [
     "SparseCoder",
     # learners
     "SparseCoding",
+    "KSVD",
     "PSD",
     "RBM",
     "DeepAutoencoder",
@@ -97,7 +99,7 @@ _NAMES = {
     "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
-    "learning": "SparseCoding PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
+    "learning": "SparseCoding KSVD PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",

@@ -115,17 +115,13 @@ def test_chooses_as_a_slow_pursuit_does(problem: Problem, method: Any) -> None:
 def test_non_negative_codes_equal_a_slow_pursuit(problem: Problem, dtype: Any) -> None:
     signals, dictionary = problem
     signals = signals.astype(dtype)
-    for options in ({"n": 3}, {"n": 9}, {"n": 40}, {"n": 40, "residual": 2.0}):
-        expected = np.array([slow_positive_pursuit(signal.astype(float), dictionary, **options) for signal in signals])
-        codes = infer_until(
-            signals, dictionary, method="omp", max_nonzero=options["n"], residual=options.get("residual"), positive=True
-        )
+    for n, residual in ((3, None), (9, None), (40, None), (40, 2.0)):
+        expected = np.array([slow_positive_pursuit(y.astype(float), dictionary, n, residual or 0) for y in signals])
+        codes = infer_until(signals, dictionary, method="omp", max_nonzero=n, residual=residual, positive=True)
         assert codes.dtype == dtype
         assert (codes >= 0).all()
         np.testing.assert_allclose(codes, expected, atol=2e-4 if dtype == np.float32 else 1e-9)
-    # Without a limit that is reached, this is non-negative least squares; somewhere a unit left on the way.
-    few = [slow_pursuit(signal.astype(float), dictionary, recursive=False, n=3) for signal in signals]
-    assert few
+    # Without a limit that is reached, this is non-negative least squares.
     best = np.array([nnls(dictionary.T, signal.astype(float))[0] for signal in signals])
     codes = infer_until(signals, dictionary, method="omp", max_nonzero=40, positive=True)
     np.testing.assert_allclose(codes, best, atol=2e-4 if dtype == np.float32 else 1e-9)
@@ -276,7 +272,7 @@ def test_what_is_wrong_is_said(problem: Problem) -> None:
         ({"method": "omp", "max_nonzero": 2, "sparse_output": 1}, "sparse_output is 1"),
     ):
         with pytest.raises(UsageError, match=message):
-            infer_until(signals, dictionary, **options)  # type: ignore[arg-type]
+            infer_until(signals, dictionary, **options)
     with pytest.raises(UsageError, match="n_samples, 24"):
         infer_until(signals[:, :5], dictionary, method="omp", max_nonzero=2)
     signals[3, 2] = np.nan

@@ -10,7 +10,16 @@ import numpy as np
 
 import striate.learning
 from striate.encoders import ENCODERS
-from striate.learning import PSD, RBM, DeepAutoencoder, GaborFilters, RandomFilters, SparseCoding, TemplateFilters
+from striate.learning import (
+    KSVD,
+    PSD,
+    RBM,
+    DeepAutoencoder,
+    GaborFilters,
+    RandomFilters,
+    SparseCoding,
+    TemplateFilters,
+)
 
 __all__ = ["CLASSES", "LEARNERS", "data_for"]
 
@@ -26,6 +35,8 @@ LEARNERS: dict[str, Callable[..., Any]] = {
     "gabor": lambda n=16: GaborFilters(16),
     "sparse-coding": lambda n=4: SparseCoding(n, active_fraction=0.5, **_SHORT),
     "sparse-coding-number": lambda n=4: SparseCoding(n, sparsity=0.2, positive=True, method="fista", **_SHORT),
+    "k-svd": lambda n=4: KSVD(n, max_nonzero=2, n_epochs=3, random_state=0),
+    "k-svd-incoherent": lambda n=4: KSVD(n, max_nonzero=2, incoherence=0.5, n_epochs=3, random_state=0),
     "rbm-binary": lambda n=4: RBM(n, **_ONCE),
     "rbm-gaussian": lambda n=4: RBM(n, visible="gaussian", hidden="linear", **_ONCE),
     "rbm-persistent": lambda n=4: RBM(n, persistent=True, n_steps=2, **_ONCE),

@@ -18,8 +18,8 @@ from striate.errors import UsageError
 from tests.learning.learners import LEARNERS, data_for
 
 _IN_UNIT_RANGE = ("rbm-binary", "rbm-persistent", "autoencoder-binary")
-# Codes of sparse coding have the scale of the signals: its own tests try that.
-_WITH_A_SCALE = [name for name in LEARNERS if not name.startswith("sparse-coding")]
+# Codes of sparse coding and K-SVD have the scale of the signals: their own tests try that.
+_WITH_A_SCALE = [name for name in LEARNERS if not name.startswith(("sparse-coding", "k-svd"))]
 METHODS = ("transform", "infer", "reconstruct", "free_energy", "score")
 
 

@@ -4,6 +4,7 @@ from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
 from striate.learning.deep_autoencoder import DeepAutoencoder
 from striate.learning.gabor_filters import GaborFilters
+from striate.learning.k_svd import KSVD
 from striate.learning.online import OnlineLearner
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
@@ -17,6 +18,7 @@ __all__ = [
     "GaborFilters",
     "HeldOut",
     "HeldOutObjective",
+    "KSVD",
     "LogPartition",
     "OnlineLearner",
     "PSD",
