@@ -46,7 +46,9 @@ PART = st.one_of(
         "{}WP{}x{}/{}{}".format, NUMBER, NUMBER, NUMBER, NUMBER, st.sampled_from(["", "T", "S0.3:random", "T:x"])
     ),
     st.builds(
-        "{}WP6x6{}".format, NUMBER, st.sampled_from(["", "S", "S1e5", "S999999.5", "TS1", ":sparse", ":psd", ":kmeans"])
+        "{}WP6x6{}".format,
+        NUMBER,
+        st.sampled_from(["", "S", "S1e5", "S999999.5", "TS1", ":sparse", ":psd", ":omp", ":kmeans"]),
     ),
     st.builds("G{}{}".format, st.sampled_from("AMX"), NUMBER),
     st.sampled_from(["Rabs", "N", "HP", "PM1+2+4", "PM1", "", "\x00", "\u202e8F5x5"]),

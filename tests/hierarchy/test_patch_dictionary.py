@@ -120,7 +120,17 @@ def test_threads_give_the_same_bits(rng: np.random.Generator, options: dict[str,
 
 @pytest.mark.parametrize(
     "notation",
-    ["30WP5x5", "30WP5x5/2", "30WP5x5T", "30WP5x5S0.25", "30WP5x5/3S1:random", "30WP5x5T:sparse", "GA3", "GM12"],
+    [
+        "30WP5x5",
+        "30WP5x5/2",
+        "30WP5x5T",
+        "30WP5x5S0.25",
+        "30WP5x5/3S1:random",
+        "30WP5x5T:sparse",
+        "30WP5x5:omp",
+        "GA3",
+        "GM12",
+    ],
 )
 def test_it_is_written_as_it_says(notation: str) -> None:
     hierarchy = Hierarchy(notation)
@@ -134,10 +144,11 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "notation", [NOTATION, "30WP5x5T - GM2", "30WP5x5:random - GA2", "9WP5x5:sparse - GA1", "9WP5x5:psd"]
+    "notation", [NOTATION, "30WP5x5T - GM2", "30WP5x5:random - GA2", "9WP5x5:sparse - GA1", "9WP5x5:psd", "9WP5x5:omp"]
 )
 def test_it_is_learned_and_kept(images: np.ndarray, notation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.hierarchy._patch_learning.BATCHES", 5)
+    monkeypatch.setattr("striate.hierarchy._patch_learning.EPOCHS", 3)
     hierarchy, (stage,) = learn_filters(Hierarchy(notation), images, learners=(), n_patches=500, random_state=3)
     assert str(hierarchy) == notation
     assert isinstance(stage.bank, PatchDictionary)

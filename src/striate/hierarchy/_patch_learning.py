@@ -17,6 +17,7 @@ __all__ = ["learn_units", "normalized", "whitening_of"]
 _FLOOR = 0.1  # added to the variances of normalized patches before whitening (Coates et al. 2011)
 _BLOCK = 1 << 12  # patches at a time, of those that are computed in double precision
 BATCHES = 1500  # mini-batches of sparse coding and PSD
+EPOCHS = 15  # passes of K-SVD over all patches
 
 
 def learn_units(
@@ -32,7 +33,7 @@ def learn_units(
     notation : str
         Of the layer, for messages.
     n_units, size : int
-    learner : "kmeans", "random", "sparse" or "psd"
+    learner : "kmeans", "random", "sparse", "psd" or "omp"
     spherical : bool
         Units of unit norm.
 
@@ -61,14 +62,22 @@ def learn_units(
         if spherical:
             units = units / np.linalg.norm(units, axis=1, keepdims=True)
     else:
-        from striate.learning import PSD, SparseCoding
-
-        options: dict[str, Any] = {"max_batches": BATCHES, "random_state": source.seed % 2**31}
-        coding = SparseCoding(n_units, **options) if learner == "sparse" else PSD(n_units, remove_mean=False, **options)
+        coding = _coding(learner, n_units, source.seed % 2**31)
         coding.fit(rows, checkpoint=source.checkpoint, progress=source.progress, phase_name=name)
         units = coding.components_
         learners.append(coding)
     return units.astype(np.float32), mean, whitening, learners, rows
+
+
+def _coding(learner: str, n_units: int, seed: int) -> Any:
+    """The estimator whose dictionary the units are."""
+    from striate.learning import KSVD, PSD, SparseCoding
+
+    if learner == "omp":
+        return KSVD(n_units, n_epochs=EPOCHS, random_state=seed)
+    if learner == "sparse":
+        return SparseCoding(n_units, max_batches=BATCHES, random_state=seed)
+    return PSD(n_units, remove_mean=False, max_batches=BATCHES, random_state=seed)
 
 
 def normalized(patches: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from striate.stored import array, field
 __all__ = ["PatchDictionary"]
 
 Response = Literal["soft", "triangle"]
-UnitLearner = Literal["kmeans", "random", "sparse", "psd"]
+UnitLearner = Literal["kmeans", "random", "sparse", "psd", "omp"]
 
 _THRESHOLD = 0.5
 _RULES = {
@@ -32,7 +32,7 @@ _RULES = {
     "step": Integer(low=1, high=LARGEST_SIDE),
     "response": Choice("soft", "triangle"),
     "threshold": Real(low=0, high=1e6),
-    "learner": Choice("kmeans", "random", "sparse", "psd"),
+    "learner": Choice(*get_args(UnitLearner)),
 }
 _PARAMETERS = tuple(_RULES)
 _MOST_WEIGHTS = 1 << 28  # numbers in all filters together: 1 GB
@@ -68,9 +68,10 @@ class PatchDictionary(Layer):
     response : "soft" or "triangle"
     threshold : float, default 0.5
         Of "soft", for units of unit norm: the coordinates of whitened patches have a variance of about 1.
-    learner : "kmeans", "random", "sparse" or "psd"
+    learner : "kmeans", "random", "sparse", "psd" or "omp"
         How `learn_filters` finds the units: by K-means, as patches that are drawn at random, or as the dictionary of
-        `SparseCoding` or `PSD`. On small images they differ little, and K-means is the fastest that learns.
+        `SparseCoding`, `PSD` or, for "omp", `KSVD` with five active units. On small images they differ little, and
+        K-means is the fastest that learns.
         K-means is spherical for "soft" (Coates and Ng 2012): a patch belongs to the unit that it resembles most, in
         either sign, and units have unit norm. For "triangle" it is the usual one.
     units : float32 (n_units, n_inputs · size²), optional
@@ -97,11 +98,11 @@ class PatchDictionary(Layer):
     kind: ClassVar[str] = "patch_dictionary"
     grammar: ClassVar[str] = (
         r"(?P<n>[0-9]+)WP(?P<size>[0-9]+)x(?P=size)(?:/(?P<step>[0-9]+))?"
-        r"(?:(?P<triangle>T)|S(?P<threshold>[0-9]+(?:\.[0-9]+)?))?(?::(?P<learner>random|sparse|psd))?"
+        r"(?:(?P<triangle>T)|S(?P<threshold>[0-9]+(?:\.[0-9]+)?))?(?::(?P<learner>random|sparse|psd|omp))?"
     )
     examples: ClassVar[str] = (
         "800WP6x6 (800 units of whitened patches of 6x6; 800WP6x6/2 for every other position, S0.3 after it for "
-        "another threshold, T for the triangle, :random, :sparse or :psd for another learner than K-means)"
+        "another threshold, T for the triangle, :random, :sparse, :psd or :omp for another learner than K-means)"
     )
     drawn_as: ClassVar[Literal["fixed", "learned"]] = "learned"
 
