@@ -162,7 +162,7 @@ def test_many_samples_of_more_features_are_not_held_as_inner_products(
 ) -> None:
     features, labels = problem(rng, 40, 100)
     by_samples = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
-    monkeypatch.setattr(kernel_choice, "_LARGEST_KERNEL", 39)
+    monkeypatch.setattr(kernel_choice, "LARGEST_KERNEL", 39)
     by_features = SoftmaxClassifier(weight_decay=1e-2, **EXACT).fit(features, labels)
     np.testing.assert_allclose(by_samples.coef_, by_features.coef_, atol=1e-5)
     np.testing.assert_allclose(np.ptp(by_samples.intercept_ - by_features.intercept_), 0, atol=1e-5)
@@ -345,6 +345,7 @@ def test_a_state_brings_back_every_parameter(rng: np.random.Generator) -> None:
         "weight_decay": np.float32(0.25), "weight_decays": (np.float64(1), 0.5), "n_folds": np.int64(3),
         "standardize": np.bool_(True), "split": np.True_, "calibrate": False, "max_iterations": np.int32(50),
         "tolerance": np.float32(0.125), "random_state": np.int64(3), "kernel": "linear", "widths": (1.5,),
+        "loss": "cross-entropy",
     }  # fmt: skip
     classifier = SoftmaxClassifier(**given).fit(features, labels)
     arrays, header = classifier.to_state()

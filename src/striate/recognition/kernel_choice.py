@@ -23,15 +23,18 @@ from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization
 from striate.recognition.gaussian_kernel import GaussianKernel, n_axes_of_map
+from striate.recognition.least_squares import DECAYS, calibrated_losses, solve_least_squares
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
-from striate.recognition.splits import stratified_folds
+from striate.recognition.splits import hold_out_fraction, stratified_folds
 from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
 
-__all__ = ["Fit", "Options", "candidate_spaces", "fit_rows"]
+__all__ = ["LARGEST_KERNEL", "SQUARES_PRIOR", "Fit", "Options", "candidate_spaces", "fit_rows", "uses_squares"]
 
 _FEW = 5  # labels per class, on average; with fewer, the prior decides
 _PRIOR = 1e-5
-_LARGEST_KERNEL = 10_000  # samples; above, the n × n matrix takes more than 400 MB
+SQUARES_PRIOR = 1e-2  # for least squares; accuracies of 1e-3 and 1e-1 were within 0.5 points
+_CHOSEN_BY = 2_000  # samples by which least squares chooses
+LARGEST_KERNEL = 10_000  # samples; above, the n × n matrix takes more than 400 MB
 _FIVE_FOLDS_BELOW, _THREE_FOLDS_BELOW = 2_000, 10_000
 
 
@@ -44,6 +47,7 @@ class Options(Protocol):
     split: bool | Literal["auto"]
     weight_decay: float | Literal["auto"]
     weight_decays: Sequence[float]
+    loss: Literal["cross-entropy", "squares", "auto"]
     n_folds: int | Literal["auto"]
     calibrate: bool
     max_iterations: int
@@ -91,14 +95,20 @@ def candidate_spaces(
     Raises
     ------
     UsageError
-        For a Gaussian kernel of more than 10,000 samples.
+        For a Gaussian kernel, or least squares, of more than 10,000 samples.
     """
     n_samples = len(features)
-    fits = n_samples <= _LARGEST_KERNEL
+    fits = n_samples <= LARGEST_KERNEL
+    by_squares = uses_squares(options, n_samples)
     if options.kernel == "gaussian" and not fits:
         raise UsageError(
-            f"a Gaussian kernel takes at most {_LARGEST_KERNEL:,} samples, not {n_samples:,}; draw some of them, or "
+            f"a Gaussian kernel takes at most {LARGEST_KERNEL:,} samples, not {n_samples:,}; draw some of them, or "
             'use kernel="auto", which then is linear'
+        )
+    if by_squares and not fits:
+        raise UsageError(
+            f'loss="squares" takes at most {LARGEST_KERNEL:,} samples, not {n_samples:,}; draw some of them, or use '
+            '"auto", which is then "cross-entropy"'
         )
     is_decided = n_samples < _FEW * n_classes  # all later ones would be left out
     spaces: list[SampleSpace | FeatureSpace] = []
@@ -108,7 +118,7 @@ def candidate_spaces(
             if spaces and is_decided:
                 break
             standardization = Standardization(features, scale=options.standardize, split=split)
-            if by_samples or (fits and standardization.n_columns > n_samples):
+            if by_samples or by_squares or (fits and standardization.n_columns > n_samples):
                 of_samples = SampleSpace(features, standardization)
                 spaces.append(of_samples)
                 plain = plain if split else of_samples
@@ -157,6 +167,8 @@ def fit_rows(
     """
     from sklearn.exceptions import ConvergenceWarning
 
+    if uses_squares(options, len(rows)):
+        return _fit_squares(spaces, rows, labels, n_classes, options, progress)
     space, problem, chosen = _choose(spaces, rows, labels, n_classes, options, groups, progress)
     is_part = isinstance(problem, SampleCoordinates)
     with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
@@ -189,6 +201,56 @@ def fit_rows(
         chosen.results,
         max(solution.n_iterations, 1),
     )
+
+
+def uses_squares(options: Options, n_samples: int) -> bool:
+    """Whether the fit is one by least squares."""
+    return options.loss == "squares" or (options.loss == "auto" and n_samples <= LARGEST_KERNEL)
+
+
+def _fit_squares(
+    spaces: Sequence[SampleSpace | FeatureSpace],
+    rows: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    options: Options,
+    progress: Progress | None,
+) -> Fit:
+    """Kernel and decay by the scores of each sample without it, on 2,000 samples where there are more."""
+    is_decided = len(rows) < _FEW * n_classes
+    decays = list(DECAYS) if options.weight_decay == "auto" else [float(options.weight_decay)]
+    if is_decided:
+        spaces, decays = spaces[:1], [SQUARES_PRIOR] if options.weight_decay == "auto" else decays
+    some = np.arange(len(rows))
+    if len(rows) > _CHOSEN_BY:
+        _, some = hold_out_fraction(labels, _CHOSEN_BY / len(rows), random_state=generator_from(options.random_state))
+    results: list[dict[str, Any]] = []
+    best: tuple[SampleSpace, float, NDArray] | None = None
+    candidates = [(space, decay) for space in spaces for decay in decays]
+    with (progress or Progress()).phase("least squares", total=len(candidates) + 1, unit="fits") as phase:
+        for space in spaces if len(candidates) > 1 else ():
+            assert isinstance(space, SampleSpace)
+            kernel, _ = space.kernel_of(rows[some])
+            of_space: tuple[SampleSpace, float, NDArray] | None = None
+            for decay in decays:
+                held_out = solve_least_squares(kernel, np.eye(n_classes)[labels[some]], decay).held_out
+                losses, temperature = calibrated_losses(held_out, labels[some])
+                accuracy = float(np.mean(held_out.argmax(axis=1) == labels[some]))
+                judged = {"accuracy": accuracy, "log_loss": float(losses.mean()), "temperature": temperature}
+                results.append((_kind(space) if len(spaces) > 1 else {}) | {"weight_decay": decay} | judged)
+                if of_space is None or losses.mean() < of_space[2].mean():
+                    of_space = space, decay, losses
+                phase.advance()
+            assert of_space is not None
+            if best is None or _gains(of_space[2], best[2]):
+                best = of_space
+        space, decay = best[:2] if best is not None else candidates[0]
+        assert isinstance(space, SampleSpace)
+        kernel, gaussian = space.kernel_of(rows)
+        found = solve_least_squares(kernel, np.eye(n_classes)[labels], decay)
+        phase.advance()
+    temperature = calibrated_losses(found.held_out, labels)[1] if options.calibrate else 1.0
+    return Fit(space, gaussian, found.coefficients, decay, temperature, results, 1)
 
 
 _Chosen = tuple[SampleSpace | FeatureSpace, SampleCoordinates | FeatureSpace, CrossValidation]
@@ -272,5 +334,9 @@ def _kind(space: SampleSpace | FeatureSpace) -> dict[str, Any]:
 
 def _is_better(found: CrossValidation, best: CrossValidation) -> bool:
     """Whether held-out losses are lower by more than a standard error of the paired difference."""
-    gain = best.losses - found.losses
+    return _gains(found.losses, best.losses)
+
+
+def _gains(losses: NDArray, of_best: NDArray) -> bool:
+    gain = of_best - losses
     return bool(gain.mean() > gain.std() / np.sqrt(max(len(gain) - 1, 1)))

@@ -67,6 +67,7 @@ def learning_curve(
     standardize: bool | Literal["together"] = True,
     split: bool | Literal["auto"] = False,
     kernel: Literal["linear", "gaussian", "auto"] = "linear",
+    loss: Literal["cross-entropy", "squares", "auto"] = "cross-entropy",
 ) -> list[CurvePoint]:
     """Accuracy of `SoftmaxClassifier` trained with some of the labels.
 
@@ -85,7 +86,7 @@ def learning_curve(
     random_state : int, Generator or None
     progress : Progress, optional
     phase_name : str
-    standardize, split, kernel
+    standardize, split, kernel, loss
         As in `SoftmaxClassifier`.
 
     Returns
@@ -139,6 +140,7 @@ def learning_curve(
         standardize=standardize,
         split=split,
         kernel=kernel,
+        loss=checked("loss", loss, Choice("cross-entropy", "squares", "auto")),
         random_state=int(generator.integers(2**31)),
         calibrate=False,
     )

@@ -114,14 +114,18 @@ class SampleSpace:
         result.width = width
         return result
 
-    def coordinates(self, rows: NDArray[np.integer]) -> SampleCoordinates:
-        """The samples `rows`, in coordinates of their span."""
+    def kernel_of(self, rows: NDArray[np.integer]) -> tuple[NDArray, GaussianKernel | None]:
+        """The kernel of the samples `rows`, a new array, and its Gaussian kernel unless it is the linear one."""
         kernel = self.kernel[np.ix_(rows, rows)]
         if self.width is None:
-            return SampleCoordinates(kernel)
+            return kernel, None
         squares = self.squares[rows]
         gaussian = GaussianKernel.of_samples(kernel, squares, self.width)
-        return SampleCoordinates(gaussian.of(kernel, squares, squares), gaussian)
+        return gaussian.of(kernel, squares, squares), gaussian
+
+    def coordinates(self, rows: NDArray[np.integer]) -> SampleCoordinates:
+        """The samples `rows`, in coordinates of their span."""
+        return SampleCoordinates(*self.kernel_of(rows))
 
     def projected(self, n_axes: int) -> SampleSpace:
         """The same samples, whose inner products are those of their projections to the first principal axes.
