@@ -1,4 +1,4 @@
-"""Standardized features, square roots and borders."""
+"""Standardized features, square roots, borders and means over mirror images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from striate.errors import UsageError
-from striate.hierarchy import Border, Hierarchy, Paths, SquareRoot, Standardize, learn_filters
+from striate.hierarchy import Border, Hierarchy, Mirrored, Paths, SquareRoot, Standardize, learn_filters
 from striate.learning import RandomFilters
 from striate.model_file import ModelFileError
 
@@ -96,3 +96,28 @@ def test_what_does_not_fit_is_refused(images: np.ndarray) -> None:
     del arrays["2.factor"]
     with pytest.raises(ModelFileError, match="missing"):
         Hierarchy.from_state(arrays, header)
+
+
+def test_features_do_not_tell_an_image_from_its_mirror_image(images: np.ndarray) -> None:
+    hierarchy = learned("{MIRROR{GREY - 4F5x5 - Rabs - PA4x4/4 - ROOT} - Z | MIRROR{{4WP3x3 - GA2 | PA5x5/5}}}", images)
+    made = rows_of(hierarchy, images)
+    np.testing.assert_allclose(rows_of(hierarchy, images[..., ::-1]), made, atol=1e-6)
+    (paths,) = hierarchy
+    assert isinstance(paths, Paths)
+    bank = hierarchy.filter_banks[0]
+    plain = Hierarchy(paths.hierarchies[0].layers[0].hierarchies[0].layers)
+    assert plain.filter_banks[0] is bank
+    both = (rows_of(plain, images) + rows_of(plain, images[..., ::-1])) / 2
+    inside = Hierarchy([paths.hierarchies[0].layers[0]])
+    np.testing.assert_allclose(rows_of(inside, images), both, atol=1e-6)
+    again = Hierarchy.from_state(*hierarchy.to_state())
+    assert str(again) == str(hierarchy)
+    np.testing.assert_array_equal(rows_of(again, images), made)
+    with pytest.raises(UsageError, match="has no layers inside"):
+        Mirrored(Hierarchy([]))
+    with pytest.raises(UsageError, match="not closed"):
+        Hierarchy("MIRROR{4F5x5")
+    torch = pytest.importorskip("torch")
+    with torch.no_grad():
+        twin = hierarchy.to_torch()(torch.tensor(images)).numpy()
+    np.testing.assert_allclose(twin.reshape(made.shape), made, atol=1e-4)

@@ -82,7 +82,7 @@ def test_copies_are_neighbors() -> None:
 
 def test_digits_are_told_apart_better_than_by_the_classifier_alone() -> None:
     images, codes = load_mnist_digits()
-    images, codes = images[::4].reshape(-1, 784), codes[::4]
+    images, codes = images[::2].reshape(-1, 784), codes[::2]
     labels = np.full(len(codes), -1)
     drawn = np.concatenate([np.flatnonzero(codes == digit)[:5] for digit in range(10)])
     labels[drawn] = codes[drawn]

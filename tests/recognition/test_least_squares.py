@@ -80,7 +80,9 @@ def test_a_classifier_chooses_kernel_and_decay_and_is_calibrated() -> None:
 
 def test_one_label_per_class_is_the_nearest_sample() -> None:
     X = np.random.default_rng(0).standard_normal((5, 200))
-    model = SoftmaxClassifier(loss="squares", kernel="auto", split="auto", standardize="together").fit(X, np.array(list("abcde")))
+    model = SoftmaxClassifier(loss="squares", kernel="auto", split="auto", standardize="together").fit(
+        X, np.array(list("abcde"))
+    )
     noisy = X + 0.1 * np.random.default_rng(1).standard_normal(X.shape)
     assert model.predict(noisy).tolist() == list("abcde")
     assert (model.kernel_, model.weight_decay_) == ("linear", 0.01)

@@ -20,6 +20,7 @@ from striate.hierarchy.high_pass import HighPass
 from striate.hierarchy.input_contrast import InputContrast
 from striate.hierarchy.layer import Layer, LearnedStage, Operations, Source, register_layer
 from striate.hierarchy.macrofeatures import Macrofeatures
+from striate.hierarchy.mirrored import Mirrored
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
 from striate.hierarchy.patch_dictionary import PatchDictionary
@@ -54,6 +55,7 @@ __all__ = [
     "LearnedStage",
     "LocalContrastNormalization",
     "Macrofeatures",
+    "Mirrored",
     "Operations",
     "PatchDictionary",
     "Paths",

@@ -64,6 +64,10 @@ class _TorchOperations:
         return values[:, None, None]
 
     @staticmethod
+    def mirror(maps: torch.Tensor) -> torch.Tensor:
+        return maps.flip(3)
+
+    @staticmethod
     def per_feature(values: torch.Tensor) -> torch.Tensor:
         return values
 

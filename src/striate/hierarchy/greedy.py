@@ -140,12 +140,13 @@ def _learn(
             learned.append(layer)
             continue
         seed, before = next(each), [*below, *learned]
-        if isinstance(layer, Paths):
+        if layer.hierarchies:
             made = []
             for k, inner in enumerate(layer.hierarchies, 1):
                 own = seed.spawn(1)[0]
-                made.append(_learn(inner, source_of, own, below=before, number=number, path=(*path, k)))
-            learned.append(Paths([found for found, _ in made]))
+                inside = (*path, k) if isinstance(layer, Paths) else path
+                made.append(_learn(inner, source_of, own, below=before, number=number, path=inside))
+            learned.append(layer.with_hierarchies([found for found, _ in made]))
             stages += [stage for _, its_stages in made for stage in its_stages]
             number += max(len(its_stages) for _, its_stages in made)
         else:

@@ -69,6 +69,10 @@ class Operations(Protocol):
         """One number per map, (n_maps,), for arithmetic with maps."""
         ...
 
+    def mirror(self, maps: Any) -> Any:
+        """Left and right exchanged."""
+        ...
+
     def per_feature(self, values: Any) -> Any:
         """One number per map and position, (n_maps, height, width), for arithmetic with maps."""
         ...
@@ -275,7 +279,7 @@ class Layer(ABC):
 
     @property
     def is_learnable(self) -> bool:
-        """Whether `learn_filters` learns it: whether its class overrides `learn`."""
+        """Whether `learn_filters` learns it: by default whether its class overrides `learn`."""
         return type(self).learn is not Layer.learn
 
     def check_learnable(self, shape: Shape) -> None:  # noqa: B027
@@ -297,6 +301,10 @@ class Layer(ABC):
     def hierarchies(self) -> Sequence[Any]:
         """The hierarchies inside it, each a `Hierarchy`, as those of `Paths`; none for other layers."""
         return ()
+
+    def with_hierarchies(self, hierarchies: Sequence[Any]) -> Layer:
+        """The same layer with other hierarchies inside it, as many as it has."""
+        raise UsageError(f"{self.notation} has no hierarchies inside")
 
     @property
     def drawn_filters(self) -> NDArray[np.float32] | None:

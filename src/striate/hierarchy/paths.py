@@ -68,6 +68,10 @@ class Paths(Layer):
         """The paths."""
         return self.paths  # type: ignore[return-value]  # __post_init__ has parsed those given as text
 
+    def with_hierarchies(self, hierarchies: Sequence[Hierarchy]) -> Paths:
+        """See `Layer.with_hierarchies`."""
+        return Paths(hierarchies)
+
     @property
     def notation(self) -> str:
         """E.g. ``{800WP6x6 - GA3 | GREY - 64F9x9 - Rabs - PA8x8/4}``."""

@@ -14,17 +14,30 @@ from striate.errors import StriateError, UsageError
 from striate.parameters import Integer, Real, checked
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
-from striate.recognition.softmax_classifier import SoftmaxClassifier
+from striate.recognition.feature_space import Standardization
+from striate.recognition.kernel_choice import SQUARES_PRIOR
+from striate.recognition.least_squares import solve_least_squares
+from striate.recognition.sample_space import standardized_products
+from striate.recognition.softmax import fit_temperature
 from striate.recognition.splits import stratified_folds
 from striate.samples import check_finite
 from striate.threads import run_ranges
 
-__all__ = ["SpreadingGain", "neighbor_graph", "spread_labels", "spreading_gain"]
+__all__ = [
+    "SPREAD_DECAY",
+    "SpreadLabels",
+    "SpreadingGain",
+    "neighbor_graph",
+    "spread_labels",
+    "spread_where_it_helps",
+    "spreading_gain",
+]
 
 _COORDINATES = 64  # principal ones, in which distances are computed
 _ITERATIONS = 4  # of subspace iteration; distances need no single component exactly
 _BLOCK = 1 << 22  # distances, and features, in memory at a time per thread: 16 MB
-_MOST_SPREAD = 5000  # spread labels that a classifier learns from
+SPREAD_DECAY = 1e-1
+"""The decay of least squares on spread labels, some of which are wrong."""
 
 
 def neighbor_graph(
@@ -172,7 +185,7 @@ def spread_labels(
 
 
 class SpreadingGain(NamedTuple):
-    """Accuracy on held-out labels.
+    """Accuracy on held-out labels, with equal weight for each label.
 
     Attributes
     ----------
@@ -182,11 +195,14 @@ class SpreadingGain(NamedTuple):
         Of one that also learns from spread labels.
     error : float
         Standard error of their difference.
+    temperature : float
+        That of the second, by its scores of held-out samples.
     """
 
     alone: float
     both: float
     error: float
+    temperature: float
 
     @property
     def helps(self) -> bool:
@@ -205,45 +221,111 @@ def spreading_gain(
 ) -> SpreadingGain | None:
     """Whether a classifier gains by spread labels, on labels that are held out of both.
 
+    Both are of `solve_least_squares`, so that spreading the labels of all other folds and fitting them takes one
+    factorization for all folds: the scores of a held-out sample are those without it, whatever label was spread to it.
+
     Parameters
     ----------
     features : (n, n_features)
+        At most some thousand samples: memory is that of their inner products.
     graph : csr_array (n, n)
     labels : integer (n,)
         −1 for samples without a label.
     n_classes : int
     n_folds : int, default 5
     random_state : int, Generator or None
-        Of folds, and of the 5,000 spread labels that are learned from where there are more.
+        Of folds.
 
     Returns
     -------
     SpreadingGain or None
         None if no label can be held out: a class keeps its only label.
     """
-    generator = generator_from(random_state)
     labels = np.asarray(labels)
     known = np.flatnonzero(labels >= 0)
     folds = np.full(len(labels), -1)
-    folds[known] = stratified_folds(labels[known], n_folds, random_state=generator)
+    folds[known] = stratified_folds(labels[known], n_folds, random_state=generator_from(random_state))
     tested = np.flatnonzero(folds >= 0)
     if not len(tested):
         return None
-    correct = np.zeros((2, len(labels)), bool)
-    for fold in np.unique(folds[tested]):
-        held_out = np.flatnonzero(folds == fold)
+    kernel = standardized_products(Standardization(features, scale="together"), features)
+    alone, both = np.zeros((2, len(labels), n_classes))
+    targets = []
+    for fold in range(n_folds):
         given = np.where(folds == fold, -1, labels)
-        spread = spread_labels(graph, given, n_classes)
-        reached = np.flatnonzero((given < 0) & (folds != fold) & (np.ptp(spread, axis=1) > 0))
-        chosen = np.sort(generator.permutation(reached)[:_MOST_SPREAD])
-        kept = np.flatnonzero(given >= 0)
-        for number, rows in enumerate((kept, np.concatenate([kept, chosen]))):
-            classes = np.where(given[rows] >= 0, given[rows], spread[rows].argmax(axis=1))
-            model = SoftmaxClassifier(random_state=0, calibrate=False).fit(np.asarray(features[rows]), classes)
-            correct[number, held_out] = model.predict(np.asarray(features[held_out])) == labels[held_out]
-    alone, both = correct[:, tested].astype(np.float64)
-    difference = both - alone
-    return SpreadingGain(float(alone.mean()), float(both.mean()), float(difference.std() / np.sqrt(len(difference))))
+        targets.append(np.eye(n_classes)[_spread_classes(graph, given, n_classes)])
+        kept, held_out = np.flatnonzero(given >= 0), np.flatnonzero(folds == fold)
+        found = solve_least_squares(kernel[np.ix_(kept, kept)], np.eye(n_classes)[labels[kept]], SQUARES_PRIOR)
+        alone[held_out] = kernel[np.ix_(held_out, kept)] @ found.coefficients[:-1] + found.coefficients[-1]
+    held_out_scores = solve_least_squares(kernel, np.concatenate(targets, axis=1), SPREAD_DECAY).held_out
+    for fold, scores in enumerate(np.split(held_out_scores, n_folds, axis=1)):
+        both[folds == fold] = scores[folds == fold]
+    right = [scores[tested].argmax(axis=1) == labels[tested] for scores in (alone, both)]
+    difference = right[1].astype(np.float64) - right[0]
+    return SpreadingGain(
+        float(right[0].mean()),
+        float(right[1].mean()),
+        float(difference.std() / np.sqrt(len(difference))),
+        fit_temperature(both[tested], labels[tested]),
+    )
+
+
+class SpreadLabels(NamedTuple):
+    """Labels for a classifier.
+
+    Attributes
+    ----------
+    classes : integer (n,)
+        Those of all samples: given ones, and spread ones for the others.
+    temperature : float or None
+        Of a classifier that learns them, see `SpreadingGain`; None if nothing could be held out.
+    """
+
+    classes: NDArray[np.integer]
+    temperature: float | None
+
+
+def spread_where_it_helps(
+    features: NDArray[Any],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    *,
+    random_state: RandomState = None,
+    progress: Progress | None = None,
+) -> tuple[SpreadLabels | None, str]:
+    """Spread labels to unlabeled samples, if held-out labels show that a classifier gains by it.
+
+    With one label per class nothing can be held out, and labels are spread: on digits, the accuracy then went from 58 %
+    to 94 %, on photographs of 32×32 pixels from 42 to 46 %, on surfaces it fell from 24 to 22 % (validation, means of 4
+    draws).
+
+    Returns
+    -------
+    spread : SpreadLabels or None
+    reason : str
+        One sentence, for a report.
+    """
+    n_unlabeled = int((labels < 0).sum())
+    graph = neighbor_graph(features, random_state=random_state, progress=progress)
+    with (progress or Progress()).phase("labels spread over the graph", 1, "comparisons") as phase:
+        gain = spreading_gain(features, graph, labels, n_classes, random_state=random_state)
+        phase.advance()
+    if gain is not None and not gain.helps:
+        return None, (
+            f"labels are not spread to unlabeled images: {gain.both:.1%} of held-out labels would be right, "
+            f"{gain.alone:.1%} without (± {gain.error:.1%})"
+        )
+    spread = SpreadLabels(_spread_classes(graph, labels, n_classes), None if gain is None else gain.temperature)
+    if gain is None:
+        why = "with one label per class, this helped most collections"
+    else:
+        why = f"{gain.both:.1%} of held-out labels are right, {gain.alone:.1%} without (± {gain.error:.1%})"
+    return spread, f"labels are spread to {n_unlabeled:,} unlabeled images over their nearest neighbors: {why}"
+
+
+def _spread_classes(graph: sp.csr_array, labels: NDArray[np.integer], n_classes: int) -> NDArray[np.integer]:
+    """Given labels, and for all other samples the class with the largest score."""
+    return np.where(labels >= 0, labels, spread_labels(graph, labels, n_classes).argmax(axis=1))
 
 
 def _coordinates(features: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float32]:
