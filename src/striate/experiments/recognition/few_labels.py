@@ -44,13 +44,13 @@ _COLORS = dict(zip(METHODS, ("#b3541e", "#e0a882", "#aaaaaa", "#3f6f9f", "#5b8c5
 HOG: Mapping[str, Mapping[str, int]] = {
     "digits": {"side": 28, "cell": 5},
     "tiles": {"side": 128, "cell": 16},
-    "thumbnails 32": {"side": 48, "cell": 6},
+    "thumbnails 32": {"side": 64, "cell": 8},
     "thumbnails 64": {"side": 64, "cell": 8},
     "COIL-100": {"side": 64, "cell": 8},
     "15 scenes": {"side": 128, "cell": 16},
 }
 SCATTERING: Mapping[str, Mapping[str, int]] = {
-    "digits": {"side": 28, "scales": 2},
+    "digits": {"side": 28, "scales": 3},
     "tiles": {"side": 128, "scales": 4},
     "thumbnails 32": {"side": 32, "scales": 2},
     "thumbnails 64": {"side": 64, "scales": 3},
