@@ -22,6 +22,7 @@ from striate.images.sample import prepared_sample
 from striate.learning import PSD
 from striate.recognition import ImageClassifier, SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
+from striate.threads import map_ordered
 
 __all__ = ["measure_auto", "measure_before", "measure_cnn", "measure_hog", "measure_pixels", "measure_scattering"]
 
@@ -172,13 +173,12 @@ def _described(
     rows = np.empty((0, 0), np.float32)
     done = 0
     with context.progress.phase("descriptors", len(positions), "images") as phase:
-        for batch in given.squares(positions, side, color=color):
-            found = describe(batch)
+        for found in map_ordered(describe, given.squares(positions, side, color=color)):
             if not done:
                 rows = np.empty((len(positions), found.shape[1]), np.float32)
-            rows[done : done + len(batch)] = found
-            done += len(batch)
-            phase.advance(len(batch))
+            rows[done : done + len(found)] = found
+            done += len(found)
+            phase.advance(len(found))
     return rows
 
 
