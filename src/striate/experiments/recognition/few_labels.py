@@ -1,7 +1,7 @@
 """Accuracy from 1 to 100 labels per class: `auto` beside its predecessor, descriptors and a small network.
 
-Caltech-101 is a copy of 7,170 photographs, the first 200 of each class: that changes which 20 classes are largest only
-among those of fewer than 200 images, and COIL-100 lacks one object and a few views.
+Of Caltech-101 the first 200 photographs of each class are used, which leaves the 20 largest classes the same; COIL-100
+has 99 of its objects, in grey, and lacks a few views.
 """
 
 from __future__ import annotations
