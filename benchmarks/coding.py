@@ -3,6 +3,9 @@
 Every contestant gets the same signals and dictionary, in the same type, two threads, and is brought to the same
 duality gap: 1e-4 of ½‖y‖² in float32, 1e-6 in float64, at the 99th percentile of the signals. Of each library the
 settings are tried one after another on some signals, and the fastest that reaches the gap competes.
+
+Pursuits are compared at equal supports: `omp` of SPAMS with orthogonal least squares, which is the pursuit that it
+computes, and `orthogonal_mp_gram` of scikit-learn with orthogonal matching pursuit.
 """
 
 from __future__ import annotations
@@ -14,14 +17,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from _harness import Harness, Timings
 
 from striate import SparseCoding, threads
 from striate.cache_folder import cache_folder
-from striate.coding import PreparedDictionary, certify, find_sparsity, infer
+from striate.coding import PreparedDictionary, certify, find_sparsity, infer, infer_until
 from striate.errors import UsageError
 
 N_SIGNALS = 20_000
@@ -29,6 +32,8 @@ SLOW = 30.0  # seconds of a peer's learning, which is then timed once
 HOPELESS = 100.0  # times our time: what is slower than that need not be measured
 PAUSE = 0.15  # seconds between contestants, in which the threads of the last one fall asleep
 FRACTIONS = (0.01, 0.05, 0.15)
+SIZES = (4, 10, 32)  # active units of pursuits
+ALIKE = 0.99  # share of the signals for which two pursuits must choose the same units; rounding decides ties
 TARGET = {"float32": 1e-4, "float64": 1e-6}
 WORKLOADS = ("64x100", "144x256", "144x1024", "256x512", "784x1000", "500x1000 AR(1)")
 
@@ -45,7 +50,8 @@ def main() -> None:
     with threads.limit(2):
         for name in chosen:
             signals, dictionary = workload(name)
-            for fraction in FRACTIONS:
+            compare_pursuits(harness, name, signals, dictionary)
+            for fraction in () if harness.options.pursuits_only else FRACTIONS:
                 # More units than a signal has numbers are never active together.
                 fraction = 0.1 if fraction * dictionary.shape[0] > dictionary.shape[1] else fraction
                 sparsity = sparsity_for(signals, dictionary, fraction)
@@ -53,7 +59,7 @@ def main() -> None:
                     if harness.options.missing and point(name, fraction, dtype) in harness.kept_workloads():
                         continue
                     compare(harness, name, fraction, signals.astype(dtype), dictionary.astype(dtype), sparsity)
-        if not harness.options.codes_only:
+        if not (harness.options.codes_only or harness.options.pursuits_only):
             compare_learning(harness)
             scaling(harness)
             one_at_a_time(harness)
@@ -68,6 +74,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--missing", action="store_true", help="with --keep, only points that are not there yet")
     parser.add_argument("--codes-only", action="store_true", help="neither learning nor threads")
+    parser.add_argument("--pursuits-only", action="store_true", help="neither exact codes, learning nor threads")
 
 
 # ---- data ----------------------------------------------------------------------------------------------------------
@@ -387,6 +394,70 @@ def fastest_that_reaches(
     return best
 
 
+# ---- pursuits ------------------------------------------------------------------------------------------------------
+
+
+def pursuits(dictionary: np.ndarray, size: int) -> dict[str, tuple[Coder, int, int]]:
+    """Each pursuit by striate and by a peer, and numbers of signals as in `LIBRARIES`; codes are sparse."""
+    import spams
+    from sklearn.linear_model import orthogonal_mp_gram
+
+    prepared = PreparedDictionary(dictionary)
+    columns = np.asfortranarray(dictionary.T)
+
+    def ours(method: Literal["omp", "orthogonal_least_squares"]) -> Coder:
+        return lambda y: infer_until(y, prepared, method=method, max_nonzero=size, sparse_output=True)
+
+    def of_spams(y: np.ndarray) -> Any:
+        return spams.omp(np.asfortranarray(y.T), columns, L=size, eps=0.0, numThreads=2).T
+
+    def of_sklearn(y: np.ndarray) -> Any:
+        return orthogonal_mp_gram(prepared.gram, dictionary @ y.T, n_nonzero_coefs=size).T
+
+    return {
+        "striate, OLS": (ours("orthogonal_least_squares"), 1000, N_SIGNALS),
+        "SPAMS": (of_spams, 1000, N_SIGNALS),
+        "striate, OMP": (ours("omp"), 1000, N_SIGNALS),
+        "scikit-learn": (of_sklearn, 50, 400),
+    }
+
+
+def compare_pursuits(harness: Harness, name: str, signals: np.ndarray, dictionary: np.ndarray) -> None:
+    """Codes with given numbers of active units, in both types."""
+    for size in SIZES:
+        for dtype in ("float32", "float64"):
+            point_of_grid = f"{name}, {size} units by pursuit, {dtype}"
+            if harness.options.missing and point_of_grid in harness.kept_workloads():
+                continue
+            some = signals.astype(dtype)
+            contestants, counts = {}, {}
+            alike: dict[str, float] = {}
+            for library, (coder, n_probe, n_most) in pursuits(dictionary.astype(dtype), size).items():
+                per_signal = timed(coder, some[:n_probe], 3) / n_probe
+                n = int(np.clip(0.2 / per_signal, 20, min(n_most, len(some))))
+                calls = int(np.clip(0.2 / per_signal / n, 1, 50))
+                contestants[library], counts[library] = repeated(coder, some[:n], calls), n * calls
+
+            def same_supports(returned: dict[str, Any], alike: dict[str, float] = alike) -> None:
+                for ours, theirs in (("striate, OLS", "SPAMS"), ("striate, OMP", "scikit-learn")):
+                    few = min(returned[each].shape[0] for each in (ours, theirs))
+                    active = [as_dense(returned[each][:few]) != 0 for each in (ours, theirs)]
+                    alike[theirs] = float((active[0] == active[1]).all(axis=1).mean())
+                assert min(alike.values()) >= ALIKE, alike
+
+            timings = harness.alternate(contestants, pause=PAUSE, check=same_supports)
+            of_signal = Timings({key: [value / counts[key] for value in row] for key, row in timings.seconds.items()})
+            harness.report(
+                point_of_grid, of_signal, reference="striate, OLS", kind="pursuit", unit="seconds a signal",
+                same_supports=alike, n_signals=counts,
+            )  # fmt: skip
+
+
+def as_dense(codes: Any) -> np.ndarray:
+    """An array, of a sparse matrix as well."""
+    return codes.toarray() if hasattr(codes, "toarray") else np.asarray(codes)
+
+
 # ---- learning ------------------------------------------------------------------------------------------------------
 
 
@@ -497,6 +568,13 @@ def one_at_a_time(harness: Harness) -> None:
 
 def summarize(harness: Harness) -> None:
     """Ratios of all points, and their geometric mean."""
+    rows = [row for row in harness.all_rows() if row.get("kind") == "pursuit"]
+    for ours, theirs in (("striate, OLS", "SPAMS"), ("striate, OMP", "scikit-learn")):
+        if rows:
+            times = [row["contestants"] for row in rows]
+            ratios_of = [each[theirs]["median_seconds"] / each[ours]["median_seconds"] for each in times]
+            mean = statistics.geometric_mean(ratios_of)
+            print(f"  {theirs}, pursuits: {mean:.1f} times as long as {ours}, at least {min(ratios_of):.2f}")
     rows = [row for row in harness.all_rows() if row.get("kind") == "codes"]
     for peer in ("SPAMS", "scikit-learn", "celer", "torch"):
         ratios = {

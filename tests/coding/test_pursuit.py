@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -143,7 +144,9 @@ def test_units_leave_a_non_negative_code(rng: np.random.Generator) -> None:
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_all_forms_of_a_call_have_the_same_bits(problem: Problem, options: Any, dtype: Any) -> None:
-    signals, dictionary = (np.tile(problem[0], (40, 1)).astype(dtype), problem[1].astype(dtype))
+    # Enough work for several threads, where that is quick.
+    times = 1 if numba.config.DISABLE_JIT else 200  # type: ignore[attr-defined]
+    signals, dictionary = (np.tile(problem[0], (times, 1)).astype(dtype), problem[1].astype(dtype))
     signals += np.linspace(0, 1, len(signals), dtype=dtype)[:, np.newaxis]
     for limits in ({"max_nonzero": 5}, {"residual": 1.0}, {"max_nonzero": 6, "residual": 0.5}):
         with threads.limit(1):

@@ -110,8 +110,8 @@ def _pursue(
     parts = np.empty((at_most, n_padded + 3 * LANES), dtype)
     distance = parts.shape[1]
     lower = np.zeros((at_most, stride), dtype)  # L
-    rows = np.zeros((5, max(stride, n_columns)), dtype)
-    code, pivots, rest, nothing = rows[0], rows[1], rows[2], rows[3]
+    rows = np.zeros((4, max(stride, n_columns)), dtype)
+    code, per_pivot, rest, nothing = rows[0], rows[1], rows[2], rows[3]
     indices = np.zeros((2, max(stride, n_padded)), np.int32)
     support, order = indices[0], indices[1]
     flat_parts, flat_lower = parts.reshape(-1), lower.reshape(-1)
@@ -129,7 +129,9 @@ def _pursue(
             n = 0
             how = state_of(signals, s, energy, low, high)
             residual = energy
-            unit = choose(q, nothing, 0, rest, 0, floors, n_padded, False)
+            unit = -1
+            if how == DONE:
+                unit = choose(q, nothing, 0, rest, 0, floors, n_padded, False)
             while how == DONE and n < at_most and energy > 0:
                 if abs(residual - limit) < margin * energy:
                     how = DOUBTFUL
@@ -140,7 +142,7 @@ def _pursue(
                     break
                 pivot = norms[unit]
                 for k in range(n):
-                    lower[n, k] = parts[k, unit] / pivots[k]
+                    lower[n, k] = parts[k, unit] * per_pivot[k]
                     pivot -= lower[n, k] * parts[k, unit]
                 rest[unit] = 0
                 if not pivot > floors[unit]:
@@ -149,8 +151,9 @@ def _pursue(
                     continue
                 for k in range(n, padded_length(n)):
                     lower[n, k] = 0
-                step = q[unit] / pivot
-                support[n], pivots[n], code[n] = unit, pivot, step
+                share = np.divide(1, pivot)
+                step = q[unit] * share
+                support[n], per_pivot[n], code[n] = unit, share, step
                 residual -= float(step) * float(q[unit])
                 n += 1
                 if n < at_most and residual > limit:
@@ -160,8 +163,7 @@ def _pursue(
                     else:
                         multiply_block(units, unit, 1, panels, table, 0)
                         combine(part, table[0], -1, lower[n - 1], order, n - 1, flat_parts, distance, n_padded)
-                    share = np.divide(1, pivot) if recursive else 0
-                    unit = choose(q, part, step, rest, share, floors, n_padded, False)
+                    unit = choose(q, part, step, rest, share if recursive else 0, floors, n_padded, False)
             for k in range(n, padded_length(n)):
                 code[k] = 0
             for back in range(n):  # Lᵀ z = the steps
