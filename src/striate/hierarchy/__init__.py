@@ -34,8 +34,9 @@ from striate.hierarchy.standardize import Standardize
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from striate.hierarchy.description import Description, describe
     from striate.hierarchy.greedy import learn_filters
-    from striate.hierarchy.presets import Choice, Description, choose, describe
+    from striate.hierarchy.presets import Choice, choose
     from striate.hierarchy.protocols import protocol
 
 __all__ = [
@@ -83,9 +84,9 @@ __all__ = [
 _HOME = {
     "learn_filters": "striate.hierarchy.greedy",
     "Choice": "striate.hierarchy.presets",
-    "Description": "striate.hierarchy.presets",
+    "Description": "striate.hierarchy.description",
     "choose": "striate.hierarchy.presets",
-    "describe": "striate.hierarchy.presets",
+    "describe": "striate.hierarchy.description",
     "protocol": "striate.hierarchy.protocols",
 }
 

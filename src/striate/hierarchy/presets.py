@@ -2,74 +2,35 @@
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from striate.errors import UnreadableImage, UsageError
-from striate.hierarchy import DenseSIFT, Hierarchy, PyramidPooling, SparseCodes
-from striate.images import ImageCollection, Preprocessing
-from striate.images.preprocessing import contrast_range, white_of
+from striate.hierarchy import DenseSIFT, Hierarchy, Mirrored, PatchDictionary, Paths, PyramidPooling, SparseCodes
+from striate.hierarchy.description import PHOTOGRAPH, Description
+from striate.images import Preprocessing
 from striate.learning import PSD
 
-# Numbers of images whose headers are read, and that are decoded, to describe a collection.
-N_HEADERS = 400
-N_DECODED = 60
 # Images with a longer side up to this are small: strokes in them are a few pixels wide.
 SMALL = 40
 # Of these, from this side on, a filter of 9×9 is no more than a third of the image.
 LARGE_FILTERS = 24
 MEDIUM = 100
-# The paper's canvas for photographs (Jarrett et al. 2009).
-PHOTOGRAPH = 151
 # Yang et al. 2009 used photographs of at most 300 pixels; smaller ones have too few descriptors.
 LONGEST_FOR_SIFT, SHORTEST_FOR_SIFT = 300, 64
-# Sparse codes of a photograph take some 75 ms of a core: more photographs than this would take longer than 20 minutes.
-MANY_PHOTOGRAPHS = 30_000
-# More labeled images than this teach the classifier what more features would.
-MANY = 20_000
+# Seconds of one core that the sparse codes of a photograph take, and of the allowed time that they may take.
+SECONDS_PER_PHOTOGRAPH, SHARE_OF_TIME = 0.075, 0.6
+# More labeled images than this teach the classifier what more features, and paths, would.
+MANY, MANY_FOR_PATHS = 20_000, 10_000
+# Patches and filters see photographs that are reduced to about this longer side.
+SIDE_FOR_PATCHES, SIDE_FOR_FILTERS = 100, 150
 # Features of all labeled images together stay below 1 GB: float32 numbers.
 MAX_FEATURE_FLOATS = 1 << 28
 
 
 System = Literal["auto", "hierarchy", "scspm"]
 """Systems by name: stages of learned filters; sparse codes of SIFT over a spatial pyramid."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is known about a collection before anything is chosen.
-
-    Attributes
-    ----------
-    n_images, n_labeled, n_classes : int
-    height, width : int
-        Medians, in pixels.
-    longest : int
-        Median of the longer side.
-    one_size : bool
-        Whether all images that were examined have the same size.
-    colored : bool
-        Whether at least a tenth of them have visible color.
-    plain_ground : bool
-        Whether most of a typical image is a plain background, as for digits, icons and line drawings.
-    white : float
-        The difference between black and white that thresholds are relative to; 1 unless the images use less than half
-        of the range of 0–1, as those of a camera of 12 bits in files of 16 do.
-    """
-
-    n_images: int
-    n_labeled: int
-    n_classes: int
-    height: int
-    width: int
-    longest: int
-    one_size: bool
-    colored: bool
-    plain_ground: bool
-    white: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,72 +43,39 @@ class Choice:
     learners: tuple[PSD, ...]
 
 
-def describe(images: ImageCollection) -> Description:
-    """Read the headers of some hundred images, evenly spread, and decode some of them.
-
-    Raises
-    ------
-    UsageError
-        If none of them can be read.
-    """
-    sizes = []
-    for index in _spread(len(images), N_HEADERS):
-        try:
-            sizes.append(images.size_of(index))
-        except UnreadableImage:
-            continue
-    looked_at = []
-    for index in _spread(len(images), N_DECODED):
-        try:
-            image = images.read(index, at_least=PHOTOGRAPH)
-        except UnreadableImage:
-            continue
-        looked_at.append(image)
-    if not sizes or not looked_at:
-        raise UsageError("none of the images that were tried can be read: see that the folder holds images.")
-    white = white_of(contrast_range(looked_at))
-    labels = images.labels or []
-    return Description(
-        n_images=len(images),
-        n_labeled=sum(label != "" for label in labels),
-        n_classes=len(images.classes),
-        height=round(statistics.median(height for height, _, _ in sizes)),
-        width=round(statistics.median(width for _, width, _ in sizes)),
-        longest=round(statistics.median(max(height, width) for height, width, _ in sizes)),
-        one_size=len({size[:2] for size in sizes}) == 1,
-        colored=sum(_is_colored(image, white) for image in looked_at) >= 0.1 * len(looked_at),
-        plain_ground=sum(_has_plain_ground(image, white) for image in looked_at) > 0.5 * len(looked_at),
-        white=white,
-    )
-
-
 def choose(
     seen: Description,
     *,
     system: System = "auto",
     preprocessing: Preprocessing | None = None,
     hierarchy: Hierarchy | None = None,
+    minutes: float = 5.0,
 ) -> Choice:
     """The `auto` preset: canvas, color, contrast, filters and pooling for a collection.
 
-    Photographs get sparse codes of SIFT over a spatial pyramid (Yang et al. 2009), the best of the frozen systems on
-    Caltech-101, unless their number would make it too slow; then the two stages of Jarrett et al. 2009. Smaller
-    images get smaller windows, so that a few positions remain after each pooling.
+    Up to 10,000 labeled images get several paths side by side: whitened patches (Coates et al. 2011), two stages of
+    learned filters (Jarrett et al. 2009), and, for photographs, sparse codes of SIFT over a spatial pyramid (Yang et
+    al. 2009) unless their number would make it too slow. More labeled images get two stages. Smaller images get
+    smaller windows, so that a few positions remain after each pooling.
 
     Parameters
     ----------
     seen : Description
     system : "auto", "hierarchy" or "scspm"
     preprocessing, hierarchy : optional
-        Given by the caller instead of chosen; a hierarchy is chosen for the canvas of a given preprocessing.
+        Given by the caller instead of chosen; a hierarchy is chosen for the canvas of a given preprocessing. Paths are
+        chosen only if neither is given.
+    minutes : float
+        About how long learning may take on two cores: the path of SIFT is left out if its codes took longer.
     """
     reasons: list[str] = []
     if hierarchy is not None:  # the given one decides
         system = "scspm" if _takes_sift(hierarchy) else "hierarchy"
+    elif system == "auto" and preprocessing is None and seen.n_labeled <= MANY_FOR_PATHS:
+        return _choose_paths(seen, minutes)
     elif system == "auto":
-        are_photographs = seen.longest > MEDIUM and seen.n_images <= MANY_PHOTOGRAPHS
         suits_sift = preprocessing is None or preprocessing.contrast == "none"
-        system = "scspm" if are_photographs and suits_sift else "hierarchy"
+        system = "scspm" if suits_sift and _suits_sift(seen, minutes) else "hierarchy"
     if preprocessing is None:
         choose_preprocessing = _preprocessing_for_sift if system == "scspm" else _choose_preprocessing
         preprocessing = choose_preprocessing(seen, reasons)
@@ -176,10 +104,94 @@ def choose(
             f"features of {seen.n_labeled:,} labeled images take {4e-9 * n_features * seen.n_labeled:.1f} GB: "
             "a run with a checkpoint keeps them on disk"
         )
+    return Choice(preprocessing, hierarchy, tuple(reasons), _learners(len(n_maps)))
+
+
+def _learners(n_banks: int) -> tuple[PSD, ...]:
     # Features of later stages are already sparse and smooth: a lower sparsity, fewer batches, ten steps.
     first, later = PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=0.3, max_batches=300, n_inference_steps=10)
-    learners = (first, *[later] * (len(n_maps) - 1)) if n_maps else ()
-    return Choice(preprocessing, hierarchy, tuple(reasons), learners)
+    return (first, *[later] * (n_banks - 1)) if n_banks else ()
+
+
+def _choose_paths(seen: Description, minutes: float) -> Choice:
+    """Several paths side by side, from which the classifier chooses by the labels."""
+    reasons: list[str] = []
+    prepared = _preprocessing_for_paths(seen, reasons)
+    longest, shortest = max(prepared.canvas), min(prepared.canvas)
+    grey = "GREY - " if prepared.color == "rgb" else ""
+    step, cells = ("", 3) if longest <= SMALL else ("/2", 4)
+    patches = f"{_reduced(longest, SIDE_FOR_PATCHES)}800WP6x6{step} - GA{cells} - ROOT - Z"
+    reasons.append(f"whitened patches of 6×6 by 800 units, averaged over {cells}×{cells} cells")
+    reduced = _reduced(longest, SIDE_FOR_FILTERS)
+    factor = max(1, round(longest / SIDE_FOR_FILTERS)) if reduced else 1
+    border = 0 if prepared.contrast == "ground" else _border(longest)
+    side = shortest // factor + 2 * max(border, prepared.border)
+    normalized = "" if prepared.contrast == "ground" else "LCN - " + (f"BORDER{border} - " if border else "")
+    stages = _two_stages(longest // factor, side, seen.n_labeled, reasons)
+    paths = [patches, f"{grey}{reduced}{normalized}{stages} - Z"]
+    if seen.longest > MEDIUM:
+        if _suits_sift(seen, minutes):
+            paths.append(f"{grey}SIFT16x16/6 - 1024SC - {PyramidPooling.notation}")
+            reasons.append("SIFT every 6 pixels, its sparse codes by a dictionary learned here, over a pyramid")
+        else:
+            needed = SECONDS_PER_PHOTOGRAPH * seen.n_images / 2 / SHARE_OF_TIME / 60
+            reasons.append(f"no SIFT, which would need more time than the {minutes:g} minutes allowed: {needed:.0f}")
+    hierarchy = Hierarchy("{" + " | ".join(paths) + "}")
+    n_features = int(np.prod(hierarchy.output_shape(prepared.shape)))
+    reasons.append(f"{len(paths)} paths side by side: {n_features:,} features per image")
+    return Choice(prepared, hierarchy, tuple(reasons), _learners(len(hierarchy.filter_banks)))
+
+
+def mirrored(hierarchy: Hierarchy) -> Hierarchy:
+    """The paths of `auto` with means over images and their mirror images, but for sparse codes, which would be slow."""
+    (paths,) = hierarchy
+    assert isinstance(paths, Paths)
+    made = []
+    for path in paths.hierarchies:
+        if any(isinstance(layer, SparseCodes) for layer in path):
+            made.append(path)
+        else:
+            made.append(Hierarchy([Mirrored(Hierarchy(path.layers[:-1])), path.layers[-1]]))
+    return Hierarchy([Paths(made)])
+
+
+def has_paths(hierarchy: Hierarchy) -> bool:
+    """Whether a hierarchy is of several paths alone, as `auto` chooses them."""
+    return len(hierarchy) == 1 and isinstance(hierarchy.layers[0], Paths)
+
+
+def name_of_path(path: Hierarchy) -> str:
+    """What a path sees, in words for a sentence."""
+    layers = [layer for outer in path for layer in ((outer, *outer.hierarchies[0]) if outer.hierarchies else (outer,))]
+    if any(isinstance(layer, SparseCodes) for layer in layers):
+        return "sparse codes of SIFT"
+    return "whitened patches" if any(isinstance(layer, PatchDictionary) for layer in layers) else "stages of filters"
+
+
+def _preprocessing_for_paths(seen: Description, reasons: list[str]) -> Preprocessing:
+    """Images as they are, which each path prepares as it needs; plain grounds are brought to zero."""
+    if seen.plain_ground and seen.longest <= MEDIUM:
+        prepared = _choose_preprocessing(seen, reasons)
+        return replace(prepared, color="rgb" if prepared.color == "yuv" else "grey")
+    canvas = _canvas(seen)
+    if seen.longest > MEDIUM:
+        side = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
+        canvas = (side, side)
+    reasons.append(f"typically {seen.width}×{seen.height} pixels: a canvas of {canvas[1]}×{canvas[0]}")
+    reasons.append("images are colored" if seen.colored else "images have no color: grey")
+    _say_white(seen, reasons)
+    return Preprocessing(canvas, color="rgb" if seen.colored else "grey", contrast="none", white=seen.white)
+
+
+def _reduced(longest: int, side: int) -> str:
+    """A layer that reduces images to about a longer side, by the mean over squares of pixels."""
+    factor = max(1, round(longest / side)) if longest > MEDIUM else 1
+    return f"PA{factor}x{factor}/{factor} - " if factor > 1 else ""
+
+
+def _suits_sift(seen: Description, minutes: float) -> bool:
+    """Whether images are large enough for SIFT, and few enough to code them in time on two cores."""
+    return seen.longest > MEDIUM and seen.n_images * SECONDS_PER_PHOTOGRAPH / 2 <= SHARE_OF_TIME * 60 * minutes
 
 
 def classifier_options(hierarchy: Hierarchy) -> dict[str, Any]:
@@ -187,8 +199,10 @@ def classifier_options(hierarchy: Hierarchy) -> dict[str, Any]:
 
     Maxima of sparse codes have one common unit, and are 0 if no unit is active: standardizing each feature would
     enlarge rare ones too much. On validation images of 51 classes of Caltech-101, accuracy was 2.6 points higher
-    without it. For pooled responses of filters, two weights per feature are better.
+    without it. For pooled responses of filters, two weights per feature are better. Paths are standardized already.
     """
+    if has_paths(hierarchy):
+        return {"standardize": "together", "kernel": "auto", "loss": "auto"}
     if any(isinstance(layer, SparseCodes) for layer in hierarchy):
         return {"standardize": "together"}
     return {"split": True}
@@ -214,20 +228,13 @@ def _say_white(seen: Description, reasons: list[str]) -> None:
 
 def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessing:
     """Canvas, color and contrast; `reasons` gets a sentence for each."""
-    border = 0
+    canvas = _canvas(seen)
+    border = _border(max(canvas)) if seen.longest <= SMALL else 0
     if seen.longest <= SMALL:
-        longest = max(seen.longest, 16)
-        # The size is kept, unless one side would be too short for two stages.
-        as_they_are = seen.one_size and min(seen.height, seen.width) >= 16
-        canvas = (seen.height, seen.width) if as_they_are else (longest, longest)
-        # Zeros around the image, so that filters cover strokes at its edge.
-        border = 5 if longest >= LARGE_FILTERS else 4
         kind = "small (typically {0}×{1} pixels)"
     elif seen.longest <= MEDIUM:
-        canvas = (seen.longest, seen.longest)
         kind = "of medium size (typically {0}×{1} pixels)"
     else:
-        canvas = (PHOTOGRAPH, PHOTOGRAPH)
         kind = "photographs or of their size (typically {0}×{1} pixels)"
     reasons.append(f"images are {kind.format(seen.width, seen.height)}: a canvas of {canvas[1]}×{canvas[0]}")
     color: Literal["grey", "yuv"] = "yuv" if seen.colored and seen.longest <= MEDIUM else "grey"
@@ -246,10 +253,31 @@ def _choose_preprocessing(seen: Description, reasons: list[str]) -> Preprocessin
     return Preprocessing(canvas=canvas, color=color, contrast=contrast, border=border, white=seen.white)
 
 
+def _canvas(seen: Description) -> tuple[int, int]:
+    """Height and width; small images keep their size, unless one side would be too short for two stages."""
+    if seen.longest <= SMALL:
+        as_they_are = seen.one_size and min(seen.height, seen.width) >= 16
+        side = max(seen.longest, 16)
+        return (seen.height, seen.width) if as_they_are else (side, side)
+    side = seen.longest if seen.longest <= MEDIUM else PHOTOGRAPH
+    return (side, side)
+
+
+def _border(longest: int) -> int:
+    """Zeros around small images, so that filters cover strokes at their edge."""
+    if longest > SMALL:
+        return 0
+    return 5 if longest >= LARGE_FILTERS else 4
+
+
 def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: list[str]) -> Hierarchy:
     """Two stages that fit the canvas; `reasons` gets a sentence."""
-    longest, shortest = max(preprocessing.canvas), min(preprocessing.canvas)
-    side = shortest + 2 * preprocessing.border
+    side = min(preprocessing.canvas) + 2 * preprocessing.border
+    return Hierarchy(_two_stages(max(preprocessing.canvas), side, seen.n_labeled, reasons))
+
+
+def _two_stages(longest: int, side: int, n_labeled: int, reasons: list[str]) -> str:
+    """Notation of two stages for a canvas; `side` is its shorter one with borders. `reasons` gets a sentence."""
     if longest <= SMALL:
         # The side of the filters is about a quarter of the image's.
         size, pool = (9, 5) if longest >= LARGE_FILTERS else (5, 4)
@@ -258,7 +286,7 @@ def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: 
         second_size = 5 if after >= 9 else 3
         left = after - second_size + 1
         second_pool = min(5, left) if left >= 5 else max(2, left - 1)
-        n_second = 512 if seen.n_labeled <= MANY else 256
+        n_second = 512 if n_labeled <= MANY else 256
         second = f"{n_second}F{second_size}x{second_size} - Rabs - N5x5 - PA{second_pool}x{second_pool}/2"
         reasons.append(f"filters of {size}×{size}, as suits small images, pooled over {pool}×{pool}")
     elif longest <= MEDIUM:
@@ -275,21 +303,4 @@ def _choose_hierarchy(seen: Description, preprocessing: Preprocessing, reasons: 
         first = "64F9x9 - Rabs - N - PA10x10/5"
         second = "256F5x5 - Rabs - N - PA6x6/4"
         reasons.append("filters of 9×9, pooled over 10×10, as Jarrett et al. 2009 had them for photographs")
-    return Hierarchy(f"{first} - {second}")
-
-
-def _spread(n: int, at_most: int) -> list[int]:
-    """Indices evenly over ``range(n)``."""
-    return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(int)).tolist()
-
-
-def _is_colored(image: np.ndarray, white: float) -> bool:
-    """Whether the channels differ by more than compression does, on average over the image."""
-    return len(image) == 3 and float(np.abs(image - image.mean(axis=0)).mean()) > 0.01 * white
-
-
-def _has_plain_ground(image: np.ndarray, white: float) -> bool:
-    """Whether more than half of the pixels are within 2 % of the outline's median."""
-    grey = image.mean(axis=0)
-    outline = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-    return float((np.abs(grey - np.median(outline)) < 0.02 * white).mean()) > 0.5
+    return f"{first} - {second}"

@@ -15,13 +15,14 @@ from striate.hierarchy import (
     Layer,
     LocalContrastNormalization,
     PatchDictionary,
+    Paths,
     Pooling,
     Rectification,
     SparseCodes,
     extract_features,
     small_pixels,
 )
-from striate.hierarchy.presets import classifier_options
+from striate.hierarchy.presets import classifier_options, name_of_path
 from striate.images import ImageCollection
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -104,6 +105,12 @@ def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callab
             variants.append((what, Hierarchy(rest)))
     if any(isinstance(layer, Pooling | GridPooling) and layer.how == "average" for layer in layers):
         variants.append(("maximum instead of average", Hierarchy([_maximum(layer) for layer in layers])))
+    if isinstance(layers[0], Paths):
+        paths = layers[0].hierarchies
+        for path in paths if len(paths) > 1 else ():
+            rest = [Paths([other for other in paths if other is not path])]
+            variants.append((f"without {name_of_path(path)}", Hierarchy(rest)))
+        return [*variants, ("raw pixels", small_pixels)]
     if len(classifier.hierarchy_.stages) > 1:
         variants.append(("first stage alone", classifier.hierarchy_.stages[0]))
     if classifier.learner != "random":

@@ -21,7 +21,7 @@ from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
 from striate.figures.drawn import DrawnEstimator, Shown
-from striate.hierarchy import Features, Hierarchy, LearnedStage, extract_features, feature_batches
+from striate.hierarchy import Features, Hierarchy, LearnedStage, Paths, extract_features, feature_batches, small_pixels
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -40,7 +40,9 @@ from striate.parameters import (
     plain_parameters,
 )
 from striate.progress import Progress
+from striate.recognition.auto import MOST_UNLABELED, fit_auto, take_columns, uses_unlabeled
 from striate.recognition.classifier_file import ClassifierState
+from striate.recognition.kernel_choice import LARGEST_KERNEL
 from striate.recognition.labels import (
     AsGiven,
     check_classes,
@@ -66,6 +68,8 @@ KIND = "image_classifier"
 # Limits of the sample that filters are learned from: floats (256 MB) and images.
 MAX_SAMPLE_FLOATS = 1 << 26
 MAX_SAMPLE_IMAGES = 5000
+# Images by which it is decided about mirror images.
+MIRROR_IMAGES = 500
 # Fraction of the labeled images that is held out for the "unknown" threshold.
 HELD_OUT_FRACTION = 0.2
 
@@ -76,6 +80,8 @@ _RULES = {
     "learner": Choice("psd", "random"),
     "unknown": Real(above=0, below=1) | None,
     "weight_decay": Real(above=0) | Choice("auto"),
+    "mirror": Boolean() | Choice("auto"),
+    "minutes": Real(above=0),
     "random_state": Integer(low=0) | None,
     "feature_cache": Boolean(),
 }
@@ -107,13 +113,14 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     """Learns filters from images without using labels, and a classifier from the labeled images.
 
     `fit` has three steps, which can also be called one by one: `learn_features` (preset and filters), `extract`
-    (features of images) and `fit_classifier`.
+    (features of images) and `fit_classifier`. With the default architecture, several paths of features are learned, the
+    labels choose among them, and where labels are few they are also spread to unlabeled images, if this helps.
 
     Parameters
     ----------
     system : "auto", "hierarchy" or "scspm"
-        "auto" chooses from the images; "hierarchy" uses stages of learned filters (3 ms per photograph), "scspm"
-        sparse codes of SIFT descriptors pooled over a spatial pyramid (about 75 ms, more accurate on photographs).
+        "auto" learns several paths and chooses by the labels; "hierarchy" uses stages of learned filters (3 ms per
+        photograph), "scspm" sparse codes of SIFT descriptors pooled over a spatial pyramid (about 75 ms).
     architecture : str, default "auto"
         "auto" chooses from the images; otherwise the papers' notation, for example
         ``"64F9x9 - Rabs - N - PA10x10/5"``, which overrides `system`.
@@ -127,6 +134,12 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         held out to find the threshold. None: no image is called unknown.
     weight_decay : float or "auto"
         Weight decay of the logistic regression; "auto" chooses it by cross-validation.
+    mirror : bool or "auto"
+        Whether features are averaged over an image and its mirror image, for the default architecture. "auto" decides
+        by how near mirror images are to other images, and by the labels; see `striate.recognition.mirror`.
+    minutes : float
+        About how long learning may take on two cores, for the default architecture: sparse codes of photographs are
+        left out if they took longer.
     random_state : int or None
     feature_cache : bool
         Whether `extract` and `fit` store features that are slow to compute in the cache folder (see `FeatureCache`)
@@ -157,6 +170,8 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         learner: Literal["psd", "random"] = "psd",
         unknown: float | None = None,
         weight_decay: float | Literal["auto"] = "auto",
+        mirror: bool | Literal["auto"] = "auto",
+        minutes: float = 5.0,
         random_state: int | None = None,
         feature_cache: bool = False,
     ) -> None:
@@ -166,6 +181,8 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         self.learner = learner
         self.unknown = unknown
         self.weight_decay = weight_decay
+        self.mirror = mirror
+        self.minutes = minutes
         self.random_state = random_state
         self.feature_cache = feature_cache
 
@@ -183,14 +200,15 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         images : folder, array (n, height, width[, channels]) or (n, channels, height, width), list, or ImageCollection
-            Images; see `striate.as_images`. Images without a label are used for the filters only. Floating-point arrays
-            may hold 0–1 or 0–255: an array that goes from 0 to more than 2, and at most 255, is divided by 255, here
-            and wherever the classifier is given images.
+            Images; see `striate.as_images`. From images without a label, filters are learned, and labels are spread to
+            some of them where labels are few and this helps. Floating-point arrays may hold 0–1 or 0–255: an array that
+            goes from 0 to more than 2, and at most 255, is divided by 255, here and wherever the classifier is given
+            images.
         labels : sequence of str, int or bool (n,), optional
             Labels, if the images do not have them already, as a folder with one sub-folder per class does. None, NaN
             and "" stand for no label.
         unlabeled : like images, optional
-            Additional images for the filters.
+            Additional images without labels.
         checkpoint : Checkpoint, optional
             A run that was killed continues from it, with the same bits.
         progress : Progress, optional
@@ -200,7 +218,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         images = KeptImages(images, worth=images.labeled)
         as_given = AsGiven(labels, images.labels or [])
         named = [name_of(name) for name in labels_of(images)]
-        check_classes(np.asarray(named))  # an error now, not after minutes of learning
+        check_classes(np.asarray(named), at_least=1)  # an error now, not after minutes of learning
         self._check_names(named)
         self.learn_features(images, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
         labeled = images.subset(images.labeled)
@@ -212,7 +230,16 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         kept = labeled.subset(features.positions)
         for note in lost_classes(labeled, kept):
             warnings.warn(note, stacklevel=2)
-        return self.fit_classifier(features.rows, as_given(kept.labels or []), progress=progress)
+        of_kept = as_given(kept.labels or [])
+        others = self.extract_unlabeled(
+            [images.subset(np.setdiff1d(np.arange(len(images)), images.labeled)), unlabeled],
+            of_kept,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        self.fit_classifier(features.rows, of_kept, unlabeled=others, progress=progress)
+        self.drop_unused_paths()
+        return self
 
     def learn_features(
         self,
@@ -222,7 +249,10 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Choose the preprocessing and the architecture, and learn the filters; labels are not used."""
+        """Choose the preprocessing and the architecture, and learn the filters.
+
+        Labels are only used to decide about mirror images, where each class has at least five.
+        """
         self._check_parameters()
         progress = progress or Progress()
         images = as_fractions(as_images(images))
@@ -232,12 +262,19 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         self.record_ = TrainingRecord(reasons=list(choice.reasons))
         for reason in choice.reasons:
             progress.message(reason)
-        sample = self._sample(images, extra, progress)
+        self._kept: tuple[int, ...] | None = None
         # Imported here, since learning needs more of scikit-learn than prediction does.
         from striate.hierarchy import learn_filters
+        from striate.hierarchy.presets import has_paths, mirrored
+
+        hierarchy = choice.hierarchy
+        self._is_open = not self._is_given and has_paths(hierarchy)
+        if self._is_open and self._decide_mirror(images, progress):
+            hierarchy = mirrored(hierarchy)
+        sample = self._sample(images, extra, progress)
 
         self.hierarchy_, self.record_.stages = learn_filters(
-            choice.hierarchy,
+            hierarchy,
             sample,
             learners=choice.learners if self.learner == "psd" else _random_learner(),
             random_state=self.random_state,
@@ -270,15 +307,58 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             progress=progress,
         )
 
+    def extract_unlabeled(
+        self,
+        sources: Sequence[Any],
+        labels: Sequence[Any] | NDArray[Any],
+        *,
+        checkpoint: Checkpoint | None = None,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> NDArray[np.float32] | None:
+        """Features of up to 4,000 images, evenly from all, for `fit_classifier`; None where it does not use them.
+
+        Parameters
+        ----------
+        sources : sequence of images or None
+            Collections of images, whose labels are not used.
+        labels : (n,)
+            The given labels, whose number decides.
+        """
+        counted = label_array(labels)
+        if not self._is_open or not uses_unlabeled(len(counted), len(np.unique(counted))):
+            return None
+        found = []
+        some = [as_fractions(as_images(source)) for source in sources if source is not None]
+        total = sum(map(len, some))
+        for number, images in enumerate(some):
+            n = round(min(1.0, MOST_UNLABELED / max(total, 1)) * len(images))
+            if n:
+                chosen = images.subset(np.linspace(0, len(images) - 1, n).round().astype(int))
+                name = "features of unlabeled images" + (f" {number + 1}" if number else "")
+                made = self.extract(
+                    chosen, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
+                )
+                self.record_.skipped = list(dict.fromkeys([*self.record_.skipped, *made.skipped]))
+                found.append(made.rows)
+        return np.concatenate(found) if found else None
+
     def fit_classifier(
-        self, features: NDArray[np.float32], labels: Sequence[Any] | NDArray[Any], *, progress: Progress | None = None
+        self,
+        features: NDArray[np.float32],
+        labels: Sequence[Any] | NDArray[Any],
+        *,
+        unlabeled: NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
     ) -> Self:
-        """Fit the logistic regression, and the "unknown" threshold if one is asked for.
+        """Fit the classifier, and the "unknown" threshold if one is asked for.
 
         Parameters
         ----------
         features : float32 (n, n_features)
         labels : sequence of str, int or bool (n,)
+        unlabeled : float32 (n_unlabeled, n_features), optional
+            Features of images without labels, see `extract_unlabeled`; only the default architecture uses them.
         """
         check_is_fitted(self, "hierarchy_")
         self._check_parameters()
@@ -289,27 +369,40 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         held_out = rows[:0]
         if self.unknown is not None:
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
-        from striate.hierarchy.presets import classifier_options
+        from striate.hierarchy.presets import classifier_options, name_of_path
 
-        classifier = SoftmaxClassifier(
-            weight_decay=self.weight_decay, random_state=self.random_state, **classifier_options(self.hierarchy_)
-        )
         training = features if len(rows) == len(features) else features[rows]
-        self.classifier_ = classifier.fit(training, classes[rows], progress=progress)
+        decided: dict[str, Any] = {"weight_decay": self.weight_decay, "random_state": self.random_state}
+        if self._is_open and len(rows) <= LARGEST_KERNEL:
+            names = [name_of_path(path) for path in self.hierarchy_.layers[0].hierarchies]
+            found = fit_auto(training, classes[rows], unlabeled, self._columns, names, progress=progress, **decided)
+            self.classifier_, self._kept = found.classifier, found.kept
+            self._say(found.reasons, progress)
+        else:
+            self.classifier_ = SoftmaxClassifier(**decided, **classifier_options(self.hierarchy_))
+            self.classifier_.fit(training, classes[rows], progress=progress)
         self.classes_ = self.classifier_.classes_
         self.rejection_ = None
         if self.unknown is not None:
             self.rejection_ = ConformalRejection(error_rate=self.unknown)
-            logits = self.classifier_.logits(features[held_out]) if len(held_out) else np.empty((0, len(self.classes_)))
-            self.rejection_.fit(logits)
+            self.rejection_.fit(self._logits(features[held_out]))
             if self.rejection_.threshold_ == np.inf:
                 reason = (
                     f"no image will be called unknown: {len(held_out)} labeled ones, a fifth, were held out, "
                     f"too few for a rate of {self.unknown} of false alarms"
                 )
-                self.record_.reasons.append(reason)
-                (progress or Progress()).message(reason)
+                self._say([reason], progress)
         return self
+
+    def used(self, features: NDArray[Any]) -> NDArray[Any]:
+        """Those columns of features (n, n_features) of all learned paths that the classifier uses."""
+        if getattr(self, "_kept", None) is None:
+            return features
+        return take_columns(features, [self._columns[number] for number in self._kept or ()])
+
+    def drop_unused_paths(self) -> None:
+        """Forget the paths that the classifier does not use, so that predictions take less time."""
+        self.hierarchy_, self._kept = self._used_hierarchy(), None
 
     def plot_filters(self, *, columns: int | None = None) -> Figure:
         """Draw the filters of the first stage, each scaled to its largest weight; the report shows all stages.
@@ -355,17 +448,17 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     def decision_function(self, images: Any) -> NDArray[np.float32]:
         """Logits, float32 (n_images, n_classes); for two classes, as in scikit-learn, their difference, (n_images,)."""
         check_is_fitted(self, "classifier_")
-        return self.classifier_.decision_function(self.transform(images))
+        return self.classifier_.decision_function(self.used(self.transform(images)))
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
         check_is_fitted(self, "classifier_")
-        return self.classifier_.predict_proba(self.transform(images))
+        return self.classifier_.predict_proba(self.used(self.transform(images)))
 
     def predict(self, images: Any) -> NDArray[Any]:
         """The most probable class of each image, (n_images,)."""
         check_is_fitted(self, "classifier_")
-        return self.classifier_.predict(self.transform(images))
+        return self.classifier_.predict(self.used(self.transform(images)))
 
     def is_unknown(self, images: Any) -> NDArray[np.bool_]:
         """Which images resemble no class, bool (n_images,).
@@ -381,7 +474,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         check_is_fitted(self, "classifier_")
         if self.rejection_ is None:
             raise UsageError('this classifier cannot answer "unknown": train it with unknown=0.05 (--unknown 0.05).')
-        return self.rejection_.is_unknown(self.classifier_.logits(self.transform(images)))
+        return self.rejection_.is_unknown(self._logits(self.transform(images)))
 
     def classify(self, images: Any, *, n_top: int = 5, skipped: list[Skipped] | None = None) -> Predictions:
         """Classes, probabilities and which images are unknown, in one pass over the images.
@@ -403,7 +496,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         check_is_fitted(self, "classifier_")
         n_top = checked("n_top", n_top, Integer(low=1))
         images = as_fractions(as_images(images))
-        no_features = np.empty((0, self.classifier_.n_features_in_), np.float32)
+        no_features = np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)
         parts = [self.classify_features(no_features, [], n_top=n_top)]
         for found, rows in feature_batches(
             images, self.preprocessing_, self.hierarchy_, skipped=skipped, cache=self.feature_cache
@@ -421,9 +514,9 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         if not len(features):
             probabilities = np.empty((0, len(self.classes_)), np.float32)
         else:
-            probabilities = self.classifier_.predict_proba(features)
+            probabilities = self.classifier_.predict_proba(self.used(features))
             if self.rejection_ is not None:
-                unknown = self.rejection_.is_unknown(self.classifier_.logits(features))
+                unknown = self.rejection_.is_unknown(self._logits(features))
         return Predictions(list(names), self.classes_, probabilities, unknown, n_top)
 
     def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
@@ -432,7 +525,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         images = as_fractions(as_images(images, labels))
         images = images.subset(images.labeled)
         named = np.array([name_of(name) for name in labels_of(images)])
-        found = self.classifier_.logits(self.transform(images)).argmax(axis=1)
+        found = self._logits(self.transform(images)).argmax(axis=1)
         names = np.array(class_names(self.classes_))
         return float(np.mean(names[found] == named))
 
@@ -443,7 +536,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         parameters = plain_parameters(self, apart={"preprocessing", "feature_cache"})
         state = ClassifierState(
             preprocessing=self.preprocessing_,
-            hierarchy=self.hierarchy_,
+            hierarchy=self._used_hierarchy(),
             classifier=self.classifier_,
             rejection=self.rejection_,
             reasons=self.record_.reasons,
@@ -489,14 +582,58 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
+    @property
+    def _is_given(self) -> bool:
+        """Whether something is given in place of the paths that the labels choose from."""
+        given = (self.system, self.architecture, self.preprocessing)
+        return any(each != "auto" for each in given) or self.learner == "random"
+
+    @property
+    def _columns(self) -> list[slice]:
+        (paths,) = self.hierarchy_
+        assert isinstance(paths, Paths)
+        return paths.columns(self.preprocessing_.shape)
+
+    def _used_hierarchy(self) -> Hierarchy:
+        if getattr(self, "_kept", None) is None:
+            return self.hierarchy_
+        paths = self.hierarchy_.layers[0].hierarchies
+        return Hierarchy([Paths([paths[number] for number in self._kept or ()])])
+
+    def _logits(self, features: NDArray[np.float32]) -> NDArray[Any]:
+        if not len(features):
+            return np.empty((0, len(self.classes_)), np.float32)
+        return self.classifier_.logits(self.used(features))
+
+    def _say(self, reasons: Sequence[str], progress: Progress | None) -> None:
+        self.record_.reasons.extend(reasons)
+        for reason in reasons:
+            (progress or Progress()).message(reason)
+
+    def _decide_mirror(self, images: ImageCollection, progress: Progress) -> bool:
+        """Whether features are averaged over mirror images, decided by small pixels of some images."""
+        if self.mirror != "auto":
+            return bool(self.mirror)
+        from striate.recognition.mirror import decide_mirror
+
+        some = images.subset(np.linspace(0, len(images) - 1, min(len(images), MIRROR_IMAGES)).round().astype(int))
+        found = extract_features(some, self.preprocessing_, _pixels_and_mirrored, require_half=False)
+        pixels, mirrored = np.split(found.rows, 2, axis=1)
+        labels = None if some.labels is None else [some.labels[place] for place in found.positions]
+        decision = decide_mirror(pixels, mirrored, labels, random_state=self.random_state)
+        self._say([decision.reason], progress)
+        return decision.mirror
+
     def _choose(self, images: ImageCollection) -> Chosen:
-        from striate.hierarchy.presets import choose, describe
+        from striate.hierarchy.description import describe
+        from striate.hierarchy.presets import choose
 
         return choose(
             describe(images),
             system="hierarchy" if self.learner == "random" else self.system,
             preprocessing=None if self.preprocessing == "auto" else self.preprocessing,
             hierarchy=None if self.architecture == "auto" else Hierarchy(self.architecture),
+            minutes=self.minutes,
         )
 
     def _sample(
@@ -520,6 +657,12 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
                 f"{printable(first.name)}: {first.reason}"
             )
         return sample
+
+
+def _pixels_and_mirrored(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Small pixels of images and of their mirror images, side by side."""
+    pixels = small_pixels(images)
+    return np.concatenate([pixels.reshape(len(images), -1), pixels[..., ::-1].reshape(len(images), -1)], axis=1)
 
 
 def _random_learner() -> Any:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.randomness import RandomState, generator_from
-from striate.recognition.softmax_classifier import SoftmaxClassifier
-from striate.recognition.splits import hold_out_fraction, stratified_folds
+from striate.recognition.feature_space import Standardization
+from striate.recognition.kernel_choice import SQUARES_PRIOR
+from striate.recognition.least_squares import solve_least_squares
+from striate.recognition.sample_space import standardized_products
+from striate.recognition.splits import hold_out_fraction
 from striate.samples import check_finite
 
 __all__ = ["MirrorDecision", "decide_mirror"]
@@ -21,9 +24,7 @@ __all__ = ["MirrorDecision", "decide_mirror"]
 # photographed from one side and turntables at least 0.23.
 _FAR = 0.2
 _FEWEST, _MOST = 20, 2000  # images that are compared
-_LABELS = 5  # of each class, for cross-validation
-_FOLDS = 5
-_DECAYS = (1e-1, 1e-2, 1e-3)
+_LABELS = 5  # of each class, to compare accuracies
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class MirrorDecision:
         How much farther from other images the mirror images are than the images themselves: 0 for equally near, 1 for
         as far as images that have nothing in common. None if there are too few images.
     accuracy, accuracy_mirrored : float or None
-        Accuracy by cross-validation without and with mirror images; None without enough labels.
+        Share of labeled images that are classified correctly by all others, without and with mirror images; None
+        without enough labels.
     """
 
     mirror: bool
@@ -63,9 +65,9 @@ def decide_mirror(
     mirror image from its nearest neighbor other than the image itself, and c the median distance of the image from all
     others, the median of log(b/a) is divided by that of log(c/a); it must not exceed 0.2.
 
-    The evidence of labels, where each class has at least five: the accuracy by cross-validation, of a linear
-    classifier, must not fall by more than a standard error when mirror images are added to the training images and the
-    logits of an image and its mirror image are averaged. It finds classes that are mirror images of each other.
+    The evidence of labels, where each class has at least five: the accuracy of each image by a linear classifier of all
+    others must not fall by more than a standard error when the features of image and mirror image are averaged. It
+    finds classes that are mirror images of each other.
 
     Parameters
     ----------
@@ -108,22 +110,22 @@ def decide_mirror(
     names = np.array([str(labels[index]) for index in known] if labels is not None else [], dtype=str)
     counts = np.unique(names, return_counts=True)[1]
     if len(counts) < 2 or counts.min() < _LABELS:
-        return MirrorDecision(True, f"mirror images are used as more examples: {near}", farther)
+        return MirrorDecision(True, f"mirror images are used as well: {near}", farther)
     rows = np.array(known)
     if len(rows) > _MOST:
         _, kept = hold_out_fraction(names, _MOST / len(rows), random_state=generator)
         rows, names = rows[kept], names[kept]
-    before, after = _cross_validated(features[rows], mirrored[rows], names, generator)
+    before, after = _judged(features[rows], mirrored[rows], names)
     difference = after.astype(float) - before
     accuracies = float(before.mean()), float(after.mean())
     if difference.mean() < -difference.std() / np.sqrt(len(difference)):
         reason = (
-            f"mirror images are not used: with them, the accuracy by cross-validation falls from {accuracies[0]:.1%} "
-            f"to {accuracies[1]:.1%}"
+            "mirror images are not used: with them, the accuracy on labeled images that are left out falls from "
+            f"{accuracies[0]:.1%} to {accuracies[1]:.1%}"
         )
         return MirrorDecision(False, reason, farther, *accuracies)
     reason = (
-        f"mirror images are used as more examples: {near}, and the accuracy by cross-validation goes from "
+        f"mirror images are used as well: {near}, and the accuracy on labeled images that are left out goes from "
         f"{accuracies[0]:.1%} to {accuracies[1]:.1%}"
     )
     return MirrorDecision(True, reason, farther, *accuracies)
@@ -160,23 +162,16 @@ def _distances(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArra
     return np.sqrt(np.maximum(squares - 2 * some @ others.T, 0))
 
 
-def _cross_validated(
-    features: NDArray[Any], mirrored: NDArray[Any], names: NDArray[np.str_], generator: np.random.Generator
+def _judged(
+    features: NDArray[Any], mirrored: NDArray[Any], names: NDArray[np.str_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which images are classified correctly without and with mirror images, each at its best weight decay."""
+    """Which images are classified correctly by all others, by their features and by the means with mirror images."""
+    codes = np.unique(names, return_inverse=True)[1]
+    targets = np.eye(int(codes.max()) + 1)[codes]
     rows, copies = (values.reshape(len(values), -1).astype(np.float32) for values in (features, mirrored))
-    folds = stratified_folds(names, _FOLDS, random_state=generator)
-    correct = np.zeros((2, len(_DECAYS), len(names)), bool)
-    for fold in range(_FOLDS):
-        held_out, kept = folds == fold, folds != fold
-        both = np.concatenate([rows[kept], copies[kept]])
-        for number, decay in enumerate(_DECAYS):
-            model = SoftmaxClassifier(weight_decay=decay, standardize="together", calibrate=False)
-            alone = model.fit(rows[kept], names[kept]).predict(rows[held_out])
-            correct[0, number, held_out] = alone == names[held_out]
-            # A copy is in the fold of its image, so that no held-out image is seen, mirrored or not.
-            model.fit(both, np.tile(names[kept], 2))
-            logits = model.logits(rows[held_out]) + model.logits(copies[held_out])
-            correct[1, number, held_out] = model.classes_[logits.argmax(axis=1)] == names[held_out]
-    first, second = (each[each.mean(axis=1).argmax()] for each in correct)
-    return first, second
+    correct = []
+    for samples in (rows, (rows + copies) / 2):
+        kernel = standardized_products(Standardization(samples, scale="together"), samples)
+        held_out = solve_least_squares(kernel, targets, SQUARES_PRIOR).held_out
+        correct.append(held_out.argmax(axis=1) == codes)
+    return correct[0], correct[1]

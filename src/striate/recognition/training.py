@@ -157,7 +157,7 @@ def train_and_evaluate(
     held_out = held_out.subset(held_out.labeled)
     train_images = images.subset(split.train)
     _require_labels(train_images, held_out, label_counts)
-    for_filters = images.subset(np.sort(np.concatenate([split.train, split.unlabeled])))
+    for_filters = _with_labels_of(images, split.train, np.sort(np.concatenate([split.train, split.unlabeled])))
     classifier.learn_features(for_filters, unlabeled=unlabeled, checkpoint=checkpoint, progress=progress)
 
     def features_of(some: ImageCollection, name: str) -> tuple[_Part, list[Skipped]]:
@@ -177,7 +177,14 @@ def train_and_evaluate(
             f"none of the {len(held_out)} test images can be read, the first is {printable(skipped_test[0].name)}: "
             f"{skipped_test[0].reason}"
         )
-    classifier.fit_classifier(train.rows, train.labels.tolist(), progress=progress)
+    others = classifier.extract_unlabeled(
+        [images.subset(split.unlabeled), unlabeled],
+        train.labels,
+        checkpoint=checkpoint,
+        folder=folder,
+        progress=progress,
+    )
+    classifier.fit_classifier(train.rows, train.labels.tolist(), unlabeled=others, progress=progress)
     result = TrainingResult(
         classifier=classifier,
         test=evaluate_features(classifier, test.rows, test.images),
@@ -187,10 +194,18 @@ def train_and_evaluate(
         lost_classes=lost,
     )
     _add_curves(result, train, test, label_counts, n_draws, progress)
+    classifier.drop_unused_paths()
     if with_ablations:
         result.ablations = ablate(classifier, train.images, progress=progress)
     _record(result)
     return result
+
+
+def _with_labels_of(images: ImageCollection, labeled: NDArray[np.int64], chosen: NDArray[np.int64]) -> ImageCollection:
+    """Some images, of which only those that are for training keep their labels."""
+    is_labeled = np.isin(chosen, labeled)
+    some = images.subset(chosen)
+    return some.with_labels([label if keep else "" for label, keep in zip(some.labels or [], is_labeled, strict=True)])
 
 
 def _require_labels(train: ImageCollection, held_out: ImageCollection, label_counts: Sequence[int] | None) -> None:
@@ -251,9 +266,9 @@ def _add_curves(
         "progress": progress,
     }
     result.curve = learning_curve(
-        fewer_train.rows,
+        classifier.used(fewer_train.rows),
         fewer_train.labels,
-        fewer_test.rows,
+        classifier.used(fewer_test.rows),
         fewer_test.labels,
         phase_name="learning curve",
         **classifier_options(classifier.hierarchy_),

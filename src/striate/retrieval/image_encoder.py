@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.hierarchy import Hierarchy, LocalContrastNormalization, feature_batches, learn_filters
-from striate.hierarchy.presets import choose, describe
+from striate.hierarchy.description import describe
+from striate.hierarchy.presets import choose
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.sample import prepared_sample
 from striate.images.stream import BATCH
