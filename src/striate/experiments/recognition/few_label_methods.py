@@ -104,7 +104,10 @@ def measure_before(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def measure_auto(settings: Settings, context: Context) -> dict[str, Any]:
-    """Measure `ImageClassifier` with its defaults, which learns features from all training images without labels."""
+    """Measure `ImageClassifier` with its defaults, which learns from all training images, a few of them with labels.
+
+    Features are learned once, without labels; the decision about mirror images is then one without labels too.
+    """
     given = load_set(settings["set"], settings["split"], context)
     classify, feature_seconds = _auto(given, settings, context)
     return _measure(given, settings, context, classify, feature_seconds)
@@ -123,7 +126,8 @@ def _auto(given: LabeledSet, settings: Settings, context: Context) -> tuple[Clas
 
     def classify(places: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> Callable[[], NDArray[Any]]:
         classifier.set_params(random_state=seed)
-        classifier.fit_classifier(train[places], labels)
+        others = np.setdiff1d(np.arange(len(train)), places)
+        classifier.fit_classifier(train[places], labels, unlabeled=train[others])
         return lambda: np.asarray(classifier.classify_features(test, given_names).labels)
 
     given_names = [""] * len(test)

@@ -35,13 +35,14 @@ SPLIT = 105  # of each set, into a training and a test part; development used 0
 DRAWS = (105, 106, 107, 108, 109)  # of the labels; development used 0 to 2
 FEW = (1, 5, 10)  # numbers of labels per class that every set has
 QUICK_COUNTS = (1, 5)
+TIMED = 10  # labels per class of the fits that are timed
 
 AUTO, NETWORK = "auto", "small CNN"
 METHODS = (AUTO, "auto before", "pixels", "HOG + SVM", "scattering", NETWORK)
 _COLORS = dict(zip(METHODS, ("#b3541e", "#e0a882", "#aaaaaa", "#3f6f9f", "#5b8c5a", "#6b4c8a"), strict=True))
 
 # The best of several sides and windows on development draws.
-HOG: Mapping[str, Mapping[str, int]] = {
+HOG: Mapping[str, Mapping[str, Any]] = {
     "digits": {"side": 28, "cell": 5},
     "tiles": {"side": 128, "cell": 16},
     "thumbnails 32": {"side": 64, "cell": 8},
@@ -49,7 +50,7 @@ HOG: Mapping[str, Mapping[str, int]] = {
     "COIL-100": {"side": 64, "cell": 8},
     "15 scenes": {"side": 128, "cell": 16},
 }
-SCATTERING: Mapping[str, Mapping[str, int]] = {
+SCATTERING: Mapping[str, Mapping[str, Any]] = {
     "digits": {"side": 28, "scales": 3},
     "tiles": {"side": 128, "scales": 4},
     "thumbnails 32": {"side": 32, "scales": 2},
@@ -96,9 +97,11 @@ BEFORE: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _row(results: Results, name: str, method: str, count: int, key: str = "accuracy") -> list[float]:
+def _row(
+    results: Results, name: str, method: str, count: int, key: str = "accuracy", *, timed: bool = False
+) -> list[float]:
     """One value per draw; raises NotRunError if there is no such unit, or it has not finished."""
-    for unit in results.select(set=name, method=method):
+    for unit in results.select(set=name, method=method, timed=timed):
         if count in unit.settings["counts"]:
             row: list[float] = results[unit.name][key][unit.settings["counts"].index(count)]
             return row
@@ -113,7 +116,7 @@ def _lead(name: str, count: int) -> Callable[[Results], Measurement]:
     """Return auto minus the method that is best on average, paired by draw."""
 
     def measure(results: Results) -> Measurement:
-        here = {unit.settings["method"] for unit in results.select(set=name)} - {AUTO}
+        here = {unit.settings["method"] for unit in results.select(set=name, timed=False)} - {AUTO}
         others = [_percent(results, name, method, count) for method in METHODS if method in here]
         if not others:
             raise NotRunError(f"nothing is measured on {name} at scale {results.scale}")
@@ -148,14 +151,11 @@ def _clear_gain(other: str) -> Callable[[Results], Measurement]:
 
 
 def _time_ratio(name: str) -> Callable[[Results], float]:
-    """Return the mean seconds of auto over those of the network, all numbers of labels and draws together."""
+    """Return the seconds of auto over those of the network, for one draw, while no other program ran."""
 
     def measure(results: Results) -> float:
-        ours, theirs = (
-            np.mean([_row(results, name, method, count, "seconds") for count in SETS[name].counts])
-            for method in (AUTO, NETWORK)
-        )
-        return float(ours / theirs)
+        ours, theirs = (_row(results, name, method, TIMED, "seconds", timed=True)[0] for method in (AUTO, NETWORK))
+        return ours / theirs
 
     return measure
 
@@ -211,16 +211,16 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """Return a unit per set and method; for the network, one per set and number of labels."""
     if scale == "quick":
-        common = {"split": 0, "draws": (0, 1), "counts": QUICK_COUNTS}
+        common: dict[str, Any] = {"split": 0, "draws": (0, 1), "counts": QUICK_COUNTS}
         small = {"architecture": "8F7x7 - Rabs - N7x7 - PA8x8/4"}
         return [
             _unit("digits", AUTO, measure_auto, 10, **common, **small),
             _unit("digits", "pixels", measure_pixels, 1, **common),
             _unit("digits", "HOG + SVM", measure_hog, 1, **common, side=28, cell=7),
         ]
-    found = []
+    found = [_timed(name, method) for name in SETS for method in (AUTO, NETWORK)]
     for name, known in SETS.items():
-        common = {"split": SPLIT, "draws": DRAWS, "counts": known.counts}
+        common: dict[str, Any] = {"split": SPLIT, "draws": DRAWS, "counts": known.counts}
         found += [
             _unit(name, AUTO, measure_auto, 600, **common, architecture="auto"),
             _unit(name, "auto before", measure_before, 400, **common, **BEFORE[name]),
@@ -229,21 +229,24 @@ def units(scale: Scale) -> list[Unit]:
             _unit(name, "scattering", measure_scattering, 200, **common, **SCATTERING[name]),
         ]
         found += [
-            _unit(
-                name,
-                NETWORK,
-                measure_cnn,
-                120,
-                **common | {"counts": (count,)},
-                side=min(known.side, 64),
-                changes=CHANGES[name],
-                n_steps=n_steps,
-                batch_size=batch_size,
-            )
+            _unit(name, NETWORK, measure_cnn, 120, **common | {"counts": (count,)}, **_network(name, count))
             for count in known.counts
-            for n_steps, batch_size in [STEPS[count]]
         ]
     return found
+
+
+def _network(name: str, count: int) -> dict[str, Any]:
+    n_steps, batch_size = STEPS[count]
+    side = min(SETS[name].side, 64)
+    return {"side": side, "changes": CHANGES[name], "n_steps": n_steps, "batch_size": batch_size}
+
+
+def _timed(name: str, method: str) -> Unit:
+    """Return a unit of one draw, to be run while no other program runs."""
+    settings: dict[str, Any] = {"split": SPLIT, "draws": DRAWS[:1], "counts": (TIMED,)}
+    if method == AUTO:
+        return _unit(name, AUTO, measure_auto, 120, timed=True, **settings, architecture="auto")
+    return _unit(name, NETWORK, measure_cnn, 60, timed=True, **settings, **_network(name, TIMED))
 
 
 def _unit(
@@ -251,13 +254,15 @@ def _unit(
     method: str,
     run: Callable[[Settings, Context], Mapping[str, Any]],
     expected_seconds: float,
+    *,
+    timed: bool = False,
     **settings: Any,
 ) -> Unit:
     numbers = settings["counts"]
     which = f", {_labels(numbers[0])}" if len(numbers) == 1 else ""
     return Unit(
-        f"{name}, {method}{which}",
-        {"set": name, "method": method, **settings},
+        f"{name}, {method}{which}{', timed' if timed else ''}",
+        {"set": name, "method": method, "timed": timed, **settings},
         run,
         expected_seconds=expected_seconds,
     )
@@ -272,7 +277,7 @@ def draw(results: Results, path: Path) -> None:
     for axes, name in zip(panels, names, strict=False):
         for method in reversed(METHODS):
             _line(axes, results, name, method)
-        counts = sorted({count for unit in results.select(set=name) for count in unit.settings["counts"]})
+        counts = sorted({count for unit in results.select(set=name, timed=False) for count in unit.settings["counts"]})
         axes.set_xscale("log")
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
@@ -291,7 +296,7 @@ def draw(results: Results, path: Path) -> None:
 def _line(axes: Any, results: Results, name: str, method: str) -> None:
     """Draw what has been measured of one method, with standard errors."""
     found: dict[int, Measurement] = {}
-    for unit in results.select(set=name, method=method):
+    for unit in results.select(set=name, method=method, timed=False):
         for count in unit.settings["counts"]:
             try:
                 found[count] = over(_percent(results, name, method, count))
