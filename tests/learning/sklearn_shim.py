@@ -29,7 +29,7 @@ __all__ = [
     "sparse_encode",
 ]
 
-# `lars` and `omp` give a number of active units: those of the lasso's path, and for `omp` least squares on them.
+# `lars` and `omp` give a number of active units: the former those of the lasso's path.
 METHODS = {"lasso_lars": "homotopy", "lasso_cd": "coordinate_descent", "threshold": "threshold"}
 _STILL = 1e-7  # change of a dictionary after which batch learning ends
 
@@ -53,9 +53,9 @@ def sparse_encode(
             coder.set_params(tolerance=1e-6, max_iterations=max_iter)
     else:
         n_components, n_features = np.shape(dictionary)
-        coder.set_params(
-            max_nonzero=n_nonzero_coefs or int(min(max(n_features / 10, 1), n_components)), refit=algorithm == "omp"
-        )
+        coder.set_params(max_nonzero=n_nonzero_coefs or int(min(max(n_features / 10, 1), n_components)))
+        if algorithm == "omp":
+            coder.set_params(method="omp")
     try:
         return np.asarray(coder.transform(X))
     except UsageError as error:
