@@ -23,6 +23,7 @@ from striate.hierarchy.macrofeatures import Macrofeatures
 from striate.hierarchy.mirrored import Mirrored
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.notation import format_notation, parse_notation
+from striate.hierarchy.oriented_gradients import OrientedGradients
 from striate.hierarchy.patch_dictionary import PatchDictionary
 from striate.hierarchy.paths import Paths
 from striate.hierarchy.pooling import Pooling
@@ -58,6 +59,7 @@ __all__ = [
     "Macrofeatures",
     "Mirrored",
     "Operations",
+    "OrientedGradients",
     "PatchDictionary",
     "Paths",
     "Pooling",

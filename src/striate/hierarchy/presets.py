@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from striate.hierarchy import DenseSIFT, Hierarchy, Mirrored, PatchDictionary, Paths, PyramidPooling, SparseCodes
+from striate.hierarchy import (
+    DenseSIFT,
+    Hierarchy,
+    Mirrored,
+    OrientedGradients,
+    PatchDictionary,
+    Paths,
+    PyramidPooling,
+    SparseCodes,
+)
 from striate.hierarchy.description import PHOTOGRAPH, Description
 from striate.images import Preprocessing
 from striate.learning import PSD
@@ -54,9 +63,9 @@ def choose(
     """The `auto` preset: canvas, color, contrast, filters and pooling for a collection.
 
     Up to 10,000 labeled images get several paths side by side: whitened patches (Coates et al. 2011), two stages of
-    learned filters (Jarrett et al. 2009), and, for photographs, sparse codes of SIFT over a spatial pyramid (Yang et
-    al. 2009) unless their number would make it too slow. More labeled images get two stages. Smaller images get
-    smaller windows, so that a few positions remain after each pooling.
+    learned filters (Jarrett et al. 2009), oriented gradients (Dalal and Triggs 2005), and, for photographs, sparse
+    codes of SIFT over a spatial pyramid (Yang et al. 2009) unless their number would make it too slow. More labeled
+    images get two stages. Smaller images get smaller windows, so that a few positions remain after each pooling.
 
     Parameters
     ----------
@@ -128,7 +137,9 @@ def _choose_paths(seen: Description, minutes: float) -> Choice:
     side = shortest // factor + 2 * max(border, prepared.border)
     normalized = "" if prepared.contrast == "ground" else "LCN - " + (f"BORDER{border} - " if border else "")
     stages = _two_stages(longest // factor, side, seen.n_labeled, reasons)
-    paths = [patches, f"{grey}{reduced}{normalized}{stages} - Z"]
+    gradients = f"{grey}{_reduced(longest, SIDE_FOR_PATCHES)}HOG8 - Z"
+    reasons.append("oriented gradients over 8×8 cells, for when labels are few")
+    paths = [patches, f"{grey}{reduced}{normalized}{stages} - Z", gradients]
     if seen.longest > MEDIUM:
         if _suits_sift(seen, minutes):
             paths.append(f"{grey}SIFT16x16/6 - 1024SC - {PyramidPooling.notation}")
@@ -165,6 +176,8 @@ def name_of_path(path: Hierarchy) -> str:
     layers = [layer for outer in path for layer in ((outer, *outer.hierarchies[0]) if outer.hierarchies else (outer,))]
     if any(isinstance(layer, SparseCodes) for layer in layers):
         return "sparse codes of SIFT"
+    if any(isinstance(layer, OrientedGradients) for layer in layers):
+        return "oriented gradients"
     return "whitened patches" if any(isinstance(layer, PatchDictionary) for layer in layers) else "stages of filters"
 
 

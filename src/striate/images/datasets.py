@@ -152,6 +152,13 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             layout="coil100-64x64.npz with the arrays images, object and azimuth (degrees)",
             by_hand="download coil-100.zip, make every second view grey, reduce it to 64×64, and save the arrays",
         ),
+        "tiles": DataSet(
+            what="1,344 grey photographs of magnetic tiles in 6 classes of different size, longer side at most 240",
+            license="research",
+            homepage="https://github.com/abin24/Magnetic-tile-defect-datasets.",
+            layout="one folder a class: blowhole, break, crack, fray, free, uneven",
+            by_hand="download the images, reduce the longer side of each to at most 240, and name the six folders",
+        ),
         "reuters21578": DataSet(
             what="21,578 newswire stories of 1987 with their topics, in SGML",
             license="research",

@@ -51,7 +51,9 @@ def choose_paths(
     random_state: RandomState = None,
     progress: Progress | None = None,
 ) -> PathChoice:
-    """Compare all sets of paths by the scores of each sample without it (`solve_least_squares`).
+    """Compare sets of paths by the scores of each sample without it (`solve_least_squares`).
+
+    The sets are all paths, all but one, and each alone: more sets would find one that is better by chance.
 
     All paths together are kept unless another set has a cross-entropy that is lower by more than a standard error
     of the paired difference: of equally good sets, the largest is the safest for images that are not seen yet.
@@ -78,7 +80,8 @@ def choose_paths(
     rows = np.arange(len(labels))
     if len(rows) > _MOST:
         _, rows = hold_out_fraction(labels, _MOST / len(rows), random_state=generator_from(random_state))
-    sets = [some for size in range(len(columns), 0, -1) for some in combinations(everything, size)]
+    sizes = sorted({len(columns), max(1, len(columns) - 1), 1}, reverse=True)
+    sets = [some for size in sizes for some in combinations(everything, size)]
     codes = np.unique(labels[rows], return_inverse=True)[1]
     results: list[dict[str, Any]] = []
     losses = []

@@ -210,9 +210,10 @@ FIGURES = (
 
 def units(scale: Scale) -> list[Unit]:
     """Return a unit per set and method; for the network, one per set and number of labels."""
+    common: dict[str, Any]
     if scale == "quick":
-        common: dict[str, Any] = {"split": 0, "draws": (0, 1), "counts": QUICK_COUNTS}
-        small = {"architecture": "8F7x7 - Rabs - N7x7 - PA8x8/4"}
+        common = {"split": 0, "draws": (0, 1), "counts": QUICK_COUNTS}
+        small: dict[str, Any] = {"architecture": "8F7x7 - Rabs - N7x7 - PA8x8/4"}
         return [
             _unit("digits", AUTO, measure_auto, 10, **common, **small),
             _unit("digits", "pixels", measure_pixels, 1, **common),
@@ -220,7 +221,7 @@ def units(scale: Scale) -> list[Unit]:
         ]
     found = [_timed(name, method) for name in SETS for method in (AUTO, NETWORK)]
     for name, known in SETS.items():
-        common: dict[str, Any] = {"split": SPLIT, "draws": DRAWS, "counts": known.counts}
+        common = {"split": SPLIT, "draws": DRAWS, "counts": known.counts}
         found += [
             _unit(name, AUTO, measure_auto, 600, **common, architecture="auto"),
             _unit(name, "auto before", measure_before, 400, **common, **BEFORE[name]),
