@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.errors import UsageError
-from striate.hierarchy import Choice, Description, Hierarchy, choose, describe
+from striate.hierarchy import Choice, Description, Hierarchy, SparseCodes, choose, describe
+from striate.hierarchy.presets import mirrored, name_of_path
 from striate.images import Preprocessing, as_images, load_mnist_digits
 from striate.recognition import ImageClassifier
 from tests.recognition.digits import digits
@@ -93,14 +95,68 @@ def test_what_the_talk_and_the_papers_use() -> None:
     assert handwriting == Preprocessing(canvas=(28, 28), contrast="ground", border=5)
 
 
-def test_photographs_get_sparse_codes_unless_they_are_many() -> None:
-    few = choose(description(200, 300, one_size=False, colored=True))
-    assert str(few.hierarchy) == "SIFT16x16/6 - 1024SC - PM1+2+4"
-    assert few.preprocessing == Preprocessing(canvas=(300, 300), contrast="none")
-    assert not few.learners
-    assert few.hierarchy.output_shape(few.preprocessing.shape) == (21 * 1024, 1, 1)
-    many = choose(description(200, 300, n_classes=400, per_class=100))
-    assert many.hierarchy.filter_banks
+def test_paths_suit_the_images() -> None:
+    photographs = choose(description(200, 300, one_size=False, colored=True))
+    assert photographs.preprocessing == Preprocessing(canvas=(300, 300), color="rgb", contrast="none")
+    assert str(photographs.hierarchy) == (
+        "{PA3x3/3 - 800WP6x6/2 - GA4 - ROOT - Z | "
+        "GREY - PA2x2/2 - LCN - 64F9x9 - Rabs - N - PA10x10/5 - 256F5x5 - Rabs - N - PA6x6/4 - Z | "
+        "GREY - PA3x3/3 - HOG8 - Z | GREY - SIFT16x16/6 - 1024SC - PM1+2+4}"
+    )
+    assert len(photographs.learners) == 2
+    small = choose(description(32, 32, colored=True))
+    assert small.preprocessing == Preprocessing(canvas=(32, 32), color="rgb", contrast="none")
+    assert [name_of_path(path) for path in small.hierarchy.layers[0].hierarchies] == [
+        "whitened patches",
+        "stages of filters",
+        "oriented gradients",
+    ]
+    icons = choose(description(32, 32, colored=True, plain_ground=True))
+    assert icons.preprocessing == Preprocessing(canvas=(32, 32), color="rgb", contrast="ground", border=5)
+    assert "LCN" not in str(icons.hierarchy)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    height=st.integers(1, 300) | st.integers(1, 10_000),
+    width=st.integers(1, 300) | st.integers(1, 10_000),
+    one_size=st.booleans(),
+    colored=st.booleans(),
+    plain_ground=st.booleans(),
+)
+def test_paths_fit_images_of_any_size(
+    height: int, width: int, one_size: bool, colored: bool, plain_ground: bool
+) -> None:
+    seen = description(height, width, one_size=one_size, colored=colored, plain_ground=plain_ground)
+    choice = choose(seen)
+    assert 10_000 <= n_features(choice) <= 80_000
+    assert mirrored(choice.hierarchy).output_shape(choice.preprocessing.shape) == (n_features(choice), 1, 1)
+    assert len(choice.learners) == len(choice.hierarchy.filter_banks) == 2
+    assert len(set(choice.reasons)) == len(choice.reasons) >= 5
+    picture = np.zeros((1, min(height, 200), min(width, 200)), np.float32)
+    assert choice.preprocessing(picture).shape == choice.preprocessing.shape
+
+
+def test_sparse_codes_of_many_photographs_need_more_minutes() -> None:
+    many = description(200, 300, n_classes=400, per_class=20)
+    assert not any(isinstance(layer, SparseCodes) for path in paths_of(choose(many)) for layer in path)
+    assert any("more time than the 5 minutes" in reason for reason in choose(many).reasons)
+    assert any(isinstance(layer, SparseCodes) for path in paths_of(choose(many, minutes=30)) for layer in path)
+
+
+def test_many_labels_get_two_stages() -> None:
+    assert len(choose(description(28, 28, per_class=1001)).hierarchy.stages) == 2
+
+
+def paths_of(choice: Choice) -> Sequence[Hierarchy]:
+    return choice.hierarchy.layers[0].hierarchies
+
+
+def test_sift_is_chosen_by_name() -> None:
+    named = choose(description(200, 300, one_size=False, colored=True), system="scspm")
+    assert str(named.hierarchy) == "SIFT16x16/6 - 1024SC - PM1+2+4"
+    assert named.preprocessing == Preprocessing(canvas=(300, 300), contrast="none")
+    assert not named.learners
     given = choose(description(28, 28), hierarchy=Hierarchy("SIFT16x16/6 - 50SC - PM1+2+4"))
     assert given.preprocessing == Preprocessing(canvas=(64, 64), contrast="none")
     assert choose(description(28, 28), system="scspm").preprocessing == given.preprocessing
