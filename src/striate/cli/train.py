@@ -47,11 +47,11 @@ def train(
     ] = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of labels to use per class; the other images are used for the filters only."),
+        typer.Option(min=1, help="Number of labels to use per class; the other images are used without labels."),
     ] = None,
     unlabeled: Annotated[
         Path | None,
-        typer.Option(help="A folder with additional images, without labels, for the filters.", show_default=False),
+        typer.Option(help="A folder with additional images, without labels.", show_default=False),
     ] = None,
     unknown: Annotated[
         float | None,
@@ -65,6 +65,17 @@ def train(
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror/--no-mirror",
+            help="Take mirror images as other views of the same classes.",
+            show_default="as the images suggest",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="About how long learning may take on two cores; more lets auto do more.")
+    ] = 5.0,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also measure how much each component contributes, on validation images.")
     ] = False,
@@ -102,6 +113,8 @@ def train(
         architecture=architecture,
         learner=learner,
         unknown=unknown,
+        mirror="auto" if mirror is None else mirror,
+        minutes=minutes,
         random_state=seed,
         feature_cache=True,
     )
