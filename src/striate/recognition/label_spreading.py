@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import cg, splu
 
 from striate.errors import StriateError, UsageError
 from striate.parameters import Integer, Real, checked
@@ -35,6 +35,8 @@ __all__ = [
 
 _NEIGHBORS = 5  # with 10, digits and thumbnails are as good, and classes of 20 images 4 to 7 points worse
 _COORDINATES = 64  # principal ones, in which distances are computed
+_LEAK, _TOLERANCE = 1e-3, 1e-8
+_LARGEST_FACTOR = 6000  # samples; a factor of some millions of numbers, in about a second
 _ITERATIONS = 4  # of subspace iteration; distances need no single component exactly
 _BLOCK = 1 << 22  # distances, and features, in memory at a time per thread: 16 MB
 SPREAD_DECAY = 1e-1
@@ -114,15 +116,16 @@ def spread_labels(
     n_classes: int,
     *,
     priors: Sequence[float] | NDArray[Any] | None = None,
-    leak: float = 1e-3,
-    tolerance: float = 1e-8,
+    leak: float = _LEAK,
+    tolerance: float = _TOLERANCE,
 ) -> NDArray[np.float64]:
     """Class scores of all samples by Poisson learning: each label is a source that flows over the edges.
 
     It solves ``(L + leak · D) u = Σ_labeled (y − mean of all y)`` for each class, where L = D − W is the Laplacian of
-    the graph, by conjugate gradients. Unlike labels that are propagated as boundary values, sources still tell classes
-    apart far away from them when there is one label per class. The leak, a small part of what passes a sample, makes
-    the solution unique in each component of the graph; in one without a label it is 0 for all classes.
+    the graph, by a factorization, or by conjugate gradients for more than 6,000 samples. Unlike labels that are
+    propagated as boundary values, sources still tell classes apart far away from them when there is one label per
+    class. The leak, a small part of what passes a sample, makes the solution unique in each component of the graph; in
+    one without a label it is 0 for all classes.
 
     Parameters
     ----------
@@ -165,24 +168,41 @@ def spread_labels(
     if (counts == 0).any():
         raise UsageError(f"class {int(np.argmin(counts))} has no label: give each class one, or leave it out")
     shares = counts / len(known)
-    sources = np.zeros((len(labels), n_classes))
-    sources[known] = np.eye(n_classes)[labels[known]] - shares
-    degrees = np.asarray(graph.sum(axis=1)).ravel()
-    # A sample without edges has a row of its own, and keeps its own label.
-    diagonal = (1 + leak) * np.where(degrees > 0, degrees, 1)
-    system = sp.csr_array(sp.diags_array(diagonal) - graph)
-    preconditioner = sp.diags_array(1 / diagonal)
-    scores = np.empty_like(sources)
-    for each in range(n_classes):
-        scores[:, each], failed = cg(system, sources[:, each], rtol=tolerance, M=preconditioner, maxiter=20_000)
-        if failed:
-            raise StriateError("spreading labels did not converge: take a larger leak")
+    scores = _flow(graph, _sources(labels, n_classes), leak, tolerance)
     if priors is None:
         return scores
     given = np.asarray(priors, dtype=np.float64)
     if given.shape != (n_classes,) or not np.isfinite(given).all() or (given <= 0).any():
         raise UsageError(f"priors must be {n_classes} positive numbers, one per class")
     return scores * (given / given.sum() / shares)
+
+
+def _sources(labels: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
+    """What flows from each sample: its class without the mean of all labels, (n, n_classes)."""
+    known = np.flatnonzero(labels >= 0)
+    targets = np.eye(n_classes)[labels[known]]
+    sources = np.zeros((len(labels), n_classes))
+    sources[known] = targets - targets.mean(axis=0)
+    return sources
+
+
+def _flow(
+    graph: sp.csr_array, sources: NDArray[np.float64], leak: float = _LEAK, tolerance: float = _TOLERANCE
+) -> NDArray[np.float64]:
+    """The solutions for all columns of sources; of some thousand samples by one sparse factorization."""
+    degrees = np.asarray(graph.sum(axis=1)).ravel()
+    # A sample without edges has a row of its own, and keeps its own label.
+    diagonal = (1 + leak) * np.where(degrees > 0, degrees, 1)
+    system = sp.diags_array(diagonal) - graph
+    if len(diagonal) <= _LARGEST_FACTOR:
+        return splu(sp.csc_array(system), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(sources)
+    system, preconditioner = sp.csr_array(system), sp.diags_array(1 / diagonal)
+    scores = np.empty_like(sources)
+    for each in range(sources.shape[1]):
+        scores[:, each], failed = cg(system, sources[:, each], rtol=tolerance, M=preconditioner, maxiter=20_000)
+        if failed:
+            raise StriateError("spreading labels did not converge: take a larger leak")
+    return scores
 
 
 class SpreadingGain(NamedTuple):
@@ -251,10 +271,11 @@ def spreading_gain(
         return None
     kernel = standardized_products(Standardization(features, scale="together"), features)
     alone, both = np.zeros((2, len(labels), n_classes))
+    labels_of_fold = [np.where(folds == fold, -1, labels) for fold in range(n_folds)]
+    flows = _flow(graph, np.concatenate([_sources(given, n_classes) for given in labels_of_fold], axis=1))
     targets = []
-    for fold in range(n_folds):
-        given = np.where(folds == fold, -1, labels)
-        targets.append(np.eye(n_classes)[_spread_classes(graph, given, n_classes)])
+    for fold, (given, flow) in enumerate(zip(labels_of_fold, np.split(flows, n_folds, axis=1), strict=True)):
+        targets.append(np.eye(n_classes)[np.where(given >= 0, given, flow.argmax(axis=1))])
         kept, held_out = np.flatnonzero(given >= 0), np.flatnonzero(folds == fold)
         found = solve_least_squares(kernel[np.ix_(kept, kept)], np.eye(n_classes)[labels[kept]], SQUARES_PRIOR)
         alone[held_out] = kernel[np.ix_(held_out, kept)] @ found.coefficients[:-1] + found.coefficients[-1]
@@ -316,17 +337,13 @@ def spread_where_it_helps(
             f"labels are not spread to unlabeled images: {gain.both:.1%} of held-out labels would be right, "
             f"{gain.alone:.1%} without (± {gain.error:.1%})"
         )
-    spread = SpreadLabels(_spread_classes(graph, labels, n_classes), None if gain is None else gain.temperature)
+    classes = np.where(labels >= 0, labels, spread_labels(graph, labels, n_classes).argmax(axis=1))
+    spread = SpreadLabels(classes, None if gain is None else gain.temperature)
     if gain is None:
         why = "with one label per class, this helped most collections"
     else:
         why = f"{gain.both:.1%} of held-out labels are right, {gain.alone:.1%} without (± {gain.error:.1%})"
     return spread, f"labels are spread to {n_unlabeled:,} unlabeled images over their nearest neighbors: {why}"
-
-
-def _spread_classes(graph: sp.csr_array, labels: NDArray[np.integer], n_classes: int) -> NDArray[np.integer]:
-    """Given labels, and for all other samples the class with the largest score."""
-    return np.where(labels >= 0, labels, spread_labels(graph, labels, n_classes).argmax(axis=1))
 
 
 def _coordinates(features: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float32]:
