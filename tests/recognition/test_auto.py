@@ -72,7 +72,7 @@ def test_labels_are_spread_where_it_helps() -> None:
     spread, reason = spread_where_it_helps(images, known, 10, random_state=0)
     assert spread is not None
     assert "labels are spread to 2,450 unlabeled images" in reason
-    assert np.mean(spread.classes == digits) > 0.85
+    assert np.mean(spread.classes == digits) > 0.75
     np.testing.assert_array_equal(spread.classes[drawn], digits[drawn])
     assert spread.temperature is not None
     # Neighbors of noise say nothing.
