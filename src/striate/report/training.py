@@ -117,7 +117,8 @@ def training_report(
 def _architecture(classifier: ImageClassifier) -> list[dict[str, Any]]:
     shape = classifier.preprocessing_.shape
     rows = [{"kind": "input", "label": "image", "shape": shape}, *_rows(classifier.hierarchy_, shape)]
-    return [*rows, {"kind": "classifier", "label": "logistic regression", "shape": (len(classifier.classes_),)}]
+    label = f"classifier, {'linear' if classifier.classifier_.kernel_ == 'linear' else 'Gaussian'} kernel"
+    return [*rows, {"kind": "classifier", "label": label, "shape": (len(classifier.classes_),)}]
 
 
 def _rows(hierarchy: Hierarchy, shape: tuple[int, int, int]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,16 @@ def test_every_set_count_and_method_is_measured_once() -> None:
     found = Counter(
         (unit.settings["set"], unit.settings["method"], count)
         for unit in units("full")
+        if not unit.settings["timed"]
         for count in unit.settings["counts"]
     )
     wanted = {(name, method, count) for name, known in SETS.items() for method in METHODS for count in known.counts}
     assert found == Counter(wanted)
-    assert all(unit.settings["draws"] == DRAWS for unit in units("full"))
+    timed = [unit for unit in units("full") if unit.settings["timed"]]
+    assert {(unit.settings["set"], unit.settings["method"]) for unit in timed} == set(
+        product(SETS, ("auto", "small CNN"))
+    )
+    assert all(unit.settings["draws"] == (DRAWS[:1] if unit.settings["timed"] else DRAWS) for unit in units("full"))
 
 
 def test_units_of_different_methods_run_functions_of_their_own() -> None:
