@@ -326,7 +326,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             The given labels, whose number decides.
         """
         counted = label_array(labels)
-        if not self._is_open or not uses_unlabeled(len(counted), len(np.unique(counted))):
+        if not getattr(self, "_is_open", False) or not uses_unlabeled(len(counted), len(np.unique(counted))):
             return None
         found = []
         some = [as_fractions(as_images(source)) for source in sources if source is not None]
@@ -373,9 +373,11 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
 
         training = features if len(rows) == len(features) else features[rows]
         decided: dict[str, Any] = {"weight_decay": self.weight_decay, "random_state": self.random_state}
-        if self._is_open and len(rows) <= LARGEST_KERNEL:
+        if getattr(self, "_is_open", False) and len(rows) <= LARGEST_KERNEL:
             names = [name_of_path(path) for path in self.hierarchy_.layers[0].hierarchies]
-            found = fit_auto(training, classes[rows], unlabeled, self._columns, names, progress=progress, **decided)
+            found = fit_auto(
+                training, classes[rows], unlabeled, self._path_columns(), names, progress=progress, **decided
+            )
             self.classifier_, self._kept = found.classifier, found.kept
             self._say(found.reasons, progress)
         else:
@@ -398,7 +400,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         """Those columns of features (n, n_features) of all learned paths that the classifier uses."""
         if getattr(self, "_kept", None) is None:
             return features
-        return take_columns(features, [self._columns[number] for number in self._kept or ()])
+        return take_columns(features, [self._path_columns()[number] for number in self._kept or ()])
 
     def drop_unused_paths(self) -> None:
         """Forget the paths that the classifier does not use, so that predictions take less time."""
@@ -588,8 +590,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         given = (self.system, self.architecture, self.preprocessing)
         return any(each != "auto" for each in given) or self.learner == "random"
 
-    @property
-    def _columns(self) -> list[slice]:
+    def _path_columns(self) -> list[slice]:
         (paths,) = self.hierarchy_
         assert isinstance(paths, Paths)
         return paths.columns(self.preprocessing_.shape)
