@@ -1,0 +1,367 @@
+"""A live session: every frame becomes an answer, and where a key is pressed, a sample.
+
+All methods but `learned_here` compute or change something that others read, and belong into one thread, the worker of
+the server: so frames, commands and learning in the background follow each other, and nothing needs a lock. `state` and
+`path_of` may be read from any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import UnreadableImage, UsageError, one_line
+from striate.live.frames import FRAME_SIDE, decode_frame, read_sample
+from striate.live.knowledge import EVERYTHING_ELSE, Answer, Classifier, Features, Knowledge
+from striate.live.pool import Pool
+from striate.live.samples import SampleFolder
+
+__all__ = ["ADD_TO_POOL", "POOL", "RECOGNIZE", "LiveSession"]
+
+RECOGNIZE, POOL, ADD_TO_POOL = -1, 0, -2
+"""What a frame is for, where it is not the number of a class: an answer alone; the pool if the session sees fit; the
+pool in any case."""
+
+_SLICE = 0.05  # seconds of learning in the background before the next frame may come between
+_MOST_SHOWN = 60  # samples of a class on the page
+_FEW = 200  # images from which features are learned here
+
+
+class LiveSession:
+    """The folder, the features and the classifier of a live session.
+
+    Parameters
+    ----------
+    folder : SampleFolder
+    load_features : callable
+        Gives the features; it is called by `prepare`, since it takes a while.
+    new_classifier : callable
+        Gives an empty `IncrementalClassifier`.
+
+    Attributes
+    ----------
+    state : dict
+        What the page shows, as `refresh` has left it.
+    changed : bool
+        Whether something has changed since the last `refresh`.
+    """
+
+    def __init__(
+        self,
+        folder: SampleFolder,
+        load_features: Callable[[], Features],
+        new_classifier: Callable[[], Classifier],
+    ) -> None:
+        self.folder = folder
+        self.pool = Pool()
+        self.changed = True
+        self._load_features = load_features
+        self._new_classifier = new_classifier
+        self._now: Knowledge | None = None
+        self._next: Knowledge | None = None  # with other features, until it has learned all samples
+        self._learning_features = False
+        self._notes = list(folder.notes)
+        self._n_to_learn = 0
+        self._held_out: tuple[int, float | None, dict[str, float]] = (-1, None, {})
+        self._held_out_at, self._held_out_cost = 0.0, 0.0
+        self.state = self._state()
+
+    def path_of(self, sample: int) -> Path:
+        """The file of a sample; KeyError if there is no such sample."""
+        return self.folder.path_of(sample)
+
+    def prepare(self) -> None:
+        """Load the features, and compute an answer once, so that the first frame finds all kernels ready."""
+        features = self._load_features()
+        blank = np.random.default_rng(0).random((3, FRAME_SIDE, FRAME_SIDE), np.float32)
+        first = features.transform(blank)
+        trial = self._new_classifier()
+        for label in ("1", "1", "2", "2"):
+            trial.add(first, label)
+        trial.predict(first)
+        self._now = Knowledge(features, self._new_classifier())
+        self._keep_in_step()
+
+    # Frames
+
+    def frame(
+        self, purpose: int, jpeg: bytes, *, with_maps: bool = False
+    ) -> tuple[dict[str, Any], NDArray[Any] | None]:
+        """Answer to a frame, and learn it if it is a sample.
+
+        Parameters
+        ----------
+        purpose : int
+            The number of the class that the frame is a sample of; or `RECOGNIZE`, `POOL` or `ADD_TO_POOL`.
+        jpeg : bytes
+        with_maps : bool, default=False
+
+        Returns
+        -------
+        answer : dict
+            As the page receives it, without the number of the frame. The time of "learn" includes writing to the disk.
+        maps : uint8 array or None
+            The picture of the maps, if it was asked for.
+
+        Raises
+        ------
+        UnreadableImage
+            If the frame cannot be decoded.
+        UsageError
+            If there is no such class.
+        """
+        knowledge = self._known()
+        clock = _Clock()
+        if purpose > 0:
+            self.folder.class_of(purpose)
+        image = decode_frame(jpeg)
+        clock.lap("decode")
+        features = knowledge.features.transform(image)
+        clock.lap("features")
+        if purpose > 0:
+            sample = self.folder.add(purpose, jpeg)
+            self._learn(sample, features, str(purpose))
+            self.pool.note_sample(time.monotonic())
+        elif purpose == ADD_TO_POOL:
+            self._offer_to_pool(jpeg, features, surely=True)
+        clock.lap("learn")
+        answer = self._answer(features)
+        clock.lap("classify")
+        if purpose == POOL and answer["class"] in (None, POOL) and self.pool.is_idle(time.monotonic()):
+            # A frame that is taken for a class is left out: a known object may be in sight without a key pressed.
+            self._offer_to_pool(jpeg, features)
+            clock.lap("learn")
+        answer["bars"] = [round(float(value), 3) for value in knowledge.features.code_bars(features)]
+        answer["ms"] = {name: round(1000 * seconds, 2) for name, seconds in clock.seconds.items()}
+        return answer, knowledge.features.maps(image) if with_maps else None
+
+    def filters(self) -> NDArray[np.uint8]:
+        """The picture of the filters of the first stage."""
+        return self._known().features.filters()
+
+    def _answer(self, features: NDArray[np.float32]) -> dict[str, Any]:
+        knowledge = self._known()
+        if not knowledge.labels:
+            return {"class": None, "unknown": True, "probabilities": []}
+        found: Answer = knowledge.classifier.predict(features)
+        likely = sorted(found.probabilities.items(), key=lambda item: -item[1])
+        return {
+            "class": None if found.unknown or found.label is None else _class_id(found.label),
+            "unknown": bool(found.unknown),
+            "probabilities": [[_class_id(label), round(float(value), 4)] for label, value in likely],
+        }
+
+    def _learn(self, sample: int, features: NDArray[np.float32], label: str) -> None:
+        self._known().learn(sample, features, label)
+        if self._next is not None:
+            self._next.waiting.append(sample)
+            self._n_to_learn += 1
+        self.changed = True
+
+    def _offer_to_pool(self, jpeg: bytes, features: NDArray[np.float32], *, surely: bool = False) -> None:
+        frame = self.folder.new_id()
+        change = self.pool.offer(frame, jpeg, time.monotonic(), surely=surely)
+        if change.takes_part:
+            self._learn(frame, features, EVERYTHING_ELSE)
+        if change.removed is not None:
+            self._keep_in_step()
+
+    # Learning in the background
+
+    @property
+    def waits(self) -> bool:
+        """Whether samples are still to be learned."""
+        return any(one is not None and one.waiting for one in (self._now, self._next))
+
+    def learn_some(self) -> None:
+        """Learn samples that wait, for about a twentieth of a second."""
+        end = time.monotonic() + _SLICE
+        knowledge = self._next if self._next is not None else self._known()
+        wanted = self._wanted()
+        while knowledge.waiting and time.monotonic() < end:
+            sample = knowledge.waiting.popleft()
+            if sample in wanted and sample not in knowledge.labels:
+                self._learn_stored(knowledge, sample, wanted[sample])
+        if self._next is not None and not self._next.waiting:
+            self._now, self._next = self._next, None
+            self._held_out = (-1, None, {})
+            self._keep_in_step()
+        self.changed = True
+
+    def _learn_stored(self, knowledge: Knowledge, sample: int, label: str) -> None:
+        try:
+            if sample in self.pool.frames:
+                image = decode_frame(self.pool.frames[sample])
+            else:
+                image = read_sample(self.folder.path_of(sample))
+            features = knowledge.features.transform(image)
+        except UnreadableImage as error:
+            knowledge.leave_out(sample)
+            self._notes.append(one_line(f"left out: {self.folder.samples[sample].name} {error.reason}"))
+            return
+        knowledge.learn(sample, features, label)
+
+    def learned_here(self) -> Features:
+        """Features that are learned from the samples and the pool; for a thread of its own, since it takes a while.
+
+        Raises
+        ------
+        UsageError
+            If there are too few images.
+        """
+        self._learning_features = self.changed = True
+        try:
+            now = self._now
+            stored = list(self.folder.samples)
+            stored = stored[:: -(-len(stored) // _FEW) or 1]
+            images = [decode_frame(jpeg) for jpeg in list(self.pool.frames.values())[: max(20, _FEW - len(stored))]]
+            for sample in stored:
+                try:
+                    images.append(read_sample(self.folder.path_of(sample)))
+                except (UnreadableImage, KeyError):  # deleted meanwhile
+                    continue
+            if now is None or len(images) < 10:
+                raise UsageError("features are learned from at least 10 samples: add some more first")
+            return now.features.learn(images)
+        finally:
+            self._learning_features, self.changed = False, True
+
+    def adopt(self, features: Features) -> None:
+        """Use other features as soon as all samples were learned with them; until then, the present ones answer."""
+        self._next = Knowledge(features, self._new_classifier())
+        self._next.keep_in_step(self._wanted())
+        self._n_to_learn = len(self._next.waiting)
+        self.changed = True
+
+    # Commands
+
+    def command(self, message: Mapping[str, Any]) -> None:
+        """Carry out a command of the page that changes classes or samples.
+
+        Raises
+        ------
+        UsageError, StriateError
+            With a sentence for the page.
+        """
+        folder = self.folder
+        match message.get("do"):
+            case "add_class":
+                folder.add_class(message.get("name"))
+            case "rename_class":
+                folder.rename_class(_number(message, "class"), message.get("name"))
+            case "delete_class":
+                folder.delete_class(_number(message, "class"))
+            case "delete_sample":
+                folder.delete(_number(message, "sample"))
+            case "move_sample":
+                folder.move(_number(message, "sample"), _number(message, "class"))
+            case "undo":
+                folder.undo.last()
+            case _:
+                raise UsageError("this command is not known: reload the page")
+        self._keep_in_step()
+
+    def _keep_in_step(self) -> None:
+        wanted = self._wanted()
+        for knowledge in (self._now, self._next):
+            if knowledge is not None:
+                knowledge.keep_in_step(wanted)
+        self._n_to_learn = max((len(one.waiting) for one in (self._now, self._next) if one is not None), default=0)
+        self.changed = True
+
+    def _wanted(self) -> dict[int, str]:
+        """The label of each sample, and of each frame of the pool."""
+        wanted = {sample.id: str(sample.class_id) for sample in self.folder.samples.values()}
+        return wanted | dict.fromkeys(self.pool.frames, EVERYTHING_ELSE)
+
+    def _known(self) -> Knowledge:
+        if self._now is None:
+            raise UsageError("the features are still being loaded: wait a moment")
+        return self._now
+
+    # What the page shows
+
+    def refresh(self) -> dict[str, Any]:
+        """Bring `state` up to date, and return it."""
+        self.changed = False
+        self._measure()
+        self.state = self._state()
+        return self.state
+
+    def _measure(self) -> None:
+        """Leave-one-out accuracy, if something was learned; at most a fifth of the time goes into it."""
+        knowledge = self._now
+        if knowledge is None or knowledge.version == self._held_out[0] or knowledge.waiting:
+            return
+        started = time.monotonic()
+        if started - self._held_out_at < 5 * self._held_out_cost:
+            self.changed = True  # the next refresh tries again
+            return
+        found = knowledge.classifier.held_out()
+        self._held_out = (knowledge.version, found.accuracy, dict(found.per_class))
+        self._held_out_at = time.monotonic()
+        self._held_out_cost = self._held_out_at - started
+
+    def _state(self) -> dict[str, Any]:
+        _, accuracy, per_class = self._held_out
+        return {
+            "type": "state",
+            "classes": [
+                {
+                    "id": one.id,
+                    "name": one_line(one.name),
+                    "count": len(one.samples),
+                    "samples": one.samples[: -_MOST_SHOWN - 1 : -1],
+                    "accuracy": _rounded(per_class.get(str(one.id))) if one.samples else None,
+                }
+                for one in self.folder.classes.values()
+            ],
+            "pool": len(self.pool.frames),
+            "accuracy": _rounded(accuracy),
+            "samples": len(self.folder.samples),
+            "can_undo": len(self.folder.undo) > 0,
+            "undo": one_line(self.folder.undo.words),
+            "busy": self._busy(),
+            "notes": [one_line(note) for note in self._notes[-20:]],
+        }
+
+    def _busy(self) -> str | None:
+        if self._now is None:
+            return "loading the features"
+        if self._learning_features:
+            return "learning features from what the camera sees"
+        left = max((len(one.waiting) for one in (self._now, self._next) if one is not None), default=0)
+        return f"learning samples: {self._n_to_learn - left:,} of {self._n_to_learn:,}" if left else None
+
+
+class _Clock:
+    """Seconds of the phases of a frame."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = dict.fromkeys(("decode", "features", "classify", "learn"), 0.0)
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] += now - self._last
+        self._last = now
+
+
+def _class_id(label: str) -> int:
+    return POOL if label == EVERYTHING_ELSE else int(label)
+
+
+def _number(message: Mapping[str, Any], name: str) -> int:
+    value = message.get(name)
+    if type(value) is not int:
+        raise UsageError(f"{name} must be a number: reload the page")
+    return value
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 4)
