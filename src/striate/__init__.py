@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         TemplateFilters,
     )
     from striate.progress import Progress
-    from striate.recognition import ImageClassifier, SoftmaxClassifier, evaluate_classifier
+    from striate.recognition import ImageClassifier, IncrementalClassifier, SoftmaxClassifier, evaluate_classifier
     from striate.retrieval import ImageIndex, learn_encoder, near_copies, nearest_codes, nearest_vectors
 
 __version__ = "0.1.0"
@@ -81,6 +81,7 @@ __all__ = [
     "extract_features",
     # classification
     "SoftmaxClassifier",
+    "IncrementalClassifier",
     "evaluate_classifier",
     # search
     "learn_encoder",
@@ -101,7 +102,7 @@ _NAMES = {
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",
-    "recognition": "ImageClassifier SoftmaxClassifier evaluate_classifier",
+    "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",
     "progress": "Progress",
     "errors": "StriateError UsageError UnreadableImage",

@@ -14,17 +14,22 @@ from striate.recognition.softmax_classifier import SoftmaxClassifier
 if TYPE_CHECKING:
     from striate.recognition.ablation import Ablation, ablate
     from striate.recognition.evaluation import Evaluation, evaluate_classifier, evaluate_features
+    from striate.recognition.incremental import EVERYTHING_ELSE, Answer, HeldOut, IncrementalClassifier
     from striate.recognition.kernel_svm import KernelSVM
     from striate.recognition.metrics import accuracy, area_under_roc, confusion_matrix, mean_class_accuracy
     from striate.recognition.pyramid_match import PyramidMatchSVM
     from striate.recognition.training import Split, TrainingResult, split_images, train_and_evaluate
 
 __all__ = [
+    "EVERYTHING_ELSE",
     "Ablation",
+    "Answer",
     "ConformalRejection",
     "CurvePoint",
     "Evaluation",
+    "HeldOut",
     "ImageClassifier",
+    "IncrementalClassifier",
     "KernelSVM",
     "SoftmaxClassifier",
     "Prediction",
@@ -50,6 +55,9 @@ _HOME = {
     "Ablation": "striate.recognition.ablation",
     "ablate": "striate.recognition.ablation",
     "Evaluation": "striate.recognition.evaluation",
+    **dict.fromkeys(
+        ("EVERYTHING_ELSE", "Answer", "HeldOut", "IncrementalClassifier"), "striate.recognition.incremental"
+    ),
     "KernelSVM": "striate.recognition.kernel_svm",
     "PyramidMatchSVM": "striate.recognition.pyramid_match",
     "Split": "striate.recognition.training",

@@ -21,10 +21,20 @@ from numpy.typing import NDArray
 
 from striate.recognition.softmax import cross_entropy, fit_temperature
 
-__all__ = ["DECAYS", "LeastSquares", "calibrated_losses", "solve_least_squares"]
+__all__ = [
+    "DECAYS",
+    "UNCALIBRATED",
+    "CenteredInverse",
+    "LeastSquares",
+    "calibrated_losses",
+    "invert_centered",
+    "solve_least_squares",
+]
 
 DECAYS = (1e-1, 1e-2, 1e-3)
 """Candidates for λ, relative to the mean squared norm of the samples about their mean."""
+
+_MIRRORED = 128  # rows that are copied across the diagonal together, so that they stay in the cache
 
 UNCALIBRATED = 0.1
 """The temperature where nothing can be held out: scores are between 0 and 1."""
@@ -56,27 +66,15 @@ def solve_least_squares(kernel: NDArray, targets: NDArray, decay: float) -> Leas
     decay : float
         λ relative to the mean of the centered kernel's diagonal.
     """
-    from scipy.linalg.lapack import get_lapack_funcs
-
     n = len(kernel)
     kind = kernel.dtype.type
-    row_means = kernel.mean(axis=1, dtype=np.float64)
-    centered = kernel - (row_means[:, None] + row_means - row_means.mean()).astype(kind)
-    diagonal = float(centered.diagonal().mean(dtype=np.float64))
     mean = targets.mean(axis=0, dtype=np.float64)
     about_mean = (targets - mean).astype(kind)
-    if diagonal <= 0:  # all samples are the same
+    found = invert_centered(kernel, decay)
+    if found is None:  # all samples are the same
         held_out = np.broadcast_to((n * mean - targets) / max(n - 1, 1), targets.shape).astype(kind)
         return LeastSquares(np.vstack([np.zeros_like(about_mean), mean]).astype(kind), held_out)
-    penalty = decay * diagonal
-    centered.flat[:: n + 1] += kind(penalty)
-    factorize, invert = get_lapack_funcs(("potrf", "potri"), (centered,))
-    factor, info = factorize(centered.T, lower=True, overwrite_a=True, clean=False)
-    if info:
-        raise ArithmeticError(f"the kernel of {n} samples is not positive definite in {kernel.dtype}")
-    inverse, _ = invert(factor, lower=True, overwrite_c=True)
-    upper = np.triu_indices(n, 1)
-    inverse[upper] = inverse.T[upper]
+    inverse, penalty, row_means = found
     shares = inverse @ about_mean
     shares -= shares.mean(axis=0)
     leverage = penalty * inverse.diagonal().astype(np.float64) - 1 / n
@@ -84,6 +82,57 @@ def solve_least_squares(kernel: NDArray, targets: NDArray, decay: float) -> Leas
     residuals = penalty * shares / np.maximum(leverage, 1e-6)[:, None]
     intercept = mean - row_means @ shares
     return LeastSquares(np.vstack([shares, intercept]).astype(kind), (targets - residuals).astype(kind))
+
+
+class CenteredInverse(NamedTuple):
+    """``(K + λ I)⁻¹`` for a kernel K without the means of its rows and columns.
+
+    Attributes
+    ----------
+    inverse : (n, n)
+    penalty : float
+        λ.
+    row_means : float64 (n,)
+        Those of the kernel before.
+    """
+
+    inverse: NDArray
+    penalty: float
+    row_means: NDArray[np.float64]
+
+
+def invert_centered(kernel: NDArray, decay: float) -> CenteredInverse | None:
+    """The inverse that everything about a fit follows from; None where all samples are the same.
+
+    Parameters
+    ----------
+    kernel : float32 or float64 (n, n)
+        It is not changed.
+    decay : float
+        λ relative to the mean of the centered kernel's diagonal.
+    """
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    n = len(kernel)
+    kind = kernel.dtype.type
+    row_means = kernel.mean(axis=1, dtype=np.float64)
+    centered = kernel - (row_means[:, None] + row_means - row_means.mean()).astype(kind)
+    diagonal = float(centered.diagonal().mean(dtype=np.float64))
+    if diagonal <= 8 * float(np.finfo(kind).eps) * abs(float(row_means.mean())):  # nothing but rounding
+        return None
+    penalty = decay * diagonal
+    centered.flat[:: n + 1] += kind(penalty)
+    factorize, invert = get_lapack_funcs(("potrf", "potri"), (centered,))
+    factor, info = factorize(centered.T, lower=True, overwrite_a=True, clean=False)
+    if info:
+        raise ArithmeticError(f"the kernel of {n} samples is not positive definite in {kernel.dtype}")
+    inverse, _ = invert(factor, lower=True, overwrite_c=True)
+    for start in range(0, n, _MIRRORED):
+        stop = min(start + _MIRRORED, n)
+        inverse[:start, start:stop] = inverse[start:stop, :start].T
+        block = inverse[start:stop, start:stop]
+        block[:] = np.tril(block) + np.tril(block, -1).T
+    return CenteredInverse(inverse, penalty, row_means)
 
 
 def calibrated_losses(held_out: NDArray, labels: NDArray[np.integer]) -> tuple[NDArray[np.float64], float]:
