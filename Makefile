@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist workstea
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
+.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -19,11 +19,18 @@ help: ## Show what can be made
 demo: .venv/.core ## Learn digits from few labels, in a minute, and write a report
 	@$(BIN)/striate demo
 
-test: .venv/.dev ## Everything that CI checks first: lint, types, tests
+test: .venv/.dev chromium ## Everything that CI checks first: lint, types, tests
 	@$(MAKE) --no-print-directory -j2 lint kernels
 	$(PYTEST) -m "not slow"
 
 test-all: test test-slow test-kernels ## The slow tests, quick experiments and kernels without compilation as well
+
+# The tests of the page of striate live drive the system's Chromium. A fresh Debian machine gets it here.
+chromium:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+	echo "There is no Chromium, which the tests of the page of striate live need (Debian: apt-get install chromium)."
 
 lint: .venv/.dev ## Style and types
 	$(BIN)/ruff check .
@@ -34,7 +41,7 @@ lint: .venv/.dev ## Style and types
 kernels: .venv/.core ## Compile every kernel that is not in the cache
 	@$(BIN)/striate warm-up --quiet
 
-test-slow: .venv/.dev
+test-slow: .venv/.dev chromium
 	$(PYTEST) -m slow --timeout 1800
 
 # The same kernels as plain Python: coverage can see into them, and a bug of the compiler would show.
