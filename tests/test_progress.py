@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from striate.progress import Progress, RichProgress, peak_memory_bytes
+from striate.progress import JsonProgress, Progress, RichProgress, peak_memory_bytes
 
 
 def console(*, terminal: bool) -> Console:
@@ -89,3 +90,37 @@ def test_peak_memory_is_that_of_this_process() -> None:
     script = "from striate.progress import peak_memory_bytes; print(peak_memory_bytes())"
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert 1_000_000 < int(child.stdout) < before
+
+
+def test_progress_for_other_programs_is_one_object_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("striate.progress.time.monotonic", lambda: now)
+    file = io.StringIO()
+    progress = JsonProgress(file)
+    with progress.phase("filters", unit="batches") as phase:
+        phase.total = 100
+        for _ in range(100):
+            now += 0.01
+            phase.advance()
+        progress.message("two\nlines")
+    with pytest.raises(ZeroDivisionError), progress.phase("failing"):
+        raise ZeroDivisionError
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert lines[0] == {"phase": "filters", "done": 0, "total": None, "unit": "batches"}
+    counts = [line["done"] for line in lines[1:-3]]
+    assert counts == sorted(counts)
+    assert 3 <= len(counts) <= 4
+    assert lines[-3] == {"message": "two\nlines"}
+    assert lines[-2].pop("seconds") >= 0
+    assert lines[-2] == {"phase": "filters", "done": 100, "total": 100, "unit": "batches"}
+    assert lines[-1]["phase"] == "failing"
+    assert [record.name for record in progress.records] == ["filters"]
+
+
+def test_progress_that_nobody_reads_ends_the_work() -> None:
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError), JsonProgress(Broken()).phase("filters"):
+        pytest.fail("the phase has begun")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from striate.errors import one_line
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-__all__ = ["Phase", "PhaseRecord", "Progress", "RichProgress", "peak_memory_bytes"]
+__all__ = ["JsonProgress", "Phase", "PhaseRecord", "Progress", "RichProgress", "peak_memory_bytes"]
 
 
 class PhaseRecord(NamedTuple):
@@ -172,6 +173,60 @@ class _DrawnPhase(Phase):
     def note(self, text: str) -> None:
         super().note(text)
         self._bars.update(self.task, remark=text)
+
+
+class JsonProgress(Progress):
+    """Writes progress for another program: one JSON object a line.
+
+    A phase writes its `phase`, `done`, `total` (null if it is not known) and `unit` when it begins, at most four times
+    a second while it goes on, and, with `seconds`, when it has ended. A line of text for the user is a `message`.
+
+    Parameters
+    ----------
+    file : text file
+        Where to write. If its reader is gone, the next line raises BrokenPipeError, which ends the work.
+    """
+
+    _APART = 0.25  # seconds
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def message(self, text: str) -> None:
+        """Write a line of text."""
+        self._write(message=text)
+
+    def _begin(self, name: str, total: int | None, unit: str) -> Phase:
+        return _WrittenPhase(name, total, unit, self)
+
+    def _end(self, phase: Phase, record: PhaseRecord | None) -> None:
+        if record is not None:
+            self._write_phase(phase, seconds=round(record.seconds, 3))
+
+    def _write_phase(self, phase: Phase, **more: object) -> None:
+        self._write(phase=phase.name, done=phase.done, total=phase.total, unit=phase.unit, **more)
+
+    def _write(self, **values: object) -> None:
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+
+class _WrittenPhase(Phase):
+    """A phase that is written from time to time."""
+
+    def __init__(self, name: str, total: int | None, unit: str, progress: JsonProgress) -> None:
+        super().__init__(name, total, unit)
+        self._progress = progress
+        self._written = time.monotonic()
+        progress._write_phase(self)
+
+    def advance(self, n: int = 1) -> None:
+        super().advance(n)
+        now = time.monotonic()
+        if now - self._written >= JsonProgress._APART:
+            self._written = now
+            self._progress._write_phase(self)
 
 
 def peak_memory_bytes() -> int:

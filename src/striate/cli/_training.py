@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 class Run:
     """A training run of the command line: its output files, start time, progress and left-out files."""
 
-    def __init__(self, out: Path, report: Path | None, *, quiet: bool, inputs: Sequence[Path | None] = ()) -> None:
+    def __init__(
+        self,
+        out: Path,
+        report: Path | None,
+        *,
+        quiet: bool,
+        inputs: Sequence[Path | None] = (),
+        progress: Progress | None = None,
+    ) -> None:
         self.out = out
         self.report = report if report is not None else beside(out, ".html", MODEL)
         self.checkpoint_folder = beside(out, ".checkpoint", MODEL)
@@ -35,7 +43,7 @@ class Run:
             Output("the checkpoint", self.checkpoint_folder, folder=True),
         )
         check_files(*self.outputs, inputs=inputs)
-        self.progress: Progress = RichProgress(quiet=quiet)
+        self.progress = progress if progress is not None else RichProgress(quiet=quiet)
         self.left_out = LeftOut()
         self.started = time.perf_counter()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -80,6 +81,10 @@ def train(
         bool, typer.Option("--ablate", help="Also measure how much each component contributes, on validation images.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was killed.")] = False,
+    progress: Annotated[
+        Literal["bars", "json"],
+        typer.Option(help="Show bars, or write one JSON object a line on standard error, for other programs."),
+    ] = "bars",
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -91,13 +96,20 @@ def train(
     progress beside the model, in a folder ending in .checkpoint, and --resume continues from there; where there is
     nothing to resume, the command says so and trains from the beginning.
     """
+    from striate import kernels
     from striate.cli._training import Run
     from striate.images import as_images
+    from striate.progress import JsonProgress
     from striate.recognition import ImageClassifier, split_images
 
     # The whole name: .2024 of a folder shots.2024 is not an ending.
     model = out if out is not None else Path(f"{folder.resolve().name or 'images'}.safetensors")
-    run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled])
+    shown = None
+    if progress == "json" and not quiet:
+        kernels.announce(False)  # it is no JSON
+        # Not sys.stderr, which forgives a reader that is gone: training for nobody should end.
+        shown = JsonProgress(sys.__stderr__ or sys.stderr)
+    run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled], progress=shown)
     images = run.left_out.of(as_images(folder))
     run.check_listed(folder, images)
     with run.left_out.told_with_errors():
