@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.live.knowledge import EVERYTHING_ELSE
+from striate.recognition import EVERYTHING_ELSE
 
 SIDE = 8
 
@@ -61,11 +61,18 @@ class NearestMean:
         self.radius = radius
         self.samples: dict[int, tuple[NDArray[np.float32], str]] = {}
 
-    def add(self, features: NDArray[np.float32], label: str, *, sample: int | None = None) -> int:
-        number = max(self.samples, default=0) + 1 if sample is None else sample
-        assert number not in self.samples
-        self.samples[number] = features, label
-        return number
+    def add_many(
+        self,
+        features: NDArray[np.float32],
+        labels: Sequence[str],
+        *,
+        bursts: Sequence[int | None] | None = None,
+        samples: Sequence[int] | None = None,
+    ) -> list[int]:
+        numbers = list(range(len(labels))) if samples is None else list(samples)
+        assert not self.samples.keys() & set(numbers)
+        self.samples.update(zip(numbers, zip(features, labels, strict=True), strict=True))
+        return numbers
 
     def remove(self, sample: int) -> None:
         del self.samples[sample]
@@ -85,5 +92,5 @@ class NearestMean:
         weights = {label: float(np.exp(-distance)) for label, distance in distances.items()}
         probabilities = {label: weight / sum(weights.values()) for label, weight in weights.items()}
         best = min(distances, key=distances.__getitem__)
-        unknown = distances[best] > self.radius
+        unknown = distances[best] > self.radius or best == EVERYTHING_ELSE
         return Answer(None if unknown else best, probabilities, unknown)

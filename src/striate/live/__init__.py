@@ -11,16 +11,38 @@ from typing import TYPE_CHECKING
 from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
+    from striate.live.knowledge import Classifier, Features
+    from striate.live.page import load_page
     from striate.live.samples import SampleFolder
     from striate.live.server import LiveServer
+    from striate.live.serving import listen, serve
     from striate.live.session import LiveSession
-    from striate.live.sources import open_source
+    from striate.live.sources import Source, open_source
 
-__all__ = ["SampleFolder", "LiveSession", "LiveServer", "open_source"]
+__all__ = [
+    "SampleFolder",
+    "Features",
+    "Classifier",
+    "LiveSession",
+    "Source",
+    "open_source",
+    "load_page",
+    "LiveServer",
+    "listen",
+    "serve",
+]
 
 _HOME = homes(
     __name__,
-    {"samples": "SampleFolder", "session": "LiveSession", "server": "LiveServer", "sources": "open_source"},
+    {
+        "samples": "SampleFolder",
+        "knowledge": "Features Classifier",
+        "session": "LiveSession",
+        "sources": "Source open_source",
+        "page": "load_page",
+        "server": "LiveServer",
+        "serving": "listen serve",
+    },
 )
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME, __all__)

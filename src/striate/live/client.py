@@ -57,6 +57,7 @@ class Client:
         self._answer, self._obey = answer, obey
         self._frame: bytes | None = None
         self._frame_came = asyncio.Event()
+        self._busy = False  # with a frame
         self._commands: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(_MOST_COMMANDS)
         self._rate = Rate(_MESSAGES_A_SECOND, 2 * int(_MESSAGES_A_SECOND))
         self._maps_at = 0.0
@@ -88,15 +89,17 @@ class Client:
             message = await self._socket.receive()
             if message["type"] != "websocket.receive":
                 return
-            if not self._rate.allows(time.monotonic()):
+            content = message.get("bytes")
+            # A frame that waited for the last answer is no hurry.
+            in_turn = content is not None and not self._busy
+            if not in_turn and not self._rate.allows(time.monotonic()):
                 await self._refuse("the page sends too many messages: reload it")
                 return
-            content = message.get("bytes")
             if content is not None:
                 if not HEADER.size < len(content) <= MOST_BYTES:
                     await self._refuse("a message has a wrong length: reload the page")
                     return
-                self._frame = content
+                self._frame, self._busy = content, True
                 self._frame_came.set()
             elif not await self._take_command(message.get("text") or ""):
                 return
@@ -123,6 +126,7 @@ class Client:
             assert content is not None
             number, purpose = HEADER.unpack_from(content)
             await self._answer(self, number, purpose, content[HEADER.size :])
+            self._busy = self._frame is not None
 
     async def _obey_commands(self) -> None:
         while True:

@@ -79,14 +79,16 @@ def read_sample(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return read_image(path, color=True, at_least=FRAME_SIDE)
 
 
-def thumbnail(path: str | os.PathLike[str], side: int = 144) -> bytes:
-    """The middle square of a file of a sample, as a JPEG of at most `side` pixels.
+def thumbnail(picture: str | os.PathLike[str] | bytes, side: int = 144) -> bytes:
+    """The middle square of a file of a sample, or of a frame, as a JPEG of at most `side` pixels.
 
     Raises
     ------
     UnreadableImage
     """
-    return encode_frame(read_image(path, color=True, at_least=2 * side), side)
+    if isinstance(picture, bytes):
+        return encode_frame(decode_frame(picture), side)
+    return encode_frame(read_image(picture, color=True, at_least=2 * side), side)
 
 
 def encode_frame(image: NDArray[np.float32], side: int = FRAME_SIDE) -> bytes:

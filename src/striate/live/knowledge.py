@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EVERYTHING_ELSE", "Answer", "Classifier", "Features", "HeldOut", "Knowledge"]
-
-EVERYTHING_ELSE = "everything else"
+__all__ = ["Answer", "Classifier", "Features", "HeldOut", "Knowledge", "Lesson"]
 
 
 class Features(Protocol):
@@ -61,11 +59,27 @@ class HeldOut(Protocol):
 class Classifier(Protocol):
     """See `recognition.IncrementalClassifier`."""
 
-    def add(self, features: NDArray[np.float32], label: str, *, sample: int | None = None) -> int: ...  # noqa: D102
+    def add_many(  # noqa: D102
+        self,
+        features: NDArray[np.float32],
+        labels: Sequence[str],
+        *,
+        bursts: Sequence[int | None] | None = None,
+        samples: Sequence[int] | None = None,
+    ) -> list[int]: ...
     def remove(self, sample: int) -> None: ...  # noqa: D102
     def relabel(self, sample: int, label: str) -> None: ...  # noqa: D102
     def held_out(self) -> HeldOut: ...  # noqa: D102
     def predict(self, features: NDArray[np.float32]) -> Answer: ...  # noqa: D102
+
+
+class Lesson(NamedTuple):
+    """A sample as a classifier learns it."""
+
+    sample: int
+    features: NDArray[np.float32]
+    label: str
+    burst: int | None
 
 
 class Knowledge:
@@ -95,10 +109,13 @@ class Knowledge:
         self.version = 0
         self._unreadable: set[int] = set()
 
-    def learn(self, sample: int, features: NDArray[np.float32], label: str) -> None:
-        """Learn a sample."""
-        self.classifier.add(features, label, sample=sample)
-        self.labels[sample] = label
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Learn samples."""
+        if not lessons:
+            return
+        samples, rows, labels, bursts = zip(*lessons, strict=True)
+        self.classifier.add_many(np.stack(rows), labels, bursts=bursts, samples=samples)
+        self.labels.update(zip(samples, labels, strict=True))
         self.version += 1
 
     def leave_out(self, sample: int) -> None:

@@ -8,32 +8,31 @@ disk, and then renamed; a class or a sample that is deleted moves, in one renami
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 from striate.errors import StriateError, UsageError, one_line
 from striate.file_lock import hold
-from striate.images import ImageFolder
 from striate.live.class_names import checked_name
+from striate.live.found import MOST_CLASSES, find_classes
 from striate.live.undo import Undo
 from striate.whole_file import whole_file
 
-__all__ = ["MOST_CLASSES", "MOST_SAMPLES", "Sample", "SampleClass", "SampleFolder"]
+__all__ = ["MOST_SAMPLES", "Origin", "Sample", "SampleClass", "SampleFolder"]
 
 MOST_SAMPLES = 2000
 """Samples that are learned from a large folder; learning them takes about a minute."""
 
-MOST_CLASSES = 200
-"""Classes that a person may have on a page; a folder with more is for `striate train`."""
-
 TRASH = ".striate-trash"
+# The time when the key was pressed, and a number: the next session still knows which samples were taken together.
+_BURST = re.compile(r"(\d{8})-(\d{6})-\d{5}\b", re.ASCII)
 _TOGETHER = 1.0  # seconds: samples that follow each other faster were added by one press of a key
 
 
@@ -44,6 +43,19 @@ class Sample:
     id: int
     class_id: int
     name: str  # relative to the folder, with "/"
+
+    @property
+    def burst(self) -> int | None:
+        """A number that the samples of one press of a key share, from their names; None for other files."""
+        match = _BURST.match(self.name.rpartition("/")[2])
+        return int(match[1] + match[2]) if match else None
+
+
+class Origin(NamedTuple):
+    """What is no class, from where a sample comes, or to where it goes."""
+
+    name: str
+    take_back: Callable[[], None]  # what else has to be done to undo the move
 
 
 @dataclass
@@ -89,9 +101,8 @@ class SampleFolder:
         self.classes: dict[int, SampleClass] = {}
         self.samples: dict[int, Sample] = {}
         self.undo = Undo()
-        self.notes: list[str] = []
         self._last_class = self._last_sample = self._n_written = self._n_trashed = 0
-        self._last_written = -_TOGETHER
+        self._last_written, self._last_added_to, self._stamp = -_TOGETHER, 0, ""
         self._open = ExitStack()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -103,10 +114,15 @@ class SampleFolder:
             raise UsageError(f"{one_line(str(path))}: another striate live has this folder open; end it first")
         try:
             self._empty_trash()
-            self._read(most)
+            found, self.notes = find_classes(self.path, most)
         except BaseException:
             self._open.close()
             raise
+        for name, folders, files in found:
+            self._last_class += 1
+            self.classes[self._last_class] = SampleClass(self._last_class, name, folders)
+            for file in files:
+                self._show(Sample(self.new_id(), self._last_class, file))
 
     def close(self) -> None:
         """End the session: what was deleted is gone from now on, and others may open the folder."""
@@ -123,6 +139,18 @@ class SampleFolder:
         """The file of a sample; KeyError if there is no such sample."""
         return self.path / self.samples[sample].name
 
+    def sample_of(self, sample: int) -> Sample:
+        """A sample by its number.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        if sample not in self.samples:
+            raise UsageError("this sample is gone: choose another one")
+        return self.samples[sample]
+
     def class_of(self, class_id: int) -> SampleClass:
         """A class by its number.
 
@@ -137,17 +165,20 @@ class SampleFolder:
 
     # Changes. Each is whole on the disk before it is seen in the attributes.
 
-    def add(self, class_id: int, jpeg: bytes) -> int:
+    def add(self, class_id: int, jpeg: bytes, *, origin: Origin | None = None) -> int:
         """Write a sample of a class, a JPEG file as it is; return its number.
 
-        Samples that follow each other within a second are undone together.
+        Samples that follow each other within a second are undone together, but for those that come from elsewhere.
         """
         target = self.class_of(class_id)
         folder = self.path / target.folders[0]
-        stamp = time.strftime("%Y%m%d-%H%M%S")
+        now = time.monotonic()
+        together = origin is None and class_id == self._last_added_to and now - self._last_written < _TOGETHER
+        if not together:
+            self._stamp = time.strftime("%Y%m%d-%H%M%S")
         while True:
             self._n_written += 1
-            name = f"{stamp}-{self._n_written:05d}.jpg"
+            name = f"{self._stamp}-{self._n_written:05d}.jpg"
             if not os.path.lexists(folder / name):
                 break
         with _explained(f"cannot write a sample of {target.name}"):
@@ -156,9 +187,16 @@ class SampleFolder:
                 file.write(jpeg)
         sample = Sample(self.new_id(), class_id, f"{target.folders[0]}/{name}")
         self._show(sample)
-        now = time.monotonic()
-        self.undo.note_added(sample.id, target.name, self._take_back, together=now - self._last_written < _TOGETHER)
-        self._last_written = now
+        if origin is not None:
+
+            def send_back() -> None:
+                self._take_back([sample.id])
+                origin.take_back()
+
+            self.undo.note(f"moving a sample from {origin.name} to {target.name}", send_back)
+            return sample.id
+        self.undo.note_added(sample.id, target.name, self._take_back, together=together)
+        self._last_written, self._last_added_to = now, class_id
         return sample.id
 
     def add_class(self, name: object) -> int:
@@ -208,21 +246,25 @@ class SampleFolder:
 
         self.undo.note(f"deleting the class {deleted.name}", bring_back, trashed)
 
-    def delete(self, sample: int) -> None:
-        """Move a sample to the trash."""
-        gone = self._sample(sample)
+    def delete(self, sample: int, *, goal: Origin | None = None) -> None:
+        """Move a sample to the trash, also if it goes elsewhere."""
+        gone = self.sample_of(sample)
         trashed = self._trash(gone.name, "cannot delete the sample")
         self._hide(gone)
 
         def bring_back() -> None:
             self._bring_back(trashed, gone.name)
             self._show(gone)
+            if goal is not None:
+                goal.take_back()
 
-        self.undo.note(f"deleting a sample of {self.classes[gone.class_id].name}", bring_back, trashed)
+        name = self.classes[gone.class_id].name
+        words = f"deleting a sample of {name}" if goal is None else f"moving a sample from {name} to {goal.name}"
+        self.undo.note(words, bring_back, trashed)
 
     def move(self, sample: int, class_id: int) -> None:
         """Move a sample to another class."""
-        moved, target = self._sample(sample), self.class_of(class_id)
+        moved, target = self.sample_of(sample), self.class_of(class_id)
         if moved.class_id == class_id:
             return
         source = self.classes[moved.class_id]
@@ -230,11 +272,6 @@ class SampleFolder:
         self.undo.note(f"moving a sample from {source.name} to {target.name}", lambda: self._move_sample(moved, source))
 
     # Parts of them
-
-    def _sample(self, sample: int) -> Sample:
-        if sample not in self.samples:
-            raise UsageError("this sample is gone: choose another one")
-        return self.samples[sample]
 
     def _show(self, sample: Sample) -> None:
         insort(self.classes[sample.class_id].samples, sample.id)
@@ -307,65 +344,6 @@ class SampleFolder:
             raise UsageError(f"{one_line(str(trash))} is a link: remove it, striate live keeps deleted samples there")
         with suppress(FileNotFoundError):
             shutil.rmtree(trash)
-
-    # What is there at the start
-
-    def _read(self, most: int) -> None:
-        try:
-            found = ImageFolder(self.path)
-        except UsageError:
-            # It has no images yet; if it cannot be opened, the next line says so.
-            names, labels = [], []
-            os.listdir(self.path)
-        else:
-            names, labels = list(found.names), list(found.labels or [""] * len(found.names))
-            self.notes += found.notes
-        by_class: dict[str, list[str]] = {label: [] for label in sorted(set(labels) - {""})}
-        for name, label in zip(names, labels, strict=True):
-            if label:
-                by_class[label].append(name)
-        if len(by_class) > MOST_CLASSES:
-            raise UsageError(
-                f"{one_line(str(self.path))} has {len(by_class)} classes: give one of at most {MOST_CLASSES}"
-            )
-        kept = _even_shares([len(own) for own in by_class.values()], most)
-        for (label, own), n in zip(by_class.items(), kept, strict=True):
-            self._last_class += 1
-            folders = sorted({name.partition("/")[0] for name in own}, key=lambda folder: (folder != label, folder))
-            self.classes[self._last_class] = SampleClass(self._last_class, label, folders)
-            for index in np.linspace(0, len(own) - 1, n).round().astype(int).tolist():
-                self._show(Sample(self.new_id(), self._last_class, own[index]))
-        self._read_empty_classes()
-        n_labeled = sum(map(len, by_class.values()))
-        if n_labeled > most:
-            self.notes.append(
-                f"the folder has {n_labeled:,} images; {sum(kept):,} of them are used, evenly over classes"
-            )
-
-    def _read_empty_classes(self) -> None:
-        """Classes that were added, and have no sample yet."""
-        known = {folder for one in self.classes.values() for folder in one.folders}
-        names = [one.name for one in self.classes.values()]
-        with os.scandir(self.path) as entries:
-            empty = sorted(entry.name for entry in entries if entry.is_dir() and entry.name not in known)
-        for folder in empty:
-            # Folders of other names were not made here: of systems, hidden, or not meant as classes.
-            with suppress(UsageError):
-                if len(self.classes) < MOST_CLASSES and checked_name(folder, names) == folder:
-                    self._last_class += 1
-                    self.classes[self._last_class] = SampleClass(self._last_class, folder, [folder])
-                    names.append(folder)
-
-
-def _even_shares(counts: list[int], most: int) -> list[int]:
-    """How many of each class are taken, `most` in all: the same number of each, or all of it if a class has fewer."""
-    shares = [0] * len(counts)
-    left, waiting = most, sorted(range(len(counts)), key=lambda index: counts[index])
-    while waiting:
-        index = waiting.pop(0)
-        shares[index] = min(counts[index], left // (len(waiting) + 1))
-        left -= shares[index]
-    return shares
 
 
 def _only_folder(one: SampleClass) -> str:

@@ -11,6 +11,7 @@ import base64
 import os
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,11 +25,11 @@ from striate.errors import StriateError, UnreadableImage
 from striate.figures import encode_png
 from striate.live.class_names import MOST_CHARACTERS
 from striate.live.client import Client
+from striate.live.found import MOST_CLASSES
 from striate.live.frames import FRAME_SIDE, MOST_BYTES, thumbnail
 from striate.live.guard import App, Guard, origins_of
 from striate.live.outbox import encode
 from striate.live.page import security_headers
-from striate.live.samples import MOST_CLASSES
 from striate.live.session import POOL, LiveSession
 from striate.live.sources import Player, Source
 from striate.live.training import Trainer
@@ -128,24 +129,25 @@ class LiveServer:
         if not (name.endswith(".jpg") and number.isascii() and number.isdecimal() and len(number) < 16):
             raise HTTPException(404)
         try:
-            path = self.session.path_of(int(number))
-            status = os.stat(path)
+            picture = self.session.picture_of(int(number))
+            version = zlib.crc32(picture) if isinstance(picture, bytes) else os.stat(picture).st_mtime_ns
         except (KeyError, OSError):
             raise HTTPException(404) from None
         # Numbers begin anew when the session does, so the browser has to ask whether it is still the same picture.
-        tag = f'"{number}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+        tag = f'"{number}-{version:x}"'
         headers = {"cache-control": "private, no-cache", "etag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        if tag not in self._thumbnails:
+        made = self._thumbnails.get(tag)
+        if made is None:
             try:
-                picture = await asyncio.get_running_loop().run_in_executor(self._painter, thumbnail, path)
+                made = await asyncio.get_running_loop().run_in_executor(self._painter, thumbnail, picture)
             except UnreadableImage:
                 raise HTTPException(404) from None
-            self._thumbnails[tag] = picture
+            self._thumbnails[tag] = made
             while len(self._thumbnails) > _THUMBNAILS:
                 self._thumbnails.popitem(last=False)
-        return Response(self._thumbnails[tag], media_type="image/jpeg", headers=headers)
+        return Response(made, media_type="image/jpeg", headers=headers)
 
     async def _get_filters(self) -> Response:
         try:

@@ -2,7 +2,7 @@
 
 All methods but `learned_here` compute or change something that others read, and belong into one thread, the worker of
 the server: so frames, commands and learning in the background follow each other, and nothing needs a lock. `state` and
-`path_of` may be read from any thread.
+`picture_of` may be used from any thread.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UnreadableImage, UsageError, one_line
-from striate.live.frames import FRAME_SIDE, decode_frame, read_sample
-from striate.live.knowledge import EVERYTHING_ELSE, Answer, Classifier, Features, Knowledge
+from striate.live.frames import FRAME_SIDE, decode_frame, encode_frame, read_sample
+from striate.live.knowledge import Answer, Classifier, Features, Knowledge, Lesson
 from striate.live.pool import Pool
-from striate.live.samples import SampleFolder
+from striate.live.samples import Origin, SampleFolder
+from striate.recognition import EVERYTHING_ELSE
 
 __all__ = ["ADD_TO_POOL", "POOL", "RECOGNIZE", "LiveSession"]
 
@@ -29,6 +30,8 @@ pool in any case."""
 
 _SLICE = 0.05  # seconds of learning in the background before the next frame may come between
 _MOST_SHOWN = 60  # samples of a class on the page
+_POOL_NAME = "everything else"
+_UNSEEN = 5  # samples that are learned before anyone could read that they are
 _FEW = 200  # images from which features are learned here
 
 
@@ -71,9 +74,10 @@ class LiveSession:
         self._held_out_at, self._held_out_cost = 0.0, 0.0
         self.state = self._state()
 
-    def path_of(self, sample: int) -> Path:
-        """The file of a sample; KeyError if there is no such sample."""
-        return self.folder.path_of(sample)
+    def picture_of(self, sample: int) -> Path | bytes:
+        """The file of a sample, or the JPEG of a frame of the pool; KeyError if there is no such sample."""
+        frame = self.pool.frames.get(sample)
+        return self.folder.path_of(sample) if frame is None else frame
 
     def prepare(self) -> None:
         """Load the features, and compute an answer once, so that the first frame finds all kernels ready."""
@@ -81,8 +85,7 @@ class LiveSession:
         blank = np.random.default_rng(0).random((3, FRAME_SIDE, FRAME_SIDE), np.float32)
         first = features.transform(blank)
         trial = self._new_classifier()
-        for label in ("1", "1", "2", "2"):
-            trial.add(first, label)
+        trial.add_many(np.stack([first, first, 0 * first, 0 * first]), ["1", "1", "2", "2"])
         trial.predict(first)
         self._now = Knowledge(features, self._new_classifier())
         self._keep_in_step()
@@ -125,17 +128,20 @@ class LiveSession:
         clock.lap("features")
         if purpose > 0:
             sample = self.folder.add(purpose, jpeg)
-            self._learn(sample, features, str(purpose))
+            burst = self.folder.samples[sample].burst
+            self._learn(Lesson(sample, features, str(purpose), burst))
             self.pool.note_sample(time.monotonic())
         elif purpose == ADD_TO_POOL:
-            self._offer_to_pool(jpeg, features, surely=True)
+            self._put_into_pool(jpeg)
         clock.lap("learn")
         answer = self._answer(features)
         clock.lap("classify")
+        # A frame that is taken for a class is left out: a known object may be in sight without a key pressed.
         if purpose == POOL and answer["class"] in (None, POOL) and self.pool.is_idle(time.monotonic()):
-            # A frame that is taken for a class is left out: a known object may be in sight without a key pressed.
-            self._offer_to_pool(jpeg, features)
-            clock.lap("learn")
+            self.pool.hold(jpeg, time.monotonic())
+        for held in self.pool.ripe(time.monotonic()):
+            if self.pool.chooses():
+                self._put_into_pool(held)
         answer["bars"] = [round(float(value), 3) for value in knowledge.features.code_bars(features)]
         answer["ms"] = {name: round(1000 * seconds, 2) for name, seconds in clock.seconds.items()}
         return answer, knowledge.features.maps(image) if with_maps else None
@@ -156,20 +162,16 @@ class LiveSession:
             "probabilities": [[_class_id(label), round(float(value), 4)] for label, value in likely],
         }
 
-    def _learn(self, sample: int, features: NDArray[np.float32], label: str) -> None:
-        self._known().learn(sample, features, label)
+    def _learn(self, lesson: Lesson) -> None:
+        self._known().learn([lesson])
         if self._next is not None:
-            self._next.waiting.append(sample)
+            self._next.waiting.append(lesson.sample)
             self._n_to_learn += 1
         self.changed = True
 
-    def _offer_to_pool(self, jpeg: bytes, features: NDArray[np.float32], *, surely: bool = False) -> None:
-        frame = self.folder.new_id()
-        change = self.pool.offer(frame, jpeg, time.monotonic(), surely=surely)
-        if change.takes_part:
-            self._learn(frame, features, EVERYTHING_ELSE)
-        if change.removed is not None:
-            self._keep_in_step()
+    def _put_into_pool(self, jpeg: bytes) -> None:
+        self.pool.put(self.folder.new_id(), jpeg)
+        self._keep_in_step()  # it is learned in the background, with the features that are used then
 
     # Learning in the background
 
@@ -183,28 +185,32 @@ class LiveSession:
         end = time.monotonic() + _SLICE
         knowledge = self._next if self._next is not None else self._known()
         wanted = self._wanted()
+        lessons = []
         while knowledge.waiting and time.monotonic() < end:
             sample = knowledge.waiting.popleft()
             if sample in wanted and sample not in knowledge.labels:
-                self._learn_stored(knowledge, sample, wanted[sample])
+                features = self._stored_features(knowledge, sample)
+                if features is not None:
+                    lessons.append(Lesson(sample, features, wanted[sample], self._burst(sample)))
+        knowledge.learn(lessons)
         if self._next is not None and not self._next.waiting:
             self._now, self._next = self._next, None
             self._held_out = (-1, None, {})
             self._keep_in_step()
         self.changed = True
 
-    def _learn_stored(self, knowledge: Knowledge, sample: int, label: str) -> None:
+    def _burst(self, sample: int) -> int | None:
+        return self.pool.bursts[sample] if sample in self.pool.bursts else self.folder.samples[sample].burst
+
+    def _stored_features(self, knowledge: Knowledge, sample: int) -> NDArray[np.float32] | None:
         try:
-            if sample in self.pool.frames:
-                image = decode_frame(self.pool.frames[sample])
-            else:
-                image = read_sample(self.folder.path_of(sample))
-            features = knowledge.features.transform(image)
+            frame = self.pool.frames.get(sample)
+            image = decode_frame(frame) if frame is not None else read_sample(self.folder.path_of(sample))
+            return knowledge.features.transform(image)
         except UnreadableImage as error:
             knowledge.leave_out(sample)
-            self._notes.append(one_line(f"left out: {self.folder.samples[sample].name} {error.reason}"))
-            return
-        knowledge.learn(sample, features, label)
+            self._notes.append(f"left out: {self.folder.samples[sample].name} {error.reason}")
+            return None
 
     def learned_here(self) -> Features:
         """Features that are learned from the samples and the pool; for a thread of its own, since it takes a while.
@@ -257,14 +263,37 @@ class LiveSession:
             case "delete_class":
                 folder.delete_class(_number(message, "class"))
             case "delete_sample":
-                folder.delete(_number(message, "sample"))
+                self._delete(_number(message, "sample"))
             case "move_sample":
-                folder.move(_number(message, "sample"), _number(message, "class"))
+                self._move(_number(message, "sample"), _number(message, "class"))
             case "undo":
                 folder.undo.last()
             case _:
                 raise UsageError("this command is not known: reload the page")
         self._keep_in_step()
+
+    def _delete(self, sample: int) -> None:
+        if sample not in self.pool.frames:
+            self.folder.delete(sample)
+            return
+        jpeg = self.pool.frames[sample]
+        self.pool.drop(sample)
+        self.folder.undo.note(f"deleting a frame of {_POOL_NAME}", lambda: self.pool.put(sample, jpeg))
+
+    def _move(self, sample: int, class_id: int) -> None:
+        """Move a sample between classes, or between a class and the pool."""
+        frames = self.pool.frames
+        if sample in frames and class_id != POOL:
+            jpeg = frames[sample]
+            self.folder.add(class_id, jpeg, origin=Origin(_POOL_NAME, lambda: self.pool.put(sample, jpeg)))
+            self.pool.drop(sample)
+        elif sample not in frames and class_id == POOL:
+            image = read_sample(self.folder.path / self.folder.sample_of(sample).name)
+            frame = self.folder.new_id()
+            self.folder.delete(sample, goal=Origin(_POOL_NAME, lambda: self.pool.drop(frame)))
+            self.pool.put(frame, encode_frame(image))
+        elif class_id != POOL:
+            self.folder.move(sample, class_id)
 
     def _keep_in_step(self) -> None:
         wanted = self._wanted()
@@ -322,6 +351,7 @@ class LiveSession:
                 for one in self.folder.classes.values()
             ],
             "pool": len(self.pool.frames),
+            "pool_samples": list(self.pool.frames)[: -_MOST_SHOWN - 1 : -1],
             "accuracy": _rounded(accuracy),
             "samples": len(self.folder.samples),
             "can_undo": len(self.folder.undo) > 0,
@@ -336,7 +366,9 @@ class LiveSession:
         if self._learning_features:
             return "learning features from what the camera sees"
         left = max((len(one.waiting) for one in (self._now, self._next) if one is not None), default=0)
-        return f"learning samples: {self._n_to_learn - left:,} of {self._n_to_learn:,}" if left else None
+        if not left or self._n_to_learn <= _UNSEEN:
+            return None
+        return f"learning samples: {self._n_to_learn - left:,} of {self._n_to_learn:,}"
 
 
 class _Clock:

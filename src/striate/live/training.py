@@ -16,6 +16,7 @@ from striate.errors import StriateError, UsageError, one_line
 
 __all__ = ["Trainer"]
 
+_STRIATE = (sys.executable, "-m", "striate")
 _LOG_LINES = 8
 _LONGEST_LINE = 2000
 _PATIENCE = 5.0  # seconds for a process to end, before it is killed
@@ -90,7 +91,7 @@ class Trainer:
         """
         if self.runs:
             raise UsageError("a model is being trained already: stop it first, or wait for it")
-        command = [sys.executable, "-m", "striate", "train", os.path.abspath(self._folder)]
+        command = [*_STRIATE, "train", os.path.abspath(self._folder)]
         command += ["--out", os.path.abspath(self.model), "--progress", "json", "--json"]
         try:
             self.place.mkdir(exist_ok=True)
