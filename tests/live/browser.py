@@ -64,10 +64,13 @@ class LiveServer:
     ----------
     address : str
         What it printed: with the token.
+    token : str
+        Of the next start.
     """
 
     def __init__(self, folder: Path, *, source: Path | str = "") -> None:
         self._options = (str(folder), str(source))
+        self.token = TOKEN
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.start()
@@ -75,7 +78,7 @@ class LiveServer:
     def start(self) -> None:
         """Start it, and wait until it has printed its address."""
         folder, source = self._options
-        command = [sys.executable, "-m", "tests.live.run_stand_in", folder, str(self.port), TOKEN, source]
+        command = [sys.executable, "-m", "tests.live.run_stand_in", folder, str(self.port), self.token, source]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()

@@ -133,6 +133,9 @@ def test_two_objects_are_taught_and_survive_a_crash_of_the_server(tmp_path: Path
         for number, words in ((ASTRONAUT, "astronaut"), (COFFEE, "coffee"), (ROCKET, "Unknown")):
             hands.wait_for_object(number)
             hands.wait_for_answer(words)
+            watched.page.wait_for_function(
+                "(words) => document.querySelector('#spoken').textContent.startsWith(words)", arg=words
+            )
         watched.page.reload()  # and all of it is still known
 
     counts = {name: hands.count(name) for name in ("astronaut", "coffee")}
@@ -147,6 +150,11 @@ def test_two_objects_are_taught_and_survive_a_crash_of_the_server(tmp_path: Path
     assert {name: hands.count(name) for name in counts} == counts
     hands.wait_for_object(COFFEE)
     hands.wait_for_answer("coffee")
+
+    server.kill()
+    server.token = "another"
+    server.start()
+    watched.page.get_by_text("Open the address that it printed").wait_for(timeout=60_000)
     assert watched.strangers == []
     watched.page.close()
 
@@ -433,3 +441,50 @@ def test_what_the_machine_sees_is_computed_while_it_is_looked_at_alone(learned: 
     hands.settle()
     hands.settle()
     assert not any('"maps"' in message for message in messages)
+
+
+@pytest.mark.slow
+def test_one_frame_at_a_time_is_under_way_and_none_while_the_page_is_hidden(
+    learned: Path, serve: Any, visit: Any
+) -> None:
+    page = visit(serve(learned))
+    under_way: list[int] = [0]
+    sent: list[int] = []
+
+    def count_sent(payload: Any) -> None:
+        if isinstance(payload, bytes):
+            under_way[0] += 1
+            sent.append(under_way[0])
+
+    def count_received(payload: Any) -> None:
+        under_way[0] -= '"type":"answer"' in str(payload).replace(" ", "")
+
+    def watch(socket: Any) -> None:
+        socket.on("framesent", count_sent)
+        socket.on("framereceived", count_received)
+
+    page.on("websocket", watch)
+    page.reload()
+    hands = Hands(page)
+    hands.wait_for_object(ASTRONAUT)
+    for _ in range(5):
+        hands.settle()
+    assert len(sent) >= 10
+    assert max(sent) == 1
+
+    page.evaluate(_HIDE, True)
+    page.get_by_text("Paused while hidden").wait_for()
+    hands.wait_for_object(COFFEE)  # the frame that was under way has been answered long since
+    sent.clear()
+    hands.wait_for_object(ROCKET)
+    assert sent == []
+    page.evaluate(_HIDE, False)
+    hands.settle()
+
+
+_HIDE = """
+(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
