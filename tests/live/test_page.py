@@ -209,6 +209,35 @@ def test_classes_and_samples_are_changed_and_all_of_it_undone(learned: Path, ser
 
 
 @pytest.mark.slow
+def test_everything_else_is_a_pool_that_can_be_mended(learned: Path, serve: Any, visit: Any) -> None:
+    page = visit(serve(learned))
+    hands = Hands(page)
+    hands.wait_for_object(ROCKET)
+    page.keyboard.press("0")
+    hands.wait_for_count("Everything else", 1)
+    hands.settle()
+    assert hands.count("Everything else") == 1  # nothing is collected that nobody asked for
+    hands.wait_for_object(ASTRONAUT, anew=True)
+    hands.wait_for_object(ROCKET)
+    hands.wait_for_answer("Everything else")
+
+    hands.card("Everything else").locator(".strip button").first.click()
+    page.get_by_role("menuitem", name="astronaut").click()
+    hands.wait_for_count("astronaut", 5)
+    hands.wait_for_count("Everything else", 0, 0)
+    hands.card("astronaut").locator(".strip button").first.click()
+    page.keyboard.press("0")  # the menu has the keys of the classes
+    hands.wait_for_count("Everything else", 1)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    hands.wait_for_count("astronaut", 4, 4)
+    hands.wait_for_count("Everything else", 1, 1)
+
+    page.get_by_label("Also collect by itself").check()
+    hands.wait_for_count("Everything else", 2)
+
+
+@pytest.mark.slow
 def test_names_are_shown_as_text_wherever_they_appear(learned: Path, serve: Any, visit: Any) -> None:
     page = visit(serve(learned))
     hands = Hands(page)
