@@ -56,6 +56,7 @@ from striate.recognition.predictions import Predictions
 from striate.recognition.rejection import ConformalRejection
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_fraction
+from striate.samples import evenly_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -334,7 +335,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         for number, images in enumerate(some):
             n = round(min(1.0, MOST_UNLABELED / max(total, 1)) * len(images))
             if n:
-                chosen = images.subset(np.linspace(0, len(images) - 1, n).round().astype(int))
+                chosen = images.subset(evenly_spread(len(images), n))
                 name = "features of unlabeled images" + (f" {number + 1}" if number else "")
                 made = self.extract(
                     chosen, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
@@ -617,7 +618,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             return bool(self.mirror)
         from striate.recognition.mirror import decide_mirror
 
-        some = images.subset(np.linspace(0, len(images) - 1, min(len(images), MIRROR_IMAGES)).round().astype(int))
+        some = images.subset(evenly_spread(len(images), MIRROR_IMAGES))
         found = extract_features(some, self.preprocessing_, _pixels_and_mirrored, require_half=False)
         pixels, mirrored = np.split(found.rows, 2, axis=1)
         labels = None if some.labels is None else [some.labels[place] for place in found.positions]
