@@ -129,17 +129,17 @@ def _choose_paths(seen: Description, minutes: float) -> Choice:
     longest, shortest = max(prepared.canvas), min(prepared.canvas)
     grey = "GREY - " if prepared.color == "rgb" else ""
     step, cells = ("", 3) if longest <= SMALL else ("/2", 4)
-    patches = f"{_reduced(longest, SIDE_FOR_PATCHES)}800WP6x6{step} - GA{cells} - ROOT - Z"
+    reduced = _reduction(_factor(longest, SIDE_FOR_PATCHES))
+    patches = f"{reduced}800WP6x6{step} - GA{cells} - ROOT - Z"
     reasons.append(f"whitened patches of 6×6 by 800 units, averaged over {cells}×{cells} cells")
-    reduced = _reduced(longest, SIDE_FOR_FILTERS)
-    factor = max(1, round(longest / SIDE_FOR_FILTERS)) if reduced else 1
+    factor = _factor(longest, SIDE_FOR_FILTERS)
     border = 0 if prepared.contrast == "ground" else _border(longest)
     side = shortest // factor + 2 * max(border, prepared.border)
     normalized = "" if prepared.contrast == "ground" else "LCN - " + (f"BORDER{border} - " if border else "")
     stages = _two_stages(longest // factor, side, seen.n_labeled, reasons)
-    gradients = f"{grey}{_reduced(longest, SIDE_FOR_PATCHES)}HOG8 - Z"
+    gradients = f"{grey}{reduced}HOG8 - Z"
     reasons.append("oriented gradients over 8×8 cells, for when labels are few")
-    paths = [patches, f"{grey}{reduced}{normalized}{stages} - Z", gradients]
+    paths = [patches, f"{grey}{_reduction(factor)}{normalized}{stages} - Z", gradients]
     if seen.longest > MEDIUM:
         if _suits_sift(seen, minutes):
             paths.append(f"{grey}SIFT16x16/6 - 1024SC - {PyramidPooling.notation}")
@@ -196,9 +196,13 @@ def _preprocessing_for_paths(seen: Description, reasons: list[str]) -> Preproces
     return Preprocessing(canvas, color="rgb" if seen.colored else "grey", contrast="none", white=seen.white)
 
 
-def _reduced(longest: int, side: int) -> str:
-    """A layer that reduces images to about a longer side, by the mean over squares of pixels."""
-    factor = max(1, round(longest / side)) if longest > MEDIUM else 1
+def _factor(longest: int, side: int) -> int:
+    """By how much photographs are reduced to about a longer side."""
+    return max(1, round(longest / side)) if longest > MEDIUM else 1
+
+
+def _reduction(factor: int) -> str:
+    """A layer that reduces images by the mean over squares of pixels."""
     return f"PA{factor}x{factor}/{factor} - " if factor > 1 else ""
 
 

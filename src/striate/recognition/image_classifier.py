@@ -162,6 +162,11 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     Kavukcuoglu, Ranzato, LeCun 2008 (PSD); Jarrett et al., ICCV 2009 (hierarchy); Yang et al., CVPR 2009 (ScSPM).
     """
 
+    # Before anything is learned, and in a classifier from a file: no paths are left to choose from.
+    _is_open: bool = False
+    _kept: tuple[int, ...] | None = None
+    _n_reasons: int | None = None  # those of the filters, which come before those of the classifier
+
     def __init__(
         self,
         *,
@@ -263,13 +268,14 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         self.record_ = TrainingRecord(reasons=list(choice.reasons))
         for reason in choice.reasons:
             progress.message(reason)
-        self._kept: tuple[int, ...] | None = None
+        self._kept = None
         # Imported here, since learning needs more of scikit-learn than prediction does.
         from striate.hierarchy import learn_filters
         from striate.hierarchy.presets import has_paths, mirrored
 
         hierarchy = choice.hierarchy
         self._is_open = not self._is_given and has_paths(hierarchy)
+        self._n_reasons = None
         if self._is_open and self._decide_mirror(images, progress):
             hierarchy = mirrored(hierarchy)
         sample = self._sample(images, extra, progress)
@@ -327,7 +333,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             The given labels, whose number decides.
         """
         counted = label_array(labels)
-        if not getattr(self, "_is_open", False) or not uses_unlabeled(len(counted), len(np.unique(counted))):
+        if not self._is_open or not uses_unlabeled(len(counted), len(np.unique(counted))):
             return None
         found = []
         some = [as_fractions(as_images(source)) for source in sources if source is not None]
@@ -372,9 +378,12 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
         from striate.hierarchy.presets import classifier_options, name_of_path
 
+        if self._n_reasons is None:
+            self._n_reasons = len(self.record_.reasons)
+        del self.record_.reasons[self._n_reasons :]  # of an earlier fit
         training = features if len(rows) == len(features) else features[rows]
         decided: dict[str, Any] = {"weight_decay": self.weight_decay, "random_state": self.random_state}
-        if getattr(self, "_is_open", False) and len(rows) <= LARGEST_KERNEL:
+        if self._is_open and len(rows) <= LARGEST_KERNEL:
             names = [name_of_path(path) for path in self.hierarchy_.layers[0].hierarchies]
             found = fit_auto(
                 training, classes[rows], unlabeled, self._path_columns(), names, progress=progress, **decided
@@ -399,9 +408,10 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
 
     def used(self, features: NDArray[Any]) -> NDArray[Any]:
         """Those columns of features (n, n_features) of all learned paths that the classifier uses."""
-        if getattr(self, "_kept", None) is None:
+        if self._kept is None:
             return features
-        return take_columns(features, [self._path_columns()[number] for number in self._kept or ()])
+        columns = self._path_columns()
+        return take_columns(features, [columns[number] for number in self._kept])
 
     def drop_unused_paths(self) -> None:
         """Forget the paths that the classifier does not use, so that predictions take less time."""
@@ -597,10 +607,10 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         return paths.columns(self.preprocessing_.shape)
 
     def _used_hierarchy(self) -> Hierarchy:
-        if getattr(self, "_kept", None) is None:
+        if self._kept is None:
             return self.hierarchy_
         paths = self.hierarchy_.layers[0].hierarchies
-        return Hierarchy([Paths([paths[number] for number in self._kept or ()])])
+        return Hierarchy([Paths([paths[number] for number in self._kept])])
 
     def _logits(self, features: NDArray[np.float32]) -> NDArray[Any]:
         if not len(features):
