@@ -73,6 +73,7 @@ EXPERIMENTS: dict[str, str] = {
     "norb-labels": "striate.experiments.recognition.norb_labels",
     "caltech101-pmk": "striate.experiments.recognition.caltech101_pmk",
     "caltech101-competition": "striate.experiments.recognition.caltech101_competition",
+    "caltech101-best": "striate.experiments.recognition.caltech101_best",
     "few-labels": "striate.experiments.recognition.few_labels",
     "image-retrieval": "striate.experiments.retrieval.image_retrieval",
 }
