@@ -32,7 +32,7 @@ BASE = (
 )
 ORDER = (
     "kernels", "figures", "images", "coding", "encoders", "learning", "hierarchy", "recognition", "energy", "retrieval",
-    "robot", "analysis", "report", "experiments", "live", "cli",
+    "robot", "analysis", "report", "live", "experiments", "cli",
 )  # fmt: skip
 # Modules that may import each other.
 CIRCLES: tuple[set[str], ...] = ()

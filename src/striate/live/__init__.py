@@ -1,7 +1,8 @@
 """Live: a local page with a camera, on which classes are learned while one looks; the extra ``live``.
 
-`samples` keeps the folder of classes, `session` turns frames into answers, `server` connects the page. Nothing here is
-loaded before it is used, since the server needs packages of the extra.
+`features` has the features that ship, and `recipe` how they were learned; `samples` keeps the folder of classes,
+`session` turns frames into answers, `server` connects the page. Nothing here is loaded before it is used, since the
+server needs packages of the extra.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
+    from striate.live.features import LiveFeatures, load_features
+    from striate.live.frames import decode_frame, encode_frame
     from striate.live.knowledge import Classifier, Features
     from striate.live.page import load_page
     from striate.live.samples import SampleFolder
@@ -23,6 +26,10 @@ __all__ = [
     "SampleFolder",
     "Features",
     "Classifier",
+    "LiveFeatures",
+    "load_features",
+    "decode_frame",
+    "encode_frame",
     "LiveSession",
     "Source",
     "open_source",
@@ -36,6 +43,8 @@ _HOME = homes(
     __name__,
     {
         "samples": "SampleFolder",
+        "features": "LiveFeatures load_features",
+        "frames": "decode_frame encode_frame",
         "knowledge": "Features Classifier",
         "session": "LiveSession",
         "sources": "Source open_source",
