@@ -69,10 +69,18 @@ class Server:
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[Talk]:
-        options = {"origin": f"http://{self.host}", "proxy": None, "max_size": None} | options
-        token = options.pop("token", TOKEN)
-        with connect(f"ws://{self.host}/ws?token={token}", **options) as socket:
-            yield Talk(socket)
+        with talking(self.address, **options) as client:
+            yield client
+
+
+@contextmanager
+def talking(address: str, *, token: str | None = None, **options: Any) -> Iterator[Talk]:
+    """A client of a server whose page has an address; by default, with its token and origin."""
+    parts = urlsplit(address)
+    query = parts.query if token is None else f"token={token}"
+    options = {"origin": f"http://{parts.netloc}", "proxy": None, "max_size": None, "open_timeout": 100} | options
+    with connect(f"ws://{parts.netloc}/ws?{query}", **options) as socket:
+        yield Talk(socket)
 
 
 class Talk:

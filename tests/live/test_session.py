@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from striate.errors import UnreadableImage, UsageError
@@ -153,6 +154,19 @@ def test_a_refused_frame_leaves_nothing(session: LiveSession) -> None:
         ask(session, 77)
     assert labels(session) == {}
     assert session.folder.samples == {}
+
+
+def test_features_that_are_not_finite_are_refused(session: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    cup = add_class(session, "cup")
+    ask(session, cup)
+    monkeypatch.setattr(PixelFeatures, "transform", lambda *_: np.full(192, np.nan, np.float32))
+    with pytest.raises(UnreadableImage, match="finite"):
+        ask(session, cup)
+    session.adopt(PixelFeatures())
+    learn_all(session)
+    assert labels(session) == {}
+    assert len(session.folder.samples) == 1
+    assert "finite" in session.refresh()["notes"][-1]
 
 
 def test_the_next_session_knows_the_same(session: LiveSession, tmp_path: Path) -> None:

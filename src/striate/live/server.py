@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
-from striate.errors import StriateError, UnreadableImage
+from striate.errors import StriateError, UnreadableImage, one_line
 from striate.figures import encode_png
 from striate.live.class_names import MOST_CHARACTERS
 from striate.live.client import Client
@@ -40,6 +40,7 @@ MOST_CLIENTS = 4
 """Pages that may be connected at once."""
 
 _TICK = 0.1  # seconds between states that are sent
+_AFTER_FAILURE = 1.0  # seconds
 _THUMBNAILS = 500  # kept in memory, about 5 kB each
 
 Result = TypeVar("Result")
@@ -85,6 +86,7 @@ class LiveServer:
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="striate thumbnails")
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
         self._relearning = False
+        self._shown_at = 0.0
         hosts = origins_of(host, port)
         self.app: App = Guard(self._routes(), token=token, hosts=hosts, headers=security_headers(page, hosts))
 
@@ -108,7 +110,7 @@ class LiveServer:
             self._player = Player(
                 self._source,
                 lambda number, jpeg: _soon(loop, self._show_source_frame, number, jpeg),
-                lambda error: _soon(loop, self._tell_all, _error(str(error), "source")),
+                lambda error: _soon(loop, self._tell_all, _error(_told(error), "source")),
             )
             self._player.start()
         try:
@@ -191,7 +193,7 @@ class LiveServer:
     def _hello(self) -> dict[str, Any]:
         return {
             "type": "hello",
-            "name": self.session.folder.path.resolve().name,
+            "name": one_line(self.session.folder.path.resolve().name),
             "camera": self._source is None,
             "everything_else": POOL,
             "limits": {
@@ -207,7 +209,7 @@ class LiveServer:
         return {
             **self.session.state,
             "training": self.trainer.state(),
-            "train_folder": str(self.trainer.place),
+            "train_folder": one_line(str(self.trainer.place)),
         }
 
     async def _answer(self, client: Client, number: int, purpose: int, jpeg: bytes) -> None:
@@ -220,8 +222,8 @@ class LiveServer:
 
         try:
             answer, maps = await self._in_worker(work)
-        except StriateError as error:
-            client.outbox.put(_error(str(error), "frame") | {"frame": number})
+        except Exception as error:
+            client.outbox.put(_error(_told(error), "frame") | {"frame": number})
             return
         client.outbox.put({"type": "answer", "frame": number} | answer)
         if maps is not None:
@@ -245,8 +247,8 @@ class LiveServer:
                     await self._learn_features()
                 case _:
                     await self._in_worker(lambda: self.session.command(message))
-        except StriateError as error:
-            client.outbox.put(_error(str(error), what if isinstance(what, str) else None))
+        except Exception as error:
+            client.outbox.put(_error(_told(error), what if isinstance(what, str) else None))
 
     async def _learn_features(self) -> None:
         if self._relearning:
@@ -257,8 +259,8 @@ class LiveServer:
             try:
                 features = await _in_own_thread(self.session.learned_here)
                 await self._in_worker(lambda: self.session.adopt(features))
-            except StriateError as error:
-                self._tell_all(_error(str(error), "learn_features"))
+            except Exception as error:
+                self._tell_all(_error(_told(error), "learn_features"))
             finally:
                 self._relearning = False
 
@@ -267,22 +269,31 @@ class LiveServer:
     # In the background
 
     async def _work_in_background(self) -> None:
-        sent_at = 0.0
         try:
             await self._in_worker(self.session.prepare)
-            while True:
-                if self.session.waits:
-                    await self._in_worker(self.session.learn_some)
-                else:
-                    await asyncio.sleep(_TICK)
-                changed = self.session.changed or self.trainer.changed
-                if changed and time.monotonic() - sent_at >= _TICK:
-                    await self._in_worker(self.session.refresh)
-                    sent_at = time.monotonic()
-                    self._tell_all(self._state())
         except Exception as error:
             self.failure = error
             self.ended()
+            return
+        while True:
+            try:
+                await self._learn_and_show()
+            except Exception as error:
+                self._tell_all(_error(_told(error), None))
+                await asyncio.sleep(_AFTER_FAILURE)
+
+    async def _learn_and_show(self) -> None:
+        """Learn some of what waits, or wait for something; send the state if it has changed."""
+        if self.session.waits:
+            await self._in_worker(self.session.learn_some)
+        else:
+            await asyncio.sleep(_TICK)
+        changed = self.session.changed or self.trainer.changed
+        if changed and time.monotonic() - self._shown_at >= _TICK:
+            self.trainer.changed = False
+            await self._in_worker(self.session.refresh)
+            self._shown_at = time.monotonic()
+            self._tell_all(self._state())
 
     def _tell_all(self, message: Mapping[str, Any]) -> None:
         text = encode(message)
@@ -298,6 +309,13 @@ class LiveServer:
 
 def _error(text: str, command: str | None) -> dict[str, Any]:
     return {"type": "error", "message": text, "for": None if command is None else command[:40]}
+
+
+def _told(error: Exception) -> str:
+    """What is wrong, in a sentence; after a defect the session goes on, since nobody should lose it."""
+    if isinstance(error, StriateError):
+        return one_line(str(error))
+    return one_line(f"this is a defect of striate, please report it: {type(error).__name__}: {error}")
 
 
 def _soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:

@@ -6,13 +6,16 @@ import asyncio
 import errno
 import logging
 import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from striate.errors import UsageError
 from striate.live.connections import BoundedHttp, BoundedWebSocket
 from striate.live.frames import MOST_BYTES
-from striate.live.server import LiveServer
+
+if TYPE_CHECKING:  # the port should be taken before all that is loaded
+    from striate.live.server import LiveServer
 
 __all__ = ["listen", "serve"]
 
@@ -33,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
     Returns
     -------
     socket
-        Bound, not yet listening.
+        Listening: clients that come wait until they are served.
 
     Raises
     ------

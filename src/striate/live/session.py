@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UnreadableImage, UsageError, one_line
+from striate.live.accuracy import AccuracyMeter
 from striate.live.frames import FRAME_SIDE, decode_frame, encode_frame, read_sample
 from striate.live.knowledge import Answer, Classifier, Features, Knowledge, Lesson
 from striate.live.pool import Pool
@@ -70,8 +71,7 @@ class LiveSession:
         self._learning_features = False
         self._notes = list(folder.notes)
         self._n_to_learn = 0
-        self._held_out: tuple[int, float | None, dict[str, float]] = (-1, None, {})
-        self._held_out_at, self._held_out_cost = 0.0, 0.0
+        self._meter = AccuracyMeter()
         self.state = self._state()
 
     def picture_of(self, sample: int) -> Path | bytes:
@@ -124,7 +124,7 @@ class LiveSession:
             self.folder.class_of(purpose)
         image = decode_frame(jpeg)
         clock.lap("decode")
-        features = knowledge.features.transform(image)
+        features = _finite(knowledge.features.transform(image))
         clock.lap("features")
         if purpose > 0:
             sample = self.folder.add(purpose, jpeg)
@@ -195,7 +195,6 @@ class LiveSession:
         knowledge.learn(lessons)
         if self._next is not None and not self._next.waiting:
             self._now, self._next = self._next, None
-            self._held_out = (-1, None, {})
             self._keep_in_step()
         self.changed = True
 
@@ -206,7 +205,7 @@ class LiveSession:
         try:
             frame = self.pool.frames.get(sample)
             image = decode_frame(frame) if frame is not None else read_sample(self.folder.path_of(sample))
-            return knowledge.features.transform(image)
+            return _finite(knowledge.features.transform(image))
         except UnreadableImage as error:
             knowledge.leave_out(sample)
             self._notes.append(f"left out: {self.folder.samples[sample].name} {error.reason}")
@@ -318,26 +317,12 @@ class LiveSession:
     def refresh(self) -> dict[str, Any]:
         """Bring `state` up to date, and return it."""
         self.changed = False
-        self._measure()
+        if self._now is not None and not self._meter.measure(self._now):
+            self.changed = True  # the next refresh tries again
         self.state = self._state()
         return self.state
 
-    def _measure(self) -> None:
-        """Leave-one-out accuracy, if something was learned; at most a fifth of the time goes into it."""
-        knowledge = self._now
-        if knowledge is None or knowledge.version == self._held_out[0] or knowledge.waiting:
-            return
-        started = time.monotonic()
-        if started - self._held_out_at < 5 * self._held_out_cost:
-            self.changed = True  # the next refresh tries again
-            return
-        found = knowledge.classifier.held_out()
-        self._held_out = (knowledge.version, found.accuracy, dict(found.per_class))
-        self._held_out_at = time.monotonic()
-        self._held_out_cost = self._held_out_at - started
-
     def _state(self) -> dict[str, Any]:
-        _, accuracy, per_class = self._held_out
         return {
             "type": "state",
             "classes": [
@@ -346,13 +331,13 @@ class LiveSession:
                     "name": one_line(one.name),
                     "count": len(one.samples),
                     "samples": one.samples[: -_MOST_SHOWN - 1 : -1],
-                    "accuracy": _rounded(per_class.get(str(one.id))) if one.samples else None,
+                    "accuracy": self._meter.per_class.get(str(one.id)) if one.samples else None,
                 }
                 for one in self.folder.classes.values()
             ],
             "pool": len(self.pool.frames),
             "pool_samples": list(self.pool.frames)[: -_MOST_SHOWN - 1 : -1],
-            "accuracy": _rounded(accuracy),
+            "accuracy": self._meter.accuracy,
             "samples": len(self.folder.samples),
             "can_undo": len(self.folder.undo) > 0,
             "undo": one_line(self.folder.undo.words),
@@ -384,6 +369,12 @@ class _Clock:
         self._last = now
 
 
+def _finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(features).all():
+        raise UnreadableImage("the image", "gives no features that are finite")
+    return features
+
+
 def _class_id(label: str) -> int:
     return POOL if label == EVERYTHING_ELSE else int(label)
 
@@ -393,7 +384,3 @@ def _number(message: Mapping[str, Any], name: str) -> int:
     if type(value) is not int:
         raise UsageError(f"{name} must be a number: reload the page")
     return value
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), 4)

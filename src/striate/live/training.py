@@ -36,7 +36,7 @@ class Trainer:
     Attributes
     ----------
     changed : bool
-        Whether the state has changed since it was last read.
+        Set when the state has changed; whoever shows it resets this before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,6 @@ class Trainer:
     def state(self) -> dict[str, Any] | None:
         """What the page shows: None if nothing was trained."""
         with self._lock:
-            self.changed = False
             return None if self._state is None else {**self._state, "log_tail": list(self._log)}
 
     def start(self) -> None:
