@@ -189,6 +189,19 @@ def test_the_next_session_knows_the_same(session: LiveSession, tmp_path: Path) -
     folder.close()
 
 
+def test_samples_are_learned_from_all_classes_in_turn(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            (tmp_path / name / f"{number}.jpg").write_bytes(jpeg(side=16))
+    folder = SampleFolder(tmp_path)
+    session = LiveSession(folder, PixelFeatures, NearestMean)
+    session.prepare()
+    order = [folder.samples[one].class_id for one in session._known().waiting]
+    assert order == [1, 2, 3] * 5
+    folder.close()
+
+
 def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "cup").mkdir()
     (tmp_path / "cup" / "good.jpg").write_bytes(jpeg())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -140,6 +140,11 @@ class Knowledge:
                 self.classifier.relabel(sample, label)
                 self.labels[sample] = label
                 self.version += 1
-        self.waiting = deque(
-            sample for sample in wanted if sample not in self.labels and sample not in self._unreadable
-        )
+        # One of each class in turn, so that all classes are soon known a little.
+        turns: Counter[str] = Counter()
+        waiting = []
+        for sample, label in wanted.items():
+            if sample not in self.labels and sample not in self._unreadable:
+                turns[label] += 1
+                waiting.append((turns[label], sample))
+        self.waiting = deque(sample for _, sample in sorted(waiting))
