@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from tests.live.fake_camera import SHOWN
 from tests.live.talking import ROOT, TOKEN
 
-__all__ = ["Hands", "LiveServer", "find_chromium", "launch_chromium", "samples_in"]
+__all__ = ["PICTURES", "Hands", "LiveServer", "Watched", "find_chromium", "launch_chromium", "samples_in"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -97,6 +98,26 @@ def samples_in(folder: Path) -> dict[str, int]:
     return {path.name: len(list(path.glob("*.jpg"))) for path in folder.glob("[!.]*/")}
 
 
+class Watched:
+    """A page, and what went wrong on it: errors of its console, and requests to anywhere but its server."""
+
+    def __init__(self, page: Any, port: int) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        own = re.compile(rf"(http|ws)://127\.0\.0\.1:{port}/|blob:|data:")
+
+        def see(url: str) -> None:
+            if not own.match(url):
+                self.strangers.append(url)
+
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: self.errors.append(f"a dialog was opened: {dialog.message}"))
+        page.on("request", lambda request: see(request.url))
+        page.on("websocket", lambda socket: see(socket.url))
+
+
 class Hands:
     """What a person does on the page. Nothing here waits for a time: only for what the page or the camera shows."""
 
@@ -158,6 +179,12 @@ class Hands:
     def answer(self) -> str:
         return self.page.locator("#what").inner_text()
 
+
+PICTURES = """
+() => document.querySelector("#filters").naturalWidth > 0 && document.querySelector("#maps").naturalWidth > 0
+  && document.querySelector("#bars").getContext("2d").getImageData(0, 0, 300, 150).data.some((value) => value > 0)
+"""
+"""JavaScript: whether the filters, the maps and the bars are shown."""
 
 _COUNT_IS = """
 ([name, least, most]) => [...document.querySelectorAll(".card")].some((card) => {

@@ -32,7 +32,14 @@ SHOWN = f"""
 """JavaScript: the number of the object that the camera shows now, −1 if there is no picture."""
 
 
-def write_camera(path: Path, objects: Sequence[NDArray[np.uint8]], *, seconds: float, height: int = 240) -> Path:
+def write_camera(
+    path: Path,
+    objects: Sequence[NDArray[np.uint8]],
+    *,
+    seconds: float,
+    height: int = 240,
+    moves_per_second: float = FRAMES_PER_SECOND,
+) -> Path:
     """Write a .y4m file in which each object is shown for some seconds, moving a little, over and over.
 
     Parameters
@@ -44,6 +51,8 @@ def write_camera(path: Path, objects: Sequence[NDArray[np.uint8]], *, seconds: f
         How long each object is shown.
     height : int
         Of a frame, in pixels; its width is a third more. A multiple of 12, since planes of color have half the size.
+    moves_per_second : float
+        How often an object is elsewhere.
     """
     width, strip = height * 4 // 3, height // 6
     n_frames = round(seconds * FRAMES_PER_SECOND)
@@ -52,7 +61,8 @@ def write_camera(path: Path, objects: Sequence[NDArray[np.uint8]], *, seconds: f
         for number, picture in enumerate(objects):
             for k in range(n_frames):
                 frame = np.full((height, width, 3), 128, np.uint8)
-                frame[:, strip:-strip] = view_at(picture, k / FRAMES_PER_SECOND, side=height)
+                moved = int(k / FRAMES_PER_SECOND * moves_per_second) / moves_per_second
+                frame[:, strip:-strip] = view_at(picture, moved, side=height)
                 luma, blue, red = _planes(frame)
                 luma[:, :strip] = luma[:, -strip:] = _FIRST + _STEP * number
                 file.write(b"FRAME\n" + luma.tobytes() + blue.tobytes() + red.tobytes())

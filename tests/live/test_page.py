@@ -1,108 +1,21 @@
-"""The page in a real Chromium, with a camera that shows photographs in turn, and the real server."""
+"""The page in a real Chromium, with a camera that shows photographs in turn, and a real server."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from tests.live.browser import Hands, LiveServer, find_chromium, launch_chromium, samples_in
-from tests.live.fake_camera import crop_square, view_at, write_camera
+from tests.live.browser import PICTURES, Hands, Watched, samples_in
+from tests.live.fake_camera import view_at
+from tests.live.objects import ASTRONAUT, COFFEE, MARKUP, ROCKET, photographs
+from tests.live.talking import TOKEN
 
 pytest.importorskip("playwright", reason="the tests of the page need playwright, which the extra dev installs")
 pytest.importorskip("skimage", reason="the camera of these tests shows photographs of scikit-image")
-
-MARKUP = "<img src=x onerror=alert(1)>"
-ASTRONAUT, COFFEE, ROCKET = 0, 1, 2
-SECONDS = 2.0  # for which the camera shows each of them
-
-
-def photographs() -> list[np.ndarray]:
-    from skimage import data
-
-    return [crop_square(picture) for picture in (data.astronaut(), data.coffee(), data.rocket())]
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    find_chromium()
-    camera = write_camera(tmp_path_factory.mktemp("camera") / "camera.y4m", photographs(), seconds=SECONDS)
-    with launch_chromium(camera) as browser:
-        yield browser
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Any]:
-    """`serve(folder, **options)` is a running server."""
-    servers: list[LiveServer] = []
-
-    def start(folder: Path, **options: Any) -> LiveServer:
-        servers.append(LiveServer(folder, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.kill()
-
-
-class Watched:
-    """A page, and what went wrong on it: errors of its console, and requests to anywhere but its server."""
-
-    def __init__(self, page: Any, port: int) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        self.strangers: list[str] = []
-        own = re.compile(rf"(http|ws)://127\.0\.0\.1:{port}/|blob:|data:")
-
-        def see(url: str) -> None:
-            if not own.match(url):
-                self.strangers.append(url)
-
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("dialog", lambda dialog: self.errors.append(f"a dialog was opened: {dialog.message}"))
-        page.on("request", lambda request: see(request.url))
-        page.on("websocket", lambda socket: see(socket.url))
-
-
-@pytest.fixture
-def visit(chromium: Any) -> Iterator[Any]:
-    """`visit(server, width=…, …)` is a page; in the end it must have had no error, and have asked nobody else."""
-    pages: list[Watched] = []
-
-    def open_page(server: LiveServer, *, prepare: str = "", **options: Any) -> Any:
-        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-        watched = Watched(context.new_page(), server.port)
-        pages.append(watched)
-        if prepare:
-            watched.page.add_init_script(prepare)
-        watched.page.goto(server.address)
-        watched.page.locator("#connection[data-state=open]").wait_for()
-        return watched.page
-
-    yield open_page
-    for watched in pages:
-        watched.page.context.close()
-    assert [error for watched in pages for error in watched.errors] == []
-    assert [url for watched in pages for url in watched.strangers] == []
-
-
-@pytest.fixture
-def learned(tmp_path: Path) -> Path:
-    """A folder as someone may have made it by hand: two classes, one of them named like markup."""
-    folder = tmp_path / "folder"
-    for name, photograph in zip(("astronaut", MARKUP), photographs(), strict=False):
-        (folder / name).mkdir(parents=True)
-        for k in range(4):
-            Image.fromarray(view_at(photograph, 0.75 * k)).resize((192, 192)).save(
-                folder / name / f"{k}.jpg", quality=90
-            )
-    return folder
 
 
 def test_a_key_adds_one_sample_for_a_tap_and_the_page_has_no_error(tmp_path: Path, serve: Any, visit: Any) -> None:
@@ -178,7 +91,11 @@ def test_classes_and_samples_are_changed_and_all_of_it_undone(learned: Path, ser
 
     hands.card(MARKUP).locator(".strip button").first.drag_to(hands.card("pilot"))
     hands.wait_for_count("pilot", 4)
-    assert page.locator("#menu").is_hidden()  # the end of the drag was no click
+    sample = hands.card("pilot").locator(".strip button").first
+    sample.drag_to(sample, source_position={"x": 8, "y": 8}, target_position={"x": 40, "y": 40})
+    hands.settle()
+    assert page.locator("#menu").is_hidden()  # the end of a drag is no click
+    assert hands.count("pilot") == 4
 
     hands.card("pilot").locator(".strip button").first.focus()
     page.keyboard.press("Delete")
@@ -256,183 +173,6 @@ def test_names_are_shown_as_text_wherever_they_appear(learned: Path, serve: Any,
 
 
 @pytest.mark.slow
-def test_everything_works_with_the_keyboard_alone(tmp_path: Path, serve: Any, visit: Any) -> None:
-    page = visit(serve(tmp_path / "folder"))
-    hands = Hands(page)
-    press = page.keyboard.press
-    hands.wait_for_object(ASTRONAUT)
-    assert page.evaluate("document.activeElement.id") == "add-name"  # with no class, this is what to do
-    for name in ("first", "2nd"):
-        page.keyboard.type(name)  # a digit in a name is no key of a class
-        press("Enter")
-        hands.card(name).wait_for()
-        page.wait_for_function("() => document.activeElement.classList.contains('hold')")
-        press("Space")
-        hands.wait_for_count(name, 1)
-        page.locator("#add-name").focus()
-    hands.settle()
-    assert (hands.count("first"), hands.count("2nd")) == (1, 1)
-
-    tab_to(page, "Menu of first")
-    press("Enter")
-    press("Enter")  # Rename is the first
-    press("Control+a")
-    page.keyboard.type("renamed")
-    press("Enter")
-    hands.card("renamed").wait_for()
-    tab_to(page, r"Sample \d+")
-    press("Enter")
-    press("2")  # move it to the class that has this key
-    hands.wait_for_count("2nd", 2)
-    press("Escape")
-    press("Control+z")
-    hands.wait_for_count("renamed", 1)
-    tab_to(page, "What the machine sees")
-    press("Enter")
-    page.wait_for_function(_PICTURES)
-
-
-def tab_to(page: Any, name: str) -> None:
-    """Press Tab until something of that name has the focus, which must be seen all the way."""
-    page.locator("body").press("Control+Home")
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        here, outline = page.evaluate(_FOCUSED)
-        if re.fullmatch(name, here):
-            assert outline != "none", here
-            return
-    raise AssertionError(f"no way with Tab to {name}")
-
-
-# The filters, the maps and the bars are there.
-_PICTURES = """
-() => document.querySelector("#filters").naturalWidth > 0 && document.querySelector("#maps").naturalWidth > 0
-  && document.querySelector("#bars").getContext("2d").getImageData(0, 0, 300, 150).data.some((value) => value > 0)
-"""
-_FOCUSED = """
-() => {
-  const here = document.activeElement;
-  return [here.ariaLabel ?? here.textContent.trim(), getComputedStyle(here).outlineStyle];
-}
-"""
-
-
-@pytest.mark.slow
-def test_a_phone_has_room_for_fingers_and_holding_a_button_adds(learned: Path, serve: Any, visit: Any) -> None:
-    page = visit(serve(learned), viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
-    hands = Hands(page)
-    hands.wait_for_object(ASTRONAUT)
-    hands.wait_for_count("astronaut", 4)
-    page.locator("#machine summary").tap()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.evaluate(_SMALL_TARGETS) == []
-
-    hands.card("astronaut").locator(".hold").tap()
-    hands.wait_for_count("astronaut", 5)
-    hands.settle()
-    assert hands.count("astronaut") == 5
-    button = hands.card(MARKUP).locator(".hold")
-    button.dispatch_event("pointerdown", {"pointerId": 1, "pointerType": "touch", "button": 0, "isPrimary": True})
-    hands.wait_for_count(MARKUP, 7)
-    button.dispatch_event("pointerup", {"pointerId": 1, "pointerType": "touch", "button": 0, "isPrimary": True})
-    hands.settle()
-    before = hands.count(MARKUP)
-    hands.settle()
-    assert hands.count(MARKUP) == before
-    # The camera stays in sight while the cards pass below it.
-    hands.card(MARKUP).scroll_into_view_if_needed()
-    assert page.locator("#video").bounding_box()["y"] >= 0
-
-
-_SMALL_TARGETS = """
-() => [...document.querySelectorAll("button, a.button, input, select, summary")]
-  .filter((e) => e.checkVisibility() && !e.matches("[type=checkbox]"))  // the label around it is the target
-  .map((e) => [e.ariaLabel ?? e.textContent, e.getBoundingClientRect()])
-  .filter(([, box]) => box.width < 44 || box.height < 44).map(([name]) => name)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_and_everything_a_name(learned: Path, serve: Any, visit: Any, scheme: str) -> None:
-    page = visit(serve(learned), color_scheme=scheme)
-    Hands(page).wait_for_count("astronaut", 4)
-    page.locator("#machine summary").click()
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    luminance = sum(map(int, re.findall(r"\d+", paper)[:3])) / 3
-    assert luminance < 60 if scheme == "dark" else luminance > 220
-    assert page.evaluate(_POOR_CONTRAST) == []
-    assert page.evaluate(_NAMELESS) == []
-    assert page.locator("main, header.top, footer").count() == 3
-    assert page.locator("[aria-live=polite]").count() == 1
-
-
-# WCAG 2.2, 1.4.3: 4.5 to 1 for text, 3 to 1 for large text; what is disabled is exempt.
-_POOR_CONTRAST = """
-() => {
-  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-  const luminance = (rgb) => {
-    const [r, g, b] = rgb.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const [r, g, b, a = 1] = parts(getComputedStyle(e).backgroundColor);
-      if (a === 1) return [r, g, b];
-    }
-    return [255, 255, 255];
-  };
-  const poor = [];
-  for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!own || !e.checkVisibility() || e.closest(":disabled, .spoken, #adding, script")) continue;
-    const style = getComputedStyle(e), size = parseFloat(style.fontSize);
-    const [a, b] = [luminance(parts(style.color).slice(0, 3)), luminance(behind(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < (size >= 24 ? 3 : 4.5)) poor.push([e.textContent, ratio]);
-  }
-  return poor;
-}
-"""
-_NAMELESS = """
-() => [...document.querySelectorAll("button, a, input, select, section, [role=img], [role=menu], img")].filter((e) => {
-  if (!e.checkVisibility()) return false;
-  if (e.matches("img")) return !e.hasAttribute("alt");
-  const by = e.getAttribute("aria-labelledby");
-  const own = !e.matches("section") && e.textContent.trim();
-  return !(own || e.ariaLabel || e.labels?.length || (by && document.getElementById(by)?.textContent));
-}).map((e) => e.outerHTML)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("failure", "words"),
-    [
-        ("NotAllowedError", "The camera is blocked for this page"),
-        ("NotFoundError", "No camera was found"),
-        ("NotReadableError", "in use by another program"),
-    ],
-)
-def test_without_a_camera_the_page_says_why_and_can_try_again(
-    learned: Path, serve: Any, visit: Any, failure: str, words: str
-) -> None:
-    refuse = (
-        "const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices); let failed = false;"
-        "navigator.mediaDevices.getUserMedia = (wanted) => { if (failed) return open(wanted);"
-        f" failed = true; return Promise.reject(new DOMException('', '{failure}')); }};"
-    )
-    page = visit(serve(learned), prepare=refuse)
-    page.get_by_text(words).wait_for()
-    page.keyboard.press("1")
-    page.get_by_text("there is nothing to add").wait_for()
-    page.get_by_role("button", name="Try again").click()
-    hands = Hands(page)
-    hands.wait_for_object(ASTRONAUT)
-    hands.wait_for_answer("astronaut")
-
-
-@pytest.mark.slow
 def test_a_source_plays_in_the_place_of_the_camera(tmp_path: Path, learned: Path, serve: Any, visit: Any) -> None:
     source = tmp_path / "frames"
     source.mkdir()
@@ -463,7 +203,7 @@ def test_what_the_machine_sees_is_computed_while_it_is_looked_at_alone(learned: 
     hands.settle()
     assert not any('"maps"' in message for message in messages)
     page.locator("#machine summary").click()
-    page.wait_for_function(_PICTURES)
+    page.wait_for_function(PICTURES)
     page.locator("#machine summary").click()
     hands.settle()
     messages.clear()
@@ -477,38 +217,58 @@ def test_one_frame_at_a_time_is_under_way_and_none_while_the_page_is_hidden(
     learned: Path, serve: Any, visit: Any
 ) -> None:
     page = visit(serve(learned))
-    under_way: list[int] = [0]
-    sent: list[int] = []
+    sent: list[bytes] = []
+    withheld: list[Any] = []  # each delivers an answer to the page
+    withholds = False
 
-    def count_sent(payload: Any) -> None:
-        if isinstance(payload, bytes):
-            under_way[0] += 1
-            sent.append(under_way[0])
+    def to_server(message: Any, forward: Any) -> None:
+        if isinstance(message, bytes):
+            sent.append(message)
+        forward(message)
 
-    def count_received(payload: Any) -> None:
-        under_way[0] -= '"type":"answer"' in str(payload).replace(" ", "")
+    def to_page(message: Any, forward: Any) -> None:
+        if withholds and json.loads(message)["type"] == "answer":
+            withheld.append(lambda: forward(message))
+        else:
+            forward(message)
 
-    def watch(socket: Any) -> None:
-        socket.on("framesent", count_sent)
-        socket.on("framereceived", count_received)
-
-    page.on("websocket", watch)
-    page.reload()
+    stand_between(page, to_server, to_page)
     hands = Hands(page)
     hands.wait_for_object(ASTRONAUT)
-    for _ in range(5):
-        hands.settle()
-    assert len(sent) >= 10
-    assert max(sent) == 1
+    hands.settle()
+    withholds = True
+    while not withheld:
+        page.wait_for_timeout(50)
+    sent.clear()
+    hands.wait_for_object(COFFEE)  # many pictures later
+    hands.wait_for_object(ROCKET)
+    assert (len(sent), len(withheld)) == (0, 1)
+    withholds = False
+    withheld[0]()
+    hands.settle()
 
     page.evaluate(_HIDE, True)
     page.get_by_text("Paused while hidden").wait_for()
-    hands.wait_for_object(COFFEE)  # the frame that was under way has been answered long since
+    hands.wait_for_object(ASTRONAUT)  # the frame that was under way has been answered long since
     sent.clear()
+    hands.wait_for_object(COFFEE)
     hands.wait_for_object(ROCKET)
     assert sent == []
     page.evaluate(_HIDE, False)
     hands.settle()
+
+
+def stand_between(page: Any, to_server: Any, to_page: Any) -> None:
+    """Load the page again; each message goes to a function, with a function that forwards it."""
+
+    def connect(socket: Any) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: to_server(message, server.send))
+        server.on_message(lambda message: to_page(message, socket.send))
+
+    page.route_web_socket("**/ws*", connect)
+    page.reload()
+    page.locator("#connection[data-state=open]").wait_for()
 
 
 _HIDE = """
@@ -517,3 +277,46 @@ _HIDE = """
   document.dispatchEvent(new Event("visibilitychange"));
 }
 """
+
+
+@pytest.mark.slow
+def test_training_shows_how_far_it_is_and_where_its_model_lies(learned: Path, serve: Any, visit: Any) -> None:
+    page = visit(serve(learned))
+    asked: list[str] = []
+    stages: dict[str, dict[str, Any]] = {  # what the server would say after each command
+        "train": {"phase": "learning filters", "done": 3, "total": 12, "log_tail": ["<b>one</b>", "two"]},
+        "stop_training": {"finished": True, "error": "the training was stopped"},
+        "learn_features": {"finished": True, "model": "/model", "report": "/report", "accuracy": 0.9, "n_test": 20},
+    }
+
+    def to_server(message: Any, forward: Any) -> None:
+        command = isinstance(message, str) and json.loads(message)["do"]
+        if command in stages:
+            asked.append(command)
+            change = {"do": "rename_class", "class": 1, "name": f"changed {len(asked)}"}
+            forward(json.dumps(change))  # so that a state comes
+        else:
+            forward(message)
+
+    def to_page(message: str, forward: Any) -> None:
+        state = json.loads(message)
+        if state["type"] == "state" and asked:
+            usual = {"phase": "finished", "done": 12, "total": 12, "finished": False, "log_tail": []}
+            state["training"] = usual | stages[asked[-1]]
+        forward(json.dumps(state))
+
+    stand_between(page, to_server, to_page)
+    page.get_by_role("button", name="Train a full model").click()
+    page.get_by_text("Learning filters …").wait_for()
+    bar = page.get_by_role("progressbar", name="Training")
+    assert (bar.get_attribute("value"), bar.get_attribute("max")) == ("3", "12")
+    page.get_by_text("What it prints").click()
+    assert page.locator("#train-log").inner_text() == "<b>one</b>\ntwo"
+    page.get_by_role("button", name="Stop training").click()
+    page.get_by_text("The training was stopped.").wait_for()
+    page.get_by_role("button", name="Learn features here").click()
+    page.get_by_text("It recognizes 90 % of 20 images that it was not trained on.").wait_for()
+    for name, path in (("Open the report", "/report"), ("Save the model", "/model")):
+        link = page.get_by_role("link", name=name).get_attribute("href")
+        assert link == f"{path}?token={TOKEN}"
+    assert asked == list(stages)
