@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from striate.errors import UsageError
-from striate.samples import as_samples, check_finite, float_type, kernel_array
+from striate.samples import as_samples, check_finite, evenly_spread, float_type, kernel_array
 
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3) / 8
 
@@ -98,3 +98,13 @@ def test_the_first_sample_that_is_not_finite_is_named(wrong: float) -> None:
         check_finite(table, first=100)
     check_finite(np.full((2, 3), np.finfo(np.float32).max))  # a sum that overflows is not a number that does
     as_samples(table, finite=False)
+
+
+@pytest.mark.parametrize(("n", "at_most"), [(0, 3), (1, 3), (3, 3), (4, 3), (7, 4), (1000, 60), (5, 9)])
+def test_indices_are_spread_evenly(n: int, at_most: int) -> None:
+    found = evenly_spread(n, at_most)
+    assert len(found) == min(n, at_most)
+    assert np.unique(found).tolist() == found.tolist()
+    if n:
+        assert (found[0], found[-1]) == (0, n - 1)
+        assert np.ptp(np.diff(found)) <= 1 if len(found) > 1 else True

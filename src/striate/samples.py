@@ -18,11 +18,24 @@ __all__ = [
     "check_finite",
     "dense_rows",
     "estimator_samples",
+    "evenly_spread",
     "float_type",
     "is_sparse",
     "kernel_array",
     "writable",
 ]
+
+
+def evenly_spread(n: int, at_most: int) -> NDArray[np.intp]:
+    """Indices evenly over ``range(n)``, in ascending order, the first and the last among them.
+
+    Parameters
+    ----------
+    n : int
+    at_most : int
+        How many; all of them where there are no more.
+    """
+    return np.linspace(0, n - 1, min(n, at_most)).round().astype(np.intp)
 
 
 def is_sparse(value: object) -> bool:

@@ -234,7 +234,10 @@ def test_too_few_images_for_unknown_are_told() -> None:
     images, labels = digits([0, 1], 10)
     classifier = quick(unknown=0.05).fit(images, labels)
     assert not classifier.is_unknown(255 - images).any()
-    assert "no image will be called unknown: 4 labeled ones" in classifier.record_.reasons[-1]
+    reasons = list(classifier.record_.reasons)
+    assert "no image will be called unknown: 4 labeled ones" in reasons[-1]
+    classifier.fit_classifier(classifier.transform(images), labels)
+    assert classifier.record_.reasons == reasons  # those of the first fit are not repeated
 
 
 def test_score_counts_images_with_a_label_only(fitted: ImageClassifier) -> None:

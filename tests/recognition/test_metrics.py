@@ -11,6 +11,7 @@ from striate.recognition.metrics import (
     accuracy,
     area_under_roc,
     confusion_matrix,
+    exceeds_its_error,
     expected_calibration_error,
     mean_class_accuracy,
     standard_error,
@@ -112,3 +113,15 @@ def test_impossible_requests_are_refused_in_one_sentence() -> None:
         expected_calibration_error(np.full((3, 2), 0.5), np.array([0, 1]))
     with pytest.raises(UsageError, match="at least one positive and one negative"):
         area_under_roc(np.ones(3), np.ones(0))
+
+
+def test_a_gain_counts_where_it_exceeds_its_standard_error(rng: np.random.Generator) -> None:
+    noise = rng.normal(size=200)
+    noise -= noise.mean()
+    error = standard_error(noise)
+    assert exceeds_its_error(noise + 1.01 * error)
+    assert not exceeds_its_error(noise + 0.99 * error)
+    assert not exceeds_its_error(noise - 2 * error)
+    assert not exceeds_its_error(np.zeros(5))
+    assert exceeds_its_error([0.5])
+    assert not exceeds_its_error([])

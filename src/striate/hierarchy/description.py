@@ -10,6 +10,7 @@ import numpy as np
 from striate.errors import UnreadableImage, UsageError
 from striate.images import ImageCollection
 from striate.images.preprocessing import contrast_range, white_of
+from striate.samples import evenly_spread
 
 __all__ = ["PHOTOGRAPH", "Description", "describe"]
 
@@ -63,13 +64,13 @@ def describe(images: ImageCollection) -> Description:
         If none of them can be read.
     """
     sizes = []
-    for index in _spread(len(images), N_HEADERS):
+    for index in evenly_spread(len(images), N_HEADERS).tolist():
         try:
             sizes.append(images.size_of(index))
         except UnreadableImage:
             continue
     looked_at = []
-    for index in _spread(len(images), N_DECODED):
+    for index in evenly_spread(len(images), N_DECODED).tolist():
         try:
             image = images.read(index, at_least=PHOTOGRAPH)
         except UnreadableImage:
@@ -91,11 +92,6 @@ def describe(images: ImageCollection) -> Description:
         plain_ground=sum(_has_plain_ground(image, white) for image in looked_at) > 0.5 * len(looked_at),
         white=white,
     )
-
-
-def _spread(n: int, at_most: int) -> list[int]:
-    """Indices evenly over ``range(n)``."""
-    return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(int)).tolist()
 
 
 def _is_colored(image: np.ndarray, white: float) -> bool:

@@ -21,7 +21,7 @@ from striate.images.preprocessing import contrast_range, white_of
 from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
 from striate.parameters import Integer, Real, checked
 from striate.progress import Progress
-from striate.samples import check_finite
+from striate.samples import check_finite, evenly_spread
 
 Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
 
@@ -206,7 +206,7 @@ class _Source:
         """See `Source.features`."""
         size = math.prod(self.below.output_shape(self.images.shape[1:]))
         n = max(1, min(n_images, len(self.images), MAX_PATCH_FLOATS // size))
-        chosen = self.images[np.linspace(0, len(self.images) - 1, n).round().astype(int)]
+        chosen = self.images[evenly_spread(len(self.images), n)]
         made = []
         with self.progress.phase(f"{self.name}: features", n, "images") as phase:
             for start in range(0, n, BATCH):

@@ -15,6 +15,7 @@ from striate.images.canvas import fit_to_canvas
 from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.normalization import local_contrast_normalization
 from striate.parameters import Boolean, Choice, Integer, IntegerTuple, Real, checked
+from striate.samples import evenly_spread
 from striate.stored import field
 
 # Chroma is not normalized locally: its mean is what tells colors apart. The factor brings the chroma of ordinary
@@ -189,7 +190,7 @@ def contrast_range(images: Sequence[NDArray[np.floating]] | NDArray[np.floating]
     float
         0 when all pixels are equal.
     """
-    places = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).round().astype(int))
+    places = evenly_spread(len(images), _LOOKED_AT)
     # An end that no pixel has, between two of them, would let a single hot pixel count in a small image.
     low = min(float(np.percentile(images[place], _OUTLIERS, method="higher")) for place in places)
     high = max(float(np.percentile(images[place], 100 - _OUTLIERS, method="lower")) for place in places)

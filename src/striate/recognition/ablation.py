@@ -22,7 +22,7 @@ from striate.hierarchy import (
     extract_features,
     small_pixels,
 )
-from striate.hierarchy.presets import classifier_options, name_of_path
+from striate.hierarchy.presets import classifier_options, has_paths, name_of_path
 from striate.images import ImageCollection
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -99,18 +99,18 @@ def _variants(classifier: ImageClassifier) -> list[tuple[str, Hierarchy | Callab
     """Each variant by its name; a component that the system does not have gives no variant."""
     layers = classifier.hierarchy_.layers
     variants: list[tuple[str, Hierarchy | Callable[..., NDArray[np.float32]]]] = [("everything", classifier.hierarchy_)]
+    if has_paths(classifier.hierarchy_):
+        paths = layers[0].hierarchies
+        for path in paths if len(paths) > 1 else ():
+            others = Paths([other for other in paths if other is not path])
+            variants.append((f"without {name_of_path(path)}", Hierarchy([others])))
+        return [*variants, ("raw pixels", small_pixels)]
     for what, kind in (("without rectification", Rectification), ("without normalization", LocalContrastNormalization)):
         rest = [layer for layer in layers if not isinstance(layer, kind)]
         if len(rest) < len(layers):
             variants.append((what, Hierarchy(rest)))
     if any(isinstance(layer, Pooling | GridPooling) and layer.how == "average" for layer in layers):
         variants.append(("maximum instead of average", Hierarchy([_maximum(layer) for layer in layers])))
-    if isinstance(layers[0], Paths):
-        paths = layers[0].hierarchies
-        for path in paths if len(paths) > 1 else ():
-            rest = [Paths([other for other in paths if other is not path])]
-            variants.append((f"without {name_of_path(path)}", Hierarchy(rest)))
-        return [*variants, ("raw pixels", small_pixels)]
     if len(classifier.hierarchy_.stages) > 1:
         variants.append(("first stage alone", classifier.hierarchy_.stages[0]))
     if classifier.learner != "random":

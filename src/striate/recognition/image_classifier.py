@@ -1,6 +1,6 @@
 """The main estimator: a classifier of images, with filters that are learned from these images.
 
-The file is longer than 400 lines because every public method of the estimator is documented here.
+The file is longer than 400 lines because all steps of learning, and their parameters, are documented here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
-from striate.figures.drawn import DrawnEstimator, Shown
-from striate.hierarchy import Features, Hierarchy, LearnedStage, Paths, extract_features, feature_batches, small_pixels
+from striate.hierarchy import Features, Hierarchy, LearnedStage, Paths, extract_features, small_pixels
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -36,11 +34,10 @@ from striate.parameters import (
     Real,
     Text,
     check_parameters,
-    checked,
     plain_parameters,
 )
 from striate.progress import Progress
-from striate.recognition.auto import MOST_UNLABELED, fit_auto, take_columns, uses_unlabeled
+from striate.recognition.auto import MOST_UNLABELED, fit_auto, uses_unlabeled
 from striate.recognition.classifier_file import ClassifierState
 from striate.recognition.kernel_choice import LARGEST_KERNEL
 from striate.recognition.labels import (
@@ -52,15 +49,13 @@ from striate.recognition.labels import (
     lost_classes,
     name_of,
 )
-from striate.recognition.predictions import Predictions
 from striate.recognition.rejection import ConformalRejection
 from striate.recognition.softmax_classifier import SoftmaxClassifier
 from striate.recognition.splits import draw_fraction
+from striate.recognition.trained import TrainedClassifier
+from striate.samples import evenly_spread
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from sklearn.utils import Tags
-
     from striate.hierarchy.presets import Choice as Chosen
     from striate.hierarchy.presets import System
 
@@ -109,7 +104,7 @@ class TrainingRecord:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEstimator):
+class ImageClassifier(TrainedClassifier):
     """Learns filters from images without using labels, and a classifier from the labeled images.
 
     `fit` has three steps, which can also be called one by one: `learn_features` (preset and filters), `extract`
@@ -160,6 +155,10 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
     ----------
     Kavukcuoglu, Ranzato, LeCun 2008 (PSD); Jarrett et al., ICCV 2009 (hierarchy); Yang et al., CVPR 2009 (ScSPM).
     """
+
+    # Before anything is learned, and in a classifier from a file: no paths are left to choose from.
+    _is_open: bool = False
+    _n_reasons: int | None = None  # those of the filters, which come before those of the classifier
 
     def __init__(
         self,
@@ -262,13 +261,14 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         self.record_ = TrainingRecord(reasons=list(choice.reasons))
         for reason in choice.reasons:
             progress.message(reason)
-        self._kept: tuple[int, ...] | None = None
+        self._kept = None
         # Imported here, since learning needs more of scikit-learn than prediction does.
         from striate.hierarchy import learn_filters
         from striate.hierarchy.presets import has_paths, mirrored
 
         hierarchy = choice.hierarchy
         self._is_open = not self._is_given and has_paths(hierarchy)
+        self._n_reasons = None
         if self._is_open and self._decide_mirror(images, progress):
             hierarchy = mirrored(hierarchy)
         sample = self._sample(images, extra, progress)
@@ -326,7 +326,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             The given labels, whose number decides.
         """
         counted = label_array(labels)
-        if not getattr(self, "_is_open", False) or not uses_unlabeled(len(counted), len(np.unique(counted))):
+        if not self._is_open or not uses_unlabeled(len(counted), len(np.unique(counted))):
             return None
         found = []
         some = [as_fractions(as_images(source)) for source in sources if source is not None]
@@ -334,7 +334,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
         for number, images in enumerate(some):
             n = round(min(1.0, MOST_UNLABELED / max(total, 1)) * len(images))
             if n:
-                chosen = images.subset(np.linspace(0, len(images) - 1, n).round().astype(int))
+                chosen = images.subset(evenly_spread(len(images), n))
                 name = "features of unlabeled images" + (f" {number + 1}" if number else "")
                 made = self.extract(
                     chosen, name=name, checkpoint=checkpoint, folder=folder, require_half=False, progress=progress
@@ -371,9 +371,12 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
         from striate.hierarchy.presets import classifier_options, name_of_path
 
+        if self._n_reasons is None:
+            self._n_reasons = len(self.record_.reasons)
+        del self.record_.reasons[self._n_reasons :]  # of an earlier fit
         training = features if len(rows) == len(features) else features[rows]
         decided: dict[str, Any] = {"weight_decay": self.weight_decay, "random_state": self.random_state}
-        if getattr(self, "_is_open", False) and len(rows) <= LARGEST_KERNEL:
+        if self._is_open and len(rows) <= LARGEST_KERNEL:
             names = [name_of_path(path) for path in self.hierarchy_.layers[0].hierarchies]
             found = fit_auto(
                 training, classes[rows], unlabeled, self._path_columns(), names, progress=progress, **decided
@@ -396,140 +399,9 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
                 self._say([reason], progress)
         return self
 
-    def used(self, features: NDArray[Any]) -> NDArray[Any]:
-        """Those columns of features (n, n_features) of all learned paths that the classifier uses."""
-        if getattr(self, "_kept", None) is None:
-            return features
-        return take_columns(features, [self._path_columns()[number] for number in self._kept or ()])
-
     def drop_unused_paths(self) -> None:
         """Forget the paths that the classifier does not use, so that predictions take less time."""
         self.hierarchy_, self._kept = self._used_hierarchy(), None
-
-    def plot_filters(self, *, columns: int | None = None) -> Figure:
-        """Draw the filters of the first stage, each scaled to its largest weight; the report shows all stages.
-
-        Parameters
-        ----------
-        columns : int, optional
-            Filters per row; by default about as many as there are rows.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-
-        Raises
-        ------
-        UsageError
-            If the hierarchy has no filter bank, as with sparse codes of SIFT.
-        """
-        check_is_fitted(self, "hierarchy_")
-        shown = self._shown()
-        if shown is None:
-            raise UsageError(f"{self.hierarchy_} has no learned filters to draw")
-        return shown.draw(columns)
-
-    def _shown(self) -> Shown | None:
-        drawn = [layer.drawn_filters for layer in self.hierarchy_] if hasattr(self, "hierarchy_") else []
-        filters = next((one for one in drawn if one is not None), None)
-        if filters is None:
-            return None
-        n, _, height, width = filters.shape
-        caption = f"{n:,} filters of {height}×{width}"
-        return Shown(filters, caption, "yuv" if self.preprocessing_.color == "yuv" else "rgb")
-
-    def transform(self, images: Any) -> NDArray[np.float32]:
-        """Features of images, float32 (n_images, n_features); raises UnreadableImage if one cannot be read."""
-        check_is_fitted(self, "hierarchy_")
-        n_features = int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))
-        batches = feature_batches(
-            as_fractions(as_images(images)), self.preprocessing_, self.hierarchy_, cache=self.feature_cache
-        )
-        return np.concatenate([np.empty((0, n_features), np.float32), *(rows for _, rows in batches)])
-
-    def decision_function(self, images: Any) -> NDArray[np.float32]:
-        """Logits, float32 (n_images, n_classes); for two classes, as in scikit-learn, their difference, (n_images,)."""
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.decision_function(self.used(self.transform(images)))
-
-    def predict_proba(self, images: Any) -> NDArray[np.float32]:
-        """Calibrated probabilities, float32 (n_images, n_classes), classes in the order of `classes_`."""
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.predict_proba(self.used(self.transform(images)))
-
-    def predict(self, images: Any) -> NDArray[Any]:
-        """The most probable class of each image, (n_images,)."""
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.predict(self.used(self.transform(images)))
-
-    def is_unknown(self, images: Any) -> NDArray[np.bool_]:
-        """Which images resemble no class, bool (n_images,).
-
-        Of images that belong to a class, at most the fraction `unknown` is called unknown, on average. `classify`
-        returns this together with classes and probabilities in one pass over the images.
-
-        Raises
-        ------
-        UsageError
-            If the classifier was trained without ``unknown``.
-        """
-        check_is_fitted(self, "classifier_")
-        if self.rejection_ is None:
-            raise UsageError('this classifier cannot answer "unknown": train it with unknown=0.05 (--unknown 0.05).')
-        return self.rejection_.is_unknown(self._logits(self.transform(images)))
-
-    def classify(self, images: Any, *, n_top: int = 5, skipped: list[Skipped] | None = None) -> Predictions:
-        """Classes, probabilities and which images are unknown, in one pass over the images.
-
-        Parameters
-        ----------
-        images : anything that `striate.as_images` takes
-        n_top : int
-            Number of most probable classes that each prediction lists.
-        skipped : list of Skipped, optional
-            Images that cannot be read are appended here and left out; without this list, the first of them is an error.
-
-        Returns
-        -------
-        Predictions
-            A sequence with a `Prediction` for each image; its arrays `labels`, `probabilities` and `unknown` are those
-            of `predict`, `predict_proba` and `is_unknown`.
-        """
-        check_is_fitted(self, "classifier_")
-        n_top = checked("n_top", n_top, Integer(low=1))
-        images = as_fractions(as_images(images))
-        no_features = np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)
-        parts = [self.classify_features(no_features, [], n_top=n_top)]
-        for found, rows in feature_batches(
-            images, self.preprocessing_, self.hierarchy_, skipped=skipped, cache=self.feature_cache
-        ):
-            parts.append(self.classify_features(rows, [images.names[index] for index in found], n_top=n_top))
-        return Predictions.joined(parts)
-
-    def classify_features(self, features: NDArray[np.float32], names: Sequence[str], *, n_top: int = 5) -> Predictions:
-        """`classify` for features (n, n_features) that were computed before, and the names of their images."""
-        check_is_fitted(self, "classifier_")
-        n_top = checked("n_top", n_top, Integer(low=1))
-        if len(names) != len(features):
-            raise UsageError(f"there are {len(features)} features and {len(names)} names; give one name for each")
-        unknown = np.zeros(len(features), bool)
-        if not len(features):
-            probabilities = np.empty((0, len(self.classes_)), np.float32)
-        else:
-            probabilities = self.classifier_.predict_proba(self.used(features))
-            if self.rejection_ is not None:
-                unknown = self.rejection_.is_unknown(self._logits(features))
-        return Predictions(list(names), self.classes_, probabilities, unknown, n_top)
-
-    def score(self, images: Any, labels: Sequence[Any] | NDArray[Any] | None = None) -> float:
-        """Accuracy on those images that have a label."""
-        check_is_fitted(self, "classifier_")
-        images = as_fractions(as_images(images, labels))
-        images = images.subset(images.labeled)
-        named = np.array([name_of(name) for name in labels_of(images)])
-        found = self._logits(self.transform(images)).argmax(axis=1)
-        names = np.array(class_names(self.classes_))
-        return float(np.mean(names[found] == named))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file: preprocessing, filters, classifier and how they were trained; no pickle is used."""
@@ -576,35 +448,17 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
                 "no class: rename the class, or leave out unknown"
             )
 
-    def __sklearn_tags__(self) -> Tags:
-        """Tags for scikit-learn: images have three axes or more, and features are float32."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
     @property
     def _is_given(self) -> bool:
         """Whether something is given in place of the paths that the labels choose from."""
         given = (self.system, self.architecture, self.preprocessing)
         return any(each != "auto" for each in given) or self.learner == "random"
 
-    def _path_columns(self) -> list[slice]:
-        (paths,) = self.hierarchy_
-        assert isinstance(paths, Paths)
-        return paths.columns(self.preprocessing_.shape)
-
     def _used_hierarchy(self) -> Hierarchy:
-        if getattr(self, "_kept", None) is None:
+        if self._kept is None:
             return self.hierarchy_
         paths = self.hierarchy_.layers[0].hierarchies
-        return Hierarchy([Paths([paths[number] for number in self._kept or ()])])
-
-    def _logits(self, features: NDArray[np.float32]) -> NDArray[Any]:
-        if not len(features):
-            return np.empty((0, len(self.classes_)), np.float32)
-        return self.classifier_.logits(self.used(features))
+        return Hierarchy([Paths([paths[number] for number in self._kept])])
 
     def _say(self, reasons: Sequence[str], progress: Progress | None) -> None:
         self.record_.reasons.extend(reasons)
@@ -617,7 +471,7 @@ class ImageClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseEst
             return bool(self.mirror)
         from striate.recognition.mirror import decide_mirror
 
-        some = images.subset(np.linspace(0, len(images) - 1, min(len(images), MIRROR_IMAGES)).round().astype(int))
+        some = images.subset(evenly_spread(len(images), MIRROR_IMAGES))
         found = extract_features(some, self.preprocessing_, _pixels_and_mirrored, require_half=False)
         pixels, mirrored = np.split(found.rows, 2, axis=1)
         labels = None if some.labels is None else [some.labels[place] for place in found.positions]

@@ -24,6 +24,7 @@ from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization
 from striate.recognition.gaussian_kernel import GaussianKernel, n_axes_of_map
 from striate.recognition.least_squares import DECAYS, calibrated_losses, solve_least_squares
+from striate.recognition.metrics import exceeds_its_error
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
 from striate.recognition.splits import hold_out_fraction, stratified_folds
 from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
@@ -242,7 +243,7 @@ def _fit_squares(
                     of_space = space, decay, losses
                 phase.advance()
             assert of_space is not None
-            if best is None or _gains(of_space[2], best[2]):
+            if best is None or exceeds_its_error(best[2] - of_space[2]):
                 best = of_space
         space, decay = best[:2] if best is not None else candidates[0]
         assert isinstance(space, SampleSpace)
@@ -302,7 +303,7 @@ def _choose(
             progress=progress,
         )
         results.extend(kind | result for result in found.results)
-        if best is None or _is_better(found, best[2]):
+        if best is None or exceeds_its_error(best[2].losses - found.losses):
             best = space, problem, found
     assert best is not None
     return best[0], best[1], best[2]._replace(results=results)
@@ -330,13 +331,3 @@ def _kind(space: SampleSpace | FeatureSpace) -> dict[str, Any]:
     width = space.width if isinstance(space, SampleSpace) else None
     named: dict[str, Any] = {"kernel": "linear"} if width is None else {"kernel": "gaussian", "width": width}
     return named | {"split": space.standardization.split}
-
-
-def _is_better(found: CrossValidation, best: CrossValidation) -> bool:
-    """Whether held-out losses are lower by more than a standard error of the paired difference."""
-    return _gains(found.losses, best.losses)
-
-
-def _gains(losses: NDArray, of_best: NDArray) -> bool:
-    gain = of_best - losses
-    return bool(gain.mean() > gain.std() / np.sqrt(max(len(gain) - 1, 1)))

@@ -17,6 +17,7 @@ from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import Standardization
 from striate.recognition.kernel_choice import SQUARES_PRIOR
 from striate.recognition.least_squares import solve_least_squares
+from striate.recognition.metrics import exceeds_its_error, standard_error
 from striate.recognition.sample_space import standardized_products
 from striate.recognition.softmax import fit_temperature
 from striate.recognition.splits import stratified_folds
@@ -216,6 +217,8 @@ class SpreadingGain(NamedTuple):
         Of one that also learns from spread labels.
     error : float
         Standard error of their difference.
+    helps : bool
+        Whether the gain is larger than its standard error.
     temperature : float
         That of the second, by its scores of held-out samples.
     """
@@ -223,12 +226,8 @@ class SpreadingGain(NamedTuple):
     alone: float
     both: float
     error: float
+    helps: bool
     temperature: float
-
-    @property
-    def helps(self) -> bool:
-        """Whether the gain is larger than its standard error."""
-        return self.both - self.alone > self.error
 
 
 def spreading_gain(
@@ -287,7 +286,8 @@ def spreading_gain(
     return SpreadingGain(
         float(right[0].mean()),
         float(right[1].mean()),
-        float(difference.std() / np.sqrt(len(difference))),
+        standard_error(difference),
+        exceeds_its_error(difference),
         fit_temperature(both[tested], labels[tested]),
     )
 

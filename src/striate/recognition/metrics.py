@@ -16,6 +16,7 @@ __all__ = [
     "accuracy",
     "area_under_roc",
     "confusion_matrix",
+    "exceeds_its_error",
     "expected_calibration_error",
     "mean_class_accuracy",
     "standard_error",
@@ -140,6 +141,19 @@ def standard_error(values: Sequence[float] | NDArray) -> float:
     """Standard error of a mean over draws or seeds, from their spread; NaN for a single value."""
     values = np.asarray(values, np.float64)
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def exceeds_its_error(gains: Sequence[float] | NDArray) -> bool:
+    """Whether a mean gain is positive and larger than its standard error: the rule by which simpler ways are left.
+
+    Parameters
+    ----------
+    gains : (n_samples,)
+        Paired differences, one for each sample; of none or one of them, there is no spread, and the gain need only be
+        positive.
+    """
+    values = np.asarray(gains, np.float64)
+    return len(values) > 0 and bool(values.mean() > (standard_error(values) if len(values) > 1 else 0.0))
 
 
 def standard_error_of_accuracy(fraction: float, n_samples: int) -> float:

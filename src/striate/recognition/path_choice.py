@@ -15,6 +15,7 @@ from striate.recognition.feature_space import Standardization
 from striate.recognition.gaussian_kernel import GaussianKernel
 from striate.recognition.kernel_choice import SQUARES_PRIOR
 from striate.recognition.least_squares import calibrated_losses, solve_least_squares
+from striate.recognition.metrics import exceeds_its_error
 from striate.recognition.sample_space import standardized_products
 from striate.recognition.splits import hold_out_fraction
 
@@ -103,9 +104,7 @@ def choose_paths(
             )
             phase.advance()
     best = int(np.argmin([loss.mean() for loss in losses]))
-    gain = losses[0] - losses[best]
-    error = gain.std() / np.sqrt(max(len(gain) - 1, 1))
-    kept = 0 if gain.mean() <= error else best
+    kept = best if exceeds_its_error(losses[0] - losses[best]) else 0
     other = max(results[1:], key=lambda result: result["accuracy"]) if kept == 0 else results[0]
     reason = (
         f"{_named(results[kept])}: {results[kept]['accuracy']:.1%} of {len(rows):,} labeled images are right by all "

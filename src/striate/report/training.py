@@ -20,6 +20,7 @@ from striate.provenance import versions
 from striate.recognition import Evaluation, ImageClassifier, TrainingResult
 from striate.report.data import Reconstructions, ReportData, Sample, StageFilters
 from striate.report.report import write_report
+from striate.samples import evenly_spread
 from striate.threads import n_threads
 
 __all__ = ["training_report", "write_training_report"]
@@ -97,7 +98,7 @@ def training_report(
         pixel_curve=result.pixel_curve,
         ablations=result.ablations,
         confusion=(test.confusion, [str(name) for name in classifier.classes_]),
-        samples=_samples(test, np.unique(np.linspace(0, test.n_test - 1, _SAMPLES).round().astype(int)).tolist()),
+        samples=_samples(test, evenly_spread(test.n_test, _SAMPLES).tolist()),
         mistakes=_samples(test, _mistakes(test)),
         unknown=_unknown(classifier, test),
         phases=progress.records,
