@@ -101,7 +101,7 @@ def test_paths_suit_the_images() -> None:
     assert str(photographs.hierarchy) == (
         "{PA3x3/3 - 800WP6x6/2 - GA4 - ROOT - Z | "
         "GREY - PA2x2/2 - LCN - 64F9x9 - Rabs - N - PA10x10/5 - 256F5x5 - Rabs - N - PA6x6/4 - Z | "
-        "GREY - PA3x3/3 - HOG8 - Z | GREY - SIFT16x16/6 - 1024SC - PM1+2+4}"
+        "GREY - PA3x3/3 - HOG8 - Z | GREY - SIFT32x32/8 - 1024SC - PM1+2+4 | GREY - SIFT16x16/6 - 1024SC - PM1+2+4}"
     )
     assert len(photographs.learners) == 2
     small = choose(description(32, 32, colored=True))
@@ -117,6 +117,20 @@ def test_paths_suit_the_images() -> None:
     assert "LCN" not in str(icons.hierarchy)
 
 
+def test_sizes_of_sift_suit_photographs_and_the_allowed_time() -> None:
+    def names(n_images: int, longest: int, minutes: float) -> list[str]:
+        seen = replace(description(longest * 2 // 3, longest), n_images=n_images, n_labeled=100)
+        (paths,) = choose(seen, minutes=minutes).hierarchy
+        return [name_of_path(path) for path in paths.hierarchies[3:]]
+
+    large, small = "sparse codes of SIFT of 32×32", "sparse codes of SIFT of 16×16"
+    assert names(1000, 300, 5.0) == [large, small]
+    assert names(7000, 300, 5.0) == [large]
+    assert names(7000, 300, 30.0) == [large, small]
+    assert names(20_000, 300, 5.0) == []
+    assert names(4000, 144, 5.0) == [small]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     height=st.integers(1, 300) | st.integers(1, 10_000),
@@ -130,7 +144,7 @@ def test_paths_fit_images_of_any_size(
 ) -> None:
     seen = description(height, width, one_size=one_size, colored=colored, plain_ground=plain_ground)
     choice = choose(seen)
-    assert 10_000 <= n_features(choice) <= 80_000
+    assert 10_000 <= n_features(choice) <= 90_000
     assert mirrored(choice.hierarchy).output_shape(choice.preprocessing.shape) == (n_features(choice), 1, 1)
     assert len(choice.learners) == len(choice.hierarchy.filter_banks) == 2
     assert len(set(choice.reasons)) == len(choice.reasons) >= 5
@@ -139,7 +153,7 @@ def test_paths_fit_images_of_any_size(
 
 
 def test_sparse_codes_of_many_photographs_need_more_minutes() -> None:
-    many = description(200, 300, n_classes=400, per_class=20)
+    many = description(200, 300, n_classes=400, per_class=24)
     assert not any(isinstance(layer, SparseCodes) for path in paths_of(choose(many)) for layer in path)
     assert any("more time than the 5 minutes" in reason for reason in choose(many).reasons)
     assert any(isinstance(layer, SparseCodes) for path in paths_of(choose(many, minutes=30)) for layer in path)

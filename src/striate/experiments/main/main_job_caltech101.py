@@ -18,7 +18,7 @@ CLAIM = "The preset learns to tell 102 classes of photographs from 30 images eac
 DATA = {"quick": (), "full": ("caltech101",)}
 
 SYSTEMS: dict[str, dict[str, Any]] = {
-    "auto": {},
+    "auto": {"minutes": 30.0},
     "hierarchy": {"system": "hierarchy"},
     "random filters": {"system": "hierarchy", "learner": "random"},
 }
@@ -35,13 +35,13 @@ def _gain(results: Results) -> Measurement:
 
 FIGURES = (
     Figure(
-        what="mean per-class accuracy, auto: sparse codes of SIFT",
+        what="mean per-class accuracy, auto",
         unit="%",
         better="higher",
         published=73.2,
         source="Yang, Yu, Gong, Huang, CVPR 2009, table 1",
-        goal=66.0,
-        history=(NEW_SEEDS,),
+        goal=75.0,
+        history=(NEW_SEEDS, "The goal was 66 % while auto took sparse codes of SIFT alone."),
         measure=_accuracy("auto"),
     ),
     Figure(
