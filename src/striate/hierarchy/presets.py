@@ -40,8 +40,9 @@ MANY, MANY_FOR_PATHS = 20_000, 10_000
 SIDE_FOR_PATCHES, SIDE_FOR_FILTERS = 100, 150
 # Averages over 5×5 windows, each of three of eleven cells per side, that overlap by a cell, so that what moves a little
 # changes cells by degrees. Against 4×4 cells (3×3 in small images) that do not overlap, with 1, 5 and 10 labels per
-# class this one path gained 1.8, 2.3 and 1.4 points on views of objects, about 4 on digits, 2.0, 1.6 and 1.8 on color
-# photographs of 32×32 pixels, and 0.0, 0.5 and 1.2 on those of 64×64 (development draws, means of three, 300 units).
+# class this one path gained 1.8, 2.3 and 1.4 points on views of objects, 3.0, 4.0 and 3.4 on digits, 2.0, 1.6 and 1.8
+# on color photographs of 32×32 pixels, and 0.0, 0.5 and 1.2 on those of 64×64 (development draws, means of three, 300
+# units).
 SOFT_GRID = "GA11 - PA3x3/2"
 # Features of all labeled images together stay below 1 GB: float32 numbers.
 MAX_FEATURE_FLOATS = 1 << 28
