@@ -110,7 +110,7 @@ clean: ## Remove everything that make has made, environments included
 .venv-lowest/.made: pyproject.toml tools/lowest_versions.py .venv/.core
 	rm -rf .venv-lowest
 	$(BIN)/python -m venv .venv-lowest
-	$(BIN)/python tools/lowest_versions.py baselines > .venv-lowest/lowest.txt
+	$(BIN)/python tools/lowest_versions.py baselines live > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --editable . -r .venv-lowest/lowest.txt \
 	    hypothesis psutil pytest pytest-timeout pytest-xdist
 	@touch $@
