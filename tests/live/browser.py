@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.live.fake_camera import SHOWN
-from tests.live.talking import ROOT, TOKEN
+from tests.live.talking import TOKEN
 
 __all__ = ["PICTURES", "Hands", "LiveServer", "Watched", "find_chromium", "launch_chromium", "samples_in"]
 
@@ -69,8 +69,8 @@ class LiveServer:
         Of the next start.
     """
 
-    def __init__(self, folder: Path, *, source: Path | str = "") -> None:
-        self._options = (str(folder), str(source))
+    def __init__(self, folder: Path, *, source: Path | None = None) -> None:
+        self._options = [str(folder)] if source is None else [str(folder), "--source", str(source)]
         self.token = TOKEN
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -78,9 +78,19 @@ class LiveServer:
 
     def start(self) -> None:
         """Start it, and wait until it has printed its address."""
-        folder, source = self._options
-        command = [sys.executable, "-m", "tests.live.run_stand_in", folder, str(self.port), self.token, source]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        command = [
+            sys.executable,
+            "-m",
+            "striate",
+            "live",
+            *self._options,
+            "--port",
+            str(self.port),
+            "--no-browser",
+            "--quiet",
+        ]
+        environment = os.environ | {"STRIATE_LIVE_TOKEN": self.token}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
         assert self.address, "the server has not started"

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 __all__ = ["SHOWN", "crop_square", "view_at", "write_camera"]
 
-FRAMES_PER_SECOND = 10
 _FIRST, _STEP = 40, 48  # luma of the strips for object 0, and from one object to the next
 
 SHOWN = f"""
@@ -38,7 +37,8 @@ def write_camera(
     *,
     seconds: float,
     height: int = 240,
-    moves_per_second: float = FRAMES_PER_SECOND,
+    frames_per_second: int = 10,
+    moves_per_second: float = 10,
 ) -> Path:
     """Write a .y4m file in which each object is shown for some seconds, moving a little, over and over.
 
@@ -51,17 +51,18 @@ def write_camera(
         How long each object is shown.
     height : int
         Of a frame, in pixels; its width is a third more. A multiple of 12, since planes of color have half the size.
+    frames_per_second : int
     moves_per_second : float
         How often an object is elsewhere.
     """
     width, strip = height * 4 // 3, height // 6
-    n_frames = round(seconds * FRAMES_PER_SECOND)
+    n_frames = round(seconds * frames_per_second)
     with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F{FRAMES_PER_SECOND}:1 Ip A1:1 C420jpeg\n".encode())
+        file.write(f"YUV4MPEG2 W{width} H{height} F{frames_per_second}:1 Ip A1:1 C420jpeg\n".encode())
         for number, picture in enumerate(objects):
             for k in range(n_frames):
                 frame = np.full((height, width, 3), 128, np.uint8)
-                moved = int(k / FRAMES_PER_SECOND * moves_per_second) / moves_per_second
+                moved = int(k / frames_per_second * moves_per_second) / moves_per_second
                 frame[:, strip:-strip] = view_at(picture, moved, side=height)
                 luma, blue, red = _planes(frame)
                 luma[:, :strip] = luma[:, -strip:] = _FIRST + _STEP * number

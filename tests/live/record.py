@@ -2,7 +2,7 @@
 
 A person teaches two objects, which are recognized from then on, and a third one is called unknown. The camera shows
 photographs that scikit-image ships: coffee (Rachel Michetti), a rocket (SpaceX) and a cat (Stéfan van der Walt), all in
-the public domain (CC0).
+the public domain (CC0). The page shows how fast it runs, so nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         objects = [crop_square(picture, 600) for picture in (data.coffee(), data.rocket(), data.cat())]
-        camera = write_camera(Path(folder) / "camera.y4m", objects, seconds=SECONDS, height=480, moves_per_second=MOVES)
+        camera = write_camera(
+            Path(folder) / "camera.y4m",
+            objects,
+            seconds=SECONDS,
+            height=480,
+            frames_per_second=24,
+            moves_per_second=MOVES,
+        )
         server = LiveServer(Path(folder) / "desk")
         try:
             with launch_chromium(camera) as browser:
