@@ -4,6 +4,10 @@ Groups of samples are held out together. With the residual maker H = λ (K + λ 
 residuals of group I under the fit without it solve ``H_II e = (H Y)_I``: one small system per group, exact, the
 intercept included. For one sample it is the formula of `least_squares`.
 
+The kernel is linear and the weight decay is not chosen: on development draws of 10 objects of COIL-100 and Caltech-101
+with 5, 10 and 20 samples each, decays from 1e-4 to 1e-1 were within half a point of each other, but for 1 point in one
+case, and the best Gaussian kernel gained at most 0.5 points and lost as much elsewhere.
+
 A sample's novelty is ``distance² / scale · exp(−score/2)``: the squared distance to the nearest sample of the class
 with the highest score, relative to how far samples of the classes are from each other. The scale is the geometric mean
 of that of the class and of all classes, each the median over samples of the squared distance to the nearest sample of
@@ -27,13 +31,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.recognition.least_squares import DECAYS, calibrated_losses, invert_centered
+from striate.recognition.least_squares import calibrated_losses, invert_centered
 
 __all__ = ["Fit", "Groups", "fit_products", "groups_of", "novelty_of"]
 
-_PRIOR_DECAY = 1e-2
-_FEW = 5  # groups per class on average; with fewer, the prior decides
-_CHOSEN_BY = 300  # samples by which the decay is chosen, so that all these fits take less time than the last
+_DECAY = 1e-2  # as for other fits of few samples (`kernel_choice`)
 _NEAR = 0.15  # the smallest scale, of the mean squared norm of the samples
 _COMMON = 2.0  # the smallest common scale, of that
 _FAR = 4.0  # the prior's threshold times the scale, of that
@@ -62,7 +64,7 @@ class Fit(NamedTuple):
     scales : float64 (n_classes,)
         Of squared distances.
     threshold : float
-        Of the novelty; infinity where nothing can be held out.
+        Of the novelty; infinity without a rate of false alarms.
     """
 
     codes: NDArray[np.int64]
@@ -100,8 +102,7 @@ def fit_products(
     firsts = np.unique(groups.of, return_index=True)[1]
     groups_per_class = np.bincount(codes[firsts], minlength=n_classes)
     judged = groups_per_class[codes] > 1
-    decay = _choose_decay(products, codes, groups.of, judged, len(firsts) < _FEW * n_classes)
-    coefficients, held_out = _solve(products, targets, decay, groups.of)
+    coefficients, held_out = _solve(products, targets, groups.of)
     _, temperature = calibrated_losses(held_out[judged], codes[judged])
     squares = products.diagonal().copy()
     least = max(_NEAR * float(squares.mean()), _TINY)
@@ -163,31 +164,13 @@ def novelty_of(distances: NDArray, scales: NDArray, scores: NDArray) -> NDArray:
     return novelty
 
 
-def _choose_decay(
-    products: NDArray, codes: NDArray[np.int64], groups: NDArray[np.int64], judged: NDArray[np.bool_], few: bool
-) -> float:
-    """By the calibrated losses of samples that are held out, of some samples where there are many."""
-    if few:
-        return _PRIOR_DECAY
-    some = np.arange(len(codes))
-    if len(some) > _CHOSEN_BY:
-        some = np.linspace(0, len(codes) - 1, _CHOSEN_BY).round().astype(np.int64)
-    kernel, targets = products[np.ix_(some, some)], np.eye(codes.max() + 1)[codes[some]]
-    known = judged[some]
-    losses = []
-    for decay in DECAYS:
-        _, held_out = _solve(kernel, targets, decay, groups[some])
-        losses.append(calibrated_losses(held_out[known], codes[some][known])[0].mean() if known.any() else 0.0)
-    return DECAYS[int(np.argmin(losses))]
-
-
 def _solve(
-    kernel: NDArray[np.float64], targets: NDArray[np.float64], decay: float, groups: NDArray[np.int64]
+    kernel: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients (n + 1, n_classes), and the scores of each sample without its group."""
     n = len(kernel)
     mean = targets.mean(axis=0)
-    found = invert_centered(kernel, decay)
+    found = invert_centered(kernel, _DECAY)
     if found is None:  # all samples are the same: scores are the others' mean
         held_out = np.empty_like(targets)
         for part in _members(groups):

@@ -2,7 +2,7 @@
 
 It keeps the samples and the inner products of all pairs. A new sample adds a row of products; everything else, which
 is a few small matrices, is computed again from the products when it is next asked for: least squares with one-hot
-targets, the scores of each sample by the others (`striate.recognition.least_squares`), the weight decay, the
+targets, the scores of each sample by the others (`striate.recognition.least_squares`), the
 temperature and the threshold of "unknown" that follow from them. The state is a function of the samples in the order
 of their numbers, and products depend on their two samples alone. Adding, relabeling and removing are therefore exact:
 a sample that was removed leaves no trace, not even in the last bit.
