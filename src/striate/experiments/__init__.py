@@ -75,6 +75,7 @@ EXPERIMENTS: dict[str, str] = {
     "caltech101-competition": "striate.experiments.recognition.caltech101_competition",
     "caltech101-best": "striate.experiments.recognition.caltech101_best",
     "few-labels": "striate.experiments.recognition.few_labels",
+    "live-learning": "striate.experiments.recognition.live_learning",
     "image-retrieval": "striate.experiments.retrieval.image_retrieval",
 }
 

@@ -31,7 +31,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.recognition.least_squares import calibrated_losses, invert_centered
+from striate.recognition.least_squares import calibrated_losses, factor_centered
+from striate.threads import single_threaded_blas
 
 __all__ = ["Fit", "Groups", "fit_products", "groups_of", "novelty_of"]
 
@@ -102,7 +103,8 @@ def fit_products(
     firsts = np.unique(groups.of, return_index=True)[1]
     groups_per_class = np.bincount(codes[firsts], minlength=n_classes)
     judged = groups_per_class[codes] > 1
-    coefficients, held_out = _solve(products, targets, groups.of)
+    with single_threaded_blas():  # two threads would wait for each other if other programs run
+        coefficients, held_out = _solve(products, targets, groups.of)
     _, temperature = calibrated_losses(held_out[judged], codes[judged])
     squares = products.diagonal().copy()
     least = max(_NEAR * float(squares.mean()), _TINY)
@@ -168,25 +170,30 @@ def _solve(
     kernel: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients (n + 1, n_classes), and the scores of each sample without its group."""
+    from scipy.linalg.lapack import dtrtri
+
     n = len(kernel)
     mean = targets.mean(axis=0)
-    found = invert_centered(kernel, _DECAY)
+    found = factor_centered(kernel, _DECAY)
     if found is None:  # all samples are the same: scores are the others' mean
         held_out = np.empty_like(targets)
         for part in _members(groups):
             others = n - len(part)
             held_out[part] = (n * mean - targets[part].sum(axis=0)) / others if others else mean
         return np.vstack([np.zeros_like(targets), mean]), held_out
-    inverse, penalty, row_means = found
-    shares = inverse @ (targets - mean)
+    penalty, row_means = found.penalty, found.row_means
+    # With W = L⁻¹, (K + λ I)⁻¹ is WᵀW, of which only the diagonal and the blocks of groups are needed.
+    inverse, _ = dtrtri(found.factor, lower=True, overwrite_c=True)
+    shares = inverse.T @ (inverse @ (targets - mean))
     shares -= shares.mean(axis=0)
     residuals = penalty * shares
     single = np.bincount(groups)[groups] == 1
-    leverage = penalty * inverse.diagonal()[single] - 1 / n
+    leverage = penalty * np.einsum("ij,ij->j", inverse, inverse)[single] - 1 / n
     # It is 0 for a sample that alone spans a direction, as in `solve_least_squares`; and so for groups.
     residuals[single] /= np.maximum(leverage, _LEAST)[:, None]
     for part in _members(groups, at_least=2):
-        own = penalty * inverse[np.ix_(part, part)] - 1 / n
+        columns = inverse[part[0] :, part]  # above, they are 0
+        own = penalty * (columns.T @ columns) - 1 / n
         own.flat[:: len(part) + 1] += _LEAST * 1e-3
         residuals[part] = np.linalg.solve(own, residuals[part])
     return np.vstack([shares, mean - row_means @ shares]), targets - residuals
@@ -203,16 +210,19 @@ def _nearest(
     products: NDArray, squares: NDArray, codes: NDArray[np.int64], groups: NDArray[np.int64], n_classes: int
 ) -> NDArray[np.float64]:
     """Squared distance of each sample to the nearest of each class and of another group, (n, n_classes)."""
-    order = np.argsort(codes, kind="stable")
-    distances = products[:, order]
-    distances *= -2
-    distances += squares[order]
-    distances += squares[:, None]
-    distances[order, np.arange(len(order))] = math.inf
-    for part in _members(groups[order], at_least=2):
-        distances[np.ix_(order[part], part)] = math.inf
-    starts = np.searchsorted(codes[order], np.arange(n_classes))
-    nearest: NDArray[np.float64] = np.minimum.reduceat(distances, starts, axis=1)
+    nearest = np.empty((len(codes), n_classes))
+    parts = _members(groups, at_least=2)
+    for index in range(n_classes):
+        of_class = np.flatnonzero(codes == index)
+        distances = products[:, of_class]
+        distances *= -2
+        distances += squares[of_class]
+        distances[of_class, np.arange(len(of_class))] = math.inf
+        for part in parts:
+            if codes[part[0]] == index:
+                distances[part[:, None], np.searchsorted(of_class, part)] = math.inf
+        distances.min(axis=1, out=nearest[:, index])
+    nearest += squares[:, None]
     return nearest
 
 

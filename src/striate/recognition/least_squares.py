@@ -24,10 +24,10 @@ from striate.recognition.softmax import cross_entropy, fit_temperature
 __all__ = [
     "DECAYS",
     "UNCALIBRATED",
-    "CenteredInverse",
+    "CenteredFactor",
     "LeastSquares",
     "calibrated_losses",
-    "invert_centered",
+    "factor_centered",
     "solve_least_squares",
 ]
 
@@ -70,11 +70,12 @@ def solve_least_squares(kernel: NDArray, targets: NDArray, decay: float) -> Leas
     kind = kernel.dtype.type
     mean = targets.mean(axis=0, dtype=np.float64)
     about_mean = (targets - mean).astype(kind)
-    found = invert_centered(kernel, decay)
+    found = factor_centered(kernel, decay)
     if found is None:  # all samples are the same
         held_out = np.broadcast_to((n * mean - targets) / max(n - 1, 1), targets.shape).astype(kind)
         return LeastSquares(np.vstack([np.zeros_like(about_mean), mean]).astype(kind), held_out)
-    inverse, penalty, row_means = found
+    penalty, row_means = found.penalty, found.row_means
+    inverse = _inverse_of(found.factor)
     shares = inverse @ about_mean
     shares -= shares.mean(axis=0)
     leverage = penalty * inverse.diagonal().astype(np.float64) - 1 / n
@@ -84,25 +85,26 @@ def solve_least_squares(kernel: NDArray, targets: NDArray, decay: float) -> Leas
     return LeastSquares(np.vstack([shares, intercept]).astype(kind), (targets - residuals).astype(kind))
 
 
-class CenteredInverse(NamedTuple):
-    """``(K + λ I)⁻¹`` for a kernel K without the means of its rows and columns.
+class CenteredFactor(NamedTuple):
+    """The Cholesky factor of ``K + λ I`` for a kernel K without the means of its rows and columns.
 
     Attributes
     ----------
-    inverse : (n, n)
+    factor : (n, n)
+        Lower triangular, in Fortran's order; above the diagonal it is 0.
     penalty : float
         λ.
     row_means : float64 (n,)
         Those of the kernel before.
     """
 
-    inverse: NDArray
+    factor: NDArray
     penalty: float
     row_means: NDArray[np.float64]
 
 
-def invert_centered(kernel: NDArray, decay: float) -> CenteredInverse | None:
-    """The inverse that everything about a fit follows from; None where all samples are the same.
+def factor_centered(kernel: NDArray, decay: float) -> CenteredFactor | None:
+    """What everything about a fit follows from; None where all samples are the same.
 
     Parameters
     ----------
@@ -122,17 +124,25 @@ def invert_centered(kernel: NDArray, decay: float) -> CenteredInverse | None:
         return None
     penalty = decay * diagonal
     centered.flat[:: n + 1] += kind(penalty)
-    factorize, invert = get_lapack_funcs(("potrf", "potri"), (centered,))
-    factor, info = factorize(centered.T, lower=True, overwrite_a=True, clean=False)
+    (factorize,) = get_lapack_funcs(("potrf",), (centered,))
+    factor, info = factorize(centered.T, lower=True, overwrite_a=True, clean=True)
     if info:
         raise ArithmeticError(f"the kernel of {n} samples is not positive definite in {kernel.dtype}")
-    inverse, _ = invert(factor, lower=True, overwrite_c=True)
-    for start in range(0, n, _MIRRORED):
-        stop = min(start + _MIRRORED, n)
+    return CenteredFactor(factor, penalty, row_means)
+
+
+def _inverse_of(factor: NDArray) -> NDArray:
+    """``(L Lᵀ)⁻¹`` of a lower triangular factor, which is overwritten."""
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (invert,) = get_lapack_funcs(("potri",), (factor,))
+    inverse: NDArray = invert(factor, lower=True, overwrite_c=True)[0]
+    for start in range(0, len(inverse), _MIRRORED):
+        stop = min(start + _MIRRORED, len(inverse))
         inverse[:start, start:stop] = inverse[start:stop, :start].T
         block = inverse[start:stop, start:stop]
         block[:] = np.tril(block) + np.tril(block, -1).T
-    return CenteredInverse(inverse, penalty, row_means)
+    return inverse
 
 
 def calibrated_losses(held_out: NDArray, labels: NDArray[np.integer]) -> tuple[NDArray[np.float64], float]:
