@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests.live.fake_camera import SHOWN
-from tests.live.talking import TOKEN
 
-__all__ = ["PICTURES", "Hands", "LiveServer", "Watched", "find_chromium", "launch_chromium", "samples_in"]
+__all__ = ["PICTURES", "TOKEN", "Hands", "LiveServer", "Watched", "find_chromium", "launch_chromium", "samples_in"]
 
+TOKEN = "a-token-for-tests"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.live.browser import PICTURES, Hands, Watched, samples_in
+from tests.live.browser import PICTURES, TOKEN, Hands, Watched, samples_in
 from tests.live.fake_camera import view_at
 from tests.live.objects import ASTRONAUT, COFFEE, MARKUP, ROCKET, photographs
-from tests.live.talking import TOKEN
 
 pytest.importorskip("playwright", reason="the tests of the page need playwright, which the extra dev installs")
 pytest.importorskip("skimage", reason="the camera of these tests shows photographs of scikit-image")
