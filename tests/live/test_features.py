@@ -129,6 +129,7 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.data
 def test_the_recipe_makes_the_file_again(shipped: LiveFeatures, data_folder: DataFolder) -> None:
     """With the same processor and versions, in the same bits; elsewhere, in features that tell images apart alike."""

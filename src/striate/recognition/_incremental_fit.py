@@ -26,13 +26,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.recognition.least_squares import calibrated_losses, factor_centered
-from striate.threads import single_threaded_blas
 
 __all__ = ["Fit", "Groups", "fit_products", "groups_of", "novelty_of"]
 
@@ -103,7 +103,7 @@ def fit_products(
     firsts = np.unique(groups.of, return_index=True)[1]
     groups_per_class = np.bincount(codes[firsts], minlength=n_classes)
     judged = groups_per_class[codes] > 1
-    with single_threaded_blas():  # two threads would wait for each other if other programs run
+    with _libraries().limit(limits=1, user_api="blas"):  # two threads would wait for each other on a busy machine
         coefficients, held_out = _solve(products, targets, groups.of)
     _, temperature = calibrated_losses(held_out[judged], codes[judged])
     squares = products.diagonal().copy()
@@ -166,6 +166,15 @@ def novelty_of(distances: NDArray, scales: NDArray, scores: NDArray) -> NDArray:
     return novelty
 
 
+@cache
+def _libraries() -> Any:
+    """BLAS of NumPy and SciPy, found once: to look for it takes as long as a tenth of a fit."""
+    import scipy.linalg.lapack  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def _solve(
     kernel: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -214,14 +223,14 @@ def _nearest(
     parts = _members(groups, at_least=2)
     for index in range(n_classes):
         of_class = np.flatnonzero(codes == index)
-        distances = products[:, of_class]
+        distances = products[of_class]  # rows, which are columns as well, are copied faster
         distances *= -2
-        distances += squares[of_class]
-        distances[of_class, np.arange(len(of_class))] = math.inf
+        distances += squares[of_class, None]
+        distances[np.arange(len(of_class)), of_class] = math.inf
         for part in parts:
             if codes[part[0]] == index:
-                distances[part[:, None], np.searchsorted(of_class, part)] = math.inf
-        distances.min(axis=1, out=nearest[:, index])
+                distances[np.searchsorted(of_class, part)[:, None], part] = math.inf
+        nearest[:, index] = distances.min(axis=0)
     nearest += squares[:, None]
     return nearest
 

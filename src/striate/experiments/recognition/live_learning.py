@@ -229,7 +229,9 @@ def measure_time(settings: Settings, context: Context) -> Mapping[str, Any]:
     n_samples = settings["n_known"] * settings["per_class"]
     with context.progress.phase("samples", n_samples, "frames") as phase:
         for number, (place, jpeg) in enumerate(islice(frames, n_samples)):
-            classifier.add(features.transform(decode_frame(jpeg)), str(place), burst=number // 5)
+            classifier.add(
+                features.transform(decode_frame(jpeg)), str(place), burst=number // (10 * settings["n_known"])
+            )
             phase.advance()
     press, update, rate = [], [], []
     classifier.held_out()
@@ -254,7 +256,7 @@ def measure_time(settings: Settings, context: Context) -> Mapping[str, Any]:
 
 
 def measure_memory(settings: Settings, context: Context) -> Mapping[str, Any]:
-    """Measure how much the largest memory of the process grows after a tenth of the frames.
+    """Measure how much the memory of the process grows after a tenth of the frames.
 
     Every tenth frame becomes a sample, which is removed again at the next.
     """
@@ -274,7 +276,7 @@ def measure_memory(settings: Settings, context: Context) -> Mapping[str, Any]:
             elif number % 10 == 0:
                 sample = classifier.add(row, str(place))
             if (number + 1) % max(1, n_frames // 10) == 0:
-                sizes.append(_largest_memory())
+                sizes.append(_memory())
             phase.advance()
     return {"gained": sizes[-1] - sizes[0], "sizes": sizes}
 
@@ -291,11 +293,14 @@ def _endless_frames(settings: Settings, context: Context) -> Iterator[tuple[int,
             yield place, shown.frame(int(index), gain=float(rng.uniform(0.7, 1.0)))
 
 
-def _largest_memory() -> float:
-    """The largest resident memory of this process until now, in 10⁶ bytes."""
+def _memory() -> float:
+    """The resident memory of this process, in 10⁶ bytes; where the system does not tell it, the largest until now."""
     import resource
     import sys
 
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize() / 1e6
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / 1e6 if sys.platform == "darwin" else size * 1024 / 1e6
 
