@@ -7,7 +7,7 @@ n_maps, height, width).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class LayerTwin(torch.nn.Module):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        if type(layer).twin is Layer.twin:
+        if not layer.has_twin:
             raise UsageError(f"{layer.notation} has no twin in torch")
         self.layer = layer
         self.names = tuple(layer.weights())
@@ -50,14 +50,18 @@ class _TorchOperations:
 
     @staticmethod
     def correlate(
-        maps: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, table: NDArray[np.int64] | None
+        maps: torch.Tensor,
+        filters: torch.Tensor,
+        bias: torch.Tensor,
+        table: NDArray[np.int64] | None,
+        stride: int = 1,
     ) -> torch.Tensor:
         if table is not None:
             columns = torch.tensor(table, device=filters.device)
             rows = torch.arange(len(filters), device=filters.device)[:, None].expand_as(columns)
             dense = filters.new_zeros(len(filters), maps.shape[1], *filters.shape[2:])
             filters = dense.index_put((rows, columns), filters, accumulate=True)
-        return functional.conv2d(maps, filters, bias)
+        return functional.conv2d(maps, filters, bias, stride)
 
     @staticmethod
     def per_map(values: torch.Tensor) -> torch.Tensor:
@@ -70,6 +74,14 @@ class _TorchOperations:
     @staticmethod
     def per_feature(values: torch.Tensor) -> torch.Tensor:
         return values
+
+    @staticmethod
+    def constant(values: NDArray[Any], maps: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(values).to(maps)
+
+    @staticmethod
+    def computed(transform: Callable[[NDArray[np.float32]], NDArray[np.float32]], maps: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(transform(maps.detach().cpu().numpy())).to(maps)
 
     @staticmethod
     def pad(maps: torch.Tensor, width: int) -> torch.Tensor:

@@ -250,6 +250,15 @@ class FilterBank(Layer):
             for name, values in held.items()
         }
 
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> FilterBank:
+        """See `Layer.with_weights`; the connection table stays."""
+        return self.with_filters(**weights, table=self.table)
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """The filters."""
+        return frozenset({"filters"})
+
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """See `Layer.twin`."""
         sums = operations.correlate(maps, weights["filters"], weights["bias"], self.table)

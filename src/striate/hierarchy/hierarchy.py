@@ -181,6 +181,38 @@ class Hierarchy:
             from striate.hierarchy._torch import twin_of
         return twin_of(self.layers)
 
+    @property
+    def has_twin(self) -> bool:
+        """Whether `to_torch` can make its twin."""
+        return all(layer.has_twin for layer in self.layers)
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The arrays that gradient descent may change, as ``<layer>_<name>``; see `Layer.weights`."""
+        return {
+            f"{place}_{name}": values for place, layer in enumerate(self) for name, values in layer.weights().items()
+        }
+
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> Hierarchy:
+        """The same hierarchy with other weights, named as those of `weights`.
+
+        Raises
+        ------
+        UsageError
+            If a weight is missing, is not one of the hierarchy, or has another shape.
+        """
+        own = self.weights()
+        if weights.keys() != own.keys():
+            raise UsageError(f"the hierarchy has the weights {', '.join(own)}, and is given {', '.join(weights)}")
+        for name, values in weights.items():
+            if np.shape(values) != own[name].shape:
+                raise UsageError(f"weights {name} have shape {np.shape(values)}; they must have {own[name].shape}")
+        return Hierarchy([layer.with_weights(weights_of(place, weights)) for place, layer in enumerate(self)])
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """The names of those weights that weight decay shrinks, see `Layer.decayed_weights`."""
+        return frozenset(f"{place}_{name}" for place, layer in enumerate(self) for name in layer.decayed_weights)
+
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays named ``<layer>.<name>`` and JSON for the model file.
 
@@ -222,6 +254,12 @@ class Hierarchy:
             steps.append(step)
             waiting = waiting[1 + n_included :]
         return steps
+
+
+def weights_of(place: int, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of one layer, by its own names, from those of a hierarchy, see `Hierarchy.weights`."""
+    start = f"{place}_"
+    return {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
 
 
 def _filter_banks(layer: Layer) -> list[FilterBank]:

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
+from striate.hierarchy.operations import Operations
 from striate.progress import Progress
 from striate.stored import field
 
@@ -53,81 +54,6 @@ Shape: TypeAlias = tuple[int, int, int]
 
 Step: TypeAlias = Callable[[Maps, int], Maps]
 """A function of an image's maps and a number of threads that gives the next maps."""
-
-
-class Operations(Protocol):
-    """Operations for differentiable twins, in addition to arithmetic, `abs` and powers.
-
-    They hide the order of axes from the twins. Maps are those of a batch of images.
-    """
-
-    def correlate(self, maps: Any, filters: Any, bias: Any, table: NDArray[np.int64] | None) -> Any:
-        """Correlate maps with filters where they fit, and add a bias per output map; see `FilterBank`."""
-        ...
-
-    def per_map(self, values: Any) -> Any:
-        """One number per map, (n_maps,), for arithmetic with maps."""
-        ...
-
-    def mirror(self, maps: Any) -> Any:
-        """Left and right exchanged."""
-        ...
-
-    def per_feature(self, values: Any) -> Any:
-        """One number per map and position, (n_maps, height, width), for arithmetic with maps."""
-        ...
-
-    def pad(self, maps: Any, width: int) -> Any:
-        """Zeros on all four sides."""
-        ...
-
-    def tanh(self, maps: Any) -> Any:
-        """The hyperbolic tangent."""
-        ...
-
-    def soft_threshold(self, maps: Any, threshold: Any) -> Any:
-        """``sign(a)·max(|a| − threshold, 0)``."""
-        ...
-
-    def root(self, maps: Any) -> Any:
-        """The square root, with a finite derivative at 0."""
-        ...
-
-    def maximum(self, first: Any, second: Any) -> Any:
-        """The larger of two."""
-        ...
-
-    def local_mean(self, maps: Any, size: int, sigma: float) -> Any:
-        """The mean over all maps in a Gaussian window of ``size`` pixels: one map, broadcast over the others."""
-        ...
-
-    def mean_over_image(self, maps: Any) -> Any:
-        """The mean of each map."""
-        ...
-
-    def concatenate(self, first: Any, second: Any) -> Any:
-        """All maps of the first, then all maps of the second."""
-        ...
-
-    def mix(self, maps: Any, weights: Callable[[int], Sequence[float]]) -> Any:
-        """One map: the sum of the first maps times these weights, which depend on the number of maps."""
-        ...
-
-    def flat_features(self, maps: Any) -> Any:
-        """All values of an image at one position, map after map."""
-        ...
-
-    def unit_features(self, maps: Any) -> Any:
-        """All values of an image at one position, map after map, divided by their norm, as in `Paths`."""
-        ...
-
-    def pool_cells(self, maps: Any, how: Literal["average", "max"], cells: int) -> Any:
-        """Average or maximum over the cells of a grid, as in `GridPooling`."""
-        ...
-
-    def pool(self, maps: Any, how: Literal["average", "max"], size: int, stride: int) -> Any:
-        """Average or maximum over windows, as in `Pooling`."""
-        ...
 
 
 SHOWN = 256
@@ -333,6 +259,22 @@ class Layer(ABC):
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The arrays that gradient descent may change, by name; UsageError if they are not learned yet."""
         return {}
+
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> Layer:
+        """The same layer with other weights, of the names and shapes of `weights`: what gradient descent has found."""
+        if weights:
+            raise UsageError(f"{self.notation} cannot take other weights: its class has no with_weights")
+        return self
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """The names of those weights that weight decay shrinks: of filters, and not of biases, gains and means."""
+        return frozenset()
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether it has a differentiable twin; that of `Paths` computes paths without one by their kernels."""
+        return type(self).twin is not Layer.twin
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """The same as `apply`, differentiable, for the maps of a batch of images.

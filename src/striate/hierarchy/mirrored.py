@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.hierarchy import Hierarchy, weights_of
 from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
 from striate.stored import Table, field, part
 
@@ -127,20 +127,28 @@ class Mirrored(Layer):
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights of all layers inside, as ``<layer>_<name>``."""
-        return {
-            f"{place}_{name}": values
-            for place, layer in enumerate(self.hierarchy)
-            for name, values in layer.weights().items()
-        }
+        return self.hierarchy.weights()
+
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> Mirrored:
+        """See `Layer.with_weights`."""
+        return Mirrored(self.hierarchy.with_weights(weights))
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """Those of the layers inside."""
+        return self.hierarchy.decayed_weights
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether all layers inside have one."""
+        return self.hierarchy.has_twin
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """See `Layer.twin`."""
         both = []
         for made in (maps, operations.mirror(maps)):
             for place, layer in enumerate(self.hierarchy):
-                start = f"{place}_"
-                own = {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
-                made = layer.twin(made, own, operations)
+                made = layer.twin(made, weights_of(place, weights), operations)
             both.append(made)
         return 0.5 * (both[0] + both[1])
 

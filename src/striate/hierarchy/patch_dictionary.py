@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -216,35 +215,49 @@ class PatchDictionary(Layer):
         return partial(run_patches, folded=self.folded, step=self.step, threshold=self.threshold, pool=pool)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The filters that the whitening is folded into, and their offsets; for the triangle also the whitening."""
-        folded, n = self.folded, self.n_units
-        weights = {"filters": folded.filters[:n], "offset": folded.offset[:n]}
-        if self.response == "triangle":
-            weights |= {"whitening": folded.filters[n:], "whitening_offset": folded.offset[n:]}
-            weights["squares"] = folded.squares
-        return weights
+        """Units and mean in the whitened space, where all directions have about the same scale; whitening is fixed."""
+        if self.units is None or self.mean is None:
+            raise UsageError(f"{self.notation} has no units yet: learn them, or give them, before making its twin")
+        return {"units": self.units, "mean": self.mean}
+
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> PatchDictionary:
+        """See `Layer.with_weights`."""
+        return replace(self, units=weights["units"], mean=weights["mean"])
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """The units."""
+        return frozenset({"units"})
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """See `Layer.twin`."""
         # A constant leaves filters and variances as they are, and makes the variances' rounding errors smaller.
         maps = maps - operations.local_mean(operations.mean_over_image(maps), 1, 1.0)
-        box = 0 * weights["filters"][:1] + 1 / math.prod(weights["filters"].shape[1:])
-        mean, square = (
-            operations.correlate(each, box, 0 * weights["offset"][:1], None) for each in (maps, maps * maps)
-        )
+        assert self.whitening is not None
+        units, n_numbers = weights["units"], self.whitening.shape[1]
+        whitening = operations.constant(self.whitening, maps)
+        box = operations.constant(np.full((1, n_numbers), 1 / n_numbers), maps)
+
+        def as_filters(rows: Any) -> Any:
+            return rows.reshape(len(rows), -1, self.size, self.size)
+
+        def on_patches(maps: Any, rows: Any) -> Any:
+            return operations.correlate(maps, as_filters(rows), 0 * rows[:, 0], None, stride=self.step)
+
+        mean, square = on_patches(maps, box), on_patches(maps * maps, box)
         deviation = operations.root(operations.maximum(square - mean * mean, 0 * mean) + NOISE)
 
-        def on_patches(filters: Any, offset: Any) -> Any:
-            sums = operations.correlate(maps, filters, 0 * offset, None) / deviation
-            return operations.pool(sums, "max", 1, self.step) + operations.per_map(offset)
+        def on_normalized(rows: Any) -> Any:  # as `FoldedUnits` folds them
+            sums = on_patches(maps, rows - rows.mean(1).reshape(-1, 1)) / deviation
+            return sums - operations.per_map(rows @ weights["mean"])
 
-        z = on_patches(weights["filters"], weights["offset"])
+        z = on_normalized(units @ whitening)
         if self.response == "soft":
             positive, negative = (operations.maximum(sign * z - self.threshold, 0 * z) for sign in (1, -1))
             return operations.concatenate(positive, negative)
-        whitened = on_patches(weights["whitening"], weights["whitening_offset"])
-        square = len(weights["whitening"]) * operations.local_mean(whitened * whitened, 1, 1.0)
-        distances = square + operations.per_map(weights["squares"]) - 2 * z
+        whitened = on_normalized(whitening)
+        square = n_numbers * operations.local_mean(whitened * whitened, 1, 1.0)
+        distances = square + operations.per_map((units * units).sum(1)) - 2 * z
         distances = operations.root(operations.maximum(distances, 0 * z))
         return operations.maximum(operations.local_mean(distances, 1, 1.0) - distances, 0 * z)
 

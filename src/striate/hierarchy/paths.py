@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy.hierarchy import Hierarchy
+from striate.hierarchy.hierarchy import Hierarchy, weights_of
 from striate.hierarchy.layer import Layer, Maps, Operations, Shape, Step, register_layer
 from striate.hierarchy.notation import split_outside_braces
 from striate.hierarchy.standardize import Standardize
@@ -172,23 +172,42 @@ class Paths(Layer):
         return np.concatenate(features).reshape(1, 1, -1)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The weights of all layers of all paths, as ``<path>_<layer>_<name>``."""
-        return {
-            f"{number}_{place}_{name}": values
-            for number, path in enumerate(self.hierarchies)
-            for place, layer in enumerate(path)
-            for name, values in layer.weights().items()
-        }
+        """The weights of the paths that have a twin, as ``<path>_<layer>_<name>``."""
+        return {f"{n}_{name}": each for n, path in self._refined() for name, each in path.weights().items()}
+
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> Paths:
+        """See `Layer.with_weights`."""
+        paths = list(self.hierarchies)
+        for number, path in self._refined():
+            paths[number] = path.with_weights(weights_of(number, weights))
+        return Paths(paths)
+
+    @property
+    def decayed_weights(self) -> frozenset[str]:
+        """Those of the layers of all paths."""
+        return frozenset(f"{n}_{name}" for n, path in self._refined() for name in path.decayed_weights)
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether a path has one."""
+        return bool(self._refined())
+
+    def _refined(self) -> list[tuple[int, Hierarchy]]:
+        """The numbers of the paths that have a twin, and these paths."""
+        return [(number, path) for number, path in enumerate(self.hierarchies) if path.has_twin]
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
-        """See `Layer.twin`."""
+        """See `Layer.twin`; paths with a layer that has no twin are computed by their kernels."""
+        if not self.has_twin:
+            raise UsageError(f"{self.notation} has no twin in torch, since none of its paths has one")
         joined = None
         for number, path in enumerate(self.hierarchies):
-            made = maps
-            for place, layer in enumerate(path):
-                start = f"{number}_{place}_"
-                own = {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
-                made = layer.twin(made, own, operations)
+            if path.has_twin:
+                made, own = maps, weights_of(number, weights)
+                for place, layer in enumerate(path):
+                    made = layer.twin(made, weights_of(place, own), operations)
+            else:
+                made = operations.computed(path.transform, maps)
             made = operations.flat_features(made) if _is_standardized(path) else operations.unit_features(made)
             joined = made if joined is None else operations.concatenate(joined, made)
         return joined

@@ -118,6 +118,10 @@ class Standardize(Layer):
             raise UsageError("Z has no means and deviations yet: learn_filters finds them")
         return {"mean": self.mean, "factor": self.factor}
 
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> Standardize:
+        """See `Layer.with_weights`."""
+        return replace(self, **weights)
+
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """See `Layer.twin`."""
         return (maps - operations.per_feature(weights["mean"])) * operations.per_feature(weights["factor"])
