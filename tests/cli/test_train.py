@@ -84,6 +84,19 @@ def test_train_says_what_it_made(capsys: Capture, folder: Path) -> None:
     assert not (folder.parent / "model.checkpoint").exists()
 
 
+def test_train_refines_if_it_is_better(capsys: Capture, folder: Path) -> None:
+    pytest.importorskip("torch")
+    result = train(capsys, folder, "--refine")
+    reasons = ImageClassifier.load(str(result["model"])).record_.reasons
+    is_used = any(reason.startswith("refined end to end") for reason in reasons)
+    assert is_used or any(reason.startswith("not refined") for reason in reasons)
+    assert (result["accuracy_before_refinement"] is not None) == is_used
+    assert train(capsys, folder)["accuracy_before_refinement"] is None
+    done = striate(capsys, "train", folder, "--refine", "--architecture", "SIFT16x16/6 - 9SC - PM1+2+4")
+    assert done.code == 2
+    assert "leave out refine (--refine)" in " ".join(done.err.split())
+
+
 def test_options_of_train_change_what_is_learned_from(capsys: Capture, folder: Path, tmp_path: Path) -> None:
     more = write_folder(tmp_path / "more", *digits((3,), 10))
     result = train(capsys, folder, "--labels-per-class", "4", "--unlabeled", more, "--unknown", "0.2")

@@ -62,6 +62,7 @@ def test_parameters_are_kept_as_given_and_cloned(fitted: ImageClassifier) -> Non
         "unknown": 0.25,
         "weight_decay": 1e-3,
         "mirror": False,
+        "refine": "auto",
         "minutes": 2.5,
         "random_state": 5,
         "feature_cache": True,

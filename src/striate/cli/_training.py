@@ -109,6 +109,7 @@ class Run:
             "n_unlabeled": result.n_unlabeled,
             "accuracy": result.test.accuracy,
             "mean_class_accuracy": result.test.mean_class_accuracy,
+            "accuracy_before_refinement": None if result.before is None else result.before.accuracy,
             "false_alarm_rate": result.test.unknown_rate,
             "seconds": self.seconds,
             "peak_memory_bytes": peak_memory_bytes(),

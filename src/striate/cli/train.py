@@ -74,6 +74,13 @@ def train(
             show_default="as the images suggest",
         ),
     ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="At last train filters and classifier together, where held-out labels say that it is better; slow.",
+        ),
+    ] = False,
     minutes: Annotated[
         float, typer.Option(min=0.1, help="About how long learning may take on two cores; more lets auto do more.")
     ] = 5.0,
@@ -126,6 +133,7 @@ def train(
         learner=learner,
         unknown=unknown,
         mirror="auto" if mirror is None else mirror,
+        refine=refine,
         minutes=minutes,
         random_state=seed,
         feature_cache=True,
@@ -167,9 +175,14 @@ def _in_words(run: Run, result: TrainingResult) -> str:
     return (
         f"{result.test.accuracy:.1%} of {result.test.n_test:,} held-out images right "
         f"({result.test.mean_class_accuracy:.1%} mean of {len(result.classifier.classes_)} classes)\n"
+        f"{_before(result)}"
         f"{_describe_ablations(result.ablations)}"
         f"model:  {printable(run.out)}\nreport: {printable(run.report)}\n{run.left_out.text('listed in the report')}"
     )
+
+
+def _before(result: TrainingResult) -> str:
+    return "" if result.before is None else f"  before refinement            {result.before.accuracy:6.1%}\n"
 
 
 def _describe_ablations(ablations: Sequence[Ablation]) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from striate.recognition.kernel_svm import KernelSVM
     from striate.recognition.metrics import accuracy, area_under_roc, confusion_matrix, mean_class_accuracy
     from striate.recognition.pyramid_match import PyramidMatchSVM
+    from striate.recognition.refinement import Refined, refine
+    from striate.recognition.refinement_options import EpochRecord, RefinementOptions
     from striate.recognition.training import Split, TrainingResult, split_images, train_and_evaluate
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Answer",
     "ConformalRejection",
     "CurvePoint",
+    "EpochRecord",
     "Evaluation",
     "HeldOut",
     "ImageClassifier",
@@ -35,6 +38,8 @@ __all__ = [
     "Prediction",
     "Predictions",
     "PyramidMatchSVM",
+    "Refined",
+    "RefinementOptions",
     "Split",
     "TrainingResult",
     "ablate",
@@ -45,6 +50,7 @@ __all__ = [
     "evaluate_features",
     "learning_curve",
     "mean_class_accuracy",
+    "refine",
     "split_images",
     "strangeness",
     "train_and_evaluate",
@@ -60,6 +66,10 @@ _HOME = {
     ),
     "KernelSVM": "striate.recognition.kernel_svm",
     "PyramidMatchSVM": "striate.recognition.pyramid_match",
+    "EpochRecord": "striate.recognition.refinement_options",
+    "Refined": "striate.recognition.refinement",
+    "RefinementOptions": "striate.recognition.refinement_options",
+    "refine": "striate.recognition.refinement",
     "Split": "striate.recognition.training",
     "TrainingResult": "striate.recognition.training",
     "accuracy": "striate.recognition.metrics",

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
-from striate.hierarchy import Features, Hierarchy, LearnedStage, Paths, extract_features, small_pixels
+from striate.hierarchy import Features, Hierarchy, Layer, LearnedStage, Paths, extract_features, small_pixels
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -76,6 +76,7 @@ _RULES = {
     "unknown": Real(above=0, below=1) | None,
     "weight_decay": Real(above=0) | Choice("auto"),
     "mirror": Boolean() | Choice("auto"),
+    "refine": Boolean() | Choice("auto"),
     "minutes": Real(above=0),
     "random_state": Integer(low=0) | None,
     "feature_cache": Boolean(),
@@ -92,6 +93,8 @@ class TrainingRecord:
         The choices that were made for these images, and why.
     stages : list of LearnedStage
         Not saved in the model file; the filters themselves are part of the hierarchy.
+    refined : dict of str to Layer
+        The layers of these stages after refinement, by the names of the stages; none without. Not saved either.
     skipped : list of Skipped
         Images that could not be read.
     facts : dict
@@ -100,6 +103,7 @@ class TrainingRecord:
 
     reasons: list[str] = field(default_factory=list)
     stages: list[LearnedStage] = field(default_factory=list)
+    refined: dict[str, Layer] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -132,6 +136,12 @@ class ImageClassifier(TrainedClassifier):
     mirror : bool or "auto"
         Whether features are averaged over an image and its mirror image, for the default architecture. "auto" decides
         by how near mirror images are to other images, and by the labels; see `striate.recognition.mirror`.
+    refine : bool or "auto"
+        Whether, at last, all filters and the classifier are trained together by the labels, which takes many times as
+        long, and needs the extra ``torch`` (see `striate.recognition.refine`). A fifth of the labeled images is held
+        out to judge by, and the system stays as it is unless more of them are right by more than a standard error.
+        True needs 10 labels per class on average; "auto" does it from 100 on, where it helps as a rule. Training
+        images are moved by a pixel or a few, and mirrored if `mirror` is True. `record_.reasons` says what came of it.
     minutes : float
         About how long learning may take on two cores, for the default architecture: sparse codes of photographs are
         left out if they took longer.
@@ -158,6 +168,8 @@ class ImageClassifier(TrainedClassifier):
 
     # Before anything is learned, and in a classifier from a file: no paths are left to choose from.
     _is_open: bool = False
+    # That the classifier was fitted to, and those for "unknown".
+    _rows: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     _n_reasons: int | None = None  # those of the filters, which come before those of the classifier
 
     def __init__(
@@ -170,6 +182,7 @@ class ImageClassifier(TrainedClassifier):
         unknown: float | None = None,
         weight_decay: float | Literal["auto"] = "auto",
         mirror: bool | Literal["auto"] = "auto",
+        refine: bool | Literal["auto"] = False,
         minutes: float = 5.0,
         random_state: int | None = None,
         feature_cache: bool = False,
@@ -181,6 +194,7 @@ class ImageClassifier(TrainedClassifier):
         self.unknown = unknown
         self.weight_decay = weight_decay
         self.mirror = mirror
+        self.refine = refine
         self.minutes = minutes
         self.random_state = random_state
         self.feature_cache = feature_cache
@@ -237,7 +251,9 @@ class ImageClassifier(TrainedClassifier):
             progress=progress,
         )
         self.fit_classifier(features.rows, of_kept, unlabeled=others, progress=progress)
+        used = self.used(features.rows)
         self.drop_unused_paths()
+        self.refine_network(kept, of_kept, used, checkpoint=checkpoint, progress=progress)
         return self
 
     def learn_features(
@@ -253,6 +269,7 @@ class ImageClassifier(TrainedClassifier):
         Labels are only used to decide about mirror images, where each class has at least five.
         """
         self._check_parameters()
+        self._check_refinement()
         progress = progress or Progress()
         images = as_fractions(as_images(images))
         extra = None if unlabeled is None else as_fractions(as_images(unlabeled))
@@ -369,6 +386,7 @@ class ImageClassifier(TrainedClassifier):
         held_out = rows[:0]
         if self.unknown is not None:
             rows, held_out = draw_fraction(classes, 1 - HELD_OUT_FRACTION, random_state=self.random_state)
+        self._rows = rows, held_out
         from striate.hierarchy.presets import classifier_options, name_of_path
 
         if self._n_reasons is None:
@@ -402,6 +420,56 @@ class ImageClassifier(TrainedClassifier):
     def drop_unused_paths(self) -> None:
         """Forget the paths that the classifier does not use, so that predictions take less time."""
         self.hierarchy_, self._kept = self._used_hierarchy(), None
+
+    def refine_network(
+        self,
+        images: Any,
+        labels: Sequence[Any] | NDArray[Any],
+        features: NDArray[np.float32],
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+    ) -> bool:
+        """Train filters and classifier together, and keep what was found if it is better; returns whether it is.
+
+        Parameters
+        ----------
+        images : anything that `striate.as_images` takes
+        labels : (n,)
+        features : float32 (n, n_features)
+            Those of `fit_classifier`, without unused paths.
+        """
+        if not self.refine:
+            return False
+        if self._rows is None:
+            raise UsageError("refine_network goes on after fit_classifier: call it first, with the same images")
+        from striate.recognition.refining import refined_layers, try_refinement
+
+        classes = label_array(labels, n_samples=len(features), samples="images")
+        rows, held_out = self._rows
+        source = as_fractions(as_images(images))
+        trial = try_refinement(
+            self.hierarchy_,
+            self.classifier_,
+            source.subset(rows),
+            classes[rows],
+            features[rows],
+            self.preprocessing_,
+            wanted=self.refine,
+            mirror=self.mirror is True,
+            random_state=self.random_state,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        self._say([trial.reason], progress)
+        self.record_.facts["refinement"] = trial.facts
+        if trial.refined is None or not trial.is_better:
+            return False
+        self.record_.refined = refined_layers(self.record_.stages, self.hierarchy_, trial.refined.hierarchy)
+        self.hierarchy_, self.classifier_ = trial.refined.hierarchy, trial.refined.classifier
+        if self.rejection_ is not None:
+            self.rejection_.fit(self._logits(self.transform(source.subset(held_out))))
+        return True
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file: preprocessing, filters, classifier and how they were trained; no pickle is used."""
@@ -438,6 +506,20 @@ class ImageClassifier(TrainedClassifier):
         check_parameters(self, _RULES)
         if self.system == "scspm" and self.learner == "random":
             raise UsageError('learner="random" is for a hierarchy: leave it out, or leave out system="scspm"')
+
+    def _check_refinement(self) -> None:
+        """Raise UsageError now if what is given cannot be refined, or torch is missing."""
+        if self.refine is not True:
+            return
+        from striate.recognition.refinement import require_torch
+
+        require_torch()
+        given = None if self.architecture == "auto" else Hierarchy(self.architecture)
+        without = [layer.notation for layer in given or () if not layer.has_twin]
+        if self.system == "scspm" and given is None:
+            without = ['system="scspm"']
+        if without:
+            raise UsageError(f"{without[0]} has no twin in torch, and cannot be refined: leave out refine (--refine)")
 
     def _check_names(self, names: Sequence[str]) -> None:
         """Raise UsageError if a class has the name that stands for images that resemble no class."""

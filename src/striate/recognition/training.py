@@ -62,7 +62,10 @@ class TrainingResult:
     lost_classes : list of str
         One sentence for each class without a readable training image.
     ablations : list of Ablation
-        Contribution of each component, on validation images; empty by default.
+        Contribution of each component, on validation images; empty by default. Those of the unrefined system, as the
+        learning curve is.
+    before : Evaluation or None
+        Of the unrefined system on the same held-out images, if it was refined.
     """
 
     classifier: ImageClassifier
@@ -74,6 +77,7 @@ class TrainingResult:
     skipped: list[Skipped] = field(default_factory=list)
     lost_classes: list[str] = field(default_factory=list)
     ablations: list[Ablation] = field(default_factory=list)
+    before: Evaluation | None = None
 
 
 def split_images(
@@ -194,9 +198,13 @@ def train_and_evaluate(
         lost_classes=lost,
     )
     _add_curves(result, train, test, label_counts, n_draws, progress)
+    used = classifier.used(train.rows)
     classifier.drop_unused_paths()
     if with_ablations:
         result.ablations = ablate(classifier, train.images, progress=progress)
+    if classifier.refine_network(train.images, train.labels, used, checkpoint=checkpoint, progress=progress):
+        again, _ = features_of(test.images, "refined features of test images")
+        result.before, result.test = result.test, evaluate_features(classifier, again.rows, again.images)
     _record(result)
     return result
 
@@ -230,6 +238,8 @@ def _record(result: TrainingResult) -> None:
         "accuracy": result.test.accuracy,
         "mean_class_accuracy": result.test.mean_class_accuracy,
     }
+    if result.before is not None:
+        record.facts["accuracy_before_refinement"] = result.before.accuracy
 
 
 class _Part(NamedTuple):

@@ -106,6 +106,8 @@ class ReportData:
         The shell command that repeats the run.
     accuracy, mean_class_accuracy : float, optional
         Accuracy on the held-out images, and the mean of the accuracies of the classes; fractions.
+    accuracy_before : float, optional
+        That of the unrefined system on the same images.
     n_classes, n_train, n_test, n_unlabeled : int, optional
         Number of classes; of labeled images that trained the classifier; of held-out images; of images without
         labels that the filters were learned from.
@@ -151,6 +153,7 @@ class ReportData:
     command: str
     accuracy: float | None = None
     mean_class_accuracy: float | None = None
+    accuracy_before: float | None = None
     n_classes: int | None = None
     n_train: int | None = None
     n_test: int | None = None

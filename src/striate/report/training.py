@@ -83,6 +83,7 @@ def training_report(
         command=command,
         accuracy=test.accuracy,
         mean_class_accuracy=test.mean_class_accuracy,
+        accuracy_before=None if result.before is None else result.before.accuracy,
         n_classes=len(classifier.classes_),
         n_train=result.n_train,
         n_test=test.n_test,
@@ -92,7 +93,7 @@ def training_report(
         reasons=classifier.record_.reasons,
         notation=str(classifier.hierarchy_),
         architecture=_architecture(classifier),
-        stages=_stages(classifier),
+        stages=[*_stages(classifier), *_refined(classifier)],
         reconstructions=_reconstructions(classifier.record_.stages),
         curve=result.curve,
         pixel_curve=result.pixel_curve,
@@ -170,6 +171,16 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
             )
         )
     return result
+
+
+def _refined(classifier: ImageClassifier) -> list[StageFilters]:
+    """The filters of the same stages after refinement."""
+    shown = []
+    for name, layer in classifier.record_.refined.items():
+        filters = layer.drawn_filters
+        if filters is not None:
+            shown.append(StageFilters(name=f"{name}, refined", kind="the labels, end to end", encoder=filters))
+    return shown
 
 
 def _dictionary(stage: LearnedStage) -> StageFilters:

@@ -1,0 +1,293 @@
+"""Refinement: all filters of a hierarchy and the classifier on it, trained together by the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.checkpoint import Checkpoint
+from striate.errors import UsageError
+from striate.hierarchy import Hierarchy, SparseCodes, extract_features
+from striate.images import Preprocessing, as_images
+from striate.images.collection import as_fractions
+from striate.lazy import needs_torch
+from striate.progress import Progress
+from striate.recognition.labels import label_array
+from striate.recognition.linear_head import LinearHead
+from striate.recognition.metrics import exceeds_its_error
+from striate.recognition.refinement_options import EpochRecord, RefinementOptions
+from striate.recognition.softmax import cross_entropy, fit_temperature
+from striate.recognition.softmax_classifier import SoftmaxClassifier
+from striate.recognition.splits import hold_out_fraction
+from striate.recognition.training_images import TrainingImages
+
+__all__ = ["Refined", "obstacle", "refine", "require_torch"]
+
+
+@dataclass
+class Refined:
+    """What `refine` has found.
+
+    Attributes
+    ----------
+    hierarchy : Hierarchy
+    classifier : SoftmaxClassifier
+        Of the refined features, with a temperature that was calibrated on the held-out images.
+    is_better : bool
+        Whether the cross-entropy of the held-out images is lower than before, both calibrated, by more than a standard
+        error of the paired difference, and not fewer of them are right; also True if none were held out.
+    reason : str
+        One sentence, for a report.
+    n_steps : int
+        Those after which most held-out images were right; 0 if that was before the first.
+    n_held_out : int
+    accuracy, accuracy_before : float or None
+        On the held-out images: refined, and of the unrefined features with the given kind of classifier, both trained
+        on the other images. None if none were held out.
+    history : list of EpochRecord
+        Of the training that chose the number of steps.
+    """
+
+    hierarchy: Hierarchy
+    classifier: SoftmaxClassifier
+    is_better: bool
+    reason: str
+    n_steps: int
+    n_held_out: int
+    accuracy: float | None
+    accuracy_before: float | None
+    history: list[EpochRecord]
+
+
+def refine(
+    hierarchy: Hierarchy,
+    classifier: SoftmaxClassifier,
+    images: Any,
+    labels: Sequence[Any] | NDArray[Any],
+    preprocessing: Preprocessing,
+    options: RefinementOptions | None = None,
+    *,
+    held_out: Sequence[int] | NDArray[np.int64] | None = None,
+    features: NDArray[np.float32] | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> Refined:
+    """Refine a hierarchy and its classifier end to end, by the cross-entropy of the labels. Needs the extra ``torch``.
+
+    A part of the images is held out. The classifier is fitted again to the others, and then all weights of the
+    hierarchy and of the classifier are trained together from there, with batches that are read and prepared again in
+    each epoch, in the memory of a few of them. The network as it was after the epoch in which most held-out images
+    were right is the result; with `RefinementOptions.all_labels`, if that is better than without refinement, training
+    is repeated with all images for as many steps. The choice among epochs makes the held-out accuracy a little too
+    high; that the cross-entropy has to be lower by a standard error makes up for it.
+
+    The same seed, machine and number of threads give the same bits on a CPU, also after a kill.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+        Its layers have twins in torch (see `Layer.twin`); paths without one are computed, but not refined.
+    classifier : SoftmaxClassifier
+        Fitted to all of the features. One with a Gaussian kernel is replaced by a linear one.
+    images : anything that `striate.as_images` takes
+    labels : (n_images,)
+        The classes of all images.
+    preprocessing : Preprocessing
+    options : RefinementOptions, optional
+    held_out : sequence of int, optional
+        Which images are held out, in place of a random part of each class.
+    features : float32 (n_images, n_features), optional
+        Features of all images, which are all readable, where they are known already.
+    checkpoint : Checkpoint, optional
+        A run that was killed goes on from it, with the same bits.
+    progress : Progress, optional
+
+    Raises
+    ------
+    UsageError
+        If torch is not installed, the hierarchy has nothing to refine, or the arguments do not fit together.
+
+    References
+    ----------
+    Jarrett, Kavukcuoglu, Ranzato, LeCun, ICCV 2009: the protocols R+ and U+. Loshchilov, Hutter, ICLR 2019: AdamW.
+    """
+    options, progress = options or RefinementOptions(), progress or Progress()
+    require_torch()
+    if (why_not := obstacle(hierarchy)) is not None:
+        raise UsageError(f"{hierarchy} cannot be refined: {why_not}")
+    source = as_fractions(as_images(images))
+    named = label_array(labels, n_samples=len(source), samples="images")
+    if features is None:
+        found = extract_features(
+            source, preprocessing, hierarchy, name="features to refine", checkpoint=checkpoint, progress=progress
+        )
+        source, named, features = source.subset(found.positions), named[found.positions], found.rows
+    if len(features) != len(source):
+        raise UsageError(f"there are {len(source)} images and {len(features)} rows of features; give one for each")
+    data = TrainingImages(source, _codes(named, classifier), preprocessing)
+    everything = np.arange(len(source))
+    if held_out is not None:
+        apart = np.unique(np.asarray(held_out, np.int64))
+        if len(apart) and not 0 <= apart[0] <= apart[-1] < len(source):
+            raise UsageError(f"held_out names images beyond the {len(source)}; give 0 to {len(source) - 1}")
+    else:
+        fraction = options.validation_fraction
+        _, apart = hold_out_fraction(named, fraction, random_state=options.random_state)
+    work = _Work(hierarchy, classifier, data, features, named, options, checkpoint, progress)
+    if not len(apart):
+        return work.without_choice(everything)
+    return work.with_choice(np.setdiff1d(everything, apart), apart)
+
+
+def require_torch() -> None:
+    """Raise UsageError with what to install if torch is missing."""
+    with needs_torch("refining a network needs torch"):
+        import striate.recognition._torch  # noqa: F401
+
+
+def obstacle(hierarchy: Hierarchy) -> str | None:
+    """Why a hierarchy cannot be refined, as a part of a sentence; None if it can."""
+    for layer in hierarchy:
+        if not layer.has_twin:
+            return f"{layer.notation} has no twin in torch"
+    for path in _inside(hierarchy):
+        codes = next((layer for layer in path if isinstance(layer, SparseCodes)), None)
+        if codes is not None:
+            return f"the codes of {codes.notation} would be searched again for each image in each epoch"
+    return None if hierarchy.weights() else "it has no filters or units"
+
+
+def _inside(hierarchy: Hierarchy) -> list[Hierarchy]:
+    """The hierarchy, and all hierarchies inside its layers."""
+    return [hierarchy, *(one for layer in hierarchy for inside in layer.hierarchies for one in _inside(inside))]
+
+
+def _codes(labels: NDArray[Any], classifier: SoftmaxClassifier) -> NDArray[np.int64]:
+    """The numbers of the labels among the classes."""
+    classes = classifier.classes_
+    codes = np.searchsorted(classes, labels).clip(0, len(classes) - 1).astype(np.int64)
+    foreign = np.flatnonzero(classes[codes] != labels)
+    if len(foreign):
+        raise UsageError(f"the classifier has no class {labels[foreign[0]]!r}: fit it to the same labels")
+    return codes
+
+
+def _is_better(before: NDArray[Any], after: NDArray[Any], codes: NDArray[np.int64]) -> bool:
+    """Whether held-out images are predicted better by the logits after refinement; see `Refined`."""
+    losses, n_right = [], []
+    for logits in (before, after):
+        calibrated = logits / logits.dtype.type(fit_temperature(logits, codes))
+        losses.append(cross_entropy(calibrated, codes))
+        n_right.append(np.sum(logits.argmax(axis=1) == codes))
+    return bool(n_right[1] >= n_right[0]) and exceeds_its_error(losses[0] - losses[1])
+
+
+@dataclass
+class _Work:
+    """The parts of a refinement."""
+
+    hierarchy: Hierarchy
+    classifier: SoftmaxClassifier
+    data: TrainingImages
+    features: NDArray[np.float32]
+    labels: NDArray[Any]
+    options: RefinementOptions
+    checkpoint: Checkpoint | None
+    progress: Progress
+
+    def with_choice(self, rows: NDArray[np.int64], held_out: NDArray[np.int64]) -> Refined:
+        """Choose the number of steps by images that are held out, and judge by them."""
+        _, n_missing = np.unique(self.data.codes[rows], return_counts=True)
+        if len(n_missing) < len(self.classifier.classes_):
+            raise UsageError("all images of a class are held out: leave at least one of each for training")
+        before = self._fitted(rows, as_it_is=True)
+        start = before if before.kernel_ == "linear" else self._fitted(rows, as_it_is=False)
+        codes = self.data.codes[held_out]
+        schedule = self._schedule(rows)
+        n_steps = min(schedule, self.options.n_steps or schedule)
+        found = self._trained(start, rows, held_out, schedule, n_steps, "refinement")
+        logits_before = before.logits(self.features[held_out])
+        was_right = logits_before.argmax(axis=1) == codes
+        is_right = found.validation_logits.argmax(axis=1) == codes
+        temperature = fit_temperature(found.validation_logits, codes)
+        is_better = found.n_steps > 0 and _is_better(logits_before, found.validation_logits, codes)
+        compared = f"{is_right.mean():.1%} of {len(codes):,} held-out images right, {was_right.mean():.1%} before"
+        if is_better:
+            reason = f"refined end to end for {found.n_steps:,} steps: {compared}"
+        else:
+            reason = f"not refined, since training end to end was not clearly better: {compared}"
+        refined = Refined(
+            hierarchy=found.hierarchy,
+            classifier=found.head.to_classifier(start, temperature=temperature, n_steps=found.n_steps),
+            is_better=is_better,
+            reason=reason,
+            n_steps=found.n_steps,
+            n_held_out=len(codes),
+            accuracy=float(is_right.mean()),
+            accuracy_before=float(was_right.mean()),
+            history=found.history,
+        )
+        if is_better and self.options.all_labels:
+            everything = np.arange(len(self.labels))
+            start = self.classifier if self.classifier.kernel_ == "linear" else self._fitted(everything, as_it_is=False)
+            again = self._trained(
+                start, everything, everything[:0], schedule, found.n_steps, "refinement with all labels"
+            )
+            refined.hierarchy = again.hierarchy
+            refined.classifier = again.head.to_classifier(start, temperature=temperature, n_steps=again.n_steps)
+        return refined
+
+    def without_choice(self, rows: NDArray[np.int64]) -> Refined:
+        """Train for a number of steps that is given."""
+        start = self.classifier if self.classifier.kernel_ == "linear" else self._fitted(rows, as_it_is=False)
+        schedule = self._schedule(rows)
+        n_steps = self.options.n_steps or schedule
+        found = self._trained(start, rows, rows[:0], schedule, n_steps, "refinement")
+        made = found.head.to_classifier(start, temperature=1.0, n_steps=found.n_steps)
+        reason = f"refined end to end for {found.n_steps:,} steps"
+        return Refined(found.hierarchy, made, True, reason, found.n_steps, 0, None, None, found.history)
+
+    def _schedule(self, rows: NDArray[np.int64]) -> int:
+        return self.options.n_epochs * -(-len(rows) // self.options.batch_size)
+
+    def _fitted(self, rows: NDArray[np.int64], *, as_it_is: bool) -> SoftmaxClassifier:
+        """The classifier fitted to some images only, with its choices; or a linear one in place of a kernel."""
+        from sklearn.base import clone
+
+        given = self.classifier
+        chosen: dict[str, Any] = {"kernel": "linear", "split": False, "weight_decay": "auto"}
+        if as_it_is:
+            split = given.knots_ is not None
+            chosen = {"kernel": given.kernel_, "split": split, "weight_decay": given.weight_decay_}
+        made: SoftmaxClassifier = clone(given).set_params(**chosen)
+        return made.fit(self.features[rows], self.labels[rows], progress=self.progress)
+
+    def _trained(
+        self,
+        start: SoftmaxClassifier,
+        rows: NDArray[np.int64],
+        held_out: NDArray[np.int64],
+        schedule: int,
+        n_steps: int,
+        name: str,
+    ) -> Any:
+        from striate.recognition._torch import train_network
+
+        part = None if self.checkpoint is None else self.checkpoint.part(name.replace(" ", "-"))
+        return train_network(
+            self.hierarchy,
+            LinearHead.of(start, self.features[rows]),
+            self.data,
+            rows,
+            held_out,
+            self.options,
+            schedule=schedule,
+            n_steps=n_steps,
+            name=name,
+            checkpoint=part,
+            progress=self.progress,
+        )
