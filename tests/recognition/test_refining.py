@@ -21,6 +21,7 @@ from tests.recognition.digits import digits, quick
 
 pytest.importorskip("torch")
 
+DATA = Path(__file__).parents[1] / "data"
 # Predicts where torch cannot be had, and prints what it needs of it.
 ALONE = """
 import sys
@@ -85,6 +86,15 @@ def test_a_refined_model_predicts_without_torch(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), classifier.predict_proba(images))
     with pytest.raises(UsageError, match="fit_classifier"):
         again.refine_network(images, labels, again.transform(images))
+
+
+def test_the_golden_refined_model_predicts_without_torch(tmp_path: Path) -> None:
+    golden = DATA / "golden-0.1-refined.npz"
+    expected = np.load(golden)
+    np.save(tmp_path / "images.npy", expected["images"])
+    arguments = [golden.with_suffix(".safetensors"), tmp_path / "images.npy", tmp_path / "found.npy"]
+    subprocess.run([sys.executable, "-c", ALONE, *map(str, arguments)], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected["probabilities"], rtol=0, atol=2e-5)
 
 
 @pytest.mark.usefixtures("always")
