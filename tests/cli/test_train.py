@@ -92,7 +92,8 @@ def test_train_refines_if_it_is_better(capsys: Capture, folder: Path) -> None:
     assert is_used or any(reason.startswith("not refined") for reason in reasons)
     assert (result["accuracy_before_refinement"] is not None) == is_used
     assert train(capsys, folder)["accuracy_before_refinement"] is None
-    done = striate(capsys, "train", folder, "--refine", "--architecture", "SIFT16x16/6 - 9SC - PM1+2+4")
+    given = ("--refine", "--architecture", "SIFT16x16/6 - 9SC - PM1+2+4")
+    done = striate(capsys, "train", folder, "--out", folder.parent / "none.safetensors", *given)
     assert done.code == 2
     assert "leave out refine (--refine)" in " ".join(done.err.split())
 
