@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import FilterBank
 from striate.images import as_images
 from striate.progress import Progress
 from striate.recognition import ImageClassifier, RefinementOptions, refining, split_images, train_and_evaluate
 from striate.report import training_report
+from tests.killing import learn_through_kills
 from tests.recognition.digits import digits, quick
 
 pytest.importorskip("torch")
@@ -118,6 +120,21 @@ def test_a_run_evaluates_both_and_reports_both(tmp_path: Path) -> None:
     assert [stage.name for stage in data.stages] == ["stage 1", "stage 1, refined"]
     before, after = (stage.encoder for stage in data.stages)
     assert before.shape == after.shape
+
+
+@pytest.mark.usefixtures("always")
+def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path: Path) -> None:
+    images = as_images(*digits([1, 4, 9], 15))
+    split = split_images(images, random_state=0)
+    rng = np.random.default_rng(0)
+
+    def learn(checkpoint: Checkpoint | None) -> ImageClassifier:
+        classifier = quick(refine=True)
+        return train_and_evaluate(classifier, images, split, label_counts=[], checkpoint=checkpoint).classifier
+
+    found, kills = learn_through_kills(learn, tmp_path / "run", lambda: int(rng.integers(2, 6)))
+    assert kills > 1
+    np.testing.assert_array_equal(found.predict_proba(images), learn(None).predict_proba(images))
 
 
 @pytest.mark.usefixtures("few_steps")

@@ -204,12 +204,15 @@ class _Work:
         _, n_missing = np.unique(self.data.codes[rows], return_counts=True)
         if len(n_missing) < len(self.classifier.classes_):
             raise UsageError("all images of a class are held out: leave at least one of each for training")
-        before = self._fitted(rows, as_it_is=True)
-        start = before if before.kernel_ == "linear" else self._fitted(rows, as_it_is=False)
+        features = self.features[rows]
+        before = self._fitted(features, rows, as_it_is=True)
+        start = before if before.kernel_ == "linear" else self._fitted(features, rows, as_it_is=False)
+        head = LinearHead.of(start, features)
+        del features  # may be as large as all other things together
         codes = self.data.codes[held_out]
         schedule = self._schedule(rows)
         n_steps = min(schedule, self.options.n_steps or schedule)
-        found = self._trained(start, rows, held_out, schedule, n_steps, "refinement")
+        found = self._trained(head, rows, held_out, schedule, n_steps, "refinement")
         logits_before = before.logits(self.features[held_out])
         was_right = logits_before.argmax(axis=1) == codes
         is_right = found.validation_logits.argmax(axis=1) == codes
@@ -233,9 +236,14 @@ class _Work:
         )
         if is_better and self.options.all_labels:
             everything = np.arange(len(self.labels))
-            start = self.classifier if self.classifier.kernel_ == "linear" else self._fitted(everything, as_it_is=False)
+            start = self._start()
             again = self._trained(
-                start, everything, everything[:0], schedule, found.n_steps, "refinement with all labels"
+                LinearHead.of(start, self.features),
+                everything,
+                everything[:0],
+                schedule,
+                found.n_steps,
+                "refinement with all labels",
             )
             refined.hierarchy = again.hierarchy
             refined.classifier = again.head.to_classifier(start, temperature=temperature, n_steps=again.n_steps)
@@ -243,10 +251,11 @@ class _Work:
 
     def without_choice(self, rows: NDArray[np.int64]) -> Refined:
         """Train for a number of steps that is given."""
-        start = self.classifier if self.classifier.kernel_ == "linear" else self._fitted(rows, as_it_is=False)
+        start = self._start()
         schedule = self._schedule(rows)
         n_steps = self.options.n_steps or schedule
-        found = self._trained(start, rows, rows[:0], schedule, n_steps, "refinement")
+        head = LinearHead.of(start, self.features)
+        found = self._trained(head, rows, rows[:0], schedule, n_steps, "refinement")
         made = found.head.to_classifier(start, temperature=1.0, n_steps=found.n_steps)
         reason = f"refined end to end for {found.n_steps:,} steps"
         return Refined(found.hierarchy, made, True, reason, found.n_steps, 0, None, None, found.history)
@@ -254,7 +263,13 @@ class _Work:
     def _schedule(self, rows: NDArray[np.int64]) -> int:
         return self.options.n_epochs * -(-len(rows) // self.options.batch_size)
 
-    def _fitted(self, rows: NDArray[np.int64], *, as_it_is: bool) -> SoftmaxClassifier:
+    def _start(self) -> SoftmaxClassifier:
+        """The linear classifier of all images."""
+        if self.classifier.kernel_ == "linear":
+            return self.classifier
+        return self._fitted(self.features, np.arange(len(self.labels)), as_it_is=False)
+
+    def _fitted(self, features: NDArray[np.float32], rows: NDArray[np.int64], *, as_it_is: bool) -> SoftmaxClassifier:
         """The classifier fitted to some images only, with its choices; or a linear one in place of a kernel."""
         from sklearn.base import clone
 
@@ -264,11 +279,11 @@ class _Work:
             split = given.knots_ is not None
             chosen = {"kernel": given.kernel_, "split": split, "weight_decay": given.weight_decay_}
         made: SoftmaxClassifier = clone(given).set_params(**chosen)
-        return made.fit(self.features[rows], self.labels[rows], progress=self.progress)
+        return made.fit(features, self.labels[rows], progress=self.progress)
 
     def _trained(
         self,
-        start: SoftmaxClassifier,
+        head: LinearHead,
         rows: NDArray[np.int64],
         held_out: NDArray[np.int64],
         schedule: int,
@@ -280,7 +295,7 @@ class _Work:
         part = None if self.checkpoint is None else self.checkpoint.part(name.replace(" ", "-"))
         return train_network(
             self.hierarchy,
-            LinearHead.of(start, self.features[rows]),
+            head,
             self.data,
             rows,
             held_out,
