@@ -25,7 +25,7 @@ from tests.recognition.digits import digits, quick
 pytest.importorskip("torch")
 
 SMALL = "4F5x5 - Rabs - N5x5 - PA8x8/4"
-OPTIONS = RefinementOptions(n_epochs=3, batch_size=8, learning_rate=0.02, all_labels=False, patience=None)
+OPTIONS = RefinementOptions(n_epochs=3, batch_size=8, learning_rate=0.02, all_labels="never", patience=None)
 
 
 class Given:
@@ -203,8 +203,7 @@ def test_trains_again_with_all_labels_for_as_many_steps(given: Given, monkeypatc
         return dataclasses.replace(head, weights=0 * head.weights)
 
     monkeypatch.setattr("striate.recognition.refinement.LinearHead.of", blank)
-    monkeypatch.setattr("striate.recognition.refinement._is_better", lambda *_: True)
-    options = dataclasses.replace(OPTIONS, all_labels=True, n_epochs=2)
+    options = dataclasses.replace(OPTIONS, all_labels="always", n_epochs=2)
     progress = Progress()
     found = given.refine(options, held_out=range(0, 60, 4), progress=progress)
     assert found.n_held_out == 15

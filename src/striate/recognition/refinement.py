@@ -81,9 +81,9 @@ def refine(
     A part of the images is held out. The classifier is fitted again to the others, and then all weights of the
     hierarchy and of the classifier are trained together from there, with batches that are read and prepared again in
     each epoch, in the memory of a few of them. The network as it was after the epoch in which most held-out images
-    were right is the result; with `RefinementOptions.all_labels`, if that is better than without refinement, training
-    is repeated with all images for as many steps. The choice among epochs makes the held-out accuracy a little too
-    high; that the cross-entropy has to be lower by a standard error makes up for it.
+    were right is the result; if that is better than without refinement, training is repeated with all images for as
+    many steps, unless `RefinementOptions.all_labels` says otherwise. The choice among epochs makes the held-out
+    accuracy a little too high; that the cross-entropy has to be lower by a standard error makes up for it.
 
     The same seed, machine and number of threads give the same bits on a CPU, also after a kill.
 
@@ -234,7 +234,8 @@ class _Work:
             accuracy_before=float(was_right.mean()),
             history=found.history,
         )
-        if is_better and self.options.all_labels:
+        wanted = {"never": False, "better": is_better, "always": found.n_steps > 0}
+        if wanted[self.options.all_labels]:
             everything = np.arange(len(self.labels))
             start = self._start()
             again = self._trained(
