@@ -122,6 +122,8 @@ def measure(settings: Settings, context: Context) -> dict[str, Any]:
             own = found.rows[:, columns]
             products[name] = standardized_products(Standardization(own, scale=False), own)
             phase.advance()
+    n_features = int(found.rows.shape[1])
+    del found, own  # pages of the features that are on disk count as memory
     extracted = time.perf_counter()
     n_codes = sum("SC" in notation for notation in settings["paths"].values())
     accuracy: dict[str, list[float]] = {name: [] for name in (*names, ALL)}
@@ -142,7 +144,7 @@ def measure(settings: Settings, context: Context) -> dict[str, Any]:
         "chosen": chosen,
         "architecture": str(hierarchy),
         "images for learning": len(_shared(task)),
-        "n_features": int(found.rows.shape[1]),
+        "n_features": n_features,
         "ms": 1000 * (extracted - learned) / len(task.labels),
         "minutes of a split": seconds / 60,
         "peak memory, GB": peak_memory_bytes() / 1e9,
@@ -186,10 +188,9 @@ def _fit(products: Mapping[str, NDArray[Any]], task: Task, split: Split, n_codes
     trials = []
     for weight in WEIGHTS if len(products) > n_codes else (1.0,):
         weights = [1.0] * n_codes + [weight] * (len(products) - n_codes)
-        joined = np.sum(
-            [each * np.float32(w / scale) for each, w, scale in zip(products.values(), weights, scales, strict=True)],
-            axis=0,
-        )
+        joined = np.zeros_like(next(iter(products.values())))
+        for each, path_weight, scale in zip(products.values(), weights, scales, strict=True):
+            joined += each * np.float32(path_weight / scale)
         squares = joined.diagonal().copy()
         own = joined[within]
         kernel = GaussianKernel.of_samples(own, squares[split.train], 1.0)
