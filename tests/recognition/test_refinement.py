@@ -15,6 +15,7 @@ from striate import threads
 from striate.errors import StriateError, UsageError
 from striate.hierarchy import Hierarchy, Paths
 from striate.images import Preprocessing, as_images
+from striate.images.collection import View
 from striate.progress import Progress
 from striate.recognition import Refined, RefinementOptions, SoftmaxClassifier, refine
 from striate.recognition.linear_head import LinearHead
@@ -275,6 +276,22 @@ def test_batches_go_on_where_they_were() -> None:
         np.testing.assert_array_equal(codes, same)
 
 
+def test_images_are_read_again_in_every_epoch_and_not_kept(given: Given) -> None:
+    class Counting(View):
+        n_reads = 0
+
+        def prepared(self, index: int, prepare: Any) -> np.ndarray:
+            self.n_reads += 1
+            return super().prepared(index, prepare)
+
+    hierarchy, classifier, images, labels, preprocessing = given.arguments
+    source = Counting(as_images(images), range(len(images)))
+    features = hierarchy.transform(given.prepared()).reshape(len(images), -1)
+    refine(hierarchy, classifier, source, labels, preprocessing, OPTIONS, features=features)
+    n_held_out = 12
+    assert source.n_reads == 3 * (60 - n_held_out) + (1 + 3 + 1) * n_held_out  # at first, after each epoch, at last
+
+
 # What it says.
 
 
@@ -325,7 +342,11 @@ def test_the_schedule_rises_and_falls() -> None:
 def test_settings_of_torch_stay_as_they_were(given: Given) -> None:
     import torch
 
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    def settings() -> tuple[object, ...]:
+        filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+        return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filled
+
+    before = settings()
     with threads.limit(1):
         given.refine(dataclasses.replace(OPTIONS, n_epochs=1))
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+    assert settings() == before

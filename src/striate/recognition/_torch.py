@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+from torch.utils import deterministic
 
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
@@ -304,7 +305,7 @@ class _Run:
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits of some images, float32 (n, n_classes)."""
         parts = [np.empty((0, len(self.network.head.intercept)), np.float32)]
-        for prepared, _ in self.images.batches(rows, max(64, self.options.batch_size)):
+        for prepared, _ in self.images.batches(rows, self.options.batch_size):
             parts.append(self.network(self._tensor(prepared)).cpu().numpy())
         return np.concatenate(parts)
 
@@ -358,13 +359,17 @@ def _weight_name(parameter: str) -> str:
 @contextmanager
 def _exactly(device: Literal["cpu", "cuda"]) -> Iterator[None]:
     """With the threads that striate may use, and on a CPU only with operations that give the same bits every time."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, were_exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = deterministic
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(n_threads())
     if device == "cpu":
+        memory.fill_uninitialized_memory = False  # all of it is written before it is read
         torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.use_deterministic_algorithms(were_exact, warn_only=warn_only)
+        memory.fill_uninitialized_memory = filled
