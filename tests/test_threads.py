@@ -162,3 +162,17 @@ def test_numba_compiles_on_after_any_change_of_the_limit() -> None:
         "    with threads.limit(n + 1): assert compiled(eval(f'lambda x: x + {n}'), 'int64(int64)')(1) == n + 1\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_torch_gets_its_threads_back() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+
+    def fail() -> None:
+        with threads.torch_threads(before + 1):
+            assert torch.get_num_threads() == before + 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert torch.get_num_threads() == before

@@ -28,6 +28,7 @@ __all__ = [
     "set_limit",
     "single_threaded_blas",
     "threads_for_batch",
+    "torch_threads",
 ]
 
 # numba cannot be loaded with a count below 1, which is not used here anyway.
@@ -119,6 +120,18 @@ def set_limit(n: int | None) -> None:
     for name in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{name}_NUM_THREADS"] = str(n)
     _tell_libraries(n, ExitStack())
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch, which is loaded already, and no other library use `n` threads inside the block."""
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

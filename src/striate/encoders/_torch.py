@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.samples import as_table, is_sparse, kernel_array
-from striate.threads import threads_for_batch
+from striate.threads import threads_for_batch, torch_threads
 
 __all__ = ["TorchLearner", "Twin", "train_encoder"]
 
@@ -182,7 +181,11 @@ def train_encoder(
 
     interval = max(1, n_batches // _EVALUATIONS)
     threads = threads_for_batch(batch_size, encoder.n_features, encoder.n_components)
-    with _torch_threads(threads), (progress or Progress()).phase("encoder", n_batches, "batches") as phase:
+    # At most, since torch also counts processors that a container may not use.
+    with (
+        torch_threads(min(torch.get_num_threads(), threads)),
+        (progress or Progress()).phase("encoder", n_batches, "batches") as phase,
+    ):
         best, best_arrays = held_out_loss(), None
         if not np.isfinite(best):
             raise UsageError(
@@ -364,14 +367,3 @@ class TorchLearner:
         for name, value in self.arrays.items():
             value[...] = arrays[f"raw.{name}"]
             self.rates[name] = float(arrays[f"rate.{name}"])
-
-
-@contextmanager
-def _torch_threads(n: int) -> Iterator[None]:
-    """Use at most `n` threads, since torch also counts processors that a container may not use."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, n))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

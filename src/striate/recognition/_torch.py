@@ -20,7 +20,7 @@ from striate.progress import Phase, Progress
 from striate.recognition.linear_head import LinearHead
 from striate.recognition.refinement_options import EpochRecord, RefinementOptions
 from striate.recognition.training_images import TrainingImages, moved
-from striate.threads import n_threads
+from striate.threads import n_threads, torch_threads
 
 __all__ = ["Network", "Trained", "train_network"]
 
@@ -359,17 +359,16 @@ def _weight_name(parameter: str) -> str:
 @contextmanager
 def _exactly(device: Literal["cpu", "cuda"]) -> Iterator[None]:
     """With the threads that striate may use, and on a CPU only with operations that give the same bits every time."""
-    threads, were_exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    were_exact = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = deterministic
     filled = memory.fill_uninitialized_memory
-    torch.set_num_threads(n_threads())
     if device == "cpu":
         memory.fill_uninitialized_memory = False  # all of it is written before it is read
         torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch_threads(n_threads()):
+            yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(were_exact, warn_only=warn_only)
         memory.fill_uninitialized_memory = filled

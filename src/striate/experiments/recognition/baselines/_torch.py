@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from striate.experiments.recognition.baselines.changes import Changes
+from striate.threads import torch_threads
 
 __all__ = ["Network", "predict", "train"]
 
@@ -40,7 +40,7 @@ def train(
     each_step: Callable[[], None],
 ) -> Network:
     """Train a network; see `SmallCNN` for the parameters."""
-    with _threads(n_threads), torch.random.fork_rng(devices=[]):
+    with torch_threads(n_threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         given = torch.from_numpy(images)
         wanted = torch.from_numpy(labels)
@@ -72,7 +72,7 @@ def train(
 def predict(network: Network, images: NDArray[np.float32], *, mirrored: bool, n_threads: int) -> NDArray[np.int64]:
     """Return the class of each image; of an image and its mirror image the probabilities are averaged."""
     found = [np.empty(0, np.int64)]
-    with _threads(n_threads), torch.inference_mode():
+    with torch_threads(n_threads), torch.inference_mode():
         for start in range(0, len(images), 256):
             batch = torch.from_numpy(images[start : start + 256])
             chances = network(batch).softmax(dim=1)
@@ -80,17 +80,6 @@ def predict(network: Network, images: NDArray[np.float32], *, mirrored: bool, n_
                 chances = chances + network(batch.flip(3)).softmax(dim=1)
             found.append(chances.argmax(dim=1).numpy())
     return np.concatenate(found)
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Let torch use `n` threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Standardize(nn.Module):
