@@ -195,10 +195,10 @@ def _fit(products: Mapping[str, NDArray[Any]], task: Task, split: Split, n_codes
         own = joined[within]
         kernel = GaussianKernel.of_samples(own, squares[split.train], 1.0)
         own = kernel.of(own, squares[split.train], squares[split.train])
+        others = kernel.of(joined[np.ix_(split.test, split.train)], squares[split.train], squares[split.test])
         for decay in DECAYS:
             fit = solve_least_squares(own, targets, decay)
             losses, _ = calibrated_losses(fit.held_out, labels)
-            others = kernel.of(joined[np.ix_(split.test, split.train)], squares[split.train], squares[split.test])
             predicted = (others @ fit.coefficients[:-1] + fit.coefficients[-1]).argmax(axis=1)
             trials.append((float(losses.mean()), weight, decay, predicted))
     _, weight, decay, predicted = min(trials, key=lambda trial: trial[0])
