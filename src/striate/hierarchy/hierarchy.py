@@ -80,7 +80,17 @@ class Hierarchy:
     @property
     def filter_banks(self) -> list[FilterBank]:
         """The filter banks, first stage first; also those of paths, path after path."""
-        return [bank for layer in self.layers for bank in _filter_banks(layer)]
+        return [layer for layer in self.all_layers if isinstance(layer, FilterBank)]
+
+    @property
+    def all_layers(self) -> list[Layer]:
+        """The layers, each followed by those of the hierarchies inside it, as in `Paths`."""
+        found: list[Layer] = []
+        for layer in self.layers:
+            found.append(layer)
+            for inner in layer.hierarchies:
+                found += inner.all_layers
+        return found
 
     @property
     def is_learned(self) -> bool:
@@ -260,12 +270,6 @@ def weights_of(place: int, weights: Mapping[str, Any]) -> dict[str, Any]:
     """The weights of one layer, by its own names, from those of a hierarchy, see `Hierarchy.weights`."""
     start = f"{place}_"
     return {name.removeprefix(start): each for name, each in weights.items() if name.startswith(start)}
-
-
-def _filter_banks(layer: Layer) -> list[FilterBank]:
-    if isinstance(layer, FilterBank):
-        return [layer]
-    return [bank for path in layer.hierarchies for bank in path.filter_banks]
 
 
 def _image_shape(shape: Any) -> Shape:

@@ -189,7 +189,7 @@ def has_paths(hierarchy: Hierarchy) -> bool:
 
 def name_of_path(path: Hierarchy) -> str:
     """What a path sees, in words for a sentence."""
-    layers = [layer for outer in path for layer in ((outer, *outer.hierarchies[0]) if outer.hierarchies else (outer,))]
+    layers = path.all_layers
     if any(isinstance(layer, SparseCodes) for layer in layers):
         sides = [layer.size for layer in layers if isinstance(layer, DenseSIFT)]
         return f"sparse codes of SIFT of {sides[0]}×{sides[0]}" if sides else "sparse codes"
@@ -205,8 +205,7 @@ def _preprocessing_for_paths(seen: Description, reasons: list[str]) -> Preproces
         return replace(prepared, color="rgb" if prepared.color == "yuv" else "grey")
     canvas = _canvas(seen)
     if seen.longest > MEDIUM:
-        side = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
-        canvas = (side, side)
+        canvas = (_side_for_sift(seen),) * 2
     reasons.append(f"typically {seen.width}×{seen.height} pixels: a canvas of {canvas[1]}×{canvas[0]}")
     reasons.append("images are colored" if seen.colored else "images have no color: grey")
     _say_white(seen, reasons)
@@ -244,10 +243,14 @@ def _sizes_of_sift(seen: Description, minutes: float) -> list[tuple[int, int]]:
     return sizes
 
 
+def _side_for_sift(seen: Description) -> int:
+    """The side of the canvas, in pixels, on which descriptors are computed."""
+    return min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
+
+
 def _seconds_of_sift(seen: Description, side: int, step: int) -> float:
     """About how long the codes of all images take on two cores."""
-    canvas = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
-    return SECONDS_PER_CODE * ((canvas - side) // step + 1) ** 2 * seen.n_images / 2
+    return SECONDS_PER_CODE * ((_side_for_sift(seen) - side) // step + 1) ** 2 * seen.n_images / 2
 
 
 def classifier_options(hierarchy: Hierarchy) -> dict[str, Any]:
@@ -270,7 +273,7 @@ def _takes_sift(hierarchy: Hierarchy) -> bool:
 
 def _preprocessing_for_sift(seen: Description, reasons: list[str]) -> Preprocessing:
     """Grey images as they are; `reasons` gets a sentence."""
-    side = min(max(seen.longest, SHORTEST_FOR_SIFT), LONGEST_FOR_SIFT)
+    side = _side_for_sift(seen)
     size = f"typically {seen.width}×{seen.height} pixels"
     reasons.append(f"descriptors normalize themselves: grey images as they are ({size}), on a canvas of {side}×{side}")
     _say_white(seen, reasons)

@@ -141,9 +141,11 @@ class LiveFeatures:
 
         def learned(hierarchy: Hierarchy) -> Hierarchy:
             own = hierarchy.layers
-            n_kept = len(own) - 1 if own and isinstance(own[-1], Standardize) and _is_deep(own) else 0
-            if _is_deep(own) and not n_kept:
-                return hierarchy
+            n_kept = 0
+            if _is_deep(hierarchy):
+                if not isinstance(own[-1], Standardize):
+                    return hierarchy
+                n_kept = len(own) - 1
             below, above = Hierarchy(own[:n_kept]), Hierarchy(own[n_kept:])
             maps = np.concatenate([below.transform(prepared[k : k + _BATCH]) for k in range(0, len(prepared), _BATCH)])
             made, _ = learn_filters(
@@ -214,18 +216,11 @@ def load_features(model: str | PathLike[str] | None = None) -> LiveFeatures:
     return LiveFeatures(classifier.preprocessing_, classifier.hierarchy_)
 
 
-def _is_deep(layers: Sequence[Layer]) -> bool:
+def _is_deep(hierarchy: Hierarchy) -> bool:
     """Whether what it learns takes minutes: more than one bank of filters, or a dictionary of descriptors."""
-    every = list(_all_layers(layers))
+    every = hierarchy.all_layers
     banks = sum(isinstance(layer, FilterBank) for layer in every)
     return banks > 1 or any(isinstance(layer, SparseCodes) for layer in every)
-
-
-def _all_layers(layers: Sequence[Layer]) -> Iterator[Layer]:
-    for layer in layers:
-        yield layer
-        for inner in layer.hierarchies:
-            yield from _all_layers(inner.layers)
 
 
 def _stages_up_to(kind: type[Layer], hierarchy: Hierarchy) -> Iterator[Hierarchy]:

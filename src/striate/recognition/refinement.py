@@ -154,16 +154,10 @@ def obstacle(hierarchy: Hierarchy) -> str | None:
     for layer in hierarchy:
         if not layer.has_twin:
             return f"{layer.notation} has no twin in torch"
-    for path in _inside(hierarchy):
-        codes = next((layer for layer in path if isinstance(layer, SparseCodes)), None)
-        if codes is not None:
-            return f"the codes of {codes.notation} would be searched again for each image in each epoch"
+    codes = next((layer for layer in hierarchy.all_layers if isinstance(layer, SparseCodes)), None)
+    if codes is not None:
+        return f"the codes of {codes.notation} would be searched again for each image in each epoch"
     return None if hierarchy.weights() else "it has no filters or units"
-
-
-def _inside(hierarchy: Hierarchy) -> list[Hierarchy]:
-    """The hierarchy, and all hierarchies inside its layers."""
-    return [hierarchy, *(one for layer in hierarchy for inside in layer.hierarchies for one in _inside(inside))]
 
 
 def _codes(labels: NDArray[Any], classifier: SoftmaxClassifier) -> NDArray[np.int64]:
@@ -201,8 +195,7 @@ class _Work:
 
     def with_choice(self, rows: NDArray[np.int64], held_out: NDArray[np.int64]) -> Refined:
         """Choose the number of steps by images that are held out, and judge by them."""
-        _, n_missing = np.unique(self.data.codes[rows], return_counts=True)
-        if len(n_missing) < len(self.classifier.classes_):
+        if len(np.unique(self.data.codes[rows])) < len(self.classifier.classes_):
             raise UsageError("all images of a class are held out: leave at least one of each for training")
         features = self.features[rows]
         before = self._fitted(features, rows, as_it_is=True)

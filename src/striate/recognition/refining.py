@@ -118,12 +118,5 @@ def _missing() -> str | None:
 
 def refined_layers(stages: list[LearnedStage], before: Hierarchy, after: Hierarchy) -> dict[str, Layer]:
     """The refined layer of each learned stage that the hierarchies have, by the name of the stage."""
-    pairs = list(zip(_all_layers(before), _all_layers(after), strict=True))
+    pairs = list(zip(before.all_layers, after.all_layers, strict=True))
     return {stage.name: new for stage in stages for old, new in pairs if old is stage.bank}
-
-
-def _all_layers(hierarchy: Hierarchy) -> list[Layer]:
-    """The layers, and those of all hierarchies inside them."""
-    return [
-        one for layer in hierarchy for one in (layer, *(x for inside in layer.hierarchies for x in _all_layers(inside)))
-    ]
