@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from striate.errors import UsageError
 from striate.hierarchy import FilterBank, Hierarchy, connection_sets
+from striate.hierarchy._separable import gaussian_matrix
 
 
 def filled(notation: str, n_channels: int, rng: np.random.Generator) -> Hierarchy:
@@ -74,6 +76,31 @@ def test_blank_images_have_finite_gradients() -> None:
     images = torch.zeros(1, 1, 9, 9, requires_grad=True)
     twin(images).sum().backward()
     assert torch.isfinite(images.grad).all()
+
+
+@pytest.mark.parametrize("kind", ["random", "one point", "blank"])
+def test_normalization_has_the_derivatives_of_its_formula(kind: str, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    maps = rng.standard_normal((2, 3, 7, 6)) * (kind == "random")
+    if kind == "one point":
+        maps[:, 1, 3, 3] = 1.0  # beyond the windows that see it, the deviation is 0
+    rows, columns = (torch.from_numpy(gaussian_matrix(length, 3, 3 * 1.591 / 9)).double() for length in (7, 6))
+
+    def formula(x: Any) -> Any:
+        v = x - rows @ x.mean(dim=1, keepdim=True) @ columns.T
+        power = rows @ (v**2).mean(dim=1, keepdim=True) @ columns.T
+        deviation = power.clamp_min(torch.finfo(torch.float64).tiny).sqrt()
+        return v / torch.maximum(deviation, deviation.mean(dim=(2, 3), keepdim=True))
+
+    slopes = torch.from_numpy(rng.standard_normal(maps.shape))
+    found = []
+    for function in (formula, Hierarchy("N3x3").to_torch()):
+        inputs = torch.tensor(maps, requires_grad=True)
+        made = function(inputs)
+        (made * slopes).sum().backward()
+        found.append((made.detach().numpy(), inputs.grad.numpy()))
+    np.testing.assert_allclose(found[1][0], found[0][0], atol=1e-12)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-9, atol=1e-9 * np.abs(found[0][1]).max())
 
 
 def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from striate.errors import UsageError
@@ -106,9 +107,12 @@ class _TorchOperations:
 
     @staticmethod
     def local_mean(maps: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
-        rows, columns = (torch.from_numpy(gaussian_matrix(length, size, sigma)).to(maps) for length in maps.shape[2:])
-        mean: torch.Tensor = rows @ maps.mean(dim=1, keepdim=True) @ columns.T
-        return mean
+        return _windowed(maps.mean(dim=1, keepdim=True), *_windows(maps, size, sigma))
+
+    @staticmethod
+    def normalize_contrast(maps: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
+        made: torch.Tensor = _ContrastNormalization.apply(maps, *_windows(maps, size, sigma))
+        return made
 
     @staticmethod
     def mean_over_image(maps: torch.Tensor) -> torch.Tensor:
@@ -145,6 +149,71 @@ class _TorchOperations:
     @staticmethod
     def pool(maps: torch.Tensor, how: Literal["average", "max"], size: int, stride: int) -> torch.Tensor:
         return (functional.avg_pool2d if how == "average" else functional.max_pool2d)(maps, size, stride)
+
+
+class _ContrastNormalization(torch.autograd.Function):
+    """Local contrast normalization with its own derivatives: a third of the passes over all maps, which bound its time.
+
+    ``v = x − μ``, ``y = v / D`` and ``D = max(d, mean d)``, where μ and ``d² = W(mean v²)`` are one map each. For the
+    gradient g of y, that of v is ``g / D + y·s`` and that of x is ``g / D + y·s − t``, where s and t are one map each:
+    sums over maps are all that the windows see.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        means = maps.mean(dim=1, keepdim=True)
+        local = _windowed(means, rows, columns)
+        made = maps - local
+        power = _windowed(_over_maps(made, made) / maps.shape[1], rows, columns)
+        deviation = _deviation(power)
+        made /= torch.maximum(deviation, deviation.mean(dim=(2, 3), keepdim=True))
+        ctx.save_for_backward(made, power, means - local, rows, columns)
+        return made
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slopes: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        made, power, means, rows, columns = ctx.saved_tensors
+        n_maps, deviation = made.shape[1], _deviation(power)
+        floor = deviation.mean(dim=(2, 3), keepdim=True)
+        divisor = torch.maximum(deviation, floor)
+        of_divisor = -_over_maps(slopes, made) / divisor
+        # Of two equal numbers, each has half of the slope, as torch has it for the maximum.
+        share = ((deviation > floor).to(slopes) + (deviation >= floor).to(slopes)) / 2
+        of_deviation = of_divisor * share + (of_divisor * (1 - share)).mean(dim=(2, 3), keepdim=True)
+        of_mean_square = _windowed(_root_slope(power) * of_deviation, rows.T, columns.T)
+        factor = of_mean_square * (2 / n_maps)
+        sums = slopes.sum(dim=1, keepdim=True) / divisor + factor * means * n_maps
+        found = slopes * (1 / divisor)
+        found.addcmul_(made, factor * divisor)
+        found -= _windowed(sums / n_maps, rows.T, columns.T)
+        return found, None, None
+
+
+def _windows(maps: torch.Tensor, size: int, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrices that average a map (height, width) over a Gaussian window, along its columns and its rows."""
+    rows, columns = (torch.from_numpy(gaussian_matrix(length, size, sigma)).to(maps) for length in maps.shape[2:])
+    return rows, columns
+
+
+def _windowed(one_map: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    return rows @ one_map @ columns.T
+
+
+def _over_maps(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """The sum of products over all maps: one map."""
+    return torch.linalg.vecdot(first, second, dim=1)[:, None]
+
+
+def _deviation(power: torch.Tensor) -> torch.Tensor:
+    # Not 0, by which a blank image would be divided.
+    return power.clamp_min(torch.finfo(power.dtype).tiny).sqrt()
+
+
+def _root_slope(power: torch.Tensor) -> torch.Tensor:
+    """The derivative of the deviation, 0 where it is bounded below."""
+    is_free = power >= torch.finfo(power.dtype).tiny
+    return torch.where(is_free, 0.5 / _deviation(power), 0)
 
 
 def _cells(maps: torch.Tensor, n_cells: int, axis: int) -> tuple[torch.Tensor, ...]:

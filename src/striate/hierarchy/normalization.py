@@ -87,7 +87,4 @@ class LocalContrastNormalization(Layer):
 
     def twin(self, maps: Any, weights: Mapping[str, Any], operations: Operations) -> Any:
         """See `Layer.twin`."""
-        sigma = self.size * SIGMA_OVER_SIZE
-        centered = maps - operations.local_mean(maps, self.size, sigma)
-        deviation = operations.root(operations.local_mean(centered**2, self.size, sigma))
-        return centered / operations.maximum(deviation, operations.mean_over_image(deviation))
+        return operations.normalize_contrast(maps, self.size, self.size * SIGMA_OVER_SIZE)

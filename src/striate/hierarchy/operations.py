@@ -65,6 +65,10 @@ class Operations(Protocol):
         """The mean over all maps in a Gaussian window of ``size`` pixels: one map, broadcast over the others."""
         ...
 
+    def normalize_contrast(self, maps: Any, size: int, sigma: float) -> Any:
+        """Local contrast normalization with a Gaussian window of ``size`` pixels; see `LocalContrastNormalization`."""
+        ...
+
     def mean_over_image(self, maps: Any) -> Any:
         """The mean of each map."""
         ...

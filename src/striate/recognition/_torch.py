@@ -57,7 +57,7 @@ class Network(torch.nn.Module):
     def columns(self, images: torch.Tensor) -> torch.Tensor:
         """The inputs of the classifier, (n, n_columns)."""
         # Convolutions are faster where the values of all maps at a pixel are adjacent.
-        features = self.layers(images.contiguous(memory_format=torch.channels_last)).flatten(1)
+        features = self.layers(_channels_last(images)).flatten(1)
         standardized: torch.Tensor = (features - self.mean) * self.factor
         if self.head.split:
             return torch.cat([standardized.clamp_min(0), (-standardized).clamp_min(0)], dim=1)
@@ -342,6 +342,14 @@ class _Run:
             moments.setdefault(int(number), {})[moment] = torch.from_numpy(each)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.state = _State.of(parts["best"], saved)
+
+
+def _channels_last(images: torch.Tensor) -> torch.Tensor:
+    """The same images; strides of a single channel say nothing to `contiguous`, and torch would put maps first."""
+    n, channels, height, width = images.shape
+    if channels > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous().as_strided((n, 1, height, width), (height * width, 1, width, 1))
 
 
 def _twin_name(weight: str) -> str:
