@@ -166,11 +166,14 @@ def test_weight_decay_alone_shrinks_filters_and_leaves_biases(given: Given) -> N
 
 
 def test_is_the_same_again_and_depends_on_the_seed(given: Given) -> None:
-    options = dataclasses.replace(OPTIONS, shift=1, mirror=True, dropout=0.3, label_smoothing=0.1, n_epochs=2)
+    options = dataclasses.replace(
+        OPTIONS, shift=1, mirror=True, elastic=1.0, dropout=0.3, label_smoothing=0.1, n_epochs=2
+    )
     first, second = given.refine(options), given.refine(options)
     other = given.refine(dataclasses.replace(options, random_state=1))
     assert first.history == second.history
     assert first.history != other.history
+    assert first.history != given.refine(dataclasses.replace(options, elastic=0.0)).history
     for name, values in first.hierarchy.weights().items():
         np.testing.assert_array_equal(values, second.hierarchy.weights()[name])
     np.testing.assert_array_equal(first.classifier.coef_, second.classifier.coef_)
@@ -179,7 +182,7 @@ def test_is_the_same_again_and_depends_on_the_seed(given: Given) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_goes_on_after_kills_with_the_same_bits(given: Given, tmp_path: Path, optimizer: Any) -> None:
     options = dataclasses.replace(
-        OPTIONS, optimizer=optimizer, shift=1, dropout=0.2, n_epochs=2, batch_size=16, learning_rate=0.3
+        OPTIONS, optimizer=optimizer, shift=1, elastic=1.0, dropout=0.2, n_epochs=2, batch_size=16, learning_rate=0.3
     )
     rng = np.random.default_rng(0)
 

@@ -258,9 +258,9 @@ class _Run:
     def _step(self, prepared: NDArray[np.float32], codes: NDArray[np.int64]) -> tuple[float, int]:
         """One step; returns the mean loss of the batch before it, and how many of it were right."""
         options, step = self.options, self.state.step
-        if options.shift or options.mirror:
+        if options.shift or options.mirror or options.elastic:
             rng = np.random.default_rng([options.random_state, 1, step])
-            prepared = moved(prepared, shift=options.shift, mirror=options.mirror, rng=rng)
+            prepared = moved(prepared, shift=options.shift, mirror=options.mirror, elastic=options.elastic, rng=rng)
         images, targets = self._tensor(prepared), torch.from_numpy(codes).to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = group["largest"] * options.share(step, self.schedule)

@@ -1,4 +1,4 @@
-"""Prepared images and their classes in batches, for training by gradients; shifted and mirrored where it is asked."""
+"""Prepared images and their classes in batches, for training by gradients; moved, mirrored and bent on request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from striate.images import ImageCollection, Preprocessing
 from striate.images.stream import stream
+from striate.recognition.distortion import distorted
 
 __all__ = ["TrainingImages", "moved"]
 
@@ -54,8 +55,10 @@ class TrainingImages:
             yield prepared, self.codes[found]
 
 
-def moved(images: NDArray[np.float32], *, shift: int, mirror: bool, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A batch with each image moved by a random number of pixels, and mirrored or not.
+def moved(
+    images: NDArray[np.float32], *, shift: int, mirror: bool, elastic: float = 0.0, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A batch with each image moved by a random number of pixels, mirrored or not, and distorted elastically.
 
     Parameters
     ----------
@@ -64,6 +67,8 @@ def moved(images: NDArray[np.float32], *, shift: int, mirror: bool, rng: np.rand
         The most pixels along each axis; the edge of an image is repeated.
     mirror : bool
         Whether half of the images, at random, are mirrored.
+    elastic : float
+        See `distorted`.
     rng : Generator
 
     Returns
@@ -80,4 +85,4 @@ def moved(images: NDArray[np.float32], *, shift: int, mirror: bool, rng: np.rand
     if mirror:
         turned = rng.random(len(images)) < 0.5
         made = np.where(turned[:, None, None, None], made[..., ::-1], made)
-    return made
+    return distorted(made, elastic, rng) if elastic else made
