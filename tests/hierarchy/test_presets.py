@@ -111,7 +111,7 @@ def test_paths_suit_the_images() -> None:
         "stages of filters",
         "oriented gradients",
     ]
-    assert str(small.hierarchy).startswith("{800WP6x6 - GA11 - PA3x3/2 - ROOT - Z | ")
+    assert str(small.hierarchy).startswith("{800WP6x6 - GA9 - PA3x3/2 - ROOT - Z | ")
     icons = choose(description(32, 32, colored=True, plain_ground=True))
     assert icons.preprocessing == Preprocessing(canvas=(32, 32), color="rgb", contrast="ground", border=5)
     assert "LCN" not in str(icons.hierarchy)
