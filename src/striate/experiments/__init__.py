@@ -76,6 +76,8 @@ EXPERIMENTS: dict[str, str] = {
     "caltech101-best": "striate.experiments.recognition.caltech101_best",
     "few-labels": "striate.experiments.recognition.few_labels",
     "live-learning": "striate.experiments.recognition.live_learning",
+    "mnist-architecture": "striate.experiments.recognition.mnist_architecture",
+    "mnist-best": "striate.experiments.recognition.mnist_best",
     "image-retrieval": "striate.experiments.retrieval.image_retrieval",
 }
 

@@ -1,4 +1,4 @@
-"""MNIST as rows of pixels."""
+"""MNIST as images, and as rows of pixels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.experiments.engine.unit import Context
-from striate.images import as_images, load_mnist_digits
+from striate.images import ImageCollection, as_images, load_mnist_digits
 
-__all__ = ["mnist_rows"]
+__all__ = ["mnist_images", "mnist_rows"]
+
+
+def mnist_images(context: Context) -> tuple[ImageCollection, ImageCollection]:
+    """Return training digits and test digits; at the quick scale, a fifth of those that ship, and the next ones."""
+    if context.scale == "full":
+        folder = context.data("mnist")
+        return as_images(folder / "train-images-idx3-ubyte.gz"), as_images(folder / "t10k-images-idx3-ubyte.gz")
+    images, labels = load_mnist_digits()
+    chosen = np.arange(0, len(labels), 5)
+    test = chosen + 1
+    return as_images(images[chosen], labels[chosen]), as_images(images[test], labels[test])
 
 
 def mnist_rows(

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from striate.experiments.data.mnist import mnist_images
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, column, over, paired
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.main.job import HEADLINE, NEW_SEEDS, QUICK_ARCHITECTURE, learn, units_of
-from striate.images import ImageCollection, as_images, load_mnist_digits
 from striate.recognition import split_images
 
 NAME = "main-job-mnist"
@@ -73,16 +71,6 @@ def units(scale: Scale) -> list[Unit]:
 
 def learn_all_digits(settings: Settings, context: Context) -> dict[str, Any]:
     """Learn filters and classifier from all training digits; measure the accuracy on all test digits."""
-    images, test = _digits(context)
+    images, test = mnist_images(context)
     split = split_images(images, test=False)
     return learn(settings, context, images, split, test_images=test, on_disk=True)[1]
-
-
-def _digits(context: Context) -> tuple[ImageCollection, ImageCollection]:
-    if context.scale == "full":
-        folder = context.data("mnist")
-        return as_images(folder / "train-images-idx3-ubyte.gz"), as_images(folder / "t10k-images-idx3-ubyte.gz")
-    images, labels = load_mnist_digits()
-    chosen = np.arange(0, len(labels), 5)
-    test = chosen + 1
-    return as_images(images[chosen], labels[chosen]), as_images(images[test], labels[test])
