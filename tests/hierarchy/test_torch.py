@@ -70,6 +70,35 @@ def test_derivatives_are_those_of_finite_differences(notation: str) -> None:
     assert torch.autograd.gradcheck(features, (images, *values))
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_maps_that_share_inputs_are_filtered_in_groups(in_order: bool, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    table = np.repeat([[0, 2, 5], [1, 2, 3], [0, 4, 5]], 8, axis=0)
+    if not in_order:
+        table = rng.permutation(table)
+    filters = rng.standard_normal((24, 3, 3, 2), dtype=np.float32)
+    bias = rng.standard_normal(24, dtype=np.float32)
+    dense = np.zeros((24, 6, 3, 2), np.float32)
+    np.put_along_axis(dense, table[:, :, None, None], filters, axis=1)
+    maps = rng.standard_normal((2, 6, 9, 8), dtype=np.float32)
+    slopes = torch.from_numpy(rng.standard_normal((2, 24, 7, 7)))
+    found = []
+    for bank in (
+        FilterBank(24, (3, 2), 3).with_filters(filters, bias=bias, table=table),
+        FilterBank(24, (3, 2)).with_filters(dense, bias=bias),
+    ):
+        twin = Hierarchy([bank]).to_torch().double()
+        inputs = torch.tensor(maps.astype(np.float64), requires_grad=True)
+        (twin(inputs) * slopes).sum().backward()
+        slope = next(value.grad.numpy() for value in twin.parameters() if value.ndim == 4)
+        found.append((twin(inputs).detach().numpy(), inputs.grad.numpy(), slope))
+        np.testing.assert_allclose(found[-1][0], Hierarchy([bank]).transform(maps), atol=1e-4)
+    (made, of_maps, of_filters), (same, of_same, of_dense) = found
+    np.testing.assert_allclose(made, same, atol=1e-12)
+    np.testing.assert_allclose(of_maps, of_same, atol=1e-10)
+    np.testing.assert_allclose(of_filters, np.take_along_axis(of_dense, table[:, :, None, None], axis=1), atol=1e-10)
+
+
 def test_blank_images_have_finite_gradients() -> None:
     torch = pytest.importorskip("torch")
     twin = filled("3F3x3 - Rabs - N3x3 - PA2x2/2", 1, np.random.default_rng(0)).to_torch()
