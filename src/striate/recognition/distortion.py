@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,8 +53,7 @@ def distorted(images: NDArray[np.float32], elastic: float, rng: np.random.Genera
     lower, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
     above_them = at(top, left) * (1 - beside) + at(top, right) * beside
     below_them = at(lower, left) * (1 - beside) + at(lower, right) * beside
-    made: NDArray[np.float32] = above_them * (1 - below) + below_them * below
-    return made
+    return np.asarray(above_them * (1 - below) + below_them * below, np.float32)
 
 
 def _window(length: int) -> NDArray[np.float32]:
@@ -63,8 +64,8 @@ def _window(length: int) -> NDArray[np.float32]:
     return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _between(places: NDArray[np.float32], length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _between(places: NDArray[Any], length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The pixel before each place, and how far the place is from it to the next."""
     places = places.clip(0, length - 1)
     before = np.floor(places)
-    return before.astype(np.int64), places - before
+    return before.astype(np.int64), np.asarray(places - before, np.float32)
