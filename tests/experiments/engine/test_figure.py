@@ -69,6 +69,7 @@ def test_rounding_alone_makes_nothing_short() -> None:
         ({"tolerance": 1.0}, "drop the tolerance"),
         ({"goal": None, "predicate": "it rises", "better": "match", "tolerance": 1.0}, "drop the tolerance"),
         ({"better": "match", "tolerance": 0.0}, "positive number"),
+        ({"measure": None}, "nothing was published"),
     ],
 )
 def test_a_declaration_without_a_possible_verdict_is_refused(options: dict[str, Any], message: str) -> None:

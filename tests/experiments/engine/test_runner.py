@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from striate.errors import StriateError, UsageError
-from striate.experiments import Experiment, read_record, run_experiment
+from striate.experiments import Experiment, cells_of, read_record, run_experiment, summary
 from striate.experiments.engine import runner
 from striate.progress import Progress
 
@@ -236,6 +236,16 @@ def test_a_complete_full_run_owes_every_figure(make_experiment: Make, results: P
     experiment = make_experiment({"labels=100).column": "labels=1000).column"})
     with pytest.raises(StriateError, match="'accuracy' was not measured"):
         run_experiment(experiment, results=results)
+
+
+def test_a_complete_full_run_owes_no_figure_that_nothing_measures(make_experiment: Make, results: Path) -> None:
+    cell = 'Figure(what="PA", better="higher", published=50.0, source="a paper", measure=None),'
+    experiment = make_experiment({"FIGURES = (": f"FIGURES = (\n    {cell}"})
+    run = run_experiment(experiment, results=results)
+    assert [figure["verdict"] for figure in run.record["figures"]] == ["not run", "met", "shape"]
+    listed = summary(experiment, results)
+    assert listed["current"] is True
+    assert cells_of(listed["figures"][0]) == ("50", "", "", "not run")
 
 
 def test_a_unit_sees_the_phases_of_its_own_work_alone(make_experiment: Make, results: Path) -> None:

@@ -175,13 +175,39 @@ def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
         "| | PA | N-PA |",
         "|---|---|---|",
         "| U | 53.41 ± 0.52 % (52.2) | 12.00 ± 0.10 %\\* (52.2) |",
-        "| R |  (52.2) |  |",
+        "| R | not run (52.2) |  |",
         "",
         "\\* measured on older code.",
         "",
         "Smallest lead: 4; above 2: held.",
         "<!-- end -->",
     ]
+
+
+def test_rows_of_another_experiment_appear_when_something_in_them_was_measured() -> None:
+    published = {"published": 52.2, "source": "a paper", "goal": None}
+    own = [row(Measurement(50.0), what="U, PA", **published), row(Measurement(9.0), what="U, N-PA", **published)]
+    other = [
+        row(Measurement(54.0), what="U+, PA", **published),
+        row(None, what="U+, N-PA", measure=None, **published),
+        row(None, what="R+, PA", **published),
+        row(Measurement(64.0), what="U+U+, PA", **published),
+        row(Measurement(2.0), what="U+ minus U, PA"),
+    ]
+    summaries = [{"name": "x", "figures": own}, {"name": "y", "figures": other}]
+    mark = "<!-- matrix: x + y: U+, R+ -->"
+    text = rewrite_tables(f"{mark}\nold\n<!-- end -->", summaries)
+    assert text.splitlines() == [
+        mark,
+        "| | PA | N-PA |",
+        "|---|---|---|",
+        "| U | 50 % (52.2) | 9 % (52.2) |",
+        "| U+ | 54 % (52.2) | not run (52.2) |",
+        "<!-- end -->",
+    ]
+    assert rewrite_tables(text, summaries) == text
+    with pytest.raises(UsageError, match="names no experiment z"):
+        rewrite_tables(text.replace("+ y:", "+ z:"), summaries)
 
 
 def test_a_table_of_chosen_figures_names_them_by_its_labels() -> None:

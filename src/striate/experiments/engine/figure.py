@@ -120,7 +120,8 @@ class Figure:
     measure : callable of Results
         Returns one number for each split or seed (their mean and standard error are taken), a single number,
         or a `Measurement`. A figure of a shape returns a bool, or a `Measurement` with `held`. It may raise
-        NotRunError (by asking for units that have not finished): the figure is then "not run".
+        NotRunError (by asking for units that have not finished): the figure is then "not run". None is for a published
+        number that no unit measures, so that a table shows it beside the others, as "not run".
     better : {"higher", "lower", "match"}
         Which measured values reach the target.
     unit : str
@@ -142,7 +143,7 @@ class Figure:
     """
 
     what: str
-    measure: Measure = field(repr=False, compare=False)
+    measure: Measure | None = field(repr=False, compare=False)
     better: Better
     unit: str = ""
     published: float | None = None
@@ -168,6 +169,8 @@ class Figure:
             raise self._error("has a published number that is only recalled", "make it the goal, with that remark")
         if not isinstance(self.history, tuple) or not all(line.strip() for line in self.history):
             raise self._error(f"has history={self.history!r}", "give a tuple of sentences")
+        if self.measure is None and self.published is None:
+            raise self._error("is not measured, and nothing was published", "give a `measure`, or drop the figure")
         if self.is_shape and not self.predicate.strip():
             raise self._error(
                 "has neither a published number nor a goal",
@@ -188,7 +191,9 @@ class Figure:
         return self.published is None and self.goal is None
 
     def read(self, results: Results) -> Measurement | None:
-        """Measure the figure; None while units that it needs have not finished."""
+        """Measure the figure; None while units that it needs have not finished, or if none measures it."""
+        if self.measure is None:
+            return None
         try:
             measured = self.measure(results)
             if isinstance(measured, Measurement):

@@ -118,6 +118,7 @@ def _figures(experiment: Experiment, record: Mapping[str, Any], tree: SourceTree
         with suppress(FigureError):  # the units of today return something else
             measurement = figure.read(outcome)
         is_current = measurement is not None and (outcome.used or set(stored)) <= current
+        is_current |= figure.measure is None  # there is nothing that could be older
         row = figure.judge(measurement if measurement is not None else _if_suitable(figure, earlier.get(figure.what)))
         rows.append(row | {"current": is_current, "dirty": bool(outcome.used & dirty)})
     return rows

@@ -297,9 +297,10 @@ def _interrupted_at(deadline: float | None, late: threading.Event) -> Iterator[N
 
 def _figures(experiment: Experiment, outcome: Results, *, complete: bool) -> list[dict[str, Any]]:
     rows = [figure.judge(figure.read(outcome)) for figure in experiment.figures]
-    for row in rows:
-        # At the quick scale some figures have no units; a complete full run owes them all.
-        if complete and outcome.scale == "full" and row["verdict"] == "not run":
+    for figure, row in zip(experiment.figures, rows, strict=True):
+        # At the quick scale some figures have no units; a complete full run owes all that are measured at all.
+        owed = complete and outcome.scale == "full" and figure.measure is not None
+        if owed and row["verdict"] == "not run":
             raise StriateError(
                 f"{experiment.name}: all units have finished, but the figure {row['what']!r} was not "
                 "measured; its `measure` asks for units or settings that do not exist"

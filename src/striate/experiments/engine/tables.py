@@ -2,8 +2,9 @@
 
 The text between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced by the figures of the experiment NAME, one
 row each. Between ``<!-- matrix: NAME -->`` and ``<!-- end -->`` figures called "ROW, COLUMN" form a table of rows and
-columns, with the published numbers in brackets. A comment that begins with ``figures:`` and has a line ``LABEL = NAME:
-FIGURE`` per row makes a table of figures of several experiments.
+columns, with the published numbers in brackets; ``<!-- matrix: NAME + OTHER: ROW, ROW -->`` adds rows of another
+experiment, each of them as soon as something in it has been measured. A comment that begins with ``figures:`` and has a
+line ``LABEL = NAME: FIGURE`` per row makes a table of figures of several experiments.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from typing import Any
 
 from striate.errors import UsageError
 
-_MARK = re.compile(r"<!-- (?P<form>table|matrix): (?P<name>\S+) -->\n(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_MARK = re.compile(
+    r"(?P<mark><!-- (?P<form>table|matrix): (?P<name>\S+)(?: \+ (?P<other>\S+): (?P<rows>[^\n]+?))? -->\n)"
+    r"(?P<table>.*?)(?P<end><!-- end -->)",
+    re.DOTALL,
+)
 _CHOSEN = re.compile(r"(?P<mark><!-- figures:\n(?P<rows>.*?)-->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
 _ROW = re.compile(r"(?P<label>.+?) = (?P<name>\S+): (?P<what>.+)")
-_ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+|figures:\n[^>]*|end) ?-->")
+_ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+(?: \+ [^\n]+?)?|figures:\n[^>]*|end) ?-->")
 
 
 def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
@@ -42,13 +47,16 @@ def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
     def table(match: re.Match[str]) -> str:
         nonlocal n_marks
         n_marks -= 2
-        name = match["name"]
-        if name not in by_name:
-            raise UsageError(
-                f"the mark <!-- {match['form']}: {name} --> names no experiment; see `striate experiments`"
-            )
+        for name in filter(None, (match["name"], match["other"])):
+            if name not in by_name:
+                raise UsageError(
+                    f"the mark {match['mark'].strip()} names no experiment {name}; see `striate experiments`"
+                )
+        figures = list(by_name[match["name"]]["figures"])
+        if match["other"]:
+            figures += _cells_in_rows(by_name[match["other"]]["figures"], match["rows"].split(", "))
         make = markdown_table if match["form"] == "table" else markdown_matrix
-        return f"<!-- {match['form']}: {name} -->\n{make(by_name[name]['figures'])}\n<!-- end -->"
+        return f"{match['mark']}{make(figures)}\n{match['end']}"
 
     def chosen(match: re.Match[str]) -> str:
         nonlocal n_marks
@@ -60,6 +68,13 @@ def rewrite_tables(text: str, summaries: Sequence[Mapping[str, Any]]) -> str:
     if n_marks:
         raise UsageError("a mark <!-- table: NAME --> has no <!-- end -->, or the other way round; add it")
     return rewritten
+
+
+def _cells_in_rows(figures: Sequence[Mapping[str, Any]], rows: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The cells of those of some rows in which something has been measured."""
+    cells = [figure for figure in figures if figure["what"].partition(", ")[0] in rows and _is_cell(figure)]
+    measured = {figure["what"].partition(", ")[0] for figure in cells if figure["verdict"] != "not run"}
+    return [figure for figure in cells if figure["what"].partition(", ")[0] in measured]
 
 
 def _chosen_figure(line: str, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -91,11 +106,11 @@ def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
     cells: dict[str, dict[str, str]] = {}
     others = []
     for figure in figures:
-        row, separator, column = figure["what"].partition(", ")
-        if not separator or figure["published"] is None:
+        if not _is_cell(figure):
             others.append(figure)
             continue
-        value = measured_text(figure).split(" (n")[0]
+        row, _, column = figure["what"].partition(", ")
+        value = measured_text(figure).split(" (n")[0] or "not run"
         mark = "\\*" if _is_older(figure) else ""
         cells.setdefault(row, {})[column] = f"{value}{mark} ({figure['published']:g})"
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
@@ -108,6 +123,10 @@ def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
         _, _, measured, verdict = cells_of(figure)
         lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}."]
     return "\n".join(lines)
+
+
+def _is_cell(figure: Mapping[str, Any]) -> bool:
+    return ", " in figure["what"] and figure["published"] is not None
 
 
 def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
