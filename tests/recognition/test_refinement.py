@@ -123,6 +123,27 @@ def test_learns_and_becomes_an_ordinary_system_that_equals_the_network(given: Gi
     np.testing.assert_allclose(logits_of(found.hierarchy, found.classifier, prepared), logits, atol=1e-4)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_parts_of_a_batch_give_the_step_of_the_whole(
+    given: Given, dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from striate.recognition import _torch
+
+    options = dataclasses.replace(
+        OPTIONS, n_epochs=1, optimizer="sgd", learning_rate=1e-3, dropout=dropout, label_smoothing=0.1
+    )
+    whole = given.refine(options)
+    monkeypatch.setattr(_torch, "_NUMBERS_AT_ONCE", 3 * 4 * 24 * 24)  # three of eight images
+    parts = given.refine(options)
+    np.testing.assert_allclose(parts.history[1], whole.history[1], rtol=1e-4)
+    for name, weights in whole.hierarchy.weights().items():
+        moved_by = weights - given.hierarchy.weights()[name]
+        np.testing.assert_allclose(
+            parts.hierarchy.weights()[name], weights, atol=1e-3 * np.abs(moved_by).max(), err_msg=name
+        )
+    np.testing.assert_allclose(parts.classifier.coef_, whole.classifier.coef_, atol=1e-5)
+
+
 def test_the_first_step_goes_down_the_gradient_of_the_cross_entropy(given: Given) -> None:
     # Plain gradient descent by finite differences in the kernels, for the gains.
     options = dataclasses.replace(
