@@ -99,6 +99,20 @@ def test_maps_that_share_inputs_are_filtered_in_groups(in_order: bool, rng: np.r
     np.testing.assert_allclose(of_filters, np.take_along_axis(of_dense, table[:, :, None, None], axis=1), atol=1e-10)
 
 
+def test_groups_keep_the_order_of_maps_in_memory(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    table = np.repeat([[0, 2, 5], [1, 2, 3]], 8, axis=0)
+    bank = FilterBank(16, (3, 3), 3).with_filters(rng.standard_normal((16, 3, 3, 3), dtype=np.float32), table=table)
+    given = torch.from_numpy(rng.standard_normal((2, 6, 9, 8), dtype=np.float32)).requires_grad_()
+    maps = given.contiguous(memory_format=torch.channels_last)
+    maps.register_hook(lambda slopes: kept.append(slopes.is_contiguous(memory_format=torch.channels_last)))
+    kept: list[bool] = []
+    made = Hierarchy([bank]).to_torch()(maps)
+    made.sum().backward()
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert kept == [True]
+
+
 def test_blank_images_have_finite_gradients() -> None:
     torch = pytest.importorskip("torch")
     twin = filled("3F3x3 - Rabs - N3x3 - PA2x2/2", 1, np.random.default_rng(0)).to_torch()

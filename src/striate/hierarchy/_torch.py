@@ -63,9 +63,10 @@ class _TorchOperations:
             return functional.conv2d(maps, filters, bias, stride)
         if (found := _shared_sets(table)) is not None:
             sets, order = (torch.tensor(each, device=filters.device) for each in found)
-            inputs = maps.index_select(1, sets.flatten())
-            made = functional.conv2d(inputs, filters[order], bias[order], stride, groups=len(sets))
-            return made.index_select(1, order.argsort())
+            made = functional.conv2d(
+                _taken(maps, sets.flatten()), filters[order], bias[order], stride, groups=len(sets)
+            )
+            return _taken(made, order.argsort())
         columns = torch.tensor(table, device=filters.device)
         rows = torch.arange(len(filters), device=filters.device)[:, None].expand_as(columns)
         dense = filters.new_zeros(len(filters), maps.shape[1], *filters.shape[2:])
@@ -222,6 +223,14 @@ def _root_slope(power: torch.Tensor) -> torch.Tensor:
     """The derivative of the deviation, 0 where it is bounded below."""
     is_free = power >= torch.finfo(power.dtype).tiny
     return torch.where(is_free, 0.5 / _deviation(power), 0)
+
+
+def _taken(maps: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    """Some of the maps, in an order of memory in which maps are the last axis, for slopes as well.
+
+    Selected along the second axis, both would have maps first, and layers before and after would copy them.
+    """
+    return maps.movedim(1, 3)[..., which].movedim(3, 1)
 
 
 def _shared_sets(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
