@@ -55,7 +55,7 @@ def row(measurement: Measurement | None, **options: Any) -> dict[str, Any]:
         ),
         (
             row(Measurement(93.0)) | {"current": False, "dirty": True},
-            ("", "≥ 90 %", "93 %", "met; measured on older code; measured on uncommitted code"),
+            ("", "≥ 90 %", "93 %", "met; measured on uncommitted code; measured on older code"),
         ),
         (row(None) | {"current": False}, ("", "≥ 90 %", "", "not run")),
         (row(Measurement(93.7, 0.0, 2)), ("", "≥ 90 %", "93.70 ± 0.00 % (n = 2)", "met")),
@@ -68,6 +68,16 @@ def test_numbers_are_shown_as_people_read_them(figure: dict[str, Any], expected:
 def test_a_bar_in_a_name_does_not_break_the_table() -> None:
     lines = markdown_table([row(None, what="p(a|b)")]).splitlines()
     assert lines[2] == r"| p(a\|b) |  | ≥ 90 % |  | not run |"
+
+
+def test_a_note_under_the_table_explains_marks_of_age() -> None:
+    lines = markdown_table([row(Measurement(93.0)), row(Measurement(94.0)) | {"current": False}]).splitlines()
+    assert lines[2:] == [
+        "| x |  | ≥ 90 % | 93 % | met |".replace("x", row(None)["what"]),
+        "| x |  | ≥ 90 % | 94 % | met\\* |".replace("x", row(None)["what"]),
+        "",
+        "\\* measured on older code.",
+    ]
 
 
 TEXT = "before\n<!-- table: toy -->\nold\n<!-- end -->\nafter\n"
@@ -177,9 +187,9 @@ def test_cells_make_a_matrix_with_published_values_in_brackets() -> None:
         "| U | 53.41 ± 0.52 % (52.2) | 12.00 ± 0.10 %\\* (52.2) |",
         "| R | not run (52.2) |  |",
         "",
-        "\\* measured on older code.",
-        "",
         "Smallest lead: 4; above 2: held.",
+        "",
+        "\\* measured on older code.",
         "<!-- end -->",
     ]
 

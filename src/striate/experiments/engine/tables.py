@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from striate.errors import UsageError
@@ -23,6 +23,7 @@ _MARK = re.compile(
 )
 _CHOSEN = re.compile(r"(?P<mark><!-- figures:\n(?P<rows>.*?)-->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
 _ROW = re.compile(r"(?P<label>.+?) = (?P<name>\S+): (?P<what>.+)")
+_MARK_OF_AGE = "\\*"  # of a number that was measured on older code
 _ANY_MARK = re.compile(r"<!-- (?:(?:table|matrix): \S+(?: \+ [^\n]+?)?|figures:\n[^>]*|end) ?-->")
 
 
@@ -93,9 +94,10 @@ def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
     """Return figures as a Markdown table."""
     lines = ["| | published | goal | measured | verdict |", "|---|---|---|---|---|"]
     for figure in figures:
-        cells = (_escape(figure["what"]), *(_escape(cell) for cell in cells_of(figure)))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        published, goal, measured, verdict = (_escape(cell) for cell in _cells(figure))
+        mark = _MARK_OF_AGE if _is_older(figure) else ""
+        lines.append(f"| {_escape(figure['what'])} | {published} | {goal} | {measured} | {verdict}{mark} |")
+    return "\n".join(lines + _note_of_age(map(_is_older, figures)))
 
 
 def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -111,26 +113,39 @@ def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
             continue
         row, _, column = figure["what"].partition(", ")
         value = measured_text(figure).split(" (n")[0] or "not run"
-        mark = "\\*" if _is_older(figure) else ""
+        mark = _MARK_OF_AGE if _is_older(figure) else ""
         cells.setdefault(row, {})[column] = f"{value}{mark} ({figure['published']:g})"
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
     lines = [f"| | {' | '.join(map(_escape, columns))} |", f"|{'---|' * (len(columns) + 1)}"]
     for row, of_row in cells.items():
         lines.append(f"| {_escape(row)} | {' | '.join(of_row.get(column, '') for column in columns)} |")
-    if any("\\*" in cell for of_row in cells.values() for cell in of_row.values()):
-        lines += ["", "\\* measured on older code."]
     for figure in others:
-        _, _, measured, verdict = cells_of(figure)
-        lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}."]
-    return "\n".join(lines)
+        _, _, measured, verdict = _cells(figure)
+        mark = _MARK_OF_AGE if _is_older(figure) else ""
+        lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}{mark}."]
+    return "\n".join(lines + _note_of_age(map(_is_older, figures)))
 
 
 def _is_cell(figure: Mapping[str, Any]) -> bool:
     return ", " in figure["what"] and figure["published"] is not None
 
 
+def _note_of_age(older: Iterable[bool]) -> list[str]:
+    """The line under a table that explains its marks, if it has any."""
+    return ["", f"{_MARK_OF_AGE} measured on older code."] if any(older) else []
+
+
 def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """Return a figure's published number, goal, measured number and verdict as people read them."""
+    *cells, verdict = _cells(figure)
+    if _is_older(figure):
+        verdict += "; measured on older code"
+    published, goal, measured = cells
+    return published, goal, measured, verdict
+
+
+def _cells(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """As `cells_of`, without the age of the code."""
     unit = f" {figure['unit']}" if figure["unit"] else ""
     relation = {"higher": "≥ ", "lower": "≤ ", "match": ""}[figure["better"]]
     published = "" if figure["published"] is None else f"{figure['published']:g}{unit}"
@@ -150,8 +165,6 @@ def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
     elif figure["better"] == "match" and verdict == "short":
         target = figure["goal"] if figure["goal"] is not None else figure["published"]
         verdict = f"differs by {figure['measured'] - target:+.3g}{unit}"
-    if _is_older(figure):
-        verdict += "; measured on older code"
     if figure.get("dirty"):
         verdict += "; measured on uncommitted code"
     return published, goal, measured_text(figure), verdict
