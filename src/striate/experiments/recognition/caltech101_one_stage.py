@@ -9,7 +9,7 @@ normalization does (see `caltech101-two-stage`).
 
 from __future__ import annotations
 
-from striate.experiments.recognition.cells import Table
+from striate.experiments.recognition.cells import ONE_STAGE, Table
 
 NAME = "caltech101-one-stage"
 CLAIM = "Rectification and normalization matter more than where a stage's filters come from."
@@ -23,6 +23,6 @@ TABLE = Table(
     },
     source="Jarrett et al., ICCV 2009, table 1, one stage",
     goals={"U": 50.7, "R": 51.8, "G": 50.8},  # 1.5 points below the published ones
-    stages={"full": [("64F9x9", "10x10/5")], "quick": [("16F7x7", "6x6/4")]},
+    stages=ONE_STAGE,
 )
 FIGURES, units, draw = TABLE.figures, TABLE.units, TABLE.draw

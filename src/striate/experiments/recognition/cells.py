@@ -23,7 +23,10 @@ from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import PyramidMatchSVM
 
-__all__ = ["Table", "learned_hierarchy", "match", "measure_cell", "recognize"]
+__all__ = [
+    "COLUMNS", "ONE_STAGE", "TOLERANCE", "TWO_STAGES", "Table", "learned_hierarchy", "match", "measure_cell",
+    "notation_of", "recognize",
+]  # fmt: skip
 
 FOR_FILTERS = 2000  # images that filters are learned from
 
@@ -93,6 +96,15 @@ COLUMNS = {
 }
 """The papers' columns: the layers that follow a filter bank, the same in all stages of a cell."""
 
+ONE_STAGE = {"full": [("64F9x9", "10x10/5")], "quick": [("16F7x7", "6x6/4")]}
+"""The filter bank of each stage and its pooling windows, for each scale."""
+
+# The talk prints stride 3, but only stride 4 gives its 4×4 outputs and its number of parameters.
+TWO_STAGES = {
+    "full": [("64F9x9", "10x10/5"), ("256F9x9:16", "6x6/4")],
+    "quick": [("16F5x5", "4x4/3"), ("32F3x3:4", "2x2/2")],
+}
+
 _MATCHED = (
     "Until November 2026 a cell only had to reach the published one: 63 for 46.7 read as met, not as a difference."
 )
@@ -115,7 +127,7 @@ class Table:
     goals : mapping of protocol to float
         Goals for the column Rabs-N-PA, in per cent.
     stages : mapping of scale to sequence of (str, str)
-        The filter bank of each stage, such as ``"64F9x9"``, and its pooling windows, such as ``"10x10/5"``.
+        See `ONE_STAGE`.
     """
 
     published: Mapping[str, Mapping[str, float]]
@@ -125,10 +137,7 @@ class Table:
 
     def architecture(self, column: str, scale: Scale) -> str:
         """Return a cell's architecture in the notation of `Hierarchy`."""
-        layers: list[str] = []
-        for bank, pool in self.stages[scale]:
-            layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
-        return " - ".join(layers)
+        return notation_of(self.stages[scale], column)
 
     def units(self, scale: Scale) -> list[Unit]:
         """Return a unit per cell."""
@@ -227,6 +236,14 @@ class Table:
         axes.set_ylabel("mean per-class accuracy, %")
         axes.legend(frameon=False, fontsize=8, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.12))
         save_canvas(canvas, path)
+
+
+def notation_of(stages: Sequence[tuple[str, str]], column: str) -> str:
+    """Return an architecture: each stage's filter bank, and the layers of a column with its pooling windows."""
+    layers: list[str] = []
+    for bank, pool in stages:
+        layers += [bank, *(layer + pool if layer in ("PA", "PM") else layer for layer in COLUMNS[column])]
+    return " - ".join(layers)
 
 
 def _accuracy(letters: str, column: str) -> Callable[[Results], list[float]]:
