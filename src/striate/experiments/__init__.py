@@ -68,6 +68,7 @@ EXPERIMENTS: dict[str, str] = {
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",
     "caltech101-two-stage": "striate.experiments.recognition.caltech101_two_stage",
     "caltech101-refined": "striate.experiments.recognition.caltech101_refined",
+    "stage2-filters": "striate.experiments.recognition.stage2_filters",
     "caltech101-filter-count": "striate.experiments.recognition.caltech101_filter_count",
     "architecture-claims": "striate.experiments.recognition.architecture_claims",
     "random-filters": "striate.experiments.recognition.random_filters",
