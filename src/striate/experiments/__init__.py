@@ -73,6 +73,8 @@ EXPERIMENTS: dict[str, str] = {
     "architecture-claims": "striate.experiments.recognition.architecture_claims",
     "random-filters": "striate.experiments.recognition.random_filters",
     "norb-labels": "striate.experiments.recognition.norb_labels",
+    "norb-refined": "striate.experiments.recognition.norb_refined",
+    "small-norb-refined": "striate.experiments.recognition.small_norb_refined",
     "caltech101-pmk": "striate.experiments.recognition.caltech101_pmk",
     "caltech101-competition": "striate.experiments.recognition.caltech101_competition",
     "caltech101-best": "striate.experiments.recognition.caltech101_best",

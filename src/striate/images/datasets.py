@@ -152,6 +152,13 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             layout="coil100-64x64.npz with the arrays images, object and azimuth (degrees)",
             by_hand="download coil-100.zip, make every second view grey, reduce it to 64×64, and save the arrays",
         ),
+        "small-norb": DataSet(
+            what="48,600 stereo pairs of 50 toys in 5 categories, 96×96, half of them for testing",
+            license="research",
+            homepage="https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",
+            layout="the six files smallnorb-*-dat.mat, -cat.mat and -info.mat, of training and testing",
+            by_hand="download the six .mat.gz files and unpack them",
+        ),
         "tiles": DataSet(
             what="1,344 grey photographs of magnetic tiles in 6 classes of different size, longer side at most 240",
             license="research",
