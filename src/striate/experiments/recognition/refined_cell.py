@@ -13,6 +13,7 @@ from striate.checkpoint import Checkpoint
 from striate.experiments.data.caltech101 import Split, Task, load_task
 from striate.experiments.engine.unit import Context, Settings
 from striate.experiments.recognition.cells import learned_hierarchy
+from striate.experiments.recognition.refined_start import start_classifier
 from striate.hierarchy import Hierarchy, extract_features
 from striate.recognition import Refined, RefinementOptions, SoftmaxClassifier, refine
 from striate.recognition.metrics import mean_class_accuracy
@@ -57,26 +58,36 @@ def frozen_system(settings: Settings, context: Context) -> FrozenSystem:
 
 
 def refined_system(
-    before: FrozenSystem, options: Mapping[str, Any], checkpoint: Checkpoint | None, context: Context
+    before: FrozenSystem,
+    settings: Settings,
+    options: Mapping[str, Any],
+    checkpoint: Checkpoint | None,
+    context: Context,
 ) -> Refined:
-    """Refine a system by the training images of its split.
+    """Refine the filters of a system, and a classifier on them, by the training images of its split.
 
     Parameters
     ----------
     before : FrozenSystem
+    settings : mapping
+        Those of the unit: ``split``, ``start_decay`` (see `start_classifier`), ``n_epochs`` and ``learning_rate``.
     options : mapping
-        Of `RefinementOptions`.
+        More of `RefinementOptions`.
     checkpoint : Checkpoint, optional
     context : Context
     """
-    task, train = before.task, before.split.train
+    task, train, split = before.task, before.split.train, settings["split"]
+    start = start_classifier(
+        before.features, task.labels[train], settings["start_decay"], random_state=split, progress=context.progress
+    )
+    schedule = {"n_epochs": settings["n_epochs"], "learning_rate": settings["learning_rate"], "random_state": split}
     return refine(
         before.hierarchy,
-        before.classifier,
+        start,
         task.images.subset(train),
         task.labels[train],
         task.preprocessing,
-        RefinementOptions(**options),
+        RefinementOptions(**schedule, **options),
         features=before.features,
         checkpoint=checkpoint,
         progress=context.progress,

@@ -21,6 +21,7 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import TWO_STAGES, notation_of
 from striate.experiments.recognition.refined_cell import checkpoint_of, frozen_system, refined_system
+from striate.experiments.recognition.refined_start import START_DECAY
 from striate.figures import filter_mosaic
 from striate.hierarchy import Hierarchy
 
@@ -91,6 +92,7 @@ def units(scale: Scale) -> list[Unit]:
     settings = {
         "protocol": "UU", "split": 0, "architecture": notation_of(TWO_STAGES[scale], "Rabs-N-PA"),
         "n_epochs": N_EPOCHS[scale], "learning_rate": LEARNING_RATE,
+        "start_decay": START_DECAY,
     }  # fmt: skip
     return [Unit("U+U+, split 0", settings, compare_filters, 900.0, checkpoints=True)]
 
@@ -99,11 +101,7 @@ def compare_filters(settings: Settings, context: Context) -> dict[str, Any]:
     """Refine a network, and return its filters before and after."""
     checkpoint = checkpoint_of(settings, context)
     before = frozen_system(settings, context)
-    options = {
-        "n_epochs": settings["n_epochs"], "learning_rate": settings["learning_rate"], "validation_fraction": 0.0,
-        "random_state": settings["split"],
-    }  # fmt: skip
-    found = refined_system(before, options, checkpoint, context)
+    found = refined_system(before, settings, {"validation_fraction": 0.0}, checkpoint, context)
     checkpoint.remove()
     learned, refined = _filters(before.hierarchy), _filters(found.hierarchy)
     result: dict[str, Any] = {"steps": found.n_steps}
