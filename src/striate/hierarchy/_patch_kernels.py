@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from striate.hierarchy._convolution import WIDTH, convolve_panel
 from striate.kernels import compiled, compiler
+from striate.kernels.convolution import WIDTH, convolve_panel
 
 __all__ = ["compile_respond"]
 

@@ -48,7 +48,7 @@ class FilterPlan:
         *,
         shrink: bool,
     ) -> None:
-        from striate.hierarchy._convolution import WIDTH
+        from striate.kernels.convolution import WIDTH
 
         self.shrink = shrink
         self.n_maps, fan_in, self.height, self.width = filters.shape

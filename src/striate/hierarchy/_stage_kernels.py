@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from striate.hierarchy._convolution import WIDTH, convolve_panel
 from striate.kernels import compiled, compiler, inlined
+from striate.kernels.convolution import WIDTH, convolve_panel
 from striate.kernels.tanh import tangent
 
 __all__ = ["compile_filter", "compile_neighborhood", "compile_pool"]

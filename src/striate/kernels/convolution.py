@@ -10,11 +10,16 @@ from numba import types
 
 from striate.kernels.vectors import Vectors, constant, loop, pointer, primitive
 
-__all__ = ["WIDTH", "convolve_panel"]
+__all__ = ["WIDTH", "convolve_panel", "panel_width"]
 
-WIDTH = 32  # filters per panel: two vectors
+WIDTH = 32  # filters per panel in float32: two vectors
 _VECTORS = 2
 _TILES = (12, 6, 3, 1)  # positions with sums in registers at a time: 24 vectors of sums, 2 of filters, 1 of pixels
+
+
+def panel_width(dtype: np.dtype[Any]) -> int:
+    """Filters per panel: two vectors of the type."""
+    return WIDTH * 4 // np.dtype(dtype).itemsize
 
 
 def _convolve_panel(
@@ -37,14 +42,15 @@ def _convolve_panel(
     is `maps_stride` numbers further, which is the number of channels. A panel holds the first numbers of all
     filters, then the second numbers, and so on.
     """
-    panel = panels[panel_at : panel_at + n_runs * run * WIDTH].reshape(n_runs, run, WIDTH)
+    width = panel_width(result.dtype)
+    panel = panels[panel_at : panel_at + n_runs * run * width].reshape(n_runs, run, width)
     for position in range(n_positions):
-        total = np.zeros(WIDTH, result.dtype)
+        total = np.zeros(width, result.dtype)
         for k in range(n_runs):
             start = maps_at + position * maps_stride + k * row_stride
             total += maps[start : start + run] @ panel[k]
         to = result_at + position * result_stride
-        result[to : to + WIDTH] = total
+        result[to : to + width] = total
 
 
 @primitive(_convolve_panel)
@@ -63,6 +69,8 @@ def convolve_panel(
     panel_at: Any,
     n_positions: Any,
 ) -> Any:
+    """One row of a convolution with a panel of filters; see the reference above."""
+
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         to, to_at, to_stride, source, source_at, step, length, distance, runs, flat, flat_at, count = arguments
         vectors = Vectors(context, builder, result.dtype)
