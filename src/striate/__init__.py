@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
-    from striate.coding import PreparedDictionary, SparseCoder, certify, infer, infer_until, regularization_path
+    from striate.coding import (
+        PreparedDictionary,
+        PreparedFilters,
+        SparseCoder,
+        SparseMaps,
+        certify,
+        certify_convolutional,
+        infer,
+        infer_convolutional,
+        infer_until,
+        regularization_path,
+    )
     from striate.encoders import LISTA, LCoD, LinearEncoder, ShrinkageEncoder, TanhEncoder
     from striate.errors import StriateError, UnreadableImage, UsageError
     from striate.hierarchy import Hierarchy, extract_features, learn_filters
@@ -60,6 +71,10 @@ __all__ = [
     "certify",
     "PreparedDictionary",
     "SparseCoder",
+    "infer_convolutional",
+    "certify_convolutional",
+    "PreparedFilters",
+    "SparseMaps",
     # learners
     "SparseCoding",
     "KSVD",
@@ -98,7 +113,8 @@ __all__ = [
 
 _NAMES = {
     "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
-    "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder",
+    "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
+    "infer_convolutional certify_convolutional PreparedFilters SparseMaps",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",

@@ -104,6 +104,12 @@ CALLS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
         coding.find_sparsity(y, coding.PreparedDictionary(d), 0.5, low=1e-3, high=10, n_steps=8)
     ),
     "SparseCoder": a_fit,
+    "infer_convolutional": lambda y, d: coding.infer_convolutional(y, d[:, np.newaxis], 0.3, mask=np.abs(y)),
+    "certify_convolutional": lambda y, d: np.array(
+        coding.certify_convolutional(y, coding.PreparedFilters(d[:, np.newaxis]).correlate(y), d[:, np.newaxis], 0.5)
+    ),
+    "PreparedFilters": lambda y, d: coding.PreparedFilters(d[:, np.newaxis]).correlate(y),
+    "SparseMaps": lambda y, _: coding.SparseMaps.from_array(y[np.newaxis]).toarray(),
 }
 
 

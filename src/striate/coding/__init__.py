@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from striate.coding.certificate import Certificate, certify
+from striate.coding.convolutional import PreparedFilters, SparseMaps, certify_convolutional, infer_convolutional
 from striate.coding.objective import energy
 from striate.coding.path import Path, regularization_path
 from striate.coding.prediction import infer_with_prediction
@@ -21,12 +22,16 @@ __all__ = [
     "Inference",
     "Path",
     "PreparedDictionary",
+    "PreparedFilters",
     "SparseCoder",
+    "SparseMaps",
     "certify",
+    "certify_convolutional",
     "energy",
     "find_sparsity",
     "fista",
     "infer",
+    "infer_convolutional",
     "infer_until",
     "infer_with_prediction",
     "regularization_path",

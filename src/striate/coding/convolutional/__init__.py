@@ -1,0 +1,8 @@
+"""Sparse codes of whole images: a code map per filter, and the sum of the convolutions is the image."""
+
+from striate.coding.convolutional.certificate import certify_convolutional
+from striate.coding.convolutional.prepared_filters import PreparedFilters
+from striate.coding.convolutional.solving import infer_convolutional
+from striate.coding.convolutional.sparse_maps import SparseMaps
+
+__all__ = ["PreparedFilters", "SparseMaps", "certify_convolutional", "infer_convolutional"]
