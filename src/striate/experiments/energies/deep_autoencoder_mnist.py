@@ -6,7 +6,8 @@ where rectified ones left 7.1; and 5.5 and 5.2 at two and four times that rate.
 
 Without a weight decay, 40 epochs left 1.8 on training digits and 2.9 on test digits. Weight decay, input noise and the
 number of epochs are chosen by units of their own, without pre-training: they learn from 50,000 training digits, and
-are judged by the other 10,000.
+are judged by the other 10,000. In a first look, with 4,000 digits and 40 epochs, weight decays of 0, 0.1 and 0.5 left
+7.4, 7.1 and 6.8 on held-out ones.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _GOAL = (
     "again since November 2026."
 )
 N_CODES = 30
-#: The largest weight decays, fractions of the inputs set to 0, and epochs that are compared on held-out digits.
+#: Weight decays, fractions of the inputs set to 0, and epochs that are compared on held-out digits.
 TRIED: tuple[dict[str, Any], ...] = (
     {"weight_decay": 0.0, "input_noise": 0.0, "n_epochs": 60},
     {"weight_decay": 0.1, "input_noise": 0.0, "n_epochs": 60},

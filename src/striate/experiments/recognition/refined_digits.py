@@ -8,6 +8,10 @@ The classifier is linear, on all 3,200 features, and not a hidden layer of about
 paper's network seems to have had (it prints no sizes): frozen networks and refined ones then differ in nothing but
 refinement, and a layer of 200 random units would lose what frozen networks know. A hidden layer can be written as a
 third bank, ``200F5x5``.
+
+Learned filters are sparser than those for photographs. With 1,000 labels and frozen filters, sparsities of 2 and 1 in
+the two stages left 2.8 % of 3,000 held-out training digits, 2 and 0.3 3.2 %, 2 and 2 3.0 %, 4 and 2 3.3 %, and random
+filters 3.1 % (means of three draws).
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from striate.experiments.engine.unit import Context
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
 from striate.hierarchy.protocols import protocol
 from striate.images import ImageCollection, Preprocessing, stream
+from striate.learning import PSD
 from striate.recognition import SoftmaxClassifier
 from striate.recognition.splits import draw_per_class
 
@@ -33,6 +38,7 @@ ARCHITECTURE: Mapping[str, str] = {
     "full": "50F7x7 - Rabs - N7x7 - PA2x2/2 - 128F5x5:8 - Rabs - N5x5 - PA2x2/2",
     "quick": "6F7x7 - Rabs - N7x7 - PA4x4/4 - 8F3x3:4 - Rabs - N3x3 - PA2x2/2",
 }
+LEARNED = (PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=1.0, max_batches=300, n_inference_steps=10))
 FOR_FILTERS = 5000  # training digits from which filters are learned, without labels
 WEIGHT_DECAYS = (1e-2, 1e-3, 1e-4, 1e-5)  # candidates of the linear classifier
 
@@ -51,11 +57,12 @@ def labeled(labels: NDArray[np.int64], n_labels: int, seed: int) -> NDArray[np.i
 
 
 def with_filters(images: ImageCollection, notation: str, letters: str, seed: int, context: Context) -> Hierarchy:
-    """Return an architecture with filters by a protocol, from training digits without their labels."""
+    """Return an architecture with random filters (RR) or learned ones (UU), from training digits without labels."""
     chosen = np.sort(np.random.default_rng([seed, 1]).permutation(len(images))[:FOR_FILTERS])
     sample = np.concatenate([batch for _, batch in stream(images, PREPROCESSING, indices=chosen)])
+    learners = LEARNED if letters == "UU" else protocol(letters)
     hierarchy, _ = learn_filters(
-        Hierarchy(notation), sample, learners=protocol(letters), random_state=seed, progress=context.progress
+        Hierarchy(notation), sample, learners=learners, random_state=seed, progress=context.progress
     )
     return hierarchy
 
