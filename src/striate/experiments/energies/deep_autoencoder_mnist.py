@@ -4,10 +4,10 @@ All are learned by the squared error that is reported, for the same number of ep
 pre-training on the last 5,000 training digits: after five epochs of 20,000 others, exponential linear units left 6.5
 where rectified ones left 7.1; and 5.5 and 5.2 at two and four times that rate.
 
-Without a weight decay, 40 epochs left 1.8 on training digits and 2.9 on test digits. Weight decay, input noise and the
-number of epochs are chosen by units of their own, without pre-training: they learn from 50,000 training digits, and
-are judged by the other 10,000. In a first look, with 4,000 digits and 40 epochs, weight decays of 0, 0.1 and 0.5 left
-7.4, 7.1 and 6.8 on held-out ones.
+Without a weight decay, 40 epochs left 1.8 on training digits and 2.9 on test digits. Weight decay and the number of
+epochs are chosen by units of their own, without pre-training: they learn from 50,000 training digits, and are judged by
+the other 10,000. In a first look, with 4,000 digits and 40 epochs, weight decays of 0, 0.1 and 0.5 left 7.4, 7.1 and
+6.8 on held-out ones, and 7.8 where a tenth of the inputs was set to 0.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ _GOAL = (
     "again since November 2026."
 )
 N_CODES = 30
-#: Weight decays, fractions of the inputs set to 0, and epochs that are compared on held-out digits.
+#: Weight decays and numbers of epochs that are compared on held-out digits.
 TRIED: tuple[dict[str, Any], ...] = (
-    {"weight_decay": 0.0, "input_noise": 0.0, "n_epochs": 60},
-    {"weight_decay": 0.1, "input_noise": 0.0, "n_epochs": 60},
-    {"weight_decay": 0.3, "input_noise": 0.0, "n_epochs": 60},
-    {"weight_decay": 0.1, "input_noise": 0.1, "n_epochs": 60},
+    {"weight_decay": 0.0, "n_epochs": 60},
+    {"weight_decay": 0.03, "n_epochs": 60},
+    {"weight_decay": 0.1, "n_epochs": 60},
+    {"weight_decay": 0.3, "n_epochs": 60},
+    {"weight_decay": 0.1, "n_epochs": 100},
 )
-CHOSEN = TRIED[1]  # for all kinds of pre-training
+CHOSEN = TRIED[2]  # for all kinds of pre-training
 HELD_OUT = 1 / 6  # of the training digits: 10,000
 SHOWN = 20  # digits, two of each class
 SCATTERED = 2000  # digits in the image of two-dimensional codes
@@ -115,7 +116,7 @@ FIGURES = (
     Figure(
         what="held-out error of the options that are used minus the smallest of those tried",
         better="lower",
-        predicate="0: weight decay, input noise and number of epochs are the best on held-out training digits",
+        predicate="0: weight decay and number of epochs are the best on held-out training digits",
         measure=_regret,
     ),
     Figure(
@@ -205,7 +206,7 @@ def deep_codes(settings: Settings, context: Context) -> dict[str, Any]:
 
 
 def _autoencoder(settings: Settings) -> DeepAutoencoder:
-    names = ("loss", "n_epochs", "batch_size", "learning_rate", "weight_decay", "input_noise", "pretraining")
+    names = ("loss", "n_epochs", "batch_size", "learning_rate", "weight_decay", "pretraining")
     return DeepAutoencoder(
         (*settings["layers"], settings["n_codes"]), visible="binary", random_state=settings["seed"],
         **{name: settings[name] for name in names},
