@@ -32,6 +32,7 @@ from striate.experiments.recognition.refined_digits import (
     labeled,
     labels_of,
     probabilities,
+    start_of,
     with_filters,
 )
 from striate.hierarchy import extract_features
@@ -179,10 +180,10 @@ def recognize(settings: Settings, context: Context) -> dict[str, Any]:
         validation_fraction=settings["held_out"], patience=None, all_labels="always", random_state=seed,
     )  # fmt: skip
     found = refine(
-        hierarchy, classifier, chosen, labels, PREPROCESSING, options,
+        hierarchy, start_of(features, labels), chosen, labels, PREPROCESSING, options,
         features=features, checkpoint=checkpoint.part("refinement"), progress=context.progress,
     )  # fmt: skip
-    refined = frozen  # where the best number of steps is 0
+    refined = frozen  # where no step was best
     if found.n_steps:
         refined = probabilities(found.hierarchy, found.classifier, test, context).argmax(axis=1) != truth
     return {

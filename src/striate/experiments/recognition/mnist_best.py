@@ -28,9 +28,9 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.refined_digits import (
     ARCHITECTURE,
     PREPROCESSING,
-    fitted,
     labels_of,
     probabilities,
+    start_of,
     with_filters,
 )
 from striate.hierarchy import extract_features
@@ -153,7 +153,7 @@ def _network(
     labels = labels_of(images)
     hierarchy = with_filters(images, settings["architecture"], settings["letters"], seed, context)
     features = extract_features(images, PREPROCESSING, hierarchy, progress=context.progress).rows
-    classifier = fitted(features[:FOR_START], labels[:FOR_START], checkpoint, context)
+    classifier = start_of(features[:FOR_START], labels[:FOR_START])
     names = ("n_epochs", "batch_size", "learning_rate", "shift", "elastic")
     options = RefinementOptions(
         **{name: settings[name] for name in names if name in settings}, validation_fraction=0.0, random_state=seed
