@@ -96,7 +96,7 @@ def start_of(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Softma
 
     The best one for frozen filters gets nearly all training digits right with certainty, and leaves no gradients from
     which filters could learn. With 6,000 labels, six epochs from there took the error on held-out training digits only
-    from 2.1 to 1.9 %.
+    from 2.1 to 1.9 %, and from small weights to 1.6 %.
     """
     made = SoftmaxClassifier(kernel="linear", split=False, weight_decay=START_DECAY, calibrate=False, random_state=0)
     return made.fit(features, labels)
