@@ -19,7 +19,7 @@ from striate.coding.convolutional._working_set import WorkingSet
 
 __all__ = ["polish"]
 
-_STEPS = 40
+_STEPS = 20
 _ENOUGH = 1e-2  # by this factor the gradient shrinks before the next pass over all coefficients
 _HALVINGS = 3
 

@@ -57,7 +57,8 @@ class WorkingSet:
         positions = np.concatenate([self.positions[kept], new])
         maps = np.concatenate([self.maps[kept], strongest.reshape(-1)[new]])
         values = np.concatenate([self.values[kept], np.zeros(len(new), self.values.dtype)])
-        order = np.lexsort((maps, positions))
+        # Two sorted sequences, which a stable sort merges in linear time.
+        order = np.argsort(positions * (int(maps.max(initial=0)) + 1) + maps, kind="stable")
         return WorkingSet(self.layout, positions[order], maps[order], values[order])
 
     def converted(self, dtype: np.dtype, exponent: int = 0) -> WorkingSet:
