@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist workstea
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
+.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-convolutional bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS,
 
 bench-encoders: .venv/.bench ## Measure predicted codes beside optimal ones: time, accuracy, kernels
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/encoders.py
+
+bench-convolutional: .venv/.bench ## Measure convolutional codes beside sporco and torch
+	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/convolutional.py
 
 bench-features: .venv/.bench ## Measure features of images beside torch, kymatio, HOG and SIFT
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/features.py
