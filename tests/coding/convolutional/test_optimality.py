@@ -190,3 +190,12 @@ def test_repeated_and_nearly_dependent_filters(rng: np.random.Generator) -> None
     assert found.relative_gap[0] <= 1e-8
     alone = infer_convolutional(image + 1, np.concatenate([filters, flat]), 0.3, tolerance=1e-8, info=True)
     np.testing.assert_allclose(found.objective, alone.objective, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_more_coefficients_than_pixels_may_be_active(rng: np.random.Generator, dtype: Any) -> None:
+    # At such a sparsity, codes nearly interpolate the image, and working sets are nearly dependent.
+    image, filters = problem(rng, size=(13, 12), side=(3, 3), n_maps=7, dtype=dtype)
+    for positive in (False, True):
+        found = infer_convolutional(image, filters, 0.01, positive=positive, info=True)
+        assert found.converged.all()

@@ -8,6 +8,9 @@ violations are small beside that of the round, or until it has taken as long as 
 The sparsities begin at a multiple of those that were asked for, at which few coefficients are active, and become lower
 whenever the codes are nearly optimal: fewer coefficients then join that leave again.
 
+Where the gap does not become smaller, as it may at low sparsities, where about as many coefficients are active as
+there are pixels, working sets are solved more and more exactly.
+
 Descent is local, as in dicodile (Moreau, Gramfort, "DICODILE", 2019), whose segments sleep and wake in the same way:
 a segment sleeps when neither it nor a neighbor has moved a coefficient by more than the target. Within awake segments,
 however, all coefficients are visited in turn, because finding the best one costs as much as moving many.
@@ -34,7 +37,8 @@ _NEARLY = 0.05  # gap, relative to the objective, at which the next level begins
 _SLOW = 0.8  # a gap that is more than this share of that of the round before calls for conjugate gradients
 _SWEEPS = 3  # of a stripe in a row, while it is in the cache
 _LONGEST = 30  # times the work of a pass that a descent may take
-_PATIENCE = 20  # rounds without progress, after which rounding must be the reason
+_MOST_DOUBLINGS = 6  # of the work on a working set, every second round without progress
+_PATIENCE = 60  # rounds without progress, after which rounding must be the reason
 _OVERHEAD = 1500  # multiplications that take as long as the waiting of a coefficient's move
 _LEAST = {4: 1e-6, 8: 1e-14}  # moves of this share of the sparsity are rounding; by bytes of a number
 
@@ -73,8 +77,9 @@ def descend(problem: Problem, working: WorkingSet, tolerance: float, max_iterati
         working = working.extended(problem.strengths, problem.strongest, level * joins)
         share *= 0.5
         floor = max(0.3 * allowed, least)
-        targets = max(_STRICT * violation, floor), max(_LOOSE * violation, floor)
-        if not _move(problem, working, level, *targets) and gap.gap > _SLOW * last:
+        effort = 2 ** min(waited // 2, _MOST_DOUBLINGS)
+        targets = max(_STRICT / effort * violation, floor), max(_LOOSE / effort * violation, floor)
+        if not _move(problem, working, level, *targets, effort) and gap.gap > _SLOW * last:
             polish(problem, working, level)
         last = gap.gap
     return Descended(working, plain, iteration)
@@ -91,8 +96,8 @@ def _allowed(gap: Gap, goal: float) -> float:
     return float(t / (1 - t))
 
 
-def _move(problem: Problem, working: WorkingSet, level: float, strict: float, loose: float) -> bool:
-    """Descend to the strict target if this takes no longer than a pass over all coefficients, else to the loose one.
+def _move(problem: Problem, working: WorkingSet, level: float, strict: float, loose: float, effort: int) -> bool:
+    """Descend to the strict target if this takes no longer than `effort` passes over all coefficients, or to the loose.
 
     Return whether the strict one was reached.
     """
@@ -121,9 +126,9 @@ def _move(problem: Problem, working: WorkingSet, level: float, strict: float, lo
             work = _SWEEPS * per_move * len(working) / layout.n_stripes * len(stripes)
             run_in_threads(kernel, arguments, len(stripes), work, problem.n_threads)
         spent = float(swept.sum()) * per_move / problem.scan_work
-        if spent > _LONGEST:
+        if spent > _LONGEST * effort:
             return False
-        target = strict if spent < 1 else loose
+        target = strict if spent < effort else loose
         awake = _woken(moved > target)
     return target == strict
 

@@ -32,6 +32,7 @@ METHODS: dict[str, int] = {"active_set": 1_000, "fista": 20_000}
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 # Below this tolerance, a gap in single precision is only rounding, and double precision is used.
 _SINGLE_PRECISION = 2e-5
+_FINISHED = 1 << 24  # coefficients whose maps may all be kept, for FISTA to finish what coordinate descent did not
 _MARGIN = 0.05  # share of the tolerance that is left to rounding in single precision
 
 
@@ -108,7 +109,9 @@ def infer_convolutional(
     Notes
     -----
     Convergence is judged in double precision, from the codes that are returned. Codes in float32 whose gap turns out
-    to be above the tolerance, because of rounding, are continued in double precision.
+    to be above the tolerance, because of rounding, are continued in double precision. Codes that "active_set" does not
+    finish, at sparsities so low that about as many coefficients are active as there are pixels, are finished by FISTA,
+    unless `max_iterations` is given or the maps have more than 16 million coefficients.
 
     Several images are coded at the same time, and parts of one image as well; the codes are the same bits with any
     number of threads.
@@ -192,15 +195,23 @@ class _Solve:
             if proof[2] <= tolerance or left == 0:
                 break
             margin = 1 - _MARGIN if precision == _FLOAT32 else 1.0
-            codes, proof, spent = self._run(task, codes, precision, margin * tolerance, left)
+            codes, proof, spent = self._run(self.method, task, codes, precision, margin * tolerance, left)
             iterations += spent
+        n_coefficients = task.filters.n_maps * task.layout.n_rows * task.layout.n_columns
+        is_limited = self.method == "fista" or self.max_iterations < METHODS[self.method]
+        if proof[2] > tolerance and not is_limited and n_coefficients <= _FINISHED:
+            finished, better, _ = self._run("fista", task, codes, _FLOAT64, tolerance, METHODS["fista"])
+            if better[2] < proof[2]:
+                codes, proof = finished, better
         return _Solved(codes, proof, iterations)
 
+    @staticmethod
     def _run(
-        self, task: ImageTask, start: SparseMaps, precision: np.dtype, tolerance: float, max_iterations: int
+        method: str, task: ImageTask, start: SparseMaps, precision: np.dtype, tolerance: float, max_iterations: int
     ) -> tuple[SparseMaps, OneCertificate, int]:
+        """Codes by a method, their certificate and the number of iterations."""
         problem, working = task.problem(precision), task.working_set(start, precision)
-        if self.method == "active_set":
+        if method == "active_set":
             from striate.coding.convolutional._active_set import descend
 
             done = descend(problem, working, tolerance, max_iterations)
