@@ -98,6 +98,32 @@ def test_a_gaussian_kernel_is_no_head(rng: np.random.Generator) -> None:
 # Training.
 
 
+@pytest.mark.parametrize("loss", ["cross-entropy", "squares"])
+@pytest.mark.parametrize("kernel", ["linear", "gaussian"])
+def test_begins_with_a_classifier_that_leaves_slopes(kernel: Any, loss: Any, given: Given) -> None:
+    """The one for fixed features is sure of nearly all training images."""
+    features = given.system.transform(given.images)
+    classifier = SoftmaxClassifier(kernel=kernel, loss=loss, random_state=0).fit(features, given.labels)
+    arguments = (given.hierarchy, classifier, *given.arguments[2:])
+    losses = []
+    for decay in (1e-8, 3e-4, 1.0):
+        options = dataclasses.replace(
+            OPTIONS,
+            n_epochs=1,
+            batch_size=len(given.images),
+            validation_fraction=0.0,
+            start_decay=decay,
+            learning_rate=1e-9,
+        )
+        found = refine(*arguments, options)
+        assert found.classifier.kernel_ == "linear"
+        (record,) = [one for one in found.history if one.step]
+        assert record.loss is not None
+        losses.append(record.loss)
+    assert losses[0] < 0.02
+    assert losses[0] < losses[1] < losses[2] < np.log(3) + 1e-3
+
+
 def test_learns_and_becomes_an_ordinary_system_that_equals_the_network(given: Given) -> None:
     import torch
 
@@ -148,7 +174,7 @@ def test_the_first_step_goes_down_the_gradient_of_the_cross_entropy(given: Given
     # Plain gradient descent by finite differences in the kernels, for the gains.
     options = dataclasses.replace(
         OPTIONS, optimizer="sgd", momentum=0.0, weight_decay=0.0, warm_up=0.0, validation_fraction=0.0, n_steps=1,
-        batch_size=len(given.images), learning_rate=1e-2,
+        batch_size=len(given.images), learning_rate=1e-2, start_decay=0.0,
     )  # fmt: skip
     found = given.refine(options)
     prepared = given.prepared()

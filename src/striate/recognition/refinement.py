@@ -78,12 +78,13 @@ def refine(
 ) -> Refined:
     """Refine a hierarchy and its classifier end to end, by the cross-entropy of the labels. Needs the extra ``torch``.
 
-    A part of the images is held out. The classifier is fitted again to the others, and then all weights of the
-    hierarchy and of the classifier are trained together from there, with batches that are read and prepared again in
-    each epoch, in the memory of a few of them. The network as it was after the epoch in which most held-out images
-    were right is the result; if that is better than without refinement, training is repeated with all images for as
-    many steps, unless `RefinementOptions.all_labels` says otherwise. The choice among epochs makes the held-out
-    accuracy a little too high; that the cross-entropy has to be lower by a standard error makes up for it.
+    A part of the images is held out. A linear classifier with small weights is fitted to the others (see
+    `RefinementOptions.start_decay`), and then all weights of the hierarchy and of the classifier are trained together
+    from there, with batches that are read and prepared again in each epoch, in the memory of a few of them. The network
+    as it was after the epoch in which most held-out images were right is the result; if that is better than without
+    refinement, training is repeated with all images for as many steps, unless `RefinementOptions.all_labels` says
+    otherwise. The choice among epochs makes the held-out accuracy a little too high; that the cross-entropy has to be
+    lower by a standard error makes up for it.
 
     The same seed, machine and number of threads give the same bits on a CPU, also after a kill.
 
@@ -92,7 +93,7 @@ def refine(
     hierarchy : Hierarchy
         Its layers have twins in torch (see `Layer.twin`); paths without one are computed, but not refined.
     classifier : SoftmaxClassifier
-        Fitted to all of the features. One with a Gaussian kernel is replaced by a linear one.
+        Fitted to all of the features; refinement has to be better than it. The refined one is linear.
     images : anything that `striate.as_images` takes
     labels : (n_images,)
         The classes of all images.
@@ -198,8 +199,10 @@ class _Work:
         if len(np.unique(self.data.codes[rows])) < len(self.classifier.classes_):
             raise UsageError("all images of a class are held out: leave at least one of each for training")
         features = self.features[rows]
-        before = self._fitted(features, rows, as_it_is=True)
-        start = before if before.kernel_ == "linear" else self._fitted(features, rows, as_it_is=False)
+        given = self.classifier
+        as_it_is = {"kernel": given.kernel_, "split": given.knots_ is not None, "weight_decay": given.weight_decay_}
+        before = self._fitted(features, rows, as_it_is)
+        start = self._start(before, features, rows)
         head = LinearHead.of(start, features)
         del features  # may be as large as all other things together
         codes = self.data.codes[held_out]
@@ -230,7 +233,7 @@ class _Work:
         wanted = {"never": False, "better": is_better, "always": found.n_steps > 0}
         if wanted[self.options.all_labels]:
             everything = np.arange(len(self.labels))
-            start = self._start()
+            start = self._start(self.classifier, self.features, everything)
             again = self._trained(
                 LinearHead.of(start, self.features),
                 everything,
@@ -245,7 +248,7 @@ class _Work:
 
     def without_choice(self, rows: NDArray[np.int64]) -> Refined:
         """Train for a number of steps that is given."""
-        start = self._start()
+        start = self._start(self.classifier, self.features, rows)
         schedule = self._schedule(rows)
         n_steps = self.options.n_steps or schedule
         head = LinearHead.of(start, self.features)
@@ -257,22 +260,26 @@ class _Work:
     def _schedule(self, rows: NDArray[np.int64]) -> int:
         return self.options.n_epochs * -(-len(rows) // self.options.batch_size)
 
-    def _start(self) -> SoftmaxClassifier:
-        """The linear classifier of all images."""
-        if self.classifier.kernel_ == "linear":
-            return self.classifier
-        return self._fitted(self.features, np.arange(len(self.labels)), as_it_is=False)
+    def _start(
+        self, classifier: SoftmaxClassifier, features: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> SoftmaxClassifier:
+        """The linear classifier with which refinement begins, in place of one that is fitted to these images."""
+        chosen: dict[str, Any] = {"kernel": "linear", "split": classifier.knots_ is not None}
+        if self.options.start_decay:
+            # Not calibrated, which would make its scores as large as the decay keeps them from being.
+            decay = self.options.start_decay * features.shape[1]
+            chosen |= {"loss": "cross-entropy", "weight_decay": decay, "calibrate": False}
+        elif classifier.kernel_ == "linear":
+            return classifier
+        else:
+            chosen["weight_decay"] = "auto"
+        return self._fitted(features, rows, chosen)
 
-    def _fitted(self, features: NDArray[np.float32], rows: NDArray[np.int64], *, as_it_is: bool) -> SoftmaxClassifier:
-        """The classifier fitted to some images only, with its choices; or a linear one in place of a kernel."""
+    def _fitted(self, features: NDArray[np.float32], rows: NDArray[np.int64], chosen: Any) -> SoftmaxClassifier:
+        """A classifier like the given one, but for some parameters, fitted to some images."""
         from sklearn.base import clone
 
-        given = self.classifier
-        chosen: dict[str, Any] = {"kernel": "linear", "split": False, "weight_decay": "auto"}
-        if as_it_is:
-            split = given.knots_ is not None
-            chosen = {"kernel": given.kernel_, "split": split, "weight_decay": given.weight_decay_}
-        made: SoftmaxClassifier = clone(given).set_params(**chosen)
+        made: SoftmaxClassifier = clone(self.classifier).set_params(**chosen)
         return made.fit(features, self.labels[rows], progress=self.progress)
 
     def _trained(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from striate.experiments import Context, Measurement, Results
 from striate.experiments.recognition import caltech101_refined as refined
 from striate.experiments.recognition.cells import COLUMNS, measure_cell
-from striate.experiments.recognition.refined_start import START_DECAY, start_classifier
 from striate.progress import Progress
 from tests.killing import learn_through_kills
 
@@ -107,19 +105,6 @@ def test_a_unit_measures_the_frozen_cell_of_the_tables_and_goes_on_after_kills(
     resumed, kills = learn_through_kills(again, tmp_path / "killed", lambda: 7)
     assert kills >= 1
     assert resumed == whole
-
-
-def test_refinement_starts_from_a_classifier_that_leaves_slopes(rng: np.random.Generator) -> None:
-    labels = np.arange(60) % 3
-    features = rng.standard_normal((60, 300), dtype=np.float32) + 0.3 * np.eye(3, 300, dtype=np.float32)[labels]
-    losses = []
-    for decay in (1e-6, START_DECAY, 1.0):
-        found = start_classifier(features, labels, decay, random_state=0, progress=Progress())
-        assert found.weight_decay_ == pytest.approx(300 * decay)
-        assert found.temperature_ == 1
-        losses.append(float(-np.log(found.predict_proba(features)[np.arange(60), labels]).mean()))
-    assert losses[0] < 0.01
-    assert losses[0] < losses[1] < losses[2] < np.log(3)
 
 
 def test_a_system_that_no_step_made_better_stays_frozen(tmp_path: Path) -> None:

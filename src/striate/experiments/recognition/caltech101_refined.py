@@ -19,7 +19,6 @@ from striate.experiments.engine.results import NotRunError, Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import ONE_STAGE, TOLERANCE, TWO_STAGES, notation_of
 from striate.experiments.recognition.refined_cell import accuracy_on_test, checkpoint_of, frozen_system, refined_system
-from striate.experiments.recognition.refined_start import START_DECAY
 
 NAME = "caltech101-refined"
 CLAIM = "Supervised refinement of all filters helps a bit, and unsupervised pre-training does not help much."
@@ -146,7 +145,6 @@ def units(scale: Scale) -> list[Unit]:
                     "row": row, "column": column, "protocol": letters, "split": split,
                     "architecture": notation_of(stages, column),
                     "n_epochs": N_EPOCHS[scale][row], "learning_rate": LEARNING_RATE[row],
-                    "start_decay": START_DECAY,
                 }  # fmt: skip
                 listed.append(Unit(f"{row}, {column}, split {split}", settings, measure, 1200.0, checkpoints=True))
     return listed

@@ -32,7 +32,6 @@ from striate.experiments.recognition.refined_digits import (
     labeled,
     labels_of,
     probabilities,
-    start_of,
     with_filters,
 )
 from striate.hierarchy import extract_features
@@ -180,7 +179,7 @@ def recognize(settings: Settings, context: Context) -> dict[str, Any]:
         validation_fraction=settings["held_out"], patience=None, all_labels="always", random_state=seed,
     )  # fmt: skip
     found = refine(
-        hierarchy, start_of(features, labels), chosen, labels, PREPROCESSING, options,
+        hierarchy, classifier, chosen, labels, PREPROCESSING, options,
         features=features, checkpoint=checkpoint.part("refinement"), progress=context.progress,
     )  # fmt: skip
     refined = frozen  # where no step was best

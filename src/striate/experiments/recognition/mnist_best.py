@@ -30,12 +30,11 @@ from striate.experiments.recognition.refined_digits import (
     PREPROCESSING,
     labels_of,
     probabilities,
-    start_of,
     with_filters,
 )
 from striate.hierarchy import extract_features
 from striate.images import ImageCollection
-from striate.recognition import RefinementOptions, refine
+from striate.recognition import RefinementOptions, SoftmaxClassifier, refine
 
 NAME = "mnist-best"
 CLAIM = "The average of a few refined networks reads MNIST as well as any system that sees its digits undistorted."
@@ -153,7 +152,8 @@ def _network(
     labels = labels_of(images)
     hierarchy = with_filters(images, settings["architecture"], settings["letters"], seed, context)
     features = extract_features(images, PREPROCESSING, hierarchy, progress=context.progress).rows
-    classifier = start_of(features[:FOR_START], labels[:FOR_START])
+    classifier = SoftmaxClassifier(weight_decay=1.0, calibrate=False, random_state=0)
+    classifier.fit(features[:FOR_START], labels[:FOR_START])
     names = ("n_epochs", "batch_size", "learning_rate", "shift", "elastic")
     options = RefinementOptions(
         **{name: settings[name] for name in names if name in settings}, validation_fraction=0.0, random_state=seed

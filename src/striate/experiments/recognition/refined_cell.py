@@ -13,7 +13,6 @@ from striate.checkpoint import Checkpoint
 from striate.experiments.data.caltech101 import Split, Task, load_task
 from striate.experiments.engine.unit import Context, Settings
 from striate.experiments.recognition.cells import learned_hierarchy
-from striate.experiments.recognition.refined_start import start_classifier
 from striate.hierarchy import Hierarchy, extract_features
 from striate.recognition import Refined, RefinementOptions, SoftmaxClassifier, refine
 from striate.recognition.metrics import mean_class_accuracy
@@ -70,24 +69,21 @@ def refined_system(
     ----------
     before : FrozenSystem
     settings : mapping
-        Those of the unit: ``split``, ``start_decay`` (see `start_classifier`), ``n_epochs`` and ``learning_rate``.
+        Those of the unit: ``split``, ``n_epochs`` and ``learning_rate``.
     options : mapping
         More of `RefinementOptions`.
     checkpoint : Checkpoint, optional
     context : Context
     """
     task, train, split = before.task, before.split.train, settings["split"]
-    start = start_classifier(
-        before.features, task.labels[train], settings["start_decay"], random_state=split, progress=context.progress
-    )
-    schedule = {"n_epochs": settings["n_epochs"], "learning_rate": settings["learning_rate"], "random_state": split}
+    schedule = {name: settings[name] for name in ("n_epochs", "learning_rate")}
     return refine(
         before.hierarchy,
-        start,
+        before.classifier,
         task.images.subset(train),
         task.labels[train],
         task.preprocessing,
-        RefinementOptions(**schedule, **options),
+        RefinementOptions(**schedule, **options, random_state=split),
         features=before.features,
         checkpoint=checkpoint,
         progress=context.progress,

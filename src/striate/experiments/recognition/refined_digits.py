@@ -38,7 +38,6 @@ __all__ = [
     "labeled",
     "labels_of",
     "probabilities",
-    "start_of",
     "with_filters",
 ]
 
@@ -50,8 +49,6 @@ ARCHITECTURE: Mapping[str, str] = {
 LEARNED = (PSD(sparsity=2.0, max_batches=1500), PSD(sparsity=1.0, max_batches=300, n_inference_steps=10))
 FOR_FILTERS = 5000  # training digits from which filters are learned, without labels
 WEIGHT_DECAYS = (1e-2, 1e-3, 1e-4, 1e-5)  # candidates of the linear classifier
-
-START_DECAY = 1.0
 
 
 def labels_of(images: ImageCollection) -> NDArray[np.int64]:
@@ -89,17 +86,6 @@ def fitted(
     made.fit(features, labels, progress=context.progress)
     checkpoint.save("classifier", *made.to_state())
     return made
-
-
-def start_of(features: NDArray[np.float32], labels: NDArray[np.int64]) -> SoftmaxClassifier:
-    """Fit the classifier with which refinement begins: one with small weights.
-
-    The best one for frozen filters gets nearly all training digits right with certainty, and leaves no gradients from
-    which filters could learn. With 6,000 labels, six epochs from there took the error on held-out training digits only
-    from 2.1 to 1.9 %, and from small weights to 1.6 %.
-    """
-    made = SoftmaxClassifier(kernel="linear", split=False, weight_decay=START_DECAY, calibrate=False, random_state=0)
-    return made.fit(features, labels)
 
 
 def probabilities(

@@ -22,7 +22,6 @@ from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, holding, over, paired
 from striate.experiments.engine.results import NotRunError, Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.experiments.recognition.refined_start import START_DECAY, start_classifier
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
 from striate.hierarchy.protocols import protocol
 from striate.images import Preprocessing, stream
@@ -79,7 +78,6 @@ class Curve:
                     "data": self.data, "protocol": letters, "normalized": normalized, "count": count,
                     "architecture": _architecture(scale, normalized=normalized), "draws": self.draws[scale],
                     "steps": FEWEST_STEPS[scale], "learning_rate": LEARNING_RATE,
-                    "start_decay": START_DECAY,
                 },
                 measure_labels,
                 expected_seconds=300.0,
@@ -245,11 +243,8 @@ def measure_labels(settings: Settings, context: Context) -> dict[str, Any]:
             n_epochs=n_epochs_for(len(train), settings["steps"]), batch_size=BATCH,
             learning_rate=settings["learning_rate"], validation_fraction=0.0, random_state=number,
         )  # fmt: skip
-        start = start_classifier(
-            rows[train], views.labels[train], settings["start_decay"], random_state=number, progress=context.progress
-        )
         found = refine(
-            hierarchy, start, views.images.subset(train), views.labels[train], preprocessing, options,
+            hierarchy, classifier, views.images.subset(train), views.labels[train], preprocessing, options,
             features=rows[train], checkpoint=checkpoint.part(f"draw-{number}"), progress=context.progress,
         )  # fmt: skip
         refined = extract_features(

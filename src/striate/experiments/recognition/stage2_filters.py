@@ -21,7 +21,6 @@ from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.experiments.recognition.cells import TWO_STAGES, notation_of
 from striate.experiments.recognition.refined_cell import checkpoint_of, frozen_system, refined_system
-from striate.experiments.recognition.refined_start import START_DECAY
 from striate.figures import filter_mosaic
 from striate.hierarchy import Hierarchy
 
@@ -92,7 +91,6 @@ def units(scale: Scale) -> list[Unit]:
     settings = {
         "protocol": "UU", "split": 0, "architecture": notation_of(TWO_STAGES[scale], "Rabs-N-PA"),
         "n_epochs": N_EPOCHS[scale], "learning_rate": LEARNING_RATE,
-        "start_decay": START_DECAY,
     }  # fmt: skip
     return [Unit("U+U+, split 0", settings, compare_filters, 900.0, checkpoints=True)]
 
