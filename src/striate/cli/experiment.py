@@ -41,6 +41,10 @@ def experiment(
         Path | None,
         typer.Option(help="Folder for NAME.json and NAME.png.", show_default="results, for quick in the cache"),
     ] = None,
+    reuse: Annotated[
+        Path | None,
+        typer.Option(help="A results file, for example of another machine; units that are the same count."),
+    ] = None,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -62,6 +66,7 @@ def experiment(
             budget=seconds,
             only=only or (),
             results=results,
+            reuse=reuse,
             progress=RichProgress(quiet=quiet),
         )
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -132,6 +133,27 @@ def test_an_incomplete_run_never_replaces_a_complete_result(make_experiment: Mak
     assert not run.complete
     assert run.path is None
     assert (results / "toy.json").read_bytes() == before
+
+
+def test_units_of_a_results_file_count_where_they_are_the_same(
+    make_experiment: Make, diary: Diary, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_experiment(make_experiment(), results=results, seed=3, only=["10 labels*", "100 labels, split 0"])
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "another machine"))
+    file = results / "toy.json"
+    record = json.loads(file.read_text())
+    record["units"][1]["code"] = "of another time"
+    file.write_text(json.dumps(record))
+    assert diary() == ALL[:3]
+    run = run_experiment(make_experiment(), results=tmp_path / "again", seed=3, reuse=file)
+    assert run.complete
+    assert run.reused == ("10 labels, split 0", "100 labels, split 0")
+    assert diary() == [*ALL[:3], ALL[1], ALL[3]]
+    assert run.record["units"][0] == first.record["units"][0]
+    another = run_experiment(make_experiment(), results=tmp_path / "seed", seed=4, reuse=file)
+    assert another.reused == ()
+    with pytest.raises(StriateError, match="not a readable result"):
+        run_experiment(make_experiment(), results=results, reuse=tmp_path / "none.json")
 
 
 def test_quick_stays_away_from_full_results(make_experiment: Make, results: Path, cache: Path) -> None:

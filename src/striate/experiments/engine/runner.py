@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ def run_experiment(
     budget: float | None = None,
     only: Sequence[str] = (),
     results: Path | None = None,
+    reuse: Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Run the units that have not finished, then measure the figures and write the results.
@@ -93,6 +94,9 @@ def run_experiment(
     results : Path, optional
         Folder for NAME.json and NAME.png; by default the checkout's ``results`` for the full scale, and a
         folder in the cache for the quick one.
+    reuse : Path, optional
+        A results file, complete or not, for example from another machine: its units count as finished where code, data,
+        settings and seed are the same.
     progress : Progress, optional
         Shows nothing by default. Its records are emptied before each unit; at the end they are those of the last unit.
 
@@ -119,6 +123,8 @@ def run_experiment(
     folders = _data_folders(experiment, scale)
     keys = _unit_keys(experiment, units, scale, seed, folders)
     cache = UnitCache(cache_folder() / "experiments" / experiment.name)
+    if reuse is not None:
+        _take_over(read_record(reuse), units, keys, cache)
     finished = {name: entry for name, key in keys.items() if (entry := cache.read(key)) is not None}
     reused = tuple(finished)
     origin = current_provenance()
@@ -166,6 +172,21 @@ def _unit_keys(
         }
         for unit in units
     }
+
+
+def _take_over(
+    record: Mapping[str, Any], units: Sequence[Unit], keys: Mapping[str, Mapping[str, Any]], cache: UnitCache
+) -> None:
+    """Put the units of a results file into the cache that are the same to the last part of their key."""
+    common = {"experiment": record["name"], **{part: record[part] for part in ("scale", "seed", "data")}}
+    for unit in units:
+        key = keys[unit.name]
+        if cache.read(key) is not None:
+            continue
+        for stored in record["units"]:
+            if common | {part: stored.get(part) for part in ("code", "settings")} == key:
+                cache.write(key, unit, Finished(**{part.name: stored[part.name] for part in fields(Finished)}))
+                break
 
 
 def _record(
