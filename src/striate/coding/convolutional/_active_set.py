@@ -1,4 +1,4 @@
-"""Coordinate descent on a working set that grows: the fastest method wherever it was measured.
+"""Coordinate descent on a working set that grows.
 
 Round: one pass over all coefficients gives the duality gap, which decides when to stop, and for each position the
 coefficient that violates its bound most. Those that violate it by more than a share of the largest violation, which is

@@ -69,10 +69,10 @@ def infer_convolutional(
     sparsity : float, or (n_maps,) per map
         Above 0; infinity excludes a map. At `abs(prepared correlations).max()` and above, all codes are 0.
     method : str
-        Both find the same optimum. "active_set", coordinate descent on a working set, is the faster one wherever both
-        were measured (`benchmarks/convolutional.py`), and its memory grows with the image and the number of active
-        coefficients only. "fista" is the classical method with fast Fourier transforms; it keeps all maps and their
-        spectra in memory.
+        Both find the same optimum. "active_set" is coordinate descent on a working set; its memory grows with the image
+        and the number of active coefficients only. "fista" is the classical method with fast Fourier transforms, which
+        is there for comparison: it keeps all maps and their spectra in memory, and has been slower wherever it was
+        tried.
     positive : bool
         Codes must not be negative.
     mask : bool or float, of the shape of the image or (height, width), optional
