@@ -46,7 +46,8 @@ def test_channels_are_sampled_where_rows_and_columns_say(rng: np.random.Generato
 def test_values_stay_in_the_range_of_their_image(shape: tuple[int, ...], elastic: float, seed: int) -> None:
     images = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
     made = distorted(images, elastic, np.random.default_rng(seed))
-    assert (made.shape, made.dtype) == (images.shape, np.float32)
+    assert made.shape == images.shape
+    assert made.dtype == np.float32
     for image, found in zip(images.reshape(-1, *shape[2:]), made.reshape(-1, *shape[2:]), strict=True):
         assert image.min() - 1e-5 <= found.min()
         assert found.max() <= image.max() + 1e-5

@@ -104,18 +104,14 @@ def test_begins_with_a_classifier_that_leaves_slopes(kernel: Any, loss: Any, giv
     """The one for fixed features is sure of nearly all training images."""
     features = given.system.transform(given.images)
     classifier = SoftmaxClassifier(kernel=kernel, loss=loss, random_state=0).fit(features, given.labels)
-    arguments = (given.hierarchy, classifier, *given.arguments[2:])
+    images, labels, preprocessing = given.arguments[2:]
     losses = []
     for decay in (1e-8, 3e-4, 1.0):
         options = dataclasses.replace(
-            OPTIONS,
-            n_epochs=1,
-            batch_size=len(given.images),
-            validation_fraction=0.0,
-            start_decay=decay,
+            OPTIONS, n_epochs=1, batch_size=len(given.images), validation_fraction=0.0, start_decay=decay,
             learning_rate=1e-9,
-        )
-        found = refine(*arguments, options)
+        )  # fmt: skip
+        found: Refined = refine(given.hierarchy, classifier, images, labels, preprocessing, options)
         assert found.classifier.kernel_ == "linear"
         (record,) = [one for one in found.history if one.step]
         assert record.loss is not None
@@ -161,7 +157,7 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
     whole = given.refine(options)
     monkeypatch.setattr(_torch, "_NUMBERS_AT_ONCE", 3 * 4 * 24 * 24)  # three of eight images
     parts = given.refine(options)
-    np.testing.assert_allclose(parts.history[1], whole.history[1], rtol=1e-4)
+    np.testing.assert_allclose(np.array(parts.history[1]), np.array(whole.history[1]), rtol=1e-4)
     for name, weights in whole.hierarchy.weights().items():
         moved_by = weights - given.hierarchy.weights()[name]
         np.testing.assert_allclose(

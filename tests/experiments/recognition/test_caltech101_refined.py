@@ -61,19 +61,22 @@ def test_gains_are_paired_by_split() -> None:
     assert cell.value == pytest.approx(64)
     one = found["refined minus frozen, one stage"]
     assert one is not None
-    assert (one.value, one.n, one.held) == (pytest.approx(1.5), 6, True)
+    assert one.value == pytest.approx(1.5)
+    assert (one.n, one.held) == (6, True)
     two = found["refined minus frozen, two stages"]
     assert two is not None
-    assert (two.value, two.n, two.held) == (pytest.approx(0.45), 4, False)  # within two standard errors of 0
+    assert two.value == pytest.approx(0.45)
+    assert (two.n, two.held) == (4, False)  # within two standard errors of 0
     difference = found["U+ minus R+"]
     assert difference is not None
-    assert (difference.value, difference.n, difference.held) == (pytest.approx(1.0), 3, True)
+    assert difference.value == pytest.approx(1.0)
+    assert (difference.n, difference.held) == (3, True)
     assert difference.uncertainty == pytest.approx(1 / 3**0.5)
 
 
 @pytest.mark.parametrize(("worst", "held"), [(-0.5, True), (-0.6, False)])
 def test_refined_learned_filters_must_not_lose_in_any_split(worst: float, held: bool) -> None:
-    gains = {"U+": [1, 1, 1], "R+": [1, 1, 1], "U+U+": [3.0, worst], "R+R+": [1, 1]}
+    gains: dict[str, list[float]] = {"U+": [1, 1, 1], "R+": [1, 1, 1], "U+U+": [3.0, worst], "R+R+": [1, 1]}
     found = measured(gains)["U+U+ minus UU"]
     assert found is not None
     assert found.held is held

@@ -13,6 +13,7 @@ from striate.experiments.recognition import mnist_architecture, mnist_best
 from striate.experiments.recognition.refined_digits import ARCHITECTURE, PREPROCESSING, labeled
 from striate.hierarchy import Hierarchy
 from striate.progress import Progress
+from striate.recognition import refine
 
 
 def test_the_geometry_is_that_of_the_paper() -> None:
@@ -81,7 +82,7 @@ def test_an_average_goes_on_with_the_network_that_was_killed(tmp_path: Path, mon
     pytest.importorskip("torch")
     unit = next(unit for unit in mnist_best.units("quick") if unit.name == mnist_best.DISTORTED)
     whole = unit.run(unit.settings, context_in(tmp_path / "whole"))
-    refine, begun = mnist_best.refine, []
+    begun: list[str] = []
 
     def killed_once(*arguments: Any, **options: Any) -> Any:
         begun.append(options["checkpoint"].path("x").name)

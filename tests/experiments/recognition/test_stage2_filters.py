@@ -18,7 +18,7 @@ def test_cosines_are_over_all_maps_of_a_filter(rng: np.random.Generator) -> None
     changed = filters * np.array([2.0, -1.0, 1.0])[:, None, None, None]
     changed[2, 0] = 0
     left = np.linalg.norm(filters[2, 1]) / np.linalg.norm(filters[2])
-    np.testing.assert_allclose(cosines(filters, changed), [1, -1, left])
+    np.testing.assert_allclose(cosines(filters, changed), np.array([1, -1, left], np.float64))
 
 
 def test_filters_before_and_after_are_kept_and_drawn(tmp_path: Path) -> None:
