@@ -16,6 +16,12 @@ def test_importing_striate_costs_nothing() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_importing_solvers_loads_no_compiler() -> None:
+    """numba takes a second to load, and does not load at all with some settings that striate repairs."""
+    script = "import sys, striate.coding; assert not {'numba', 'torch'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.parametrize("name", striate.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(striate, name) is not None

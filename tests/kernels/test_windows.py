@@ -10,8 +10,8 @@ import pytest
 
 from striate.kernels import convolution, windows
 from striate.kernels.convolution import panel_width
+from striate.kernels.simd import LANES
 from striate.kernels.vectors import REFERENCE
-from striate.kernels.windows import LANES
 
 
 def run(module: Any, name: str, *arguments: Any) -> Any:

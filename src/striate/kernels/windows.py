@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from striate.kernels.simd import LANES
 from striate.kernels.vectors import Vectors, constant, loop, pointer, primitive
 
-__all__ = ["LANES", "add_to_window", "add_weighted_to_window", "window_product"]
+__all__ = ["add_to_window", "add_weighted_to_window", "window_product"]
 
 _TOGETHER = 4  # runs whose sums are in registers at a time: one chain of additions would wait for each
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.kernels.windows import LANES
-
 __all__ = ["Layout", "whole_vectors"]
 
 
 def whole_vectors(n: int) -> int:
     """A number of columns, rounded up to whole vectors."""
-    return -(-n // LANES) * LANES
+    from striate.kernels.simd import padded  # which loads numba
+
+    return padded(n)
 
 
 class Layout(NamedTuple):
