@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.errors import UsageError
@@ -95,9 +95,8 @@ def markdown_table(figures: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| | published | goal | measured | verdict |", "|---|---|---|---|---|"]
     for figure in figures:
         published, goal, measured, verdict = (_escape(cell) for cell in _cells(figure))
-        mark = _MARK_OF_AGE if _is_older(figure) else ""
-        lines.append(f"| {_escape(figure['what'])} | {published} | {goal} | {measured} | {verdict}{mark} |")
-    return "\n".join(lines + _note_of_age(map(_is_older, figures)))
+        lines.append(f"| {_escape(figure['what'])} | {published} | {goal} | {measured} | {verdict}{_mark(figure)} |")
+    return "\n".join(lines + _note_of_age(figures))
 
 
 def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -113,35 +112,34 @@ def markdown_matrix(figures: Sequence[Mapping[str, Any]]) -> str:
             continue
         row, _, column = figure["what"].partition(", ")
         value = measured_text(figure).split(" (n")[0] or "not run"
-        mark = _MARK_OF_AGE if _is_older(figure) else ""
-        cells.setdefault(row, {})[column] = f"{value}{mark} ({figure['published']:g})"
+        cells.setdefault(row, {})[column] = f"{value}{_mark(figure)} ({figure['published']:g})"
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
     lines = [f"| | {' | '.join(map(_escape, columns))} |", f"|{'---|' * (len(columns) + 1)}"]
     for row, of_row in cells.items():
         lines.append(f"| {_escape(row)} | {' | '.join(of_row.get(column, '') for column in columns)} |")
     for figure in others:
         _, _, measured, verdict = _cells(figure)
-        mark = _MARK_OF_AGE if _is_older(figure) else ""
-        lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}{mark}."]
-    return "\n".join(lines + _note_of_age(map(_is_older, figures)))
+        lines += ["", f"{_sentence(figure['what'])}: {measured}; {verdict}{_mark(figure)}."]
+    return "\n".join(lines + _note_of_age(figures))
 
 
 def _is_cell(figure: Mapping[str, Any]) -> bool:
     return ", " in figure["what"] and figure["published"] is not None
 
 
-def _note_of_age(older: Iterable[bool]) -> list[str]:
+def _mark(figure: Mapping[str, Any]) -> str:
+    return _MARK_OF_AGE if _is_older(figure) else ""
+
+
+def _note_of_age(figures: Sequence[Mapping[str, Any]]) -> list[str]:
     """The line under a table that explains its marks, if it has any."""
-    return ["", f"{_MARK_OF_AGE} measured on older code."] if any(older) else []
+    return ["", f"{_MARK_OF_AGE} measured on older code."] if any(map(_is_older, figures)) else []
 
 
 def cells_of(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """Return a figure's published number, goal, measured number and verdict as people read them."""
-    *cells, verdict = _cells(figure)
-    if _is_older(figure):
-        verdict += "; measured on older code"
-    published, goal, measured = cells
-    return published, goal, measured, verdict
+    published, goal, measured, verdict = _cells(figure)
+    return published, goal, measured, f"{verdict}; measured on older code" if _is_older(figure) else verdict
 
 
 def _cells(figure: Mapping[str, Any]) -> tuple[str, str, str, str]:

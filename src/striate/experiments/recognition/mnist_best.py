@@ -5,8 +5,7 @@ digits are used as they are. Beside it, and not to be compared with it, another 
 and bent at random in each epoch (Simard et al. 2003). Nothing is held out; the number of epochs and the step size are
 those that `mnist-architecture` chose on training digits, or what an hour allows.
 
-A network begins with a classifier of 10,000 digits, and refinement goes on with all of them. Averages of networks are
-for this experiment only: a model file holds one network.
+Averages of networks are for this experiment only: a model file holds one network.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ NAME = "mnist-best"
 CLAIM = "The average of a few refined networks reads MNIST as well as any system that sees its digits undistorted."
 DATA = {"quick": (), "full": ("mnist",)}
 
-FOR_START = 10_000  # digits of the classifier with which a network begins
+FOR_CLASSES = 1000  # digits of the classifier from which `refine` takes the classes; it begins with one of its own
 UNDISTORTED, DISTORTED = "undistorted", "shifts and elastic distortions"
 #: Options of `RefinementOptions` for each protocol. Distorted digits are never the same, and take longer to learn.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -153,7 +152,7 @@ def _network(
     hierarchy = with_filters(images, settings["architecture"], settings["letters"], seed, context)
     features = extract_features(images, PREPROCESSING, hierarchy, progress=context.progress).rows
     classifier = SoftmaxClassifier(weight_decay=1.0, calibrate=False, random_state=0)
-    classifier.fit(features[:FOR_START], labels[:FOR_START])
+    classifier.fit(features[:FOR_CLASSES], labels[:FOR_CLASSES])
     names = ("n_epochs", "batch_size", "learning_rate", "shift", "elastic")
     options = RefinementOptions(
         **{name: settings[name] for name in names if name in settings}, validation_fraction=0.0, random_state=seed

@@ -22,7 +22,7 @@ __all__ = ["FrozenSystem", "checkpoint_of", "frozen_system", "refined_system", "
 
 @dataclass(frozen=True)
 class FrozenSystem:
-    """A system of the tables on one split, as refinement begins with it.
+    """A system of the tables on one split, before refinement.
 
     Attributes
     ----------
