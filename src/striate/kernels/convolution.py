@@ -91,21 +91,15 @@ def convolve_panel(
                     here = builder.gep(flat, [builder.mul(builder.mul(k, length), constant(width))])
 
                     def add_number(f: Any, sums: list[Any]) -> list[Any]:
-                        at = builder.gep(here, [builder.mul(f, constant(width))])
-                        units = [vectors.load(builder.gep(at, [constant(v * vectors.length)])) for v in range(_VECTORS)]
-                        new = []
-                        for r, start in enumerate(starts):
-                            value = vectors.repeat(builder.load(builder.gep(start, [f])))
-                            new += [vectors.multiply_add(value, u, sums[r * _VECTORS + v]) for v, u in enumerate(units)]
-                        return new
+                        numbers = [builder.gep(start, [f]) for start in starts]
+                        return vectors.add_outer(numbers, builder.gep(here, [builder.mul(f, constant(width))]), sums)
 
                     return list(loop(builder, constant(0), length, 1, sums, add_number))
 
                 sums = loop(builder, constant(0), runs, 1, [vectors.zero] * (n_rows * _VECTORS), add_run)
                 for r in range(n_rows):
                     row = builder.gep(to, [builder.mul(builder.add(first, constant(r)), to_stride)])
-                    for v in range(_VECTORS):
-                        vectors.store(sums[r * _VECTORS + v], builder.gep(row, [constant(v * vectors.length)]))
+                    vectors.store_all(sums[r * _VECTORS : (r + 1) * _VECTORS], row)
                 return []
 
             return body

@@ -324,19 +324,13 @@ def panel_product(
                 ]
 
                 def add_feature(f: Any, sums: list[Any]) -> list[Any]:
-                    here = builder.gep(flat, [builder.mul(f, constant(width))])
-                    units = [vectors.load(builder.gep(here, [constant(v * vectors.length)])) for v in range(_VECTORS)]
-                    new = []
-                    for r, row in enumerate(rows):
-                        value = vectors.repeat(builder.load(builder.gep(row, [f])))
-                        new += [vectors.multiply_add(value, u, sums[r * _VECTORS + v]) for v, u in enumerate(units)]
-                    return new
+                    numbers = [builder.gep(row, [f]) for row in rows]
+                    return vectors.add_outer(numbers, builder.gep(flat, [builder.mul(f, constant(width))]), sums)
 
                 sums = loop(builder, constant(0), n_terms, 1, [vectors.zero] * (n_rows * _VECTORS), add_feature)
                 for r in range(n_rows):
                     row = builder.gep(to, [builder.mul(builder.add(first, constant(r)), to_stride)])
-                    for v in range(_VECTORS):
-                        vectors.store(sums[r * _VECTORS + v], builder.gep(row, [constant(v * vectors.length)]))
+                    vectors.store_all(sums[r * _VECTORS : (r + 1) * _VECTORS], row)
                 return []
 
             return body

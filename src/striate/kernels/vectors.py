@@ -63,6 +63,21 @@ class Vectors:
         """a·b + c, rounded once."""
         return self._call("fma", a, b, c)
 
+    def add_outer(self, column: list[Any], row: Any, sums: list[Any]) -> list[Any]:
+        """Add the products of the scalars at the pointers of a column with the vectors from `row` on, row by row."""
+        n = len(sums) // len(column)
+        vectors = [self.load(self.builder.gep(row, [constant(v * self.length)])) for v in range(n)]
+        new = []
+        for r, place in enumerate(column):
+            value = self.repeat(self.builder.load(place))
+            new += [self.multiply_add(value, vector, sums[r * n + v]) for v, vector in enumerate(vectors)]
+        return new
+
+    def store_all(self, values: list[Any], pointer: Any) -> None:
+        """Write vectors one after another."""
+        for v, value in enumerate(values):
+            self.store(value, self.builder.gep(pointer, [constant(v * self.length)]))
+
     def absolute(self, value: Any) -> Any:
         """|value|, lane by lane."""
         return self._call("fabs", value)

@@ -79,31 +79,8 @@ def _add_to_window(
 @primitive(_add_to_window)
 def add_to_window(typing: Any, x: Any, x_at: Any, stride: Any, a: Any, f: Any, f_at: Any, n: Any, n_runs: Any) -> Any:
     """Add a times a filter to a window of x."""
-
-    def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        image, image_at, distance, factor, flat, flat_at, length, runs = arguments
-        vectors = Vectors(context, builder, x.dtype)
-        image, flat = pointer(context, builder, x, image, image_at), pointer(context, builder, f, flat, flat_at)
-        factors = vectors.repeat(factor)
-
-        def run(r: Any, _: Any) -> list[Any]:
-            here, there = builder.gep(image, [builder.mul(r, distance)]), builder.gep(flat, [builder.mul(r, length)])
-
-            def add(i: Any, _: Any) -> list[Any]:
-                to = builder.gep(here, [i])
-                vectors.store(
-                    vectors.multiply_add(factors, vectors.load(builder.gep(there, [i])), vectors.load(to)), to
-                )
-                return []
-
-            loop(builder, constant(0), length, vectors.length, [], add)
-            return []
-
-        loop(builder, constant(0), runs, 1, [], run)
-        return context.get_dummy_value()
-
     integer = types.int64
-    return types.void(x, integer, integer, x.dtype, f, integer, integer, integer), emit
+    return types.void(x, integer, integer, x.dtype, f, integer, integer, integer), _addition(x, f, None)
 
 
 def _add_weighted_to_window(
@@ -119,22 +96,30 @@ def add_weighted_to_window(
     typing: Any, x: Any, x_at: Any, stride: Any, a: Any, f: Any, f_at: Any, n: Any, n_runs: Any, w: Any
 ) -> Any:
     """Add a times a filter to a window of x, each number times its weight, which is at the same place of w."""
+    integer = types.int64
+    return types.void(x, integer, integer, x.dtype, f, integer, integer, integer, w), _addition(x, f, w)
+
+
+def _addition(x: Any, f: Any, w: Any) -> Callable[..., Any]:
+    """Emit the loops that add a times a filter to a window of x, times weights if `w` is their type and not None."""
 
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        image, image_at, distance, factor, flat, flat_at, length, runs, weights = arguments
+        image, image_at, distance, factor, flat, flat_at, length, runs, *weights = arguments
         vectors = Vectors(context, builder, x.dtype)
         image, flat = pointer(context, builder, x, image, image_at), pointer(context, builder, f, flat, flat_at)
-        weights = pointer(context, builder, w, weights, image_at)
+        weights = [pointer(context, builder, w, each, image_at) for each in weights]
         factors = vectors.repeat(factor)
 
         def run(r: Any, _: Any) -> list[Any]:
             row = builder.mul(r, distance)
-            here, beside = builder.gep(image, [row]), builder.gep(weights, [row])
-            there = builder.gep(flat, [builder.mul(r, length)])
+            here, there = builder.gep(image, [row]), builder.gep(flat, [builder.mul(r, length)])
+            beside = [builder.gep(each, [row]) for each in weights]
 
             def add(i: Any, _: Any) -> list[Any]:
                 to = builder.gep(here, [i])
-                value = builder.fmul(vectors.load(builder.gep(there, [i])), vectors.load(builder.gep(beside, [i])))
+                value = vectors.load(builder.gep(there, [i]))
+                for each in beside:
+                    value = builder.fmul(value, vectors.load(builder.gep(each, [i])))
                 vectors.store(vectors.multiply_add(factors, value, vectors.load(to)), to)
                 return []
 
@@ -144,5 +129,4 @@ def add_weighted_to_window(
         loop(builder, constant(0), runs, 1, [], run)
         return context.get_dummy_value()
 
-    integer = types.int64
-    return types.void(x, integer, integer, x.dtype, f, integer, integer, integer, w), emit
+    return emit
