@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         SparseMaps,
         certify,
         certify_convolutional,
+        denoise,
         infer,
         infer_convolutional,
         infer_until,
+        inpaint,
         regularization_path,
     )
     from striate.encoders import LISTA, LCoD, LinearEncoder, ShrinkageEncoder, TanhEncoder
@@ -73,6 +75,8 @@ __all__ = [
     "SparseCoder",
     "infer_convolutional",
     "certify_convolutional",
+    "denoise",
+    "inpaint",
     "PreparedFilters",
     "SparseMaps",
     # learners
@@ -114,7 +118,7 @@ __all__ = [
 _NAMES = {
     "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
-    "infer_convolutional certify_convolutional PreparedFilters SparseMaps",
+    "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",

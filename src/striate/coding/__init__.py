@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING
 
 from striate.coding.certificate import Certificate, certify
-from striate.coding.convolutional import PreparedFilters, SparseMaps, certify_convolutional, infer_convolutional
+from striate.coding.convolutional import (
+    PreparedFilters,
+    SparseMaps,
+    certify_convolutional,
+    denoise,
+    infer_convolutional,
+    inpaint,
+)
 from striate.coding.objective import energy
 from striate.coding.path import Path, regularization_path
 from striate.coding.prediction import infer_with_prediction
@@ -27,6 +34,7 @@ __all__ = [
     "SparseMaps",
     "certify",
     "certify_convolutional",
+    "denoise",
     "energy",
     "find_sparsity",
     "fista",
@@ -34,6 +42,7 @@ __all__ = [
     "infer_convolutional",
     "infer_until",
     "infer_with_prediction",
+    "inpaint",
     "regularization_path",
 ]
 

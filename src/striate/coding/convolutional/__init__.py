@@ -2,7 +2,8 @@
 
 from striate.coding.convolutional.certificate import certify_convolutional
 from striate.coding.convolutional.prepared_filters import PreparedFilters
+from striate.coding.convolutional.restoration import denoise, inpaint
 from striate.coding.convolutional.solving import infer_convolutional
 from striate.coding.convolutional.sparse_maps import SparseMaps
 
-__all__ = ["PreparedFilters", "SparseMaps", "certify_convolutional", "infer_convolutional"]
+__all__ = ["PreparedFilters", "SparseMaps", "certify_convolutional", "denoise", "infer_convolutional", "inpaint"]

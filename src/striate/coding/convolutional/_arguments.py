@@ -36,10 +36,14 @@ class Images(NamedTuple):
     form: Form
 
 
-def checked_images(images: Any, mask: Any, shape: tuple[int, ...]) -> Images:
-    """The images, with 0 where the mask is 0, for filters of a shape (n_maps, n_channels, height, width)."""
+def checked_images(images: Any, mask: Any, shape: tuple[int, ...], *, any_channels: bool = False) -> Images:
+    """The images, with 0 where the mask is 0, for filters of a shape (n_maps, n_channels, height, width).
+
+    With `any_channels`, images may have several channels where the filters have one.
+    """
     given, form = _separated(images, "images")
-    items = [_with_channels(image, shape[1], f"image {i}") for i, image in enumerate(given)]
+    n_channels = None if any_channels and shape[1] == 1 else shape[1]
+    items = [_with_channels(image, n_channels, f"image {i}") for i, image in enumerate(given)]
     for i, image in enumerate(items):
         height, width = image.shape[1:]
         if height < shape[2] or width < shape[3]:
@@ -99,14 +103,15 @@ def _array(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _with_channels(image: NDArray[Any], n_channels: int, name: str) -> NDArray[Any]:
-    """(n_channels, height, width), float32 or float64."""
+def _with_channels(image: NDArray[Any], n_channels: int | None, name: str) -> NDArray[Any]:
+    """(n_channels, height, width), float32 or float64; any number of channels for None."""
     shape = image.shape
     if image.ndim == 2:
         image = image[np.newaxis]
-    if image.ndim != 3 or image.shape[0] != n_channels or 0 in image.shape:
+    if image.ndim != 3 or (n_channels is not None and image.shape[0] != n_channels) or 0 in image.shape:
+        wanted = "channels" if n_channels is None else n_channels
         raise UsageError(
-            f"{name} has shape {shape}, but the filters are for ({n_channels}, height, width); several images are "
+            f"{name} has shape {shape}, but the filters are for ({wanted}, height, width); several images are "
             "(n_images, channels, height, width) or a list"
         )
     return image.astype(float_type(image.dtype), copy=False)
