@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         KSVD,
         PSD,
         RBM,
+        ConvolutionalSparseCoding,
         DeepAutoencoder,
         GaborFilters,
         RandomFilters,
@@ -82,6 +83,7 @@ __all__ = [
     # learners
     "SparseCoding",
     "KSVD",
+    "ConvolutionalSparseCoding",
     "PSD",
     "RBM",
     "DeepAutoencoder",
@@ -120,7 +122,8 @@ _NAMES = {
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
     "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
-    "learning": "SparseCoding KSVD PSD RBM DeepAutoencoder RandomFilters GaborFilters TemplateFilters",
+    "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD RBM DeepAutoencoder "
+    "RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from striate.errors import UsageError
 from striate.images import ImageFolder
-from striate.learning._images import Images, drawn_windows
+from striate.learning._images import Images
 
 KERNEL = (3, 4)
 
@@ -56,7 +56,7 @@ def test_a_sequence_is_read_one_batch_at_a_time(rng: np.random.Generator) -> Non
     batch = images.batch([4, 7])
     assert lazy.reads == 3
     assert [image.shape for image in batch.images] == [(1, 12, 9), (1, 15, 9)]
-    assert batch.n_pixels == 9 * (12 + 15)
+    assert [image.shape for image in batch.corner(9).images] == [(1, 9, 9)] * 2
 
 
 def test_a_folder(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -96,18 +96,6 @@ def test_hidden_pixels_are_zero_and_may_be_nan(rng: np.random.Generator) -> None
     assert not image[:, 2:4, 5].any()
     np.testing.assert_array_equal(image[mask > 0], array[1][mask > 0])
     np.testing.assert_array_equal(taken(list(hidden), list(masks))[1][0], image)
-
-
-def test_windows_show_no_hidden_pixel_and_are_not_constant(rng: np.random.Generator) -> None:
-    image = np.zeros((1, 30, 30))
-    image[0, :, 15:] = 1 + rng.random((30, 15))
-    mask = np.ones((30, 30))
-    mask[:15] = 0
-    batch = taken([image], [mask]).batch([0])
-    found = drawn_windows(batch, 50, KERNEL, np.random.default_rng(0))
-    assert found.shape == (50, 1, *KERNEL)
-    assert (np.ptp(found, axis=(1, 2, 3)) > 0).all()
-    assert len(drawn_windows(taken([0 * image]).batch([0]), 5, KERNEL, rng)) == 0
 
 
 @pytest.mark.parametrize(

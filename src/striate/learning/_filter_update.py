@@ -11,9 +11,9 @@ each channel. Its bound by ½ L ‖d − v‖², where L is at least T's largest
 minimum on the unit sphere at v / ‖v‖, so that every step lowers the error (Mairal, Bach, Ponce, Sapiro, "Online
 learning for matrix factorization and sparse coding", JMLR 2010, algorithm 2, where T is a multiple of the identity).
 
-Convolutions with A are circular ones with a period of 2h − 1 and 2w − 1, and the gradients of all filters are kept as
-spectra: a change of one filter then costs K multiplications per frequency. A sweep over 64 filters of 9×9 takes some
-hundredths of a second, and reads A once.
+Roofline: a change of one filter moves the gradients of all others by a product of A[:, k], as K rows, with the matrix
+of the change at every shift: K·(2h − 1)·(2w − 1)·h·w multiplications per channel by BLAS, for 64 filters of 9×9 some
+hundredths of a second per sweep, and as long for the gradients at its beginning.
 """
 
 from __future__ import annotations
@@ -24,15 +24,41 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["surrogate_error", "unit_filters", "update_filters", "worst_windows"]
+from striate.samples import as_array
 
-_STEPS = 3  # of one filter in a row; its shape on the sphere is then nearly the best for the others as they are
+__all__ = ["first_filters", "surrogate_error", "unit_filters", "update_filters", "worst_windows"]
+
+_STEPS = 2  # of one filter in a row; more gain hardly anything, since the other filters change as well
 
 
 def unit_filters(filters: NDArray[Any]) -> NDArray[Any]:
     """Filters divided by their norms; filters that are 0 stay."""
     norms = np.sqrt(np.square(filters, dtype=np.float64).sum(axis=(1, 2, 3), keepdims=True))
     return np.asarray((filters / np.where(norms > 0, norms, 1)).astype(filters.dtype))
+
+
+def first_filters(
+    shape: tuple[int, int, int, int], dtype: np.dtype[Any], *, start: Any, rng: np.random.Generator
+) -> NDArray[Any]:
+    """The filters that learning begins with, of unit norm: `start`, or noise.
+
+    From noise, photographs taught better filters than from their own windows, of which many keep their details.
+
+    Parameters
+    ----------
+    shape : (n_components, channels, height, width)
+    dtype : float32 or float64
+    start : array-like of this shape, optional
+    rng : Generator
+
+    Raises
+    ------
+    UsageError
+        For a start of another shape, or with numbers that are not finite.
+    """
+    if start is None:
+        return unit_filters(rng.standard_normal(shape)).astype(dtype)
+    return unit_filters(as_array(start, name="the filters to start from", axes=shape).astype(np.float64)).astype(dtype)
 
 
 def update_filters(
@@ -59,37 +85,27 @@ def update_filters(
     ndarray (n_components, channels, height, width)
         Of unit norm, in the type of `filters`.
     """
-    from scipy import fft
-
-    height, width = filters.shape[2:]
-    period = code_products.shape[2:]
-    spectra = _spectra(code_products)
+    n_components, n_channels, height, width = filters.shape
     found = filters.astype(np.float64)
-
-    def transformed(one: NDArray[np.float64]) -> NDArray[np.complex128]:
-        return np.asarray(fft.rfft2(one, period))
-
-    def cropped(spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        return np.asarray(fft.irfft2(spectrum, period)[..., :height, :width])
-
-    gradients = np.einsum("kluv,lcuv->kcuv", spectra, transformed(found))
-    used = np.flatnonzero(np.einsum("kkuv->kuv", code_products)[:, height - 1, width - 1] > 0)
+    slopes = _slopes(found, code_products, image_products)
+    products = code_products.reshape(n_components, n_components, -1)
+    curvatures = _curvatures(code_products)
+    places = _places(height, width)
     for _ in range(n_sweeps):
-        for k in used:
-            own = spectra[k, k].real
-            # The Toeplitz matrix is a part of the circular one, whose eigenvalues are these numbers.
-            curvature = own.max()
-            slope = cropped(gradients[k]) - image_products[k]
-            unit = found[k]
+        for k in np.flatnonzero(curvatures):
+            matrix = products[k, k][places]
+            before = found[k].copy()
+            unit = before.reshape(n_channels, -1)
+            slope = slopes[k].reshape(n_channels, -1)
             for _ in range(_STEPS):
-                ahead = curvature * unit - slope
+                ahead = curvatures[k] * unit - slope
                 norm = np.sqrt(np.square(ahead).sum())
                 if not norm > 0:
                     break
                 change, unit = ahead / norm - unit, ahead / norm
-                slope = slope + cropped(own * transformed(change))
-            gradients += spectra[:, k, None] * transformed(unit - found[k])
-            found[k] = unit
+                slope = slope + change @ matrix
+            found[k] = unit.reshape(found[k].shape)
+            slopes += _moved(products[:, k], found[k] - before)
     return found.astype(filters.dtype)
 
 
@@ -97,20 +113,50 @@ def surrogate_error(
     filters: NDArray[Any], code_products: NDArray[np.float64], image_products: NDArray[np.float64]
 ) -> float:
     """The error of filters for statistics A and B, without its constant; shapes as in `update_filters`."""
-    from scipy import fft
-
-    height, width = filters.shape[2:]
-    period = code_products.shape[2:]
     filters = filters.astype(np.float64)
-    convolved = np.einsum("kluv,lcuv->kcuv", _spectra(code_products), fft.rfft2(filters, period))
-    moved = fft.irfft2(convolved, period)[..., :height, :width]
-    return float(0.5 * (filters * moved).sum() - (filters * image_products).sum())
+    return float(0.5 * (filters * (_slopes(filters, code_products, image_products) - image_products)).sum())
 
 
-def _spectra(code_products: NDArray[np.float64]) -> NDArray[np.complex128]:
+def _slopes(
+    filters: NDArray[np.float64], code_products: NDArray[np.float64], image_products: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The gradient of the error with respect to all filters."""
+    slopes = -image_products
+    products = code_products.reshape(len(filters), len(filters), -1)
+    for k, of_filter in enumerate(filters):
+        slopes += _moved(products[:, k], of_filter)
+    return slopes
+
+
+def _moved(products: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A filter's change, moved by each shift and times its product, (n_components, channels, height, width)."""
+    _, height, width = change.shape
+    padded = np.pad(change, ((0, 0), (height - 1, height - 1), (width - 1, width - 1)))
+    # Window (a, b) is the change moved by (height − 1 − a, width − 1 − b): the shifts in reverse.
+    windows = sliding_window_view(padded, (height, width), axis=(1, 2))[:, ::-1, ::-1]
+    matrix = np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)).reshape(products.shape[1], -1)
+    return np.asarray((products @ matrix).reshape(len(products), *change.shape))
+
+
+def _places(height: int, width: int) -> NDArray[np.int64]:
+    """Where in the flat products at all shifts the Toeplitz matrix of a filter has its numbers, (h·w, h·w)."""
+    rows, columns = np.divmod(np.arange(height * width), width)
+    down = rows[:, None] - rows + height - 1
+    return np.asarray(down * (2 * width - 1) + columns[:, None] - columns + width - 1)
+
+
+def _curvatures(code_products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At least the largest eigenvalue of each filter's Toeplitz matrix: the largest of a circular one that contains it.
+
+    0 for a filter without statistics.
+    """
     from scipy import fft
 
-    return np.asarray(fft.rfft2(fft.ifftshift(code_products, axes=(2, 3))))
+    own = np.einsum("kkuv->kuv", code_products)
+    _, height, width = own.shape
+    spectra = fft.rfft2(fft.ifftshift(own, axes=(1, 2)))
+    used = own[:, height // 2, width // 2] > 0
+    return np.where(used, spectra.real.max(axis=(1, 2)), 0.0)
 
 
 def worst_windows(residuals: list[NDArray[Any]], n: int, kernel: tuple[int, int]) -> NDArray[Any]:

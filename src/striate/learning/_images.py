@@ -11,16 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.images import as_images
 from striate.samples import all_finite, float_type, is_sparse
 
-__all__ = ["ImageBatch", "Images", "drawn_windows"]
-
-_DRAWS = 8  # windows that are tried for each that is wanted
+__all__ = ["HeldOutImages", "ImageBatch", "Images"]
 
 
 class ImageBatch(NamedTuple):
@@ -32,10 +29,10 @@ class ImageBatch(NamedTuple):
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
-    def n_pixels(self) -> int:
-        """Pixels of all images, each counted once for all channels."""
-        return sum(image.shape[1] * image.shape[2] for image in self.images)
+    def corner(self, side: int) -> ImageBatch:
+        """The upper left corner of each image."""
+        masks = None if self.masks is None else [mask[:, :side, :side] for mask in self.masks]
+        return ImageBatch([image[:, :side, :side] for image in self.images], masks)
 
 
 class Images:
@@ -163,6 +160,17 @@ class Images:
         return np.ascontiguousarray(np.broadcast_to(array, shape), np.float64)
 
 
+class HeldOutImages:
+    """Images that are held out: read again for each evaluation, one by one, and cropped at the same place each time."""
+
+    def __init__(self, images: Images, rows: NDArray[np.int64], *, crop: int | None, seed: int) -> None:
+        self.images, self.rows, self.crop, self.seed = images, rows, crop, seed
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        for row in self.rows.tolist():
+            yield self.images.batch([row], crop=self.crop, rng=np.random.default_rng([self.seed, 3, row]))
+
+
 def _sequence(X: Any, who: str) -> Any:
     """An array of four axes, a list, or what has a length and items."""
     if isinstance(X, str | os.PathLike):
@@ -202,36 +210,3 @@ def _cropped(
     first = [int(rng.integers(length - of + 1)) for length, of in zip(image.shape[1:], sides, strict=True)]
     part = (slice(None), *(slice(start, start + of) for start, of in zip(first, sides, strict=True)))
     return np.ascontiguousarray(image[part]), None if mask is None else np.ascontiguousarray(mask[part])
-
-
-def drawn_windows(batch: ImageBatch, n: int, kernel: tuple[int, int], rng: np.random.Generator) -> NDArray[Any]:
-    """Windows of images, drawn at random; those with hidden pixels and those that are constant are left out.
-
-    Parameters
-    ----------
-    batch : ImageBatch
-    n : int
-    kernel : (height, width)
-    rng : Generator
-
-    Returns
-    -------
-    ndarray (at most n, channels, height, width)
-        Fewer where hardly any window has structure.
-    """
-    found: list[NDArray[Any]] = []
-    for _ in range(_DRAWS * n):
-        if len(found) == n:
-            break
-        index = int(rng.integers(len(batch)))
-        windows = sliding_window_view(batch.images[index], kernel, axis=(1, 2))
-        row, column = (int(rng.integers(length)) for length in windows.shape[1:3])
-        window = windows[:, row, column]
-        if batch.masks is not None:
-            hidden = sliding_window_view(batch.masks[index] <= 0, kernel, axis=(1, 2))[:, row, column]
-            if hidden.any():
-                continue
-        if np.ptp(window) > 0:
-            found.append(window)
-    shape = (0, len(batch.images[0]), *kernel)
-    return np.stack(found) if found else np.zeros(shape, batch.images[0].dtype)

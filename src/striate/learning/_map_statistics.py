@@ -13,7 +13,7 @@ a stream of such bounds, Mairal, "Stochastic majorization-minimization algorithm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from striate.coding import SparseMaps
 from striate.kernels import compiled, compiler
 
-__all__ = ["add_statistics", "completed"]
+__all__ = ["active_per_position", "add_statistics", "completed", "n_positions"]
 
 
 def add_statistics(
@@ -53,6 +53,16 @@ def add_statistics(
     values = np.ascontiguousarray(codes.values, np.float64)
     image = np.ascontiguousarray(image, np.float64)
     _compile()(maps, rows, columns, values, starts, image, float(weight), code_products, image_products)
+
+
+def n_positions(codes: Sequence[SparseMaps]) -> int:
+    """Positions of the filters in all images."""
+    return sum(maps.shape[1] * maps.shape[2] for maps in codes)
+
+
+def active_per_position(codes: Sequence[SparseMaps]) -> float:
+    """Coefficients that are not 0 per position, over all maps."""
+    return sum(len(maps.values) for maps in codes) / n_positions(codes)
 
 
 def completed(

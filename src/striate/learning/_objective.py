@@ -9,7 +9,7 @@ import numpy as np
 from striate.coding import certify
 from striate.learning._signals import Batch
 
-__all__ = ["HeldOutObjective", "mean_objective"]
+__all__ = ["HeldOutObjective", "comparable", "mean_objective"]
 
 
 class HeldOutObjective(NamedTuple):
@@ -17,8 +17,13 @@ class HeldOutObjective(NamedTuple):
 
     batch: int
     objective: float
-    active: float  # fraction of the codes that is not 0
+    active: float  # fraction of the codes that is not 0; for code maps of images, coefficients per position
     sparsity: float
+
+
+def comparable(history: list[HeldOutObjective]) -> list[float]:
+    """The objectives of a history at the sparsity of the last: those at different ones cannot be compared."""
+    return [found.objective for found in history if found.sparsity == history[-1].sparsity]
 
 
 def mean_objective(

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["Schedule"]
+__all__ = ["FEWEST", "MOST_HELD_OUT", "Schedule"]
 
-_MOST_HELD_OUT = 1000  # more would hardly make the estimate more precise, and evaluations slower
-_FEWEST = 50  # samples; with fewer, none is held out
+MOST_HELD_OUT = 1000  # more would hardly make the estimate more precise, and evaluations slower
+FEWEST = 50  # samples; with fewer, none is held out
 
 
 class Schedule:
@@ -19,10 +19,12 @@ class Schedule:
     ----------
     n_samples, batch_size : int
     held_out_fraction : float
-        Share of the samples that is held out, at most 1,000.
+        Share of the samples that is held out.
     seed : int
     shuffle : bool
         If False, each epoch is in the order of the samples; those held out are still drawn at random.
+    most_held_out, fewest : int
+        The most samples that are held out, and the fewest of which any are.
 
     Attributes
     ----------
@@ -31,9 +33,17 @@ class Schedule:
     """
 
     def __init__(
-        self, n_samples: int, batch_size: int, *, held_out_fraction: float, seed: int, shuffle: bool = True
+        self,
+        n_samples: int,
+        batch_size: int,
+        *,
+        held_out_fraction: float,
+        seed: int,
+        shuffle: bool = True,
+        most_held_out: int = MOST_HELD_OUT,
+        fewest: int = FEWEST,
     ) -> None:
-        n_held_out = min(_MOST_HELD_OUT, int(held_out_fraction * n_samples)) if n_samples >= _FEWEST else 0
+        n_held_out = min(most_held_out, int(held_out_fraction * n_samples)) if n_samples >= fewest else 0
         order = np.random.default_rng(seed).permutation(n_samples)
         self.held_out, self.train = order[:n_held_out], order[n_held_out:]
         self.shuffle = shuffle

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
-from striate.learning._schedule import Schedule
+from striate.learning._schedule import FEWEST, MOST_HELD_OUT, Schedule
 from striate.parameters import Boolean, Integer, Rule, check_parameters, parameter, plain_parameters
 from striate.progress import Phase, Progress, RichProgress
 from striate.randomness import generator_from
@@ -81,6 +81,8 @@ class OnlineLearner:
     _phase_name: ClassVar[str] = "learning"
     _check_every: ClassVar[int | None] = None  # batches between evaluations; None is an epoch
     _patience: ClassVar[int | None] = None  # learning ends after this number of evaluations without a gain
+    _most_held_out: ClassVar[int] = MOST_HELD_OUT
+    _fewest: ClassVar[int] = FEWEST  # samples of which any are held out
 
     components_: NDArray[Any]
     n_features_in_: int
@@ -204,6 +206,10 @@ class OnlineLearner:
         """Some of the samples, as `_learn` and `_evaluate` take them; in sorted order, which reads files faster."""
         return samples[np.sort(rows)]
 
+    def _held_out(self, samples: Any, rows: NDArray[np.int64]) -> Any:
+        """The samples that are held out, as `_evaluate` takes them."""
+        return self._batch(samples, rows)
+
     def _begin(self, start: Start) -> None:
         """Initialize everything that is learned."""
         raise NotImplementedError
@@ -249,7 +255,9 @@ class OnlineLearner:
         for name in self._learned + self._statistics:
             if name in self._learned or name.strip("_") in arrays:
                 setattr(self, name, np.array(arrays[name.strip("_")]))
-        self.n_features_in_ = getattr(self, self._learned[0]).shape[-1]
+        first = getattr(self, self._learned[0])
+        if first.ndim == 2:  # filters of images have no number of features
+            self.n_features_in_ = first.shape[1]
         self._seed, self.n_batches_ = int(header["seed"]), int(header["n_batches"])
         self.history_ = list(header.get("history", ()))
 
@@ -269,7 +277,7 @@ class OnlineLearner:
         given = {name: parameter(self, name) for name in _OF_SCHEDULE if name in self._rules}
         schedule = Schedule(
             len(samples), given["batch_size"], held_out_fraction=given.get("validation_fraction", 0.0),
-            seed=self._seed, shuffle=given.get("shuffle", True),
+            seed=self._seed, shuffle=given.get("shuffle", True), most_held_out=self._most_held_out, fewest=self._fewest,
         )  # fmt: skip
         per_epoch = schedule.batches_per_epoch
         n_epochs = given.get("n_epochs") or given["max_epochs"]
@@ -281,7 +289,7 @@ class OnlineLearner:
         return _Lessons(
             Course(n_batches, per_epoch),
             (self._batch(samples, some) for some in rows),
-            self._batch(samples, schedule.held_out) if schedule.held_out.size else None,
+            self._held_out(samples, schedule.held_out) if schedule.held_out.size else None,
             n_done=self.n_batches_,
         )
 

@@ -18,7 +18,7 @@ from striate.coding.transform import CODE_RULES, transform
 from striate.errors import StriateError, UsageError
 from striate.learning._automatic_sparsity import corrected_sparsity, sparsity_for_fraction, wanted_fraction
 from striate.learning._dictionary_update import add_products, first_dictionary, replacements, update_dictionary
-from striate.learning._objective import HeldOutObjective, mean_objective
+from striate.learning._objective import HeldOutObjective, comparable, mean_objective
 from striate.learning._rows import Rows
 from striate.learning._signals import Batch, Signals, binary_exponent, checked_weights, infer_at_scale
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
@@ -413,5 +413,4 @@ class SparseCoding(OnlineLearner, CodeEstimator):
         return f"held-out objective {found.objective:.4g}, {found.active:.1%} active, sparsity {found.sparsity:.3g}"
 
     def _held_out_errors(self) -> list[float]:
-        # Objectives at different sparsities cannot be compared.
-        return [found.objective for found in self.history_ if found.sparsity == self.history_[-1].sparsity]
+        return comparable(self.history_)
