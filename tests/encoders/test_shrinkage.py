@@ -144,3 +144,58 @@ def test_state_round_trip_and_bad_input(rng: np.random.Generator) -> None:
         ShrinkageEncoder.from_dictionary(np.zeros((3, 4)), 1.0)
     with pytest.raises(UsageError, match="signals have shape"):
         encoder.encode(signals[:, :5])
+
+
+def test_smooth_shrinkage_has_the_derivatives_of_finite_differences(rng: np.random.Generator) -> None:
+    encoder = SmoothShrinkageEncoder.from_arrays(
+        rng.standard_normal((5, 8)), rng.uniform(0.5, 5, 5), rng.uniform(0.2, 2, 5)
+    )
+    signals, codes = rng.standard_normal((7, 8)), rng.standard_normal((7, 5))
+
+    def loss(name: str, array: np.ndarray) -> float:
+        changed = encoder.with_arrays(encoder.arrays() | {name: array})
+        return 0.5 * float(np.square(changed.encode(signals) - codes).sum()) / len(signals)
+
+    predicted, known = encoder.forward(signals)
+    np.testing.assert_array_equal(predicted, encoder.encode(signals))
+    for name, found in encoder.gradients(signals, known, codes).items():
+        array = encoder.arrays()[name]
+        for place in np.ndindex(array.shape):
+            step = np.zeros_like(array)
+            step[place] = 1e-6
+            expected = (loss(name, array + step) - loss(name, array - step)) / 2e-6
+            assert found[place] == pytest.approx(expected, abs=1e-8, rel=1e-6), (name, place)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_derivatives_of_smooth_shrinkage_never_overflow(dtype: Any) -> None:
+    signals = np.array([[-1e4], [-1.0], [0.0], [1e-20], [0.999], [1e4]], dtype)
+    for beta in (1e-3, 1.0, 1e4):
+        encoder = SmoothShrinkageEncoder.from_arrays(np.ones((1, 1), dtype), np.full(1, beta, dtype), np.ones(1, dtype))
+        with np.errstate(all="raise", under="ignore"):
+            codes, known = encoder.forward(signals)
+            found = encoder.gradients(signals, known, np.zeros_like(codes))
+        assert all(np.isfinite(slope).all() for slope in found.values())
+
+
+def test_smooth_shrinkage_learns_as_with_torch(rng: np.random.Generator) -> None:
+    pytest.importorskip("torch")
+    from striate.encoders._torch import TorchLearner
+
+    encoder = SmoothShrinkageEncoder.from_dictionary(some_dictionary(rng), rng.uniform(0.2, 0.6, 12))
+    signals, codes = rng.standard_normal((20, 8)), rng.standard_normal((20, 12))
+    own, other = encoder.learner(0.01, 0.3), TorchLearner(encoder, 0.01, 0.3)
+    for _ in range(3):
+        np.testing.assert_allclose(own.predict(signals), other.predict(signals), rtol=1e-10)
+        slopes, expected = own.gradients(signals, codes), other.gradients(signals, codes)
+        for name, rate in own.rates.items():
+            assert rate == pytest.approx(other.rates[name])
+            np.testing.assert_allclose(slopes[name], expected[name], rtol=1e-8, atol=1e-14)
+            own.arrays[name] -= rate * slopes[name]
+            other.arrays[name] -= rate * slopes[name]
+    for one, learner in (("own", own), ("other", other)):
+        learner.restart(np.array([3]), some_dictionary(rng))
+        assert learner.encoder().arrays()["bias"][3] > 0, one
+    again = encoder.learner(1.0, 0.3)
+    again.restore(own.to_arrays())
+    np.testing.assert_array_equal(again.predict(signals), own.predict(signals))

@@ -1,9 +1,9 @@
 """Encoders, which predict sparse codes in one or a few passes.
 
 An encoder is an object with options, ``LISTA(steps=3)``. It is trained together with a
-dictionary, in ``PSD(encoder=LISTA(steps=3))``, or to predict the optimal codes of a given one (`train_predictor`). Two
-kinds of training work without torch: `TanhEncoder` in `PSD`, and `LinearEncoder` on given codes, in closed form.
-Encoding never needs torch.
+dictionary, in ``PSD(encoder=LISTA(steps=3))``, or to predict the optimal codes of a given one (`train_predictor`). Some
+kinds of training work without torch: `TanhEncoder` and `SmoothShrinkageEncoder` in `PSD`, and `LinearEncoder` on given
+codes, in closed form. Encoding never needs torch.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from torch.nn.functional import embedding, relu
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.encoders._checks import as_weights
 from striate.encoders._encoder import Encoder
+from striate.encoders._relative_learner import FASTER
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
@@ -24,7 +25,6 @@ __all__ = ["TorchLearner", "Twin", "train_encoder"]
 
 _EVALUATIONS = 20  # on the held-out samples, during a training
 _MOST_HELD_OUT = 1000  # more would hardly change the choice
-_FASTER = 10.0  # step size relative to that of a tanh encoder
 _FEWEST = 50  # samples; with fewer, none are held out
 
 Parameters = Mapping[str, torch.Tensor]
@@ -323,7 +323,7 @@ class TorchLearner:
         self._sparsity = sparsity
         # The arrays share memory with the twin, so that it uses what the optimizer changes.
         self.arrays = {name: value.detach().numpy() for name, value in self._twin.raw.items()}
-        self.rates = {name: _FASTER * rate * relative_scale(name, self._twin) for name in self.arrays}
+        self.rates = {name: FASTER * rate * relative_scale(name, self._twin) for name in self.arrays}
 
     def encode(self, signals: NDArray[Any]) -> NDArray[Any]:
         """The predicted codes; nothing is kept for `gradients`."""

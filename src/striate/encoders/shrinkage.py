@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.encoders._checks import as_weights
+from striate.encoders._encoder import EncoderLearner
+from striate.encoders._relative_learner import RelativeLearner
 from striate.encoders._shrink import compile_shrink
 from striate.encoders._trainable import TrainableEncoder
 from striate.errors import UsageError
@@ -148,8 +150,16 @@ class SmoothShrinkageEncoder(TrainableEncoder):
                 f"each; got the shapes {filters.shape}, {beta.shape} and {bias.shape}"
             )
 
+    def learner(self, rate: float, sparsity: float) -> EncoderLearner:
+        """The object that trains this encoder together with a dictionary, by its own derivatives, without torch."""
+        return RelativeLearner(self, rate, sparsity)
+
     def _encode_block(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
         np.matmul(signals, self.filters.T, out=codes)
+        self._shrink(codes)
+
+    def _shrink(self, codes: NDArray[Any]) -> None:
+        """Shrink the filters' products in place."""
         corner = self.beta * self.bias
         scaled = np.abs(codes)
         scaled *= self.beta
@@ -168,3 +178,45 @@ class SmoothShrinkageEncoder(TrainableEncoder):
         rest += np.maximum(beyond, 0, out=beyond)
         rest /= self.beta
         np.copysign(rest, codes, out=codes)
+
+    def forward(self, signals: NDArray[Any]) -> tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
+        """Codes, and the products with the filters from which they were shrunk."""
+        products = signals @ self.filters.T
+        codes = products.copy()
+        self._shrink(codes)
+        return codes, (products, codes)
+
+    def gradients(
+        self, signals: NDArray[Any], known: tuple[NDArray[Any], NDArray[Any]], codes: NDArray[Any]
+    ) -> dict[str, NDArray[Any]]:
+        """Derivatives of the mean of ½‖codes − encode(signals)‖² over the batch for filters, beta and bias.
+
+        With p = exp(βb)/E and q = exp(β|s|)/E, where E = exp(βb) + exp(β|s|) − 1, the derivatives of |sh(s)| are q for
+        |s|, p − 1 for b and (b·p + |s|·q − |sh(s)| − b)/β for β.
+
+        Parameters
+        ----------
+        signals : ndarray (n_samples, n_features), float
+        known : tuple of ndarray (n_samples, n_components)
+            What `forward` returned beside the codes.
+        codes : ndarray (n_samples, n_components), float
+            The codes to predict.
+        """
+        products, predicted = known
+        error = predicted - codes
+        error /= max(len(signals), 1)
+        magnitude = np.abs(products)
+        corner, scaled = self.beta * self.bias, self.beta * magnitude
+        # exp of what is at most 0 only: the largest of the three exponents is taken out of all.
+        highest = np.maximum(scaled, corner)
+        of_bias, of_product = np.exp(corner - highest), np.exp(scaled - highest)
+        whole = of_bias + of_product - np.exp(-highest)
+        of_bias /= whole
+        of_product /= whole
+        signed = error * np.sign(products)
+        for_beta = self.bias * (of_bias - 1) + magnitude * of_product - np.abs(predicted)
+        return {
+            "filters": (error * of_product).T @ signals,
+            "beta": np.einsum("ij,ij->j", signed, for_beta) / self.beta,
+            "bias": np.einsum("ij,ij->j", signed, of_bias - 1),
+        }
