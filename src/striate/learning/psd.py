@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,32 +12,24 @@ from sklearn.utils.validation import check_is_fitted
 from striate.coding import infer_with_prediction
 from striate.coding.eigenvalue import TrackedEigenvalue
 from striate.coding.proximal import fista_from_gram
-from striate.encoders import Encoder, make_encoder
-from striate.encoders.kinds import LEAST_SPARSITY, EncoderRule
-from striate.errors import UsageError
+from striate.encoders import Encoder
+from striate.encoders.kinds import EncoderRule
 from striate.learning._diagnosis import HeldOut, diagnose_psd
 from striate.learning._dictionary_update import normalize_rows, worst_reconstructed
+from striate.learning._encoder_training import MEMORY, SILENT, EncoderTraining
 from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
-from striate.learning._prediction import Prediction
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
-from striate.parameters import Boolean, Integer, Real, Rule, parameter, plain_parameters
+from striate.parameters import Boolean, Integer, Real, Rule, parameter
 from striate.randomness import RandomState
-from striate.samples import all_finite
-from striate.stored import Table, field, part
 from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
-_MEMORY = 0.99  # decay of the running means over batches, about the last hundred
 _LONGEST = 144  # values, as in 12×12; longer patches are scaled down to the same mean squared norm
 _DEAD = 1e-3  # a unit that fewer patches use is replaced
-# Overflows are checked for after the step, and reported in one sentence.
-_SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
-_OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # prefixes of the names of a prediction's arrays
-_FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
-class PSD(PatchLearner, OnlineLearner):
+class PSD(EncoderTraining, PatchLearner, OnlineLearner):
     """Predictive sparse decomposition.
 
     Codes `z` of patches `y`, the dictionary `D` (`components_`) and the encoder are learned together::
@@ -143,9 +135,6 @@ class PSD(PatchLearner, OnlineLearner):
     _patience = 10
 
     history_: list[HeldOut]
-    _learning_lazily: Prediction | None
-    # Restored state of a prediction that is not made yet, and its number of steps.
-    _moments: tuple[dict[str, np.ndarray], int] | None
 
     def __init__(
         self,
@@ -191,13 +180,12 @@ class PSD(PatchLearner, OnlineLearner):
         the size.
         """
         arrays, header = super().to_state()
-        arrays |= {"usage": self.usage_, "code_energy": self._code_energy}
-        if training:
-            arrays |= self._learning.to_arrays()
+        of_encoder, steps = self._training_state(training=training)
+        arrays |= {"usage": self.usage_, "code_energy": self._code_energy, **of_encoder}
         header |= {
             "seed": self._seed,
             "n_batches": self.n_batches_,
-            "n_encoder_steps": 0 if self._learning_lazily is None else self._learning_lazily.adam.n_steps,
+            **steps,
             "history": [list(found) for found in self.history_],
         }
         if training and self._eigenvalue.vector is not None:
@@ -211,9 +199,8 @@ class PSD(PatchLearner, OnlineLearner):
         self.history_ = [HeldOut(*found) for found in header["history"]]
         self.usage_ = np.array(arrays["usage"])
         self._code_energy = np.array(arrays["code_energy"])
-        self._learning_lazily, self._eigenvalue = None, TrackedEigenvalue()
-        kept = {name: array for name, array in arrays.items() if name.startswith(_OF_LEARNING)}
-        self._moments = (kept, int(header["n_encoder_steps"])) if kept else None
+        self._restore_training(arrays, header)
+        self._eigenvalue = TrackedEigenvalue()
         if "eigenvector" in arrays:
             self._eigenvalue.vector = np.array(arrays["eigenvector"])
 
@@ -255,19 +242,6 @@ class PSD(PatchLearner, OnlineLearner):
         self._update_decoder(batch, codes)
         self._learning.step(batch, codes, self._slowing())
 
-    def _check_learned(self, *arrays: np.ndarray) -> None:
-        """Raise an error if numbers are no longer finite."""
-        if not all(all_finite(array) for array in arrays):
-            rates = ", ".join(f"{name} (now {parameter(self, name):g})" for name in ("encoder_rate", "decoder_rate"))
-            raise UsageError(
-                f"PSD: learning has diverged after {self.n_batches_} batches, and the weights are no longer finite: "
-                f"lower {rates}, or prediction (now {parameter(self, 'prediction'):g})"
-            )
-
-    def _slowing(self) -> float:
-        """Factor of the step size: 1 for the first batches, then falling as 1/t."""
-        return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
-
     def _minimize_energy(self, patches: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Step 2: the codes that minimize the energy, prediction term included."""
         gram = self.components_ @ self.components_.T
@@ -281,7 +255,7 @@ class PSD(PatchLearner, OnlineLearner):
 
     def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
         """Step 3: a gradient step of the dictionary on the reconstruction error, then rows back to unit norm."""
-        memory = _MEMORY if self.n_batches_ else 0.0
+        memory = MEMORY if self.n_batches_ else 0.0
         self.usage_ += (1 - memory) * ((codes != 0).mean(axis=0) - self.usage_)
         self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
         # The mean square of a unit's code is the curvature of its error; the mean over units is a floor for rare ones.
@@ -322,7 +296,7 @@ class PSD(PatchLearner, OnlineLearner):
     @contextmanager
     def _context(self) -> Iterator[None]:
         shape = parameter(self, "batch_size"), self.n_features_in_, parameter(self, "n_components")
-        with single_threaded_blas() if threads_for_batch(*shape) == 1 else nullcontext(), np.errstate(**_SILENT):
+        with single_threaded_blas() if threads_for_batch(*shape) == 1 else nullcontext(), np.errstate(**SILENT):
             yield
 
     def _begin(self, start: Start) -> None:
@@ -337,58 +311,8 @@ class PSD(PatchLearner, OnlineLearner):
         self.predictor_ = self._new_encoder().start(self.components_, self._sparsity_of_encoder)
         self.usage_ = np.zeros(n_components)
         self._code_energy = np.zeros(n_components, dtype=X.dtype)
-        self._learning_lazily = self._moments = None
+        self._begin_training()
         self._eigenvalue = TrackedEigenvalue()
-
-    def _new_encoder(self) -> Encoder:
-        encoder: Encoder = parameter(self, "encoder")
-        return encoder
-
-    @property
-    def _sparsity_of_encoder(self) -> float:
-        return max(float(parameter(self, "sparsity")), LEAST_SPARSITY)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State with arrays instead of the prediction, which shares memory with the encoder and may need torch."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        learning = state.get("_learning_lazily")
-        if learning is not None:
-            state |= {"_learning_lazily": None, "_moments": (learning.to_arrays(), learning.adam.n_steps)}
-        return state
-
-    @property
-    def _learning(self) -> Prediction:
-        """The encoder in training; created when learning begins, so that a fitted model predicts without torch."""
-        if self._learning_lazily is None:
-            rate = parameter(self, "encoder_rate")
-            self._learning_lazily = Prediction(self.predictor_, rate, self._sparsity_of_encoder)
-            if self._moments is not None:
-                self._learning_lazily.restore(*self._moments)
-                self._moments = None
-        return self._learning_lazily
-
-    def _conclude(self) -> None:
-        """Copy the trained encoder into the model."""
-        self._check_learned(self.components_, *self._learning.arrays.values())
-        self.predictor_ = self._learning.encoder()
-
-    def _plain(self) -> dict[str, Any]:
-        encoder = self.encoder.header() if isinstance(self.encoder, Encoder) else str(self.encoder)
-        return {**plain_parameters(self, apart=["encoder"]), "encoder": encoder}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        with part("parameters"):
-            parameters = field(header, "parameters", Table())
-            encoder = parameters.get("encoder", "tanh")
-            steps = parameters.pop("encoder_steps", None)  # of earlier versions
-            if isinstance(encoder, Mapping):
-                options = dict(encoder)
-                parameters["encoder"] = make_encoder(options.pop("kind"), **options)
-            elif steps is not None and encoder in ("lista", "lcod"):
-                parameters["encoder"] = make_encoder(encoder, steps=steps)
-        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         prediction = parameter(self, "prediction")
