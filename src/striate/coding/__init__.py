@@ -9,6 +9,7 @@ from striate.coding.convolutional import (
     certify_convolutional,
     denoise,
     infer_convolutional,
+    infer_convolutional_with_prediction,
     inpaint,
 )
 from striate.coding.objective import energy
@@ -40,6 +41,7 @@ __all__ = [
     "fista",
     "infer",
     "infer_convolutional",
+    "infer_convolutional_with_prediction",
     "infer_until",
     "infer_with_prediction",
     "inpaint",

@@ -78,13 +78,17 @@ class Descent:
     def advance(self) -> None:
         """Take one step with every code."""
         self._last_product, self._product = self._product, self._last_product
-        np.matmul(self._point, self._gram, out=self._product)
+        self._multiply(self._point, self._product)
         self._kernel(
             self._point, self._product, self.linear, self.codes, self._spare, self._age, self._thresholds,
             self._weights, *self._numbers,
         )  # fmt: skip
         self._point, self._last, self._spare = self._spare, self._point, self._last
         self._n_steps += 1
+
+    def _multiply(self, points: NDArray[Any], result: NDArray[Any]) -> None:
+        """The products of codes with the Gram matrix, into `result`."""
+        np.matmul(points, self._gram, out=result)
 
     def keep(self, left: NDArray[np.bool_]) -> None:
         """Continue only with these signals, (n_samples,)."""
