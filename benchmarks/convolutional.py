@@ -6,6 +6,10 @@ code, as in the published comparison of dicodile. float32 and two threads for ev
 relative gap. A peer has reached it when its objective exceeds the optimum, which is computed beforehand, by no more: it
 is told what it could not know, and stops early. Each runs at its fastest setting, with as many iterations as it needs,
 and is left out of a row where no setting is there in two minutes.
+
+Filters are learned from crops of Berkeley's training images, by sporco's online learner one after another, once.
+striate begins with the same noise, and stops after the batch at which its filters are as good: at which the objective
+of validation images, with optimal codes, is no higher than for those of sporco.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 from _harness import Harness
 
 from encoders import kept
-from striate import SparseCoding, threads
+from striate import ConvolutionalSparseCoding, SparseCoding, threads
 from striate.coding import PreparedFilters, certify_convolutional, infer_convolutional
 from striate.images import as_images, data_folder, local_contrast_normalization, sample_patches, to_grey
 
@@ -30,6 +34,10 @@ SIDE, N_MAPS, N_PATCHES = 9, 64, 50_000
 LARGE_SIDE, N_LARGE = 28, 36
 CROP = 143
 GOAL = 0.2  # of the time of sporco's fastest
+LEARNING_GOAL = 0.3  # of the time of sporco's online learner
+LEARNING_CROP, N_LEARNED_FROM, N_VALIDATED = 96, 200, 20
+LEARNING_SPARSITY = 2.0  # about one coefficient in ten positions
+BATCH = 4
 LONGEST = 120.0  # seconds of a run of a peer
 PAUSE = 0.05  # in which idle threads of the one before fall asleep
 
@@ -62,6 +70,7 @@ def main() -> None:
     with threads.limit(2):
         for name, problem, gap in workloads():
             compare(harness, f"{name}, gap {gap:g}", problem, gap)
+        compare_learning(harness)
     harness.finish()
 
 
@@ -257,6 +266,92 @@ def compare(harness: Harness, name: str, problem: Problem, gap: float) -> None:
     harness.report(
         name, timings, reference="striate", goals={"striate": GOAL * min(of_sporco)} if of_sporco else None,
         relative_gap=gap, objective=objective, active=float(np.mean(codes != 0)), settings=settings,
+    )  # fmt: skip
+
+
+# ---- learning ------------------------------------------------------------------------------------------------------
+
+
+def crops(part: str, n: int) -> np.ndarray:
+    """One crop of each of the first photographs, (n, 1, LEARNING_CROP, LEARNING_CROP)."""
+    rng = np.random.default_rng(0)
+    found = []
+    for photograph in list(as_images(data_folder("berkeley") / part).subset(range(n))):
+        image = normalized(photograph)
+        row, column = (int(rng.integers(length - LEARNING_CROP + 1)) for length in image.shape[1:])
+        found.append(image[:, row : row + LEARNING_CROP, column : column + LEARNING_CROP])
+    return np.stack(found).astype(np.float32)
+
+
+def sporco_learner(images: np.ndarray, start: np.ndarray) -> Callable[[], np.ndarray]:
+    """Filters of sporco's online learner, with the settings of its own example, after each image once."""
+    from sporco.dictlrn import onlinecdl
+
+    options = onlinecdl.OnlineConvBPDNDictLearn.Options({
+        "Verbose": False, "ZeroMean": False, "eta_a": 10.0, "eta_b": 20.0, "DataType": np.float32,
+        "CBPDN": {
+            "rho": 10 * LEARNING_SPARSITY, "AutoRho": {"Enabled": False}, "RelaxParam": 1.8, "RelStopTol": 1e-2,
+            "MaxMainIter": 50, "FastSolve": True,
+        },
+    })  # fmt: skip
+
+    def learn() -> np.ndarray:
+        first = np.ascontiguousarray(start[:, 0].transpose(1, 2, 0))
+        learner = onlinecdl.OnlineConvBPDNDictLearn(first, LEARNING_SPARSITY, options)
+        for image in images[:, 0]:
+            learner.solve(image)
+        return np.ascontiguousarray(learner.getdict().squeeze().transpose(2, 0, 1))
+
+    return learn
+
+
+def compare_learning(harness: Harness) -> None:
+    """Sporco's online learner, and striate as long as it takes to be as good."""
+    images, validation = crops("train", N_LEARNED_FROM), crops("val", N_VALIDATED)
+    start = np.random.default_rng(0).standard_normal((N_MAPS, 1, SIDE, SIDE)).astype(np.float32)
+    start /= np.sqrt(np.square(start).sum(axis=(1, 2, 3), keepdims=True))
+
+    def objective(filters: Any) -> float:
+        found = infer_convolutional(validation, filters, LEARNING_SPARSITY, sparse_output=True, info=True)
+        return float(found.objective.mean())
+
+    try:
+        theirs = sporco_learner(images, start)
+    except ImportError as error:
+        print(f"    learning is left out: {error}")
+        return
+    reached = objective(theirs())
+
+    def learn(stop: Callable[[Any], bool]) -> np.ndarray:
+        learner = ConvolutionalSparseCoding(
+            N_MAPS,
+            SIDE,
+            sparsity=LEARNING_SPARSITY,
+            start=start,
+            batch_size=BATCH,
+            validation_fraction=0,
+            random_state=0,
+        ).fit(images, callback=stop)
+        filters: np.ndarray = learner.components_
+        return filters
+
+    n_batches = 0
+
+    def is_as_good(learner: Any) -> bool:
+        nonlocal n_batches
+        n_batches = learner.n_batches_
+        return objective(learner.components_) <= reached
+
+    ours = objective(learn(is_as_good))
+    contestants: dict[str, Callable[[], np.ndarray]] = {
+        "striate": lambda: learn(lambda learner: learner.n_batches_ >= n_batches),
+        "sporco online": theirs,
+    }
+    timings = harness.alternate(contestants, warm_up=0, pause=PAUSE)
+    harness.report(
+        f"learning {N_MAPS} of {SIDE}×{SIDE} from {N_LEARNED_FROM} crops of {LEARNING_CROP}×{LEARNING_CROP}", timings,
+        reference="striate", goals={"striate": LEARNING_GOAL * timings.median("sporco online")},
+        objectives={"striate": ours, "sporco online": reached}, n_batches=n_batches, sparsity=LEARNING_SPARSITY,
     )  # fmt: skip
 
 
