@@ -42,7 +42,9 @@ def first_filters(
 ) -> NDArray[Any]:
     """The filters that learning begins with, of unit norm: `start`, or noise.
 
-    From noise, photographs taught better filters than from their own windows, of which many keep their details.
+    Windows of the images would be nearer at the beginning, but many keep details of their one window. On photographs
+    neither was better throughout: objectives differed by less than 0.5%, in favor of windows at high sparsities and of
+    noise at lower ones.
 
     Parameters
     ----------
