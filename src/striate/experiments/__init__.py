@@ -63,6 +63,8 @@ EXPERIMENTS: dict[str, str] = {
     "code-cost": "striate.experiments.codes.code_cost",
     "lista-vs-fista": "striate.experiments.codes.lista_vs_fista",
     "lcod-vs-cod": "striate.experiments.codes.lcod_vs_cod",
+    "convolutional-solvers": "striate.experiments.convolutional.convolutional_solvers",
+    "inpainting": "striate.experiments.convolutional.inpainting",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",

@@ -1,0 +1,1 @@
+"""Codes of whole images by convolution: their solvers, and what they are good for."""

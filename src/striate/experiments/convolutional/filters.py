@@ -1,0 +1,38 @@
+"""Filters for convolutional codes, learned from patches of Berkeley's training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.experiments.data.natural_patches import photographs
+from striate.experiments.engine.unit import Context, Settings
+from striate.images import sample_patches
+from striate.learning import SparseCoding
+
+__all__ = ["learned_filters"]
+
+
+def learned_filters(
+    settings: Settings, context: Context, prepare: Callable[[NDArray[np.floating]], NDArray[np.floating]]
+) -> NDArray[np.float32]:
+    """Return the units of a dictionary for patches without their mean, (n_filters, side, side).
+
+    Parameters
+    ----------
+    settings : mapping
+        ``side``, ``n_filters``, ``n_patches`` and ``batches``.
+    context : Context
+    prepare : callable
+        What is done to a photograph before patches are drawn.
+    """
+    side = settings["side"]
+    patches = sample_patches(
+        photographs(context, "train"), settings["n_patches"], side, random_state=0, min_std=0.02, prepare=prepare
+    )
+    patches -= patches.mean(axis=1, keepdims=True)
+    learner = SparseCoding(settings["n_filters"], max_batches=settings["batches"], random_state=0)
+    units = learner.fit(patches / patches.std(), progress=context.progress).components_
+    return np.asarray(units, np.float32).reshape(-1, side, side)
