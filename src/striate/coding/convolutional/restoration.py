@@ -18,7 +18,7 @@ __all__ = ["denoise", "inpaint"]
 
 # Chosen on photographs of Berkeley's training part. Numbers are relative to the noise, and to the standard deviation
 # of known pixels.
-_SPARSITY_OF_NOISE, _SMOOTHNESS_OF_NOISE, _ORDER_OF_NOISE = 2.0, 4.0, 2
+_SPARSITY_OF_NOISE, _SMOOTHNESS_OF_NOISE, _ORDER_OF_NOISE = 2.5, 16.0, 2
 _PRIORS = (Prior(1e-4, 3), Prior(0.5, 2, 0.01), Prior(4.0, 2, 0.01))
 _HIDDEN = 0.1  # share of known pixels on which priors are compared
 _SEED = 0x5EED  # of the choice of these pixels; one that masks were hardly drawn with
