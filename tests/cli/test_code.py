@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
-from striate.coding import certify, infer
+from striate.coding import SparseMaps, certify, certify_convolutional, infer
 from striate.coding.code_file import write_codes
+from striate.images import local_contrast_normalization, read_image
 from tests.cli.command import striate
 
 
@@ -140,3 +141,57 @@ def test_predicts_codes(capsys: pytest.CaptureFixture[str], signals: Path, tmp_p
     assert (done.code, "linear" in done.err) == (2, True)
     done = striate(capsys, "code", signals, "--encoder", encoder, "--positive", "--out", out, "-q")
     assert (done.code, "both signs" in done.err) == (2, True)
+
+
+def test_code_maps_of_images(capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, size in enumerate([(20, 24), (12, 30)]):
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{number}.png")
+    filters = rng.standard_normal((4, 5, 5))
+    np.save(tmp_path / "filters.npy", filters)
+    options = ("--convolutional", "--dictionary", tmp_path / "filters.npy", "--out", tmp_path / "maps.npz", "-q")
+    done = striate(capsys, "code", folder, *options, "--json")
+    assert done.code == 0, done.err
+    with np.load(tmp_path / "maps.npz") as archive:
+        found = dict(archive)
+    assert found["shapes"].tolist() == [[4, 16, 20], [4, 8, 26]]
+    objectives = []
+    for number, name in enumerate(found["names"]):
+        image = local_contrast_normalization(read_image(str(name), color=False))
+        rows = found["coordinates"][:, 0] == number
+        maps = SparseMaps(tuple(found["shapes"][number]), found["coordinates"][rows, 1:], found["values"][rows])
+        proof = certify_convolutional(image, maps, filters, found["sparsity"][number])
+        assert proof.relative_gap[0] <= 1e-4
+        objectives.append(proof.objective[0])
+    assert done.json["objective"] == pytest.approx(np.mean(objectives))
+    assert done.json["active_fraction"] == pytest.approx(len(found["values"]) / np.prod(found["shapes"], axis=1).sum())
+    assert "code maps of 2 images" in striate(capsys, "code", folder, *options, "--sparsity", 1, "--positive").out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "name their file with --dictionary"),
+        (["--dictionary", "none.npy"], "no such file"),
+        (["--dictionary", "large.npy"], "smaller than the filters"),
+        (["--dictionary", "filters.npy", "--encoder", "lista"], "leave it out with --convolutional"),
+        (["--dictionary", "filters.npy", "--out", "codes.npy"], "ends in .npz"),
+        (["--dictionary", "filters.npy", "--sparsity", "0"], "above 0"),
+    ],
+)
+def test_wrong_input_of_code_maps(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10)).save("image.png")
+    np.save("filters.npy", np.ones((2, 3, 3)))
+    np.save("large.npy", np.ones((2, 30, 3)))
+    done = striate(capsys, "code", "image.png", "--convolutional", *options, "-q")
+    assert done.code == 2
+    assert message in done.err.replace("\n", " ")
+    assert not Path("codes.npz").exists()

@@ -62,6 +62,13 @@ def code(
             show_default="optimal codes",
         ),
     ] = None,
+    convolutional: Annotated[
+        bool,
+        typer.Option(
+            "--convolutional",
+            help="Code whole images behind local contrast normalization, by the filters of --dictionary.",
+        ),
+    ] = False,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of lista or lcod.")] = 3,
     key: Annotated[
         str | None, typer.Option(help="Name of the array in an .npz file.", show_default="the only, or X")
@@ -79,6 +86,17 @@ def code(
     Signals stream from their file. The dictionary goes beside the codes, NAME.dictionary.npy.
     """
     import time
+
+    if convolutional:
+        from striate.cli._convolutional import code_images
+        from striate.progress import RichProgress
+
+        result, text = code_images(
+            signals, dictionary, out, key=key, sparsity=sparsity, positive=positive, tolerance=tolerance,
+            encoder=encoder, progress=RichProgress(quiet=quiet),
+        )  # fmt: skip
+        emit(result, as_json, text)
+        return
 
     from striate.cli._images import patches_of_folder
     from striate.cli._left_out import LeftOut

@@ -34,6 +34,7 @@ COMMANDS = {
     "duplicates": ("striate.cli.duplicates", "Find copies and near-copies among indexed images."),
     "filters": ("striate.cli.filters", "Learn filters alone, and draw them."),
     "code": ("striate.cli.code", "Learn a dictionary, code signals."),
+    "restore": ("striate.cli.restore", "Remove noise from images, or fill in missing pixels."),
     "live": ("striate.cli.live", "Learn what a camera sees, on a local page."),
     "warm-up": ("striate.cli.warm_up", "Compile all kernels of striate ahead of their first use."),
     "data": ("striate.cli.data", "List, locate and download data sets."),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from striate.errors import StriateError, UsageError
 from striate.samples import check_finite
 
-__all__ = ["open_rows"]
+__all__ = ["open_rows", "read_array"]
 
 _BLOCK = 8192  # rows that are checked at a time
 
@@ -39,7 +39,7 @@ def open_rows(path: Path, *, key: str | None = None, what: str = "signals") -> N
     """
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; give {what} as .npy or .npz.")
-    array = _opened(path, key)
+    array = read_array(path, key)
     if array.ndim > 2:
         array = array.reshape(len(array), -1)
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiub":
@@ -51,14 +51,21 @@ def open_rows(path: Path, *, key: str | None = None, what: str = "signals") -> N
     return array
 
 
-def _opened(path: Path, key: str | None) -> NDArray[Any]:
+def read_array(path: Path, key: str | None, *, default: str = "X") -> NDArray[Any]:
+    """An array of any shape from a ``.npy`` or ``.npz`` file; `default` is its name in an archive of several.
+
+    Raises
+    ------
+    UsageError, StriateError
+        In one sentence: the file is damaged, or has no array of this name.
+    """
     try:
         if path.suffix.lower() != ".npz":
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
         with np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
-            name = key or (names[0] if len(names) == 1 else "X")
+            name = key or (names[0] if len(names) == 1 else default)
             if name not in names:
                 raise UsageError(f"{path}: holds {', '.join(names) or 'nothing'}; say which with --key.")
             found: NDArray[Any] = archive[name]

@@ -1,0 +1,164 @@
+"""``striate code --convolutional``: code maps of whole images, for given filters."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from striate.cli._left_out import LeftOut
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from striate.coding import PreparedFilters, SparseMaps
+    from striate.progress import Progress
+
+__all__ = ["code_images", "filters_of"]
+
+_SHARE = 0.1  # of an image's largest correlation with a filter, from which on its code is empty
+
+
+class _Coded(NamedTuple):
+    """The code maps of an image with their certificate."""
+
+    name: str
+    maps: SparseMaps
+    sparsity: float
+    objective: float
+    gap: float
+
+
+def filters_of(path: Path, key: str | None, option: str) -> PreparedFilters:
+    """Filters from a file, for images of one or three channels; an option names them in messages."""
+    from striate.coding import PreparedFilters
+    from striate.coding.signal_file import read_array
+    from striate.errors import UsageError
+
+    if not path.exists():
+        raise UsageError(f"{option} {path}: there is no such file; give filters as .npy or .npz.")
+    try:
+        prepared = PreparedFilters(read_array(path, key, default="decoder"))
+    except UsageError as error:
+        raise UsageError(f"{option} {path}: {error}") from None
+    if prepared.n_channels not in (1, 3):
+        raise UsageError(f"{option} {path}: filters of {prepared.n_channels} channels, but images have 1 or 3.")
+    return prepared
+
+
+def code_images(
+    images: Path,
+    dictionary: Path | None,
+    out: Path,
+    *,
+    key: str | None,
+    sparsity: float | None,
+    positive: bool,
+    tolerance: float | None,
+    encoder: str | None,
+    progress: Progress,
+) -> tuple[dict[str, Any], str]:
+    """Code every image behind local contrast normalization, and write the maps; the result as JSON has it, and as text.
+
+    The archive has ``coordinates`` (n, 4), which are image, map, row and column, their ``values`` (n,), and for each
+    image its ``names``, ``sparsity`` and the ``shapes`` (n_images, 3) of its maps.
+    """
+    from striate.cli._images import named_images
+    from striate.cli._outputs import ARRAYS, Output, check_files
+    from striate.errors import UsageError
+    from striate.images.names import printable
+
+    if encoder is not None:
+        raise UsageError(f"--encoder {encoder} predicts codes of patches: leave it out with --convolutional.")
+    check_files(Output("--out", out, ARRAYS), inputs=[images, dictionary])
+    if dictionary is None:
+        raise UsageError("--convolutional codes for given filters: name their file with --dictionary.")
+    prepared = filters_of(dictionary, key, "--dictionary")
+    started, left_out = time.perf_counter(), LeftOut()
+    named = named_images([images], left_out)
+    coded = []
+    with progress.phase("images", total=len(named), unit="images") as phase:
+        for number in range(len(named)):
+            image = _read(named, number, prepared.n_channels, left_out)
+            if image is not None:
+                coded.append(_coded(named.names[number], image, prepared, sparsity, positive, tolerance))
+            phase.advance()
+    if not coded:
+        raise UsageError(f"{images}: no image could be read: give others.")
+    _write(out, coded)
+    import numpy as np
+
+    n_active = sum(len(one.maps.values) for one in coded)
+    n_coefficients = sum(int(np.prod(one.maps.shape)) for one in coded)
+    result = {
+        "codes": out,
+        "n_images": len(coded),
+        "n_components": prepared.n_maps,
+        "sparsity": [one.sparsity for one in coded],
+        "active_fraction": n_active / n_coefficients,
+        "objective": float(np.mean([one.objective for one in coded])),
+        "largest_relative_gap": max(one.gap for one in coded),
+        "seconds": time.perf_counter() - started,
+        **left_out.for_json(),
+    }
+    text = (
+        f"code maps of {len(coded):,} images for {prepared.n_maps} filters, {result['active_fraction']:.2%} active, "
+        f"exact to {result['largest_relative_gap']:.0e}: {printable(out)}\n{left_out.text()}"
+    )
+    return result, text
+
+
+def _read(named: Any, number: int, n_channels: int, left_out: LeftOut) -> NDArray[np.float32] | None:
+    """An image behind local contrast normalization; None, and a note, if it cannot be read."""
+    from striate.errors import UnreadableImage
+    from striate.images import Skipped, local_contrast_normalization
+
+    try:
+        return local_contrast_normalization(named.read(number, color=n_channels == 3))
+    except UnreadableImage as error:
+        left_out.skipped.append(Skipped(named.names[number], error.reason))
+        return None
+
+
+def _coded(
+    name: str,
+    image: NDArray[np.float32],
+    filters: PreparedFilters,
+    sparsity: float | None,
+    positive: bool,
+    tolerance: float | None,
+) -> _Coded:
+    import numpy as np
+
+    from striate.coding import infer_convolutional
+    from striate.errors import UsageError
+    from striate.images.names import printable
+
+    try:
+        if sparsity is None:
+            largest = float(np.abs(filters.correlate(image)).max())
+            sparsity = _SHARE * largest if largest > 0 else 1.0
+        found = infer_convolutional(
+            image, filters, sparsity, positive=positive, tolerance=tolerance, sparse_output=True, info=True
+        )
+    except UsageError as error:
+        raise UsageError(f"{printable(name)}: {error}") from None
+    return _Coded(name, found.codes, sparsity, float(found.objective[0]), float(found.relative_gap[0]))
+
+
+def _write(out: Path, coded: list[_Coded]) -> None:
+    import numpy as np
+
+    from striate.whole_file import whole_file
+
+    places = [np.insert(one.maps.coordinates.astype(np.int32), 0, number, axis=1) for number, one in enumerate(coded)]
+    with whole_file(out) as file:
+        np.savez_compressed(
+            file,
+            coordinates=np.concatenate(places),
+            values=np.concatenate([one.maps.values for one in coded]),
+            shapes=np.array([one.maps.shape for one in coded], np.int64),
+            sparsity=np.array([one.sparsity for one in coded]),
+            names=np.array([one.name for one in coded]),
+        )
