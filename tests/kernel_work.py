@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate import KSVD, PSD, RBM, SparseCoding, infer, kernels
+from striate import KSVD, PSD, RBM, ConvolutionalSparseCoding, SparseCoding, infer, kernels
 from striate.coding import fista, infer_until, regularization_path
 from striate.hierarchy import Hierarchy, learn_filters
 from striate.learning import DeepAutoencoder, RandomFilters
@@ -52,6 +52,8 @@ def results() -> Iterator[tuple[str, Any]]:
         deep = DeepAutoencoder((6, 2), n_epochs=2, random_state=0).fit(binary.astype(real))
         yield f"autoencoder {real.__name__}", deep.transform(binary.astype(real))
     images = rng.random((3, 1, 40, 40)).astype(np.float32)
+    learner = ConvolutionalSparseCoding(4, 5, max_batches=3, random_state=0).fit(images)
+    yield "convolutional dictionary", learner.components_
     for notation in ("8F5x5 - Rabs - N5x5 - PA4x4/4", "8F5x5 - N5x5 - PM4x4/4"):
         hierarchy, _ = learn_filters(
             Hierarchy(notation), images, learners=RandomFilters(8, random_state=0), n_patches=100, random_state=0
