@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         KSVD,
         PSD,
         RBM,
+        ConvolutionalPSD,
         ConvolutionalSparseCoding,
         DeepAutoencoder,
         GaborFilters,
@@ -85,6 +86,7 @@ __all__ = [
     "KSVD",
     "ConvolutionalSparseCoding",
     "PSD",
+    "ConvolutionalPSD",
     "RBM",
     "DeepAutoencoder",
     "RandomFilters",
@@ -122,7 +124,7 @@ _NAMES = {
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
     "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
-    "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD RBM DeepAutoencoder "
+    "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD RBM DeepAutoencoder "
     "RandomFilters GaborFilters TemplateFilters",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",

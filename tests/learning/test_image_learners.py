@@ -11,9 +11,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from striate.learning import ConvolutionalSparseCoding
+from striate.learning import ConvolutionalPSD, ConvolutionalSparseCoding
 
 LEARNERS: dict[str, Callable[..., Any]] = {
+    "convolutional-psd": lambda **options: ConvolutionalPSD(
+        **({"n_components": 4, "kernel_size": 4, "max_batches": 3, "batch_size": 3, "random_state": 0} | options)
+    ),
     "convolutional-sparse-coding": lambda **options: ConvolutionalSparseCoding(
         **({"n_components": 4, "kernel_size": 4, "max_batches": 3, "batch_size": 3, "random_state": 0} | options)
     ),

@@ -2,6 +2,7 @@
 
 from striate.learning._patch_learner import ConvolutionFilters, PatchLearner
 from striate.learning.annealed_importance import LogPartition, annealed_log_partition, exact_log_partition
+from striate.learning.convolutional_psd import ConvolutionalPSD, HeldOutMaps
 from striate.learning.convolutional_sparse_coding import ConvolutionalSparseCoding
 from striate.learning.deep_autoencoder import DeepAutoencoder
 from striate.learning.gabor_filters import GaborFilters
@@ -15,10 +16,12 @@ from striate.learning.template_filters import TemplateFilters
 
 __all__ = [
     "ConvolutionFilters",
+    "ConvolutionalPSD",
     "ConvolutionalSparseCoding",
     "DeepAutoencoder",
     "GaborFilters",
     "HeldOut",
+    "HeldOutMaps",
     "HeldOutObjective",
     "KSVD",
     "LogPartition",

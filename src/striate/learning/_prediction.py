@@ -38,9 +38,13 @@ class Prediction:
         """The predicted codes of a batch that `step` will learn from."""
         return self._learner.predict(patches)
 
-    def step(self, patches: np.ndarray, codes: np.ndarray, share: float) -> None:
-        """One step to reduce the error of the last `predict`, with a share of the initial rate."""
-        self.adam.step(self._learner.gradients(patches, codes), share if self._learner.slows else 1.0)
+    def step(self, patches: np.ndarray, codes: np.ndarray, share: float, *, slows: bool = False) -> None:
+        """One step to reduce the error of the last `predict`.
+
+        It has this share of the initial rate if the encoder's steps slow down with those of the dictionary, or with
+        `slows`.
+        """
+        self.adam.step(self._learner.gradients(patches, codes), share if slows or self._learner.slows else 1.0)
 
     def restart(self, units: np.ndarray, components: np.ndarray) -> None:
         """Initialize units again from their rows of the dictionary (n_components, n_features)."""
