@@ -11,7 +11,7 @@ from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
 from striate.hierarchy import FilterBank, Hierarchy, learn_filters
 from striate.images import load_mnist_digits
-from striate.learning import PSD, RandomFilters
+from striate.learning import PSD, ConvolutionalPSD, RandomFilters
 from striate.progress import Progress
 from tests.killing import learn_through_kills
 
@@ -110,3 +110,46 @@ def test_given_filters_are_learned_anew(images: np.ndarray) -> None:
     bank = FilterBank(8, (5, 5)).with_filters(np.zeros((8, 1, 5, 5), np.float32))
     hierarchy, _ = learn_filters(Hierarchy([bank]), images, learners=quick(), n_patches=500, random_state=0)
     assert filters_of(hierarchy)[0].any()
+
+
+def convolutional(**options: object) -> ConvolutionalPSD:
+    return ConvolutionalPSD(max_batches=10, batch_size=6, **options)  # type: ignore[arg-type]
+
+
+def test_banks_are_learned_from_whole_images(images: np.ndarray) -> None:
+    progress = Progress()
+    notation = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 12F3x3:3 - Rabs"
+    hierarchy, stages = learn_filters(
+        Hierarchy(notation), images, learners=convolutional(), n_patches=1500, random_state=0, progress=progress
+    )
+    assert progress.records[0].name == "stage 1: ConvolutionalPSD filters"
+    first, second = hierarchy.filter_banks
+    (learner,) = stages[0].learners
+    alone = Hierarchy([first]).transform(images[:3])
+    np.testing.assert_allclose(alone, learner.transform(images[:3]), atol=1e-5)
+    assert stages[0].patches.shape[1] == 25
+    # Six sets of three maps each, and two maps of a set.
+    assert second.table is not None
+    below = Hierarchy(hierarchy.layers[:4]).transform(images[:3])
+    for number, one in enumerate(stages[1].learners):
+        rows = slice(2 * number, 2 * number + 2)
+        seen = second.table[2 * number]
+        maps = Hierarchy(hierarchy.layers[:5]).transform(images[:3])[:, rows]
+        np.testing.assert_allclose(maps, one.transform(below[:, seen]), atol=1e-5)
+    again = Hierarchy.from_state(*hierarchy.to_state())
+    np.testing.assert_array_equal(again.transform(images), hierarchy.transform(images))
+
+
+def test_stopped_convolutional_learning_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Path) -> None:
+    def learn(checkpoint: Checkpoint | None) -> list[np.ndarray]:
+        found, _ = learn_filters(
+            Hierarchy("6F5x5 - Rabs - PA4x4/4 - 4F3x3:2"), images, learners=convolutional(), n_patches=500,
+            random_state=3, checkpoint=checkpoint,
+        )  # fmt: skip
+        return filters_of(found)
+
+    whole = learn(None)
+    resumed, stops = learn_through_kills(learn, tmp_path / "checkpoint", lambda: 9)
+    assert stops >= 2
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -195,24 +195,31 @@ class FilterBank(Layer):
         """Learn the filters with the learner of `learn_filters`, each set of a sparse connection table by itself."""
         from sklearn.base import clone
 
-        from striate.learning import PSD
+        from striate.learning import PSD, ConvolutionalPSD
 
-        learner, n_inputs, is_learned = source.learner, source.n_maps, isinstance(source.learner, PSD)
+        learner, n_inputs = source.learner, source.n_maps
+        is_learned, sees_images = isinstance(learner, PSD | ConvolutionalPSD), isinstance(learner, ConvolutionalPSD)
         sets = np.arange(n_inputs)[None]
         if self.fan_in is not None and self.fan_in < n_inputs:
             n_sets = max(1, min(_CONNECTION_SETS, self.n_maps // 2)) if is_learned else self.n_maps
             sets = connection_sets(n_sets, n_inputs, self.fan_in, random_state=source.seed)
         n_patches = source.n_patches if is_learned else min(source.n_patches, _ENOUGH_FOR_SCALE)
         sizes = [len(part) for part in np.array_split(np.arange(self.n_maps), len(sets))]
-        patches = source.draw(self.size[0], n_patches, source.min_std)
-        by_map = patches.reshape(len(patches), n_inputs, -1)
+        side, options = self.size[0], {}
+        if sees_images:
+            side = min(clone(learner).set_params(kernel_size=side).crop_side, *source.size)
+            n_patches = -(-n_patches * self.size[0] ** 2 // side**2)  # as many pixels as patches have
+            options = {"kernel_size": self.size[0], "crop": side}
+        patches = source.draw(side, n_patches, source.min_std).reshape(-1, n_inputs, side, side)
         name = type(learner).__name__.removesuffix("Filters")
         learners: list[Any] = []
         for index, (seen, size) in enumerate(zip(sets, sizes, strict=True)):
             part = None if source.checkpoint is None else source.checkpoint.part(f"set-{index + 1}")
             of = f", set {index + 1} of {len(sets)}" if 1 < len(sets) <= _CONNECTION_SETS else ""
-            fresh = clone(learner).set_params(n_components=size, random_state=source.seed % 2**31 + index)
-            rows = patches if len(sets) == 1 else by_map[:, seen].reshape(len(patches), -1)
+            seed = source.seed % 2**31 + index
+            fresh = clone(learner).set_params(n_components=size, random_state=seed, **options)
+            rows = patches if len(sets) == 1 else patches[:, seen]
+            rows = rows if sees_images else rows.reshape(len(rows), -1)
             phase_name = f"{source.name}: {name} filters{of}"
             fresh.fit(rows, checkpoint=part, progress=source.progress, phase_name=phase_name)
             learners.append(fresh)
@@ -225,8 +232,8 @@ class FilterBank(Layer):
             gain=gain,
             table=None if len(sets) == 1 else np.repeat(sets, sizes, axis=0),
         )
-        shown = by_map[:SHOWN, sets[0]].reshape(min(SHOWN, len(patches)), -1)
-        return LearnedStage(filled, learners, shown.copy())
+        shown = patches[:SHOWN, sets[0], : self.size[0], : self.size[1]]
+        return LearnedStage(filled, learners, shown.reshape(len(shown), -1).copy())
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_inputs) → (new_height, new_width, n_maps)."""

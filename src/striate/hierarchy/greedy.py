@@ -18,12 +18,12 @@ from striate.hierarchy.layer import Layer, LearnedStage
 from striate.hierarchy.paths import Paths
 from striate.images.patches import sample_patches
 from striate.images.preprocessing import contrast_range, white_of
-from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters
 from striate.parameters import Integer, Real, checked
 from striate.progress import Progress
 from striate.samples import check_finite, evenly_spread
 
-Learner = PSD | RandomFilters | GaborFilters | TemplateFilters
+Learner = PSD | ConvolutionalPSD | RandomFilters | GaborFilters | TemplateFilters
 
 # Numbers in the patches of one stage: 256 MB. 50,000 patches of a first stage take a twentieth of it.
 MAX_PATCH_FLOATS = 1 << 26
@@ -50,12 +50,14 @@ def learn_filters(
         An architecture; existing filters and dictionaries are learned again.
     images : float32 (n_images, channels, height, width)
         Prepared images, without labels; a few thousand suffice for filters, however many there are.
-    learners : PSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank, path after path
-        Its parameters are used, with the bank's number of filters; it is not fitted itself. Other layers have a learner
-        of their own: dictionaries of sparse codes are learned by `SparseCoding`, and those of patches as their notation
-        says.
+    learners : PSD, ConvolutionalPSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank, path
+        after path
+        Its parameters are used, with the bank's number and size of filters; it is not fitted itself. Other layers have
+        a learner of their own: dictionaries of sparse codes are learned by `SparseCoding`, and those of patches as
+        their notation says.
     n_patches : int
-        Patches for each stage, fewer where they would take more than 256 MB.
+        Patches for each stage, fewer where they would take more than 256 MB; `ConvolutionalPSD` learns from crops with
+        as many pixels as that.
     min_std : float
         Patches with a standard deviation below this are flat and skipped. Of first-stage patches; above, a
         tenth of it, since pooled features vary less. It is for images that use the whole range of 0–1; where they use
@@ -201,6 +203,10 @@ class _Source:
     @property
     def n_maps(self) -> int:
         return self.below.output_shape(self.images.shape[1:])[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.below.output_shape(self.images.shape[1:])[1:]
 
     def features(self, n_images: int) -> NDArray[np.float32]:
         """See `Source.features`."""

@@ -70,7 +70,8 @@ class Source(Protocol):
     name : str
         For phases of the progress and messages, such as "stage 1" or "path 2, stage 1".
     n_maps : int
-        That come in.
+    size : (int, int)
+        Number of the maps that come in, and their height and width.
     n_patches : int
         How many patches were asked for.
     min_std : float
@@ -94,6 +95,9 @@ class Source(Protocol):
 
     @property
     def n_maps(self) -> int: ...  # noqa: D102
+
+    @property
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
 
     def features(self, n_images: int) -> NDArray[np.float32]:
         """The maps of up to `n_images` images, evenly from all, fewer where they would take more than 256 MB.

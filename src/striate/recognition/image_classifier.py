@@ -72,7 +72,7 @@ _RULES = {
     "system": Choice("auto", "hierarchy", "scspm"),
     "architecture": Text(),
     "preprocessing": Choice("auto") | Instance(Preprocessing, words="a Preprocessing"),
-    "learner": Choice("psd", "random"),
+    "learner": Choice("psd", "conv-psd", "random"),
     "unknown": Real(above=0, below=1) | None,
     "weight_decay": Real(above=0) | Choice("auto"),
     "mirror": Boolean() | Choice("auto"),
@@ -125,9 +125,9 @@ class ImageClassifier(TrainedClassifier):
         ``"64F9x9 - Rabs - N - PA10x10/5"``, which overrides `system`.
     preprocessing : Preprocessing or "auto"
         Applied to every image first; "auto" chooses from the images.
-    learner : "psd" or "random"
-        How the filters of a hierarchy are found: by predictive sparse decomposition, or at random (protocol R of
-        Jarrett et al. 2009), as a baseline.
+    learner : "psd", "conv-psd" or "random"
+        How the filters of a hierarchy are found: by predictive sparse decomposition of patches, or of whole images
+        (`ConvolutionalPSD`), or at random (protocol R of Jarrett et al. 2009), as a baseline.
     unknown : float or None
         Allowed rate of images that are wrongly called unknown, for example 0.05; a fifth of the labeled images is then
         held out to find the threshold. None: no image is called unknown.
@@ -178,7 +178,7 @@ class ImageClassifier(TrainedClassifier):
         system: System = "auto",
         architecture: str = "auto",
         preprocessing: Preprocessing | Literal["auto"] = "auto",
-        learner: Literal["psd", "random"] = "psd",
+        learner: Literal["psd", "conv-psd", "random"] = "psd",
         unknown: float | None = None,
         weight_decay: float | Literal["auto"] = "auto",
         mirror: bool | Literal["auto"] = "auto",
@@ -293,7 +293,7 @@ class ImageClassifier(TrainedClassifier):
         self.hierarchy_, self.record_.stages = learn_filters(
             hierarchy,
             sample,
-            learners=choice.learners if self.learner == "psd" else _random_learner(),
+            learners=choice.learners if self.learner == "psd" else _learners(self.learner, len(hierarchy.filter_banks)),
             random_state=self.random_state,
             checkpoint=checkpoint,
             progress=progress,
@@ -504,8 +504,8 @@ class ImageClassifier(TrainedClassifier):
     def _check_parameters(self) -> None:
         """Raise UsageError now for parameters that would fail after minutes of learning."""
         check_parameters(self, _RULES)
-        if self.system == "scspm" and self.learner == "random":
-            raise UsageError('learner="random" is for a hierarchy: leave it out, or leave out system="scspm"')
+        if self.system == "scspm" and self.learner != "psd":
+            raise UsageError(f'learner="{self.learner}" is for a hierarchy: leave it out, or leave out system="scspm"')
 
     def _check_refinement(self) -> None:
         """Raise UsageError now if what is given cannot be refined, or torch is missing."""
@@ -534,7 +534,7 @@ class ImageClassifier(TrainedClassifier):
     def _is_given(self) -> bool:
         """Whether something is given in place of the paths that the labels choose from."""
         given = (self.system, self.architecture, self.preprocessing)
-        return any(each != "auto" for each in given) or self.learner == "random"
+        return any(each != "auto" for each in given) or self.learner != "psd"
 
     def _used_hierarchy(self) -> Hierarchy:
         if self._kept is None:
@@ -567,7 +567,7 @@ class ImageClassifier(TrainedClassifier):
 
         return choose(
             describe(images),
-            system="hierarchy" if self.learner == "random" else self.system,
+            system="hierarchy" if self.learner != "psd" else self.system,
             preprocessing=None if self.preprocessing == "auto" else self.preprocessing,
             hierarchy=None if self.architecture == "auto" else Hierarchy(self.architecture),
             minutes=self.minutes,
@@ -602,7 +602,11 @@ def _pixels_and_mirrored(images: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([pixels.reshape(len(images), -1), pixels[..., ::-1].reshape(len(images), -1)], axis=1)
 
 
-def _random_learner() -> Any:
-    from striate.learning import RandomFilters
+def _learners(name: str, n_banks: int) -> list[Any]:
+    from striate.learning import ConvolutionalPSD, RandomFilters
 
-    return RandomFilters()
+    if name == "random":
+        return [RandomFilters()] * n_banks
+    # As for patches: features of later stages are already sparse and smooth, and many more numbers.
+    later = ConvolutionalPSD(sparsity=0.6, max_batches=150, n_inference_steps=3)
+    return [ConvolutionalPSD(), *[later] * (n_banks - 1)][:n_banks]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from striate.figures import descriptor_images, project_to_pixels
 from striate.hierarchy import FilterBank, Hierarchy, LearnedStage, PatchDictionary, SparseCodes
 from striate.images import ImageCollection
-from striate.learning import PSD, SparseCoding
+from striate.learning import PSD, ConvolutionalPSD, SparseCoding
 from striate.progress import Progress, peak_memory_bytes
 from striate.provenance import versions
 from striate.recognition import Evaluation, ImageClassifier, TrainingResult
@@ -146,7 +146,7 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
         if not isinstance(bank, FilterBank):
             continue
         shape = (bank.n_maps, -1, *bank.size)
-        psd = [learner for learner in stage.learners if isinstance(learner, PSD)]
+        psd = [learner for learner in stage.learners if isinstance(learner, PSD | ConvolutionalPSD)]
         projected = None
         first = learned[0].bank
         # Inside a path, the stage before may be of another path.
@@ -161,16 +161,23 @@ def _stages(classifier: ImageClassifier) -> list[StageFilters]:
         result.append(
             StageFilters(
                 name=stage.name,
-                kind="PSD" if psd else "random",
+                kind=_kind(stage.learners[0]),
                 encoder=np.concatenate([one.encoder_ for one in stage.learners]).reshape(shape),
                 decoder=np.concatenate([one.components_ for one in psd]).reshape(shape) if psd else None,
                 projected=projected,
                 energies=[(record.batch, record.energy) for record in psd[0].history_] if psd else (),
-                active_fraction=float(np.mean([one.active_fraction_ for one in psd])) if psd else None,
+                active_fraction=float(np.mean([one.usage_.mean() for one in psd])) if psd else None,
                 dead_units=sum(int((one.usage_ == 0).sum()) for one in psd) if psd else None,
             )
         )
     return result
+
+
+def _kind(learner: Any) -> str:
+    """The method of learning of filters."""
+    if isinstance(learner, ConvolutionalPSD):
+        return "convolutional PSD"
+    return "PSD" if isinstance(learner, PSD) else "random"
 
 
 def _refined(classifier: ImageClassifier) -> list[StageFilters]:
