@@ -27,6 +27,7 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
     [
         ((), {"encoder", "decoder", "bias", "gain"}),
         (("--encoder", "lista"), {"encoder", "decoder"}),
+        (("--learner", "conv-psd"), {"encoder", "decoder", "bias", "gain"}),
         (("--learner", "sparse-coding"), {"decoder"}),
         (("--learner", "random"), {"encoder", "decoder", "bias", "gain"}),
     ],

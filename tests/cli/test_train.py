@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from striate import model_file
-from striate.recognition import ImageClassifier
+from striate.learning import ConvolutionalPSD
+from striate.recognition import ImageClassifier, image_classifier
 from tests.cli.command import striate
 from tests.recognition.digits import TINY, digits, write_folder
 
@@ -82,6 +83,17 @@ def test_train_says_what_it_made(capsys: Capture, folder: Path) -> None:
     assert Path(str(result["model"])).stat().st_size > 1000
     assert "filters" in Path(str(result["report"])).read_text(encoding="utf-8")
     assert not (folder.parent / "model.checkpoint").exists()
+
+
+def test_train_learns_by_convolution(capsys: Capture, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_classifier, "_learners", lambda name, n: [ConvolutionalPSD(max_batches=20)] * n)
+    result = train(capsys, folder, "--learner", "conv-psd")
+    assert float(str(result["accuracy"])) > 0.8
+    assert "convolutional PSD" in Path(str(result["report"])).read_text(encoding="utf-8")
+    one, again = (ImageClassifier.load(str(result["model"])) for _ in range(2))
+    pictures = digits((0, 1, 7), 5)[0]
+    np.testing.assert_array_equal(one.predict_proba(pictures), again.predict_proba(pictures))
+    assert one.hierarchy_.filter_banks[0].bias is not None
 
 
 def test_train_refines_if_it_is_better(capsys: Capture, folder: Path) -> None:

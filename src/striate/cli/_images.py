@@ -59,19 +59,25 @@ class _Watched(ImageCollection):
 
 
 def patches_of_folder(
-    folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut
+    folder: Path, n: int, size: int, seed: int, progress: Progress, left_out: LeftOut, *, context: int = 1
 ) -> tuple[NDArray[np.float32], Preprocessing]:
-    """Patches from at most 2,000 images of a folder, and their preprocessing: the preset's for learning filters."""
+    """Patches from at most 2,000 images of a folder, and their preprocessing: the preset's for learning filters.
+
+    With a `context` above 1, patches are so many times as large, or as large as images are, and fewer: their pixels
+    are as many.
+    """
     from striate.hierarchy import choose, describe
 
     images = _Watched(left_out.of(as_images(folder)), left_out.skipped)
     preprocessing = choose(describe(images), system="hierarchy").preprocessing
+    side = max(size, min(context * size, *preprocessing.shape[1:]))
+    n = -(-n * size**2 // side**2)
     rng = np.random.default_rng(seed)
     chosen = images.subset(np.sort(rng.choice(len(images), min(len(images), 2000), replace=False)))
     with progress.phase("patches", total=n, unit="patches") as phase:
         # Patches of one color carry no information.
         try:
-            rows = sample_patches(chosen, n, size, random_state=rng, min_std=0.1, prepare=preprocessing)
+            rows = sample_patches(chosen, n, side, random_state=rng, min_std=0.1, prepare=preprocessing)
         except UsageError as error:
             if "patch_size" not in str(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isqrt, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from striate.learning import PSD, RandomFilters, SparseCoding
+    from striate.learning import PSD, ConvolutionalPSD, RandomFilters, SparseCoding
     from striate.progress import Progress
 
 
@@ -21,9 +22,11 @@ def filters(
     folder: Annotated[Path, typer.Argument(help="A folder of images, with or without classes.", show_default=False)],
     n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="Number of filters.")] = 256,
     size: Annotated[int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of a filter, in pixels.")] = 12,
-    learner: Annotated[str, typer.Option(help="psd, sparse-coding or random.")] = "psd",
+    learner: Annotated[str, typer.Option(help="psd, conv-psd, sparse-coding or random.")] = "psd",
     encoder: Annotated[str, typer.Option(help="The encoder of PSD: tanh, linear, shrinkage, lista or lcod.")] = "tanh",
-    sparsity: Annotated[float, typer.Option(min=0.0, help="Weight of the L1 term.")] = 1.0,
+    sparsity: Annotated[
+        float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="1, and 2 for conv-psd")
+    ] = None,
     patches: Annotated[int, typer.Option(min=1, max=MOST, help="Patches to learn from.")] = 100_000,
     out: Annotated[Path, typer.Option(help="The figure to write, .png; the arrays go beside it, .npz.")] = Path(
         "filters.png"
@@ -41,17 +44,20 @@ def filters(
     from striate.images.names import printable
     from striate.progress import RichProgress
 
-    if learner not in ("psd", "sparse-coding", "random"):
-        raise UsageError(f"--learner {learner}: there are psd, sparse-coding and random.")
-    if encoder != "tanh" and learner != "psd":
+    if learner not in ("psd", "conv-psd", "sparse-coding", "random"):
+        raise UsageError(f"--learner {learner}: there are psd, conv-psd, sparse-coding and random.")
+    if encoder != "tanh" and learner not in ("psd", "conv-psd"):
         raise UsageError(f"--encoder {encoder} is trained by PSD: leave out --learner {learner}.")
     arrays_file = beside(out, ".npz", FIGURE)
     check_files(Output("--out", out, FIGURE), Output("the file of the arrays", arrays_file, ARRAYS), inputs=[folder])
     progress, left_out = RichProgress(quiet=quiet), LeftOut()
-    rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out)
-    require_memory(n, rows.shape[1])
-    found = _learned(learner, n, rows, sparsity, encoder, seed, progress)
-    _write(_arrays(found, (n, preprocessing.shape[0], size, size)), out, arrays_file)
+    # A convolution learns from crops, which show how filters continue beside each other.
+    context = 3 if learner == "conv-psd" else 1
+    rows, preprocessing = patches_of_folder(folder, patches, size, seed, progress, left_out, context=context)
+    shape = n, preprocessing.shape[0], size, size
+    require_memory(n, prod(shape[1:]))
+    found = _learned(learner, shape, rows, sparsity, encoder, seed, progress)
+    _write(_arrays(found, shape), out, arrays_file)
     seconds = sum(record.seconds for record in progress.records)
     usage = getattr(found, "usage_", None)
     active = None if usage is None else float(usage.mean())
@@ -59,7 +65,7 @@ def filters(
         "picture": str(out),
         "arrays": str(arrays_file),
         "learner": learner,
-        "encoder": encoder if learner == "psd" else None,
+        "encoder": encoder if learner in ("psd", "conv-psd") else None,
         "n_filters": n,
         "size": size,
         "batches": getattr(found, "n_batches_", 0),
@@ -73,10 +79,24 @@ def filters(
 
 
 def _learned(
-    learner: str, n: int, rows: NDArray[np.float32], sparsity: float, encoder: str, seed: int, progress: Progress
-) -> PSD | SparseCoding | RandomFilters:
-    from striate.learning import PSD, RandomFilters, SparseCoding
+    learner: str,
+    shape: tuple[int, int, int, int],
+    rows: NDArray[np.float32],
+    sparsity: float | None,
+    encoder: str,
+    seed: int,
+    progress: Progress,
+) -> PSD | ConvolutionalPSD | SparseCoding | RandomFilters:
+    from striate.learning import PSD, ConvolutionalPSD, RandomFilters, SparseCoding
 
+    n, channels, size, _ = shape
+    if learner == "conv-psd":
+        side = isqrt(rows.shape[1] // channels)
+        given: dict[str, Any] = {} if sparsity is None else {"sparsity": sparsity}
+        images = rows.reshape(-1, channels, side, side)
+        convolutional = ConvolutionalPSD(n, size, crop=side, encoder=encoder, random_state=seed, **given)
+        return convolutional.fit(images, progress=progress)
+    sparsity = 1.0 if sparsity is None else sparsity
     if learner == "psd":
         return PSD(n, sparsity=sparsity, encoder=encoder, random_state=seed).fit(rows, progress=progress)
     if learner == "random":
@@ -86,7 +106,9 @@ def _learned(
     return SparseCoding(n, sparsity=sparsity, random_state=seed).fit(rows / scale, progress=progress)
 
 
-def _arrays(found: PSD | SparseCoding | RandomFilters, shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+def _arrays(
+    found: PSD | ConvolutionalPSD | SparseCoding | RandomFilters, shape: tuple[int, ...]
+) -> dict[str, NDArray[Any]]:
     """The arrays of the file by their names; filters are (n, channels, height, width)."""
     arrays = {"decoder": found.components_.reshape(shape)}
     if hasattr(found, "encoder_"):

@@ -62,7 +62,10 @@ def train(
         Literal["auto", "hierarchy", "scspm"],
         typer.Option(help="Stages of learned filters, or sparse codes of SIFT over a spatial pyramid."),
     ] = "auto",
-    learner: Annotated[Literal["psd", "random"], typer.Option(help="Learned or random filters.")] = "psd",
+    learner: Annotated[
+        Literal["psd", "conv-psd", "random"],
+        typer.Option(help="Filters learned from patches, or from whole images by convolution, or random ones."),
+    ] = "psd",
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')
     ] = "auto",
