@@ -70,7 +70,7 @@ class HeldOutMaps(NamedTuple):
         l1 = sum(float(np.abs(crops.optimal).sum(dtype=np.float64)) for crops in found) / size
         apart = sum(float(np.square(crops.optimal - crops.predicted).sum(dtype=np.float64)) for crops in found) / size
         active = sum(np.count_nonzero(crops.optimal) for crops in found) / sum(crops.n_positions for crops in found)
-        return cls(batch, error + sparsity * l1 + 0.5 * prediction * apart, active, error, predicted)
+        return cls(batch, error + sparsity * l1 + 0.5 * prediction * apart, float(active), error, predicted)
 
     def in_words(self) -> str:
         """One line for the progress."""

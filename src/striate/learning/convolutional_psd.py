@@ -61,7 +61,8 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
 
     A filter has a coefficient for every position at which it lies inside the image (`D * z` is full, `W ⋆ x` valid).
     Pixels near the border are covered by fewer positions: `w`, their number divided by its maximum, multiplies the
-    error of each pixel, so that its square has the weight w².
+    error of each pixel, so that its square has the weight w². Without these weights, filters drift off center to reach
+    the border.
 
     Images lose the mean of each channel over all training images, and are divided by one number, the standard deviation
     of all of them; for filters of more than 144 weights by a larger one, as in `PSD`. Give high-passed images, from
@@ -81,8 +82,8 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
         Weight of the prediction term.
     encoder : Encoder or str, default "tanh"
         As in `PSD`; it sees all windows of an image. "tanh", ``gain·tanh(W ⋆ x + bias)``, is the one for the stages of
-        a hierarchy; "smooth shrinkage" has a bias and a smoothness per map, and is nearly 0 where codes are 0. Both
-        need no torch.
+        a hierarchy; "smooth shrinkage" has a bias and a smoothness per map, and is nearly 0 where codes are 0. Its
+        predictions begin near 0 and need more batches. Both need no torch.
     predict_in_inference : bool, default True
         Whether the prediction term takes part in inference. With False it only trains the encoder.
     remove_mean : bool, default True
