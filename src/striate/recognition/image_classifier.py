@@ -607,6 +607,7 @@ def _learners(name: str, n_banks: int) -> list[Any]:
 
     if name == "random":
         return [RandomFilters()] * n_banks
-    # As for patches: features of later stages are already sparse and smooth, and many more numbers.
-    later = ConvolutionalPSD(sparsity=0.6, max_batches=150, n_inference_steps=3)
+    # As for patches: features of later stages are already sparse and smooth. A batch of 16 maps takes ten times as long
+    # as one of images, and every set of a connection table has its own.
+    later = ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=100, n_inference_steps=3)
     return [ConvolutionalPSD(), *[later] * (n_banks - 1)][:n_banks]
