@@ -169,13 +169,39 @@ def test_code_maps_of_images(capsys: pytest.CaptureFixture[str], tmp_path: Path,
     assert "code maps of 2 images" in striate(capsys, "code", folder, *options, "--sparsity", 1, "--positive").out
 
 
+def test_filters_of_code_maps_are_learned(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    stripes = [np.tile(np.sin(np.arange(40) / 2 + phase), (30, 1)) for phase in rng.uniform(0, 6, 4)]
+    for number, image in enumerate(stripes):
+        Image.fromarray((127 + 100 * image).astype(np.uint8)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    maps = tmp_path / "maps.npz"
+    options = ("--convolutional", "--n", 3, "--size", 7, "--batches", 5, "--out", maps, "-q", "--json")
+    done = striate(capsys, "code", folder, *options)
+    assert done.code == 0, done.err
+    filters = np.load(tmp_path / "maps.dictionary.npy")
+    assert filters.shape == (3, 1, 7, 7)
+    np.testing.assert_allclose(np.sqrt(np.square(filters).sum(axis=(1, 2, 3))), 1, rtol=1e-5)
+    assert (done.json["n_images"], len(set(done.json["sparsity"]))) == (4, 1)
+    first = maps.read_bytes()
+    again = striate(capsys, "code", folder, *options, "--dictionary", tmp_path / "maps.dictionary.npy", "--sparsity",
+                    repr(done.json["sparsity"][0]))  # fmt: skip
+    assert again.code == 0, again.err
+    assert again.json["objective"] == done.json["objective"]
+    assert maps.read_bytes() == first
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "name their file with --dictionary"),
+        (["--size", "11"], "11×11 pixels"),
+        (["--active", "0.1"], "--active is for codes of patches"),
         (["--dictionary", "none.npy"], "no such file"),
         (["--dictionary", "large.npy"], "smaller than the filters"),
-        (["--dictionary", "filters.npy", "--encoder", "lista"], "leave it out with --convolutional"),
+        (["--dictionary", "filters.npy", "--encoder", "lista"], "--encoder is for codes of patches"),
         (["--dictionary", "filters.npy", "--out", "codes.npy"], "ends in .npz"),
         (["--dictionary", "filters.npy", "--sparsity", "0"], "above 0"),
     ],

@@ -1,4 +1,4 @@
-"""``striate code --convolutional``: code maps of whole images, for given filters."""
+"""``striate code --convolutional``: code maps of whole images, for filters that are given or learned from them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from striate.cli._left_out import LeftOut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from striate.coding import PreparedFilters, SparseMaps
+    from striate.images import ImageFiles
     from striate.progress import Progress
 
 __all__ = ["code_images", "filters_of"]
 
+_LEARNED_FROM = 500  # images at most
+_CROP = 128  # side of the squares that filters are learned from, in pixels
 _SHARE = 0.1  # of an image's largest correlation with a filter, from which on its code is empty
 
 
@@ -52,31 +57,36 @@ def code_images(
     dictionary: Path | None,
     out: Path,
     *,
+    n: int,
+    size: int,
+    batches: int,
     key: str | None,
     sparsity: float | None,
     positive: bool,
     tolerance: float | None,
-    encoder: str | None,
+    seed: int,
     progress: Progress,
 ) -> tuple[dict[str, Any], str]:
     """Code every image behind local contrast normalization, and write the maps; the result as JSON has it, and as text.
 
-    The archive has ``coordinates`` (n, 4), which are image, map, row and column, their ``values`` (n,), and for each
-    image its ``names``, ``sparsity`` and the ``shapes`` (n_images, 3) of its maps.
+    Without a dictionary, filters are learned from the images, and written beside the maps. The archive has
+    ``coordinates`` (n, 4), which are image, map, row and column, their ``values`` (n,), and for each image its
+    ``names``, ``sparsity`` and the ``shapes`` (n_images, 3) of its maps.
     """
     from striate.cli._images import named_images
-    from striate.cli._outputs import ARRAYS, Output, check_files
+    from striate.cli._outputs import ARRAYS, Output, beside, check_files
     from striate.errors import UsageError
     from striate.images.names import printable
 
-    if encoder is not None:
-        raise UsageError(f"--encoder {encoder} predicts codes of patches: leave it out with --convolutional.")
-    check_files(Output("--out", out, ARRAYS), inputs=[images, dictionary])
-    if dictionary is None:
-        raise UsageError("--convolutional codes for given filters: name their file with --dictionary.")
-    prepared = filters_of(dictionary, key, "--dictionary")
     started, left_out = time.perf_counter(), LeftOut()
+    filters_file = beside(out, ".dictionary.npy", ARRAYS) if dictionary is None else dictionary
+    learned = [Output("the file of the dictionary", filters_file)] if dictionary is None else []
+    check_files(Output("--out", out, ARRAYS), *learned, inputs=[images, dictionary])
+    if dictionary is not None:
+        prepared = filters_of(dictionary, key, "--dictionary")
     named = named_images([images], left_out)
+    if dictionary is None:
+        prepared, sparsity = _learned(named, n, size, batches, sparsity, positive, seed, progress, filters_file)
     coded = []
     with progress.phase("images", total=len(named), unit="images") as phase:
         for number in range(len(named)):
@@ -93,6 +103,7 @@ def code_images(
     n_coefficients = sum(int(np.prod(one.maps.shape)) for one in coded)
     result = {
         "codes": out,
+        "dictionary": filters_file,
         "n_images": len(coded),
         "n_components": prepared.n_maps,
         "sparsity": [one.sparsity for one in coded],
@@ -104,18 +115,85 @@ def code_images(
     }
     text = (
         f"code maps of {len(coded):,} images for {prepared.n_maps} filters, {result['active_fraction']:.2%} active, "
-        f"exact to {result['largest_relative_gap']:.0e}: {printable(out)}\n{left_out.text()}"
+        f"exact to {result['largest_relative_gap']:.0e}: {printable(out)}, {printable(filters_file)}\n{left_out.text()}"
     )
     return result, text
 
 
-def _read(named: Any, number: int, n_channels: int, left_out: LeftOut) -> NDArray[np.float32] | None:
-    """An image behind local contrast normalization; None, and a note, if it cannot be read."""
+class _Normalized:
+    """Grey images behind local contrast normalization, which are read when they are asked for."""
+
+    def __init__(self, named: ImageFiles, numbers: Sequence[int]) -> None:
+        self._named, self._numbers = named, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: int) -> NDArray[np.float32]:
+        return _normalized(self._named, self._numbers[place], color=False)
+
+
+def _learned(
+    named: ImageFiles,
+    n: int,
+    size: int,
+    batches: int,
+    sparsity: float | None,
+    positive: bool,
+    seed: int,
+    progress: Progress,
+    file: Path,
+) -> tuple[PreparedFilters, float]:
+    """Filters that are learned from the images and written to a file, and their sparsity."""
+    import numpy as np
+
+    from striate.cli._options import require_memory
+    from striate.coding import PreparedFilters
+    from striate.errors import UsageError
+    from striate.learning import ConvolutionalSparseCoding
+    from striate.samples import evenly_spread
+    from striate.whole_file import whole_file
+
+    require_memory(n, n * (2 * size - 1) ** 2)  # the statistics of the codes
+    chosen = evenly_spread(len(named), _LEARNED_FROM)
+    sides = {int(number): side for number in chosen if (side := _shorter_side(named, int(number))) is not None}
+    large = [number for number, side in sides.items() if side >= size]
+    if not large:
+        raise UsageError(f"no image that can be read has {size}×{size} pixels: give others, or a smaller --size.")
+    learner = ConvolutionalSparseCoding(
+        n, size, sparsity="auto" if sparsity is None else sparsity, positive=positive, max_batches=batches,
+        crop=min(_CROP, *(sides[number] for number in large)), random_state=seed,
+    )  # fmt: skip
+    learner.fit(_Normalized(named, large), progress=progress)
+    with whole_file(file) as opened:
+        np.save(opened, learner.components_)
+    return PreparedFilters(learner.components_), learner.sparsity_
+
+
+def _shorter_side(named: ImageFiles, number: int) -> int | None:
+    """Of an image, in pixels; None if the image cannot be read."""
     from striate.errors import UnreadableImage
-    from striate.images import Skipped, local_contrast_normalization
 
     try:
-        return local_contrast_normalization(named.read(number, color=n_channels == 3))
+        return min(_normalized(named, number, color=False).shape[1:])
+    except UnreadableImage:
+        return None
+
+
+def _normalized(named: ImageFiles, number: int, *, color: bool) -> NDArray[np.float32]:
+    """An image behind local contrast normalization."""
+    from striate.images import local_contrast_normalization
+
+    return local_contrast_normalization(named.read(number, color=color))
+
+
+def _read(named: ImageFiles, number: int, n_channels: int, left_out: LeftOut) -> NDArray[np.float32] | None:
+    """An image behind local contrast normalization; None, and a note, if it cannot be read."""
+    from striate.errors import UnreadableImage
+    from striate.images import Skipped
+
+    try:
+        return _normalized(named, number, color=n_channels == 3)
     except UnreadableImage as error:
         left_out.skipped.append(Skipped(named.names[number], error.reason))
         return None

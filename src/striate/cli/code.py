@@ -36,11 +36,18 @@ def code(
         Path | None,
         typer.Option(help="Units, one per row, in a .npy or .npz file, used as they are.", show_default="learn"),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, max=MOST_UNITS, help="Number of units to learn.")] = 256,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n", min=1, max=MOST_UNITS, help="Number of units to learn.", show_default="256, 64 with --convolutional"
+        ),
+    ] = None,
     sparsity: Annotated[
         float | None, typer.Option(min=0.0, help="Weight of the L1 term.", show_default="from --active")
     ] = None,
-    active: Annotated[float, typer.Option(help="Fraction of the units that should be active in a code.")] = 0.02,
+    active: Annotated[
+        float | None, typer.Option(help="Fraction of the units that should be active in a code.", show_default="0.02")
+    ] = None,
     positive: Annotated[bool, typer.Option("--positive", help="Codes must not be negative.")] = False,
     tolerance: Annotated[
         float | None,
@@ -49,12 +56,26 @@ def code(
         ),
     ] = None,
     batches: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Maximum number of batches of 512 signals to learn from.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST,
+            help="Maximum number of batches to learn from.",
+            show_default="1000 of 512 signals; 300 of 8 images with --convolutional",
+        ),
+    ] = None,
     size: Annotated[
-        int, typer.Option(min=2, max=MOST_PIXELS, help="Height and width of patches of images, in pixels.")
-    ] = 12,
-    patches: Annotated[int, typer.Option(min=1, max=MOST, help="Number of patches of images.")] = 100_000,
+        int | None,
+        typer.Option(
+            min=2,
+            max=MOST_PIXELS,
+            help="Height and width of patches or filters, in pixels.",
+            show_default="12, 9 with --convolutional",
+        ),
+    ] = None,
+    patches: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Number of patches of images.", show_default="100000")
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +87,7 @@ def code(
         bool,
         typer.Option(
             "--convolutional",
-            help="Code whole images behind local contrast normalization, by the filters of --dictionary.",
+            help="Code whole images behind local contrast normalization, and learn filters from them.",
         ),
     ] = False,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Steps of lista or lcod.")] = 3,
@@ -89,11 +110,16 @@ def code(
 
     if convolutional:
         from striate.cli._convolutional import code_images
+        from striate.errors import UsageError
         from striate.progress import RichProgress
 
+        of_patches = {"--active": active, "--patches": patches, "--encoder": encoder}
+        given = [option for option, value in of_patches.items() if value is not None]
+        if given:
+            raise UsageError(f"{given[0]} is for codes of patches: leave it out with --convolutional.")
         result, text = code_images(
-            signals, dictionary, out, key=key, sparsity=sparsity, positive=positive, tolerance=tolerance,
-            encoder=encoder, progress=RichProgress(quiet=quiet),
+            signals, dictionary, out, n=n or 64, size=size or 9, batches=batches or 300, key=key, sparsity=sparsity,
+            positive=positive, tolerance=tolerance, seed=seed, progress=RichProgress(quiet=quiet),
         )  # fmt: skip
         emit(result, as_json, text)
         return
@@ -107,20 +133,21 @@ def code(
     from striate.learning import SparseCoding
     from striate.progress import RichProgress
 
+    n = n or 256
     units_file, in_place = _checked_files(out, signals, dictionary, encoder, positive)
     started = time.perf_counter()
     progress, left_out = RichProgress(quiet=quiet), LeftOut()
     if signals.is_dir():
-        rows, _ = patches_of_folder(signals, patches, size, seed, progress, left_out)
+        rows, _ = patches_of_folder(signals, patches or 100_000, size or 12, seed, progress, left_out)
         rows = rows - rows.mean(axis=1, keepdims=True)
     else:
         rows = open_rows(signals, key=key)
     learner = SparseCoding(
         n,
         sparsity="auto" if sparsity is None else sparsity,
-        active_fraction=active,
+        active_fraction=0.02 if active is None else active,
         positive=positive,
-        max_batches=batches,
+        max_batches=batches or 1000,
         random_state=seed,
     )
     if dictionary is None:
