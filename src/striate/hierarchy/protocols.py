@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from striate.errors import UsageError
 from striate.hierarchy.greedy import Learner
-from striate.learning import PSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters
 from striate.parameters import Text, checked
 
 __all__ = ["protocol"]
@@ -16,8 +16,9 @@ def protocol(letters: str) -> list[Learner]:
     Parameters
     ----------
     letters : str
-        For each stage ``R`` (random), ``U`` (unsupervised: predictive sparse decomposition), ``G`` (Gabor, in the first
-        stage only) or ``T`` (templates: patches of the stage's input). ``"UU"`` is two stages of PSD.
+        For each stage ``R`` (random), ``U`` (unsupervised: predictive sparse decomposition of patches), ``C`` (that of
+        whole images, by convolution), ``G`` (Gabor, in the first stage only) or ``T`` (templates: patches of the
+        stage's input). ``"UU"`` is two stages of PSD.
 
     Raises
     ------
@@ -27,7 +28,8 @@ def protocol(letters: str) -> list[Learner]:
     References
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object recognition?",
-    ICCV 2009, section 3. Supervised refinement, its ``+``, changes the filters and is not supported here.
+    ICCV 2009, section 3: all but ``C``. Supervised refinement, its ``+``, changes the filters and is not supported
+    here. Kavukcuoglu et al., "Learning convolutional feature hierarchies for visual recognition", NIPS 2010: ``C``.
 
     Examples
     --------
@@ -37,11 +39,15 @@ def protocol(letters: str) -> list[Learner]:
     letters = checked("protocol", letters, Text()) if letters != "" else ""
     learners: list[Learner] = []
     for letter in letters:
-        # Features of later stages are already sparse and smooth: a lower sparsity, fewer batches, ten steps.
+        # Features of later stages are already sparse and smooth: a lower sparsity, fewer batches, ten steps. Crops of
+        # their maps take ten times as long as crops of images: half as many, and three rounds of descent.
         choices: dict[str, Learner] = {
             "R": RandomFilters(),
             "T": TemplateFilters(),
             "U": PSD(sparsity=0.3, max_batches=300, n_inference_steps=10) if learners else PSD(sparsity=0.5),
+            "C": ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=300, n_inference_steps=3)
+            if learners
+            else ConvolutionalPSD(),
         }
         if not learners:
             choices["G"] = GaborFilters()
