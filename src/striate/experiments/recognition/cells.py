@@ -19,6 +19,7 @@ from striate.experiments.engine.unit import Context, Settings, Unit
 from striate.hierarchy import Hierarchy, extract_features, learn_filters
 from striate.hierarchy.protocols import protocol
 from striate.images import stream
+from striate.learning import PSD, ConvolutionalPSD
 from striate.recognition import SoftmaxClassifier
 from striate.recognition.metrics import mean_class_accuracy
 from striate.recognition.pyramid_match import PyramidMatchSVM
@@ -29,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 FOR_FILTERS = 2000  # images that filters are learned from
+QUICK_BATCHES = 40  # from which a stage's filters are learned at quick scale
 
 
 def learned_hierarchy(task: Task, notation: str, letters: str, context: Context) -> Hierarchy:
@@ -37,8 +39,13 @@ def learned_hierarchy(task: Task, notation: str, letters: str, context: Context)
     chosen = np.sort(rng.permutation(task.unseen)[:FOR_FILTERS])
     batches = stream(task.images, task.preprocessing, indices=chosen)
     sample = np.concatenate([batch for _, batch in batches])
+    learners = protocol(letters)
+    if context.scale == "quick":
+        for learner in learners:
+            if isinstance(learner, PSD | ConvolutionalPSD):
+                learner.set_params(max_batches=QUICK_BATCHES)
     hierarchy, _ = learn_filters(
-        Hierarchy(notation), sample, learners=protocol(letters), random_state=context.seed, progress=context.progress
+        Hierarchy(notation), sample, learners=learners, random_state=context.seed, progress=context.progress
     )
     return hierarchy
 
