@@ -69,6 +69,7 @@ EXPERIMENTS: dict[str, str] = {
     "energy-training": "striate.experiments.energies.energy_training",
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",
     "caltech101-two-stage": "striate.experiments.recognition.caltech101_two_stage",
+    "caltech101-convolutional": "striate.experiments.convolutional.caltech101_convolutional",
     "caltech101-refined": "striate.experiments.recognition.caltech101_refined",
     "stage2-filters": "striate.experiments.recognition.stage2_filters",
     "caltech101-filter-count": "striate.experiments.recognition.caltech101_filter_count",
