@@ -113,6 +113,24 @@ def test_a_gram_matrix_without_full_rank_is_repaired_in_single_precision(rng: np
     assert value <= best.value * 1.01
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_beyond_the_smallest_number_comes_back(rng: np.random.Generator, dtype: type) -> None:
+    # Each class is apart from the others: the first step leaves the wrong ones exp(−n_classes), 0 in single precision.
+    n_classes, decay = 120, 1e-5
+    labels = np.arange(n_classes)
+    samples: np.ndarray = rng.standard_normal((n_classes, 150)).astype(dtype)
+    solution = solved(samples, labels, decay, tolerance=1e-3, max_iterations=200)
+    value, _ = objective(samples, labels, decay, solution.coefficients)
+
+    def flat(w: np.ndarray) -> tuple[float, np.ndarray]:
+        found, gradient = objective(samples, labels, decay, w.reshape(151, n_classes))
+        return found, gradient.ravel()
+
+    best = minimize(flat, np.zeros(151 * n_classes), jac=True, method="L-BFGS-B", options={"maxiter": 300}).fun
+    assert solution.ended_by == "tolerance"
+    assert value <= best * 1.01
+
+
 def test_weights_are_multiplicities(rng: np.random.Generator) -> None:
     samples, labels = problem(rng)
     times = rng.integers(0, 4, size=len(labels))  # 0: the row is held out

@@ -80,20 +80,25 @@ class _Preconditioner:
         self._factor: NDArray | None = None
         self._curvature = 0.0
         self._age = 0
+        self.has_jumped = False  # whether the curvature changed by much more than it does from step to step
 
     def refresh(self, point: _Point, weights: NDArray, *, at_once: bool = False) -> bool:
         """Factor again if the curvature c of the loss has changed much at this point; return whether it did."""
         n_classes = point.others.shape[1]
         # 1 − Σp² where the label's probability is 1 − missing.
         spread = (2 - point.missing) * point.missing - np.einsum("ij,ij->i", point.others, point.others)
-        smallest = float(np.finfo(spread.dtype).tiny)
+        # After a step that overshoots no probability may be left to wrong classes; intercepts, without decay, must
+        # not be divided by 0 then.
+        smallest = float(np.finfo(spread.dtype).eps) / n_classes
         curvature = max(float(weights @ spread) / (n_classes - 1), smallest)
         self._age += 1
+        self.has_jumped = False
         if self._curvature:
             ratio = max(curvature / self._curvature, self._curvature / curvature)
             patient = self._age < _PATIENCE and not at_once
             if ratio < (_MISLEADING if patient else _STALE):
                 return False
+            self.has_jumped = ratio >= _MISLEADING
         self._curvature, self._age = curvature, 0
         if self._gram is not None:
             self._factor = self._factorize()
@@ -327,11 +332,11 @@ def minimize_cross_entropy(
             weight_decay * float(np.vdot(direction[:-1], direction[:-1])),
         )
         length, logits, point = _line_search(logits, to_logits(direction), labels, weights, penalty, value, slope)
-        step = dtype.type(length) * direction
-        coefficients = coefficients + step
+        before, step = coefficients, dtype.type(length) * direction
+        coefficients = before + step
         new_value = value_at(point)
-        if new_value > value + _ROUNDING * abs(value):  # only rounding errors are left
-            coefficients = coefficients - step
+        if not new_value <= value + _ROUNDING * abs(value):  # only rounding errors are left
+            coefficients = before
             ended_by = "precision"
             break
         n_stalled = n_stalled + 1 if value - new_value < 0.1 * tolerance * value else 0
@@ -342,5 +347,6 @@ def minimize_cross_entropy(
         new_gradient = gradient_at(point)
         memory.add(step, new_gradient - gradient)
         gradient = new_gradient
-        preconditioner.refresh(point, weights)
+        if preconditioner.refresh(point, weights) and preconditioner.has_jumped:
+            memory.clear()  # these pairs tell of a curvature that is gone
     return Solution(coefficients, value, suboptimality, iteration, ended_by)
