@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from striate.coding import PreparedFilters, infer_convolutional
 from striate.coding.convolutional.solving import METHODS, ConvolutionalMethod
-from striate.experiments.convolutional.filters import learned_filters
+from striate.experiments.convolutional.filters import learned_filters, normalized
 from striate.experiments.data.natural_patches import photographs
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
 from striate.experiments.engine.figure import Figure, Measurement, above
 from striate.experiments.engine.results import Results
 from striate.experiments.engine.unit import Context, Settings, Unit
-from striate.images import local_contrast_normalization, to_grey
 
 NAME = "convolutional-solvers"
 CLAIM = "Coordinate descent on the coefficients that matter codes a whole image sooner than FISTA does."
@@ -89,7 +88,7 @@ def _name(method: str, share: float) -> str:
 
 def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
     """Measure time, relative gap and objective after 1, 2, 4, … iterations, until the gap is reached."""
-    filters = PreparedFilters(learned_filters(settings, context, _normalized))
+    filters = PreparedFilters(learned_filters(settings, context, normalized))
     image = _image(context, settings["crop"])
     sparsity = settings["share"] * float(np.abs(filters.correlate(image)).max())
     method: ConvolutionalMethod = settings["method"]
@@ -118,14 +117,10 @@ def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
 
 def _image(context: Context, crop: int) -> NDArray[np.float32]:
     """A square of a validation image behind local contrast normalization, (crop, crop)."""
-    image = _normalized(photographs(context, "val")[0])
+    image = normalized(photographs(context, "val")[0])
     height, width = image.shape[-2:]
     top, left = (height - crop) // 2, (width - crop) // 2
     return np.ascontiguousarray(image.reshape(height, width)[top : top + crop, left : left + crop], np.float32)
-
-
-def _normalized(image: NDArray[Any]) -> NDArray[np.float32]:
-    return local_contrast_normalization(to_grey(image)).astype(np.float32)
 
 
 def draw(results: Results, path: Path) -> None:

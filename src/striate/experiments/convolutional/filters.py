@@ -1,18 +1,19 @@
-"""Filters for convolutional codes, learned from patches of Berkeley's training images."""
+"""Filters for convolutional codes, learned from Berkeley's training images, and the form that images have for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.experiments.data.natural_patches import photographs
 from striate.experiments.engine.unit import Context, Settings
-from striate.images import sample_patches
+from striate.images import local_contrast_normalization, sample_patches, to_grey
 from striate.learning import SparseCoding
 
-__all__ = ["learned_filters"]
+__all__ = ["learned_filters", "normalized"]
 
 
 def learned_filters(
@@ -36,3 +37,8 @@ def learned_filters(
     learner = SparseCoding(settings["n_filters"], max_batches=settings["batches"], random_state=0)
     units = learner.fit(patches / patches.std(), progress=context.progress).components_
     return np.asarray(units, np.float32).reshape(-1, side, side)
+
+
+def normalized(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an image behind local contrast normalization, as one channel, (1, height, width)."""
+    return local_contrast_normalization(to_grey(image)).astype(np.float32)
