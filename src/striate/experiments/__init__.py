@@ -64,6 +64,7 @@ EXPERIMENTS: dict[str, str] = {
     "lista-vs-fista": "striate.experiments.codes.lista_vs_fista",
     "lcod-vs-cod": "striate.experiments.codes.lcod_vs_cod",
     "convolutional-solvers": "striate.experiments.convolutional.convolutional_solvers",
+    "convolutional-filters": "striate.experiments.convolutional.convolutional_filters",
     "inpainting": "striate.experiments.convolutional.inpainting",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
