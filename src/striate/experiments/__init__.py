@@ -65,6 +65,7 @@ EXPERIMENTS: dict[str, str] = {
     "lcod-vs-cod": "striate.experiments.codes.lcod_vs_cod",
     "convolutional-solvers": "striate.experiments.convolutional.convolutional_solvers",
     "convolutional-filters": "striate.experiments.convolutional.convolutional_filters",
+    "convolutional-lista": "striate.experiments.convolutional.convolutional_lista",
     "inpainting": "striate.experiments.convolutional.inpainting",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
