@@ -125,7 +125,7 @@ FIGURES = (
 def units(scale: Scale) -> list[Unit]:
     """Return a unit per number of stages and learner, with all splits, since they share filters and features."""
     geometry = {"one stage": ONE_STAGE[scale], "two stages": TWO_STAGES[scale]}
-    seconds = {"U": 150.0, "C": 400.0, "UU": 250.0, "CC": 1200.0}
+    seconds = {"U": 150.0, "C": 300.0, "UU": 200.0, "CC": 600.0}
     return [
         Unit(
             letters,
