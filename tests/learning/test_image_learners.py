@@ -70,3 +70,11 @@ def test_grid_search(name: str) -> None:
         search = GridSearchCV(LEARNERS[name](sparsity=0.5), {"n_components": [1, 6]}, cv=2).fit(given)
         assert search.best_params_ == {"n_components": 6}
         assert search.score(given) == search.best_estimator_.score(given)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_notebook_shows_filters_that_have_colors(name: str) -> None:
+    assert "<img" not in LEARNERS[name]()._repr_html_()
+    assert "<img" in LEARNERS[name]().fit(images())._repr_html_()
+    maps = np.random.default_rng(2).standard_normal((6, 5, 12, 13))  # of a first stage
+    assert "<img" not in LEARNERS[name]().fit(maps)._repr_html_()

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from striate.coding import PreparedFilters, infer_convolutional, infer_convolutional_with_prediction
@@ -21,16 +19,17 @@ from striate.coding.convolutional.windows import coverage, windows_as_rows
 from striate.encoders import Encoder
 from striate.encoders.kinds import EncoderRule
 from striate.errors import UsageError
-from striate.figures.drawn import DrawnEstimator, Shown
+from striate.figures.drawn import Shown
 from striate.learning._coded_crops import CodedCrops, HeldOutMaps
 from striate.learning._encoder_training import MEMORY, SILENT, EncoderTraining
 from striate.learning._filter_update import first_filters, unit_filters, worst_windows
+from striate.learning._image_learner import ImageLearner
 from striate.learning._images import ImageBatch, Images
 from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters
-from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
-from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, check_parameters, parameter
+from striate.learning.online import VERBOSE, Course, Start
+from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, parameter
 from striate.randomness import RandomState
-from striate.stored import Table, array, field
+from striate.stored import array, field
 from striate.threads import single_threaded_blas
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ _FLAT = 1e-6  # deviation of images that count as constant, relative to their la
 _BLOCK = 1 << 22  # numbers of windows that are encoded at a time: 16 MB
 
 
-class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, TransformerMixin, BaseEstimator):
+class ConvolutionalPSD(EncoderTraining, ImageLearner):
     """Predictive sparse decomposition of whole images.
 
     Filters `D` (`components_`), code maps `z` of images `x` and an encoder `f` with the filters `W` (`encoder_`) are
@@ -290,7 +289,8 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
 
     def score(self, X: Any, y: object = None) -> float:
         """Minus the mean energy of images, with optimal maps: larger is better, as in scikit-learn."""
-        return -float(np.mean([self._optimum(image, None).objective for image in self._known(X)]))
+        images = self._known(X)
+        return -float(np.mean([self._optimum(images[index][0], None).objective for index in range(len(images))]))
 
     def inverse_transform(self, X: Any) -> Any:
         """The images that maps represent, in the scale of the images that the model was fitted to.
@@ -352,53 +352,16 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
         self.history_ = [HeldOutMaps(*found) for found in self.history_]
         self._restore_training(arrays, header)
 
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(field(header, "parameters", Table()))
-        if isinstance(parameters.get("kernel_size"), list):
-            parameters["kernel_size"] = tuple(parameters["kernel_size"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
-
-    def plot_components(self, *, columns: int | None = None) -> Figure:
-        """Draw the filters, each scaled to its own strongest weight.
-
-        Parameters
-        ----------
-        columns : int, optional
-            Filters per row; by default about as many as there are rows.
-        """
-        check_is_fitted(self)
-        return Shown(self.components_, self._caption()).draw(columns)
-
     def plot_filters(self, *, columns: int | None = None) -> Figure:
         """Draw the encoder's filters, as `plot_components` does those of the decoder."""
         check_is_fitted(self)
         return Shown(self.encoder_, self._caption()).draw(columns)
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
     def _of_encoder(self, name: str) -> NDArray[Any]:
         found: NDArray[Any] = getattr(self.predictor_, name)
         return found
 
-    def _shown(self) -> Shown | None:
-        return Shown(self.components_, self._caption()) if hasattr(self, "components_") else None
-
-    def _caption(self) -> str:
-        n, _, height, width = self.components_.shape
-        return f"{n:,} filters of {height}×{width}"
-
     # Images
-
-    @property
-    def _kernel(self) -> tuple[int, int]:
-        size: int | tuple[int, int] = parameter(self, "kernel_size")
-        return (size, size) if isinstance(size, int) else size
 
     @property
     def crop_side(self) -> int:
@@ -411,10 +374,7 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
                 f"ConvolutionalPSD: crop is {self.crop_side}, and filters of {self._kernel[0]}×{self._kernel[1]} do "
                 "not fit into it: raise crop, or leave it out"
             )
-        known: dict[str, Any] = {}
-        if not reset:
-            known = {"n_channels": self.components_.shape[1], "dtype": self.components_.dtype}
-        return Images(X, who=type(self).__name__, kernel=self._kernel, **known)
+        return self._learned_from(X, reset=reset)
 
     def _batch(self, samples: Images, rows: NDArray[np.int64]) -> ImageBatch:
         # As many crops as a batch has, also of fewer images.
@@ -424,20 +384,9 @@ class ConvolutionalPSD(EncoderTraining, OnlineLearner, DrawnEstimator, Transform
     def _held_out(self, samples: Images, rows: NDArray[np.int64]) -> ImageBatch:
         return samples.batch(np.sort(rows), crop=self.crop_side, rng=np.random.default_rng([self._seed, 3]))
 
-    def _known(self, X: Any) -> Iterator[NDArray[Any]]:
-        """Images for a fitted learner, one by one, in their own type."""
-        images = self._checked(X)
-        return (images[index][0] for index in range(len(images)))
-
-    def _checked(self, X: Any) -> Images:
-        check_is_fitted(self)
-        check_parameters(self, self._rules)
-        kernel = self.components_.shape[2:]
-        return Images(X, who=type(self).__name__, kernel=kernel, n_channels=self.components_.shape[1])
-
     def _each(self, X: Any, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
         """The maps of each image, in an array or a list."""
-        images = self._checked(X)
+        images = self._known(X)
         found = [function(images[index][0]) for index in range(len(images))]
         return np.stack(found) if images.is_array else found
 

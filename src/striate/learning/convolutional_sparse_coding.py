@@ -1,28 +1,23 @@
-"""Convolutional sparse coding: filters whose convolutions with sparse maps rebuild whole images, learned online.
-
-The file has more than 400 lines because half of them document, store and check the parameters.
-"""
+"""Convolutional sparse coding: filters whose convolutions with sparse maps rebuild whole images, learned online."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from striate.coding import PreparedFilters, SparseMaps, infer_convolutional
 from striate.errors import StriateError
-from striate.figures.drawn import DrawnEstimator, Shown
 from striate.learning._automatic_sparsity import corrected_sparsity
 from striate.learning._filter_update import first_filters, update_filters, worst_windows
+from striate.learning._image_learner import ImageLearner
 from striate.learning._images import HeldOutImages, ImageBatch, Images
 from striate.learning._map_statistics import active_per_position, add_statistics, completed, n_positions
 from striate.learning._objective import HeldOutObjective, comparable
-from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
+from striate.learning.online import VERBOSE, Course, Start
 from striate.parameters import (
     Anything,
     Boolean,
@@ -32,13 +27,9 @@ from striate.parameters import (
     Real,
     Rule,
     Seed,
-    check_parameters,
     parameter,
 )
 from striate.randomness import RandomState
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["ConvolutionalSparseCoding"]
 
@@ -51,7 +42,7 @@ _SMALL = 8  # sides of a filter: of each of them, a corner of this side is enoug
 _STEP, _MOST_STEPS = 0.75, 30  # by which it falls from the least sparsity of empty codes
 
 
-class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin, BaseEstimator):
+class ConvolutionalSparseCoding(ImageLearner):
     """Filters dₖ, of unit norm, whose convolutions with sparse code maps zₖ add up to whole images.
 
     It minimizes ½‖mask ⊙ (x − Σₖ dₖ * zₖ)‖² + sparsity·Σₖ ‖zₖ‖₁ over images x, as `infer_convolutional` does for given
@@ -252,17 +243,6 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
         """Minus the mean objective of images, with optimal codes: larger is better, as in scikit-learn."""
         return -self._objective(self._known(X, masks), None)[0]
 
-    def plot_components(self, *, columns: int | None = None) -> Figure:
-        """Draw the filters, each scaled to its own strongest weight.
-
-        Parameters
-        ----------
-        columns : int, optional
-            Filters per row; by default about as many as there are rows.
-        """
-        check_is_fitted(self)
-        return Shown(self.components_, self._caption()).draw(columns)
-
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header; with `training` also the statistics that learning goes on from."""
         arrays, header = super().to_state(training=training)
@@ -276,12 +256,8 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
-        parameters = dict(header["parameters"])
-        if isinstance(parameters["kernel_size"], list):
-            parameters["kernel_size"] = tuple(parameters["kernel_size"])
-        if "start" in arrays:
-            parameters["start"] = np.array(arrays["start"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
+        start = {"start": np.array(arrays["start"])} if "start" in arrays else {}
+        return super().from_state(arrays, {**header, "parameters": {**header["parameters"], **start}})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
         super()._restore(arrays, header)
@@ -291,26 +267,8 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
         self.sparsity_, self._n_seen = float(header["sparsity"]), int(header["n_seen"])
         self.n_replaced_ = int(header["n_replaced"])
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def _kernel(self) -> tuple[int, int]:
-        size = parameter(self, "kernel_size")
-        return (size, size) if isinstance(size, int) else size
-
     def _samples(self, X: Any, *, reset: bool, masks: Any = None) -> Images:
-        known = {} if reset else {"n_channels": self.components_.shape[1], "dtype": self.components_.dtype}
-        return Images(X, masks, who=type(self).__name__, kernel=self._kernel(), **known)
-
-    def _known(self, X: Any, masks: Any) -> Images:
-        """Images for a fitted learner, in their own type."""
-        check_is_fitted(self)
-        check_parameters(self, self._rules)
-        n_channels = self.components_.shape[1]
-        return Images(X, masks, who=type(self).__name__, kernel=self.components_.shape[2:], n_channels=n_channels)
+        return self._learned_from(X, masks, reset=reset)
 
     def _batch(self, samples: Images, rows: NDArray[np.int64]) -> ImageBatch:
         rng = np.random.default_rng([self._seed, 2, self.n_batches_])
@@ -322,7 +280,7 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
     def _begin(self, start: Start) -> None:
         """Initialize the filters, empty statistics and, with "auto", the sparsity."""
         n_components, samples = parameter(self, "n_components"), start.samples
-        shape = n_components, samples.n_channels, *self._kernel()
+        shape = n_components, samples.n_channels, *self._kernel
         rng = np.random.default_rng([self._seed, 1, 0])
         self.components_ = first_filters(shape, samples.dtype, start=self.start, rng=rng)
         self._set_no_statistics()
@@ -342,7 +300,7 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
 
     def _first_sparsity(self, batch: ImageBatch) -> float:
         """From the least sparsity of empty codes down, until enough of the first filters' coefficients are active."""
-        small = batch.corner(_SMALL * max(self._kernel()))
+        small = batch.corner(_SMALL * max(self._kernel))
         correlations = PreparedFilters(self.components_).correlate(small.images)
         self.sparsity_ = max(float(np.abs(of_image).max()) for of_image in correlations)
         if not self.sparsity_ > 0:
@@ -395,7 +353,7 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
         residuals = [image - r for image, r in zip(batch.images, reconstructed, strict=True)]
         if batch.masks is not None:
             residuals = [mask * residual for mask, residual in zip(batch.masks, residuals, strict=True)]
-        new = worst_windows(residuals, len(unused), self._kernel())
+        new = worst_windows(residuals, len(unused), self._kernel)
         unused = unused[: len(new)]
         self.components_[unused] = new
         self._code_products[unused] = 0
@@ -433,12 +391,3 @@ class ConvolutionalSparseCoding(OnlineLearner, DrawnEstimator, TransformerMixin,
 
     def _held_out_errors(self) -> list[float]:
         return comparable(self.history_)
-
-    def _caption(self) -> str:
-        n, _, height, width = self.components_.shape
-        return f"{n:,} filters of {height}×{width}"
-
-    def _shown(self) -> Shown | None:
-        if not hasattr(self, "components_") or self.components_.shape[1] not in (1, 3):
-            return None
-        return Shown(self.components_, self._caption())
