@@ -105,6 +105,11 @@ CALLS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     ),
     "SparseCoder": a_fit,
     "infer_convolutional": lambda y, d: coding.infer_convolutional(y, d[:, np.newaxis], 0.3, mask=np.abs(y)),
+    "infer_convolutional_with_prediction": lambda y, d: coding.infer_convolutional_with_prediction(
+        y, d[:, np.newaxis], 0.3, prediction=0.5, target=np.broadcast_to(y[:, :1], (len(d), len(y), 1)).astype(y.dtype)
+    ),
+    "denoise": lambda y, d: coding.denoise(y, d[:, np.newaxis], noise=0.5),
+    "inpaint": lambda y, d: coding.inpaint(y, d[:, np.newaxis], np.abs(y) >= np.median(np.abs(y))),
     "certify_convolutional": lambda y, d: np.array(
         coding.certify_convolutional(y, coding.PreparedFilters(d[:, np.newaxis]).correlate(y), d[:, np.newaxis], 0.5)
     ),
