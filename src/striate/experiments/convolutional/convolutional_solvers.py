@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate.coding import PreparedFilters, infer_convolutional
 from striate.coding.convolutional.solving import METHODS, ConvolutionalMethod
-from striate.experiments.convolutional.filters import learned_filters, normalized
+from striate.experiments.convolutional.filters import learned_filters, middle, normalized
 from striate.experiments.data.natural_patches import photographs
 from striate.experiments.engine.drawing import new_canvas, save_canvas
 from striate.experiments.engine.experiment import Scale
@@ -117,10 +117,7 @@ def follow_solver(settings: Settings, context: Context) -> dict[str, Any]:
 
 def _image(context: Context, crop: int) -> NDArray[np.float32]:
     """A square of a validation image behind local contrast normalization, (crop, crop)."""
-    image = normalized(photographs(context, "val")[0])
-    height, width = image.shape[-2:]
-    top, left = (height - crop) // 2, (width - crop) // 2
-    return np.ascontiguousarray(image.reshape(height, width)[top : top + crop, left : left + crop], np.float32)
+    return np.ascontiguousarray(middle(normalized(photographs(context, "val")[0])[0], crop))
 
 
 def draw(results: Results, path: Path) -> None:

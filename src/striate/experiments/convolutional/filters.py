@@ -13,7 +13,7 @@ from striate.experiments.engine.unit import Context, Settings
 from striate.images import local_contrast_normalization, sample_patches, to_grey
 from striate.learning import SparseCoding
 
-__all__ = ["learned_filters", "normalized"]
+__all__ = ["learned_filters", "middle", "normalized"]
 
 
 def learned_filters(
@@ -42,3 +42,11 @@ def learned_filters(
 def normalized(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return an image behind local contrast normalization, as one channel, (1, height, width)."""
     return local_contrast_normalization(to_grey(image)).astype(np.float32)
+
+
+def middle(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return the square in the middle of an image (…, height, width), or less of it where the image is smaller."""
+    height, width = image.shape[-2:]
+    side = min(side, height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]

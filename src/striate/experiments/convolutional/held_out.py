@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from striate.coding import PreparedFilters, certify_convolutional, infer_convolutional
 from striate.coding.convolutional.windows import coverage
-from striate.experiments.convolutional.filters import normalized
+from striate.experiments.convolutional.filters import middle, normalized
 from striate.experiments.data.natural_patches import photographs
 from striate.experiments.engine.unit import Context, Settings
 from striate.learning import ConvolutionalPSD
@@ -64,7 +64,7 @@ class HeldOutCrops:
     def drawn(cls, learner: ConvolutionalPSD, context: Context, *, n_crops: int, side: int) -> HeldOutCrops:
         """The middles of the first photographs, `side` pixels wide and high."""
         collection = photographs(context, "val")
-        crops = np.stack([_middle(normalized(collection[number]), side) for number in range(n_crops)])
+        crops = np.stack([middle(normalized(collection[number]), side) for number in range(n_crops)])
         scaled = (crops - learner.mean_[:, None, None]) / np.float32(learner.scale_)
         predicted = learner.transform(crops)
         return cls(scaled.astype(np.float32), predicted, PreparedFilters(learner.components_), learner.sparsity)
@@ -96,9 +96,3 @@ class HeldOutCrops:
                 tolerance=_NO_GAP, max_iterations=n + 1, info=True,
             )  # fmt: skip
         return float(found.objective.mean())
-
-
-def _middle(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    height, width = image.shape[1:]
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[:, top : top + side, left : left + side]

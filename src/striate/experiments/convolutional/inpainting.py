@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.coding import PreparedFilters, inpaint
-from striate.experiments.convolutional.filters import learned_filters
+from striate.experiments.convolutional.filters import learned_filters, middle
 from striate.experiments.data.natural_patches import photographs
 from striate.experiments.engine.drawing import new_canvas, pack, save_canvas, unpack
 from striate.experiments.engine.experiment import Scale
@@ -211,11 +211,8 @@ def _fill(settings: Settings, context: Context, fill: Fill) -> dict[str, Any]:
 
 def _piece(image: NDArray[Any]) -> dict[str, Any]:
     """The middle of an image, in 256 levels."""
-    height, width = image.shape
-    side = min(CROP, height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    pixels = np.round(255 * image[top : top + side, left : left + side]).astype(np.uint8)
-    return {"pixels": pack(pixels), "side": side}
+    pixels = np.round(255 * middle(image, CROP)).astype(np.uint8)
+    return {"pixels": pack(pixels), "side": len(pixels)}
 
 
 def draw(results: Results, path: Path) -> None:
