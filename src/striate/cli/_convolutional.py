@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,9 +74,10 @@ def code_images(
     ``coordinates`` (n, 4), which are image, map, row and column, their ``values`` (n,), and for each image its
     ``names``, ``sparsity`` and the ``shapes`` (n_images, 3) of its maps.
     """
-    from striate.cli._images import named_images
+    from striate.cli._images import named_images, read_or_skip
     from striate.cli._outputs import ARRAYS, Output, beside, check_files
     from striate.errors import UsageError
+    from striate.images import local_contrast_normalization
     from striate.images.names import printable
 
     started, left_out = time.perf_counter(), LeftOut()
@@ -86,17 +88,18 @@ def code_images(
         prepared = filters_of(dictionary, key, "--dictionary")
     named = named_images([images], left_out)
     if dictionary is None:
-        prepared, sparsity = _learned(named, n, size, batches, sparsity, positive, seed, progress, filters_file)
+        prepared, sparsity = _learned(named, n, size, batches, sparsity, positive, seed, progress)
     coded = []
     with progress.phase("images", total=len(named), unit="images") as phase:
         for number in range(len(named)):
-            image = _read(named, number, prepared.n_channels, left_out)
+            image = read_or_skip(named, number, left_out, color=prepared.n_channels == 3)
             if image is not None:
+                image = local_contrast_normalization(image)
                 coded.append(_coded(named.names[number], image, prepared, sparsity, positive, tolerance))
             phase.advance()
     if not coded:
         raise UsageError(f"{images}: no image could be read: give others.")
-    _write(out, coded)
+    _write(out, coded, None if dictionary is not None else (filters_file, prepared))
     import numpy as np
 
     n_active = sum(len(one.maps.values) for one in coded)
@@ -130,7 +133,9 @@ class _Normalized:
         return len(self._numbers)
 
     def __getitem__(self, place: int) -> NDArray[np.float32]:
-        return _normalized(self._named, self._numbers[place], color=False)
+        from striate.images import local_contrast_normalization
+
+        return local_contrast_normalization(self._named.read(self._numbers[place], color=False))
 
 
 def _learned(
@@ -142,17 +147,13 @@ def _learned(
     positive: bool,
     seed: int,
     progress: Progress,
-    file: Path,
 ) -> tuple[PreparedFilters, float]:
-    """Filters that are learned from the images and written to a file, and their sparsity."""
-    import numpy as np
-
+    """Filters that are learned from the images, and their sparsity."""
     from striate.cli._options import require_memory
     from striate.coding import PreparedFilters
     from striate.errors import UsageError
     from striate.learning import ConvolutionalSparseCoding
     from striate.samples import evenly_spread
-    from striate.whole_file import whole_file
 
     require_memory(n, n * (2 * size - 1) ** 2)  # the statistics of the codes
     chosen = evenly_spread(len(named), _LEARNED_FROM)
@@ -165,8 +166,6 @@ def _learned(
         crop=min(_CROP, *(sides[number] for number in large)), random_state=seed,
     )  # fmt: skip
     learner.fit(_Normalized(named, large), progress=progress)
-    with whole_file(file) as opened:
-        np.save(opened, learner.components_)
     return PreparedFilters(learner.components_), learner.sparsity_
 
 
@@ -175,27 +174,8 @@ def _shorter_side(named: ImageFiles, number: int) -> int | None:
     from striate.errors import UnreadableImage
 
     try:
-        return min(_normalized(named, number, color=False).shape[1:])
+        return min(named.read(number, color=False).shape[1:])
     except UnreadableImage:
-        return None
-
-
-def _normalized(named: ImageFiles, number: int, *, color: bool) -> NDArray[np.float32]:
-    """An image behind local contrast normalization."""
-    from striate.images import local_contrast_normalization
-
-    return local_contrast_normalization(named.read(number, color=color))
-
-
-def _read(named: ImageFiles, number: int, n_channels: int, left_out: LeftOut) -> NDArray[np.float32] | None:
-    """An image behind local contrast normalization; None, and a note, if it cannot be read."""
-    from striate.errors import UnreadableImage
-    from striate.images import Skipped
-
-    try:
-        return _normalized(named, number, color=n_channels == 3)
-    except UnreadableImage as error:
-        left_out.skipped.append(Skipped(named.names[number], error.reason))
         return None
 
 
@@ -225,13 +205,19 @@ def _coded(
     return _Coded(name, found.codes, sparsity, float(found.objective[0]), float(found.relative_gap[0]))
 
 
-def _write(out: Path, coded: list[_Coded]) -> None:
+def _write(out: Path, coded: list[_Coded], learned: tuple[Path, PreparedFilters] | None) -> None:
+    """Write the maps, and filters that were learned; neither file appears before both are complete."""
     import numpy as np
 
     from striate.whole_file import whole_file
 
     places = [np.insert(one.maps.coordinates.astype(np.int32), 0, number, axis=1) for number, one in enumerate(coded)]
-    with whole_file(out) as file:
+    with ExitStack() as files:
+        if learned is not None:
+            opened = files.enter_context(whole_file(learned[0]))
+            np.save(opened, learned[1].filters)
+            opened.flush()
+        file = files.enter_context(whole_file(out))
         np.savez_compressed(
             file,
             coordinates=np.concatenate(places),

@@ -35,6 +35,15 @@ def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
     return ImageFiles(files)
 
 
+def read_or_skip(images: ImageFiles, index: int, left_out: LeftOut, *, color: bool | None) -> np.ndarray | None:
+    """An image (channels, height, width); None, and a note, if it cannot be read."""
+    try:
+        return images.read(index, color=color)
+    except UnreadableImage as error:
+        left_out.skipped.append(Skipped(images.names[index], error.reason))
+        return None
+
+
 class _Watched(ImageCollection):
     """A collection that records its unreadable images, for callers that skip them silently."""
 

@@ -47,12 +47,11 @@ def restore(
     import time
 
     from striate.cli._convolutional import filters_of
-    from striate.cli._images import named_images
+    from striate.cli._images import named_images, read_or_skip
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
     from striate.coding import denoise, inpaint
-    from striate.errors import UnreadableImage, UsageError
-    from striate.images import Skipped
+    from striate.errors import UsageError
     from striate.images.names import printable
     from striate.progress import RichProgress
 
@@ -68,10 +67,9 @@ def restore(
     written = []
     with RichProgress(quiet=quiet).phase("images", total=len(named), unit="images") as phase:
         for number, target in enumerate(targets):
-            try:
-                image = named.read(number, color=True if prepared.n_channels == 3 else None)
-            except UnreadableImage as error:
-                left_out.skipped.append(Skipped(named.names[number], error.reason))
+            phase.advance()
+            image = read_or_skip(named, number, left_out, color=True if prepared.n_channels == 3 else None)
+            if image is None:
                 continue
             if known is None:
                 found = denoise(image, prepared, noise=noise)
@@ -84,7 +82,6 @@ def restore(
                 )
             _write(target, found)
             written.append(target)
-            phase.advance()
     if not written:
         raise UsageError("no image could be read: give others.")
     result = {
