@@ -13,16 +13,20 @@ from striate.parameters import Real, checked
 from striate.samples import all_finite, float_type, is_sparse
 
 __all__ = [
+    "SINGLE_PRECISION",
     "Form",
     "Images",
     "assembled",
     "checked_images",
     "checked_maps",
     "checked_thresholds",
+    "default_tolerance",
     "maps_as_images",
 ]
 
 Form = Literal["grey", "one", "batch", "list"]
+
+SINGLE_PRECISION = 2e-5  # below this tolerance, a gap in single precision is only rounding: double precision is used
 
 
 class Images(NamedTuple):
@@ -34,6 +38,11 @@ class Images(NamedTuple):
     items: list[NDArray[Any]]
     masks: list[NDArray[np.float64] | None]
     form: Form
+
+
+def default_tolerance(dtype: np.dtype[Any]) -> float:
+    """The relative gap to which images of a type are coded."""
+    return 1e-4 if dtype == np.float32 else 1e-6
 
 
 def checked_images(images: Any, mask: Any, shape: tuple[int, ...], *, any_channels: bool = False) -> Images:

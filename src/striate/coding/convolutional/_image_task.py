@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from striate.coding._ranges import exponents
 from striate.coding.convolutional._layout import Layout
-from striate.coding.convolutional._problem import Gap, Problem
+from striate.coding.convolutional._problem import Gap, Problem, relative_gap
 from striate.coding.convolutional._working_set import WorkingSet
 from striate.coding.convolutional.prepared_filters import TAME, PreparedFilters
 from striate.coding.convolutional.sparse_maps import SparseMaps
@@ -108,7 +108,7 @@ class ImageTask:
         """The certificate from the sums of the scaled problem."""
         objective = gap.objective if is_allowed and np.isfinite(gap.objective) else np.inf
         distance = gap.gap if is_allowed else np.inf
-        relative = distance / half_energy if half_energy > 0 else (0.0 if distance == 0 else np.inf)
+        relative = relative_gap(distance, half_energy)
         back = 2 * sum(self._exponents)
         with np.errstate(over="ignore", under="ignore"):
             return float(np.ldexp(objective, back)), float(np.ldexp(distance, back)), float(relative)

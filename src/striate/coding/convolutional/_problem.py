@@ -13,7 +13,7 @@ from striate.coding.convolutional._sums import add_filters, run_in_threads
 from striate.coding.convolutional._working_set import WorkingSet
 from striate.coding.convolutional.prepared_filters import PreparedFilters
 
-__all__ = ["Gap", "Problem"]
+__all__ = ["Gap", "Problem", "relative_gap"]
 
 
 class Gap(NamedTuple):
@@ -44,6 +44,11 @@ class Gap(NamedTuple):
         dual = factor * self.aligned - 0.5 * factor**2 * self.square
         gap = self.objective - dual
         return max(gap, 0.0) if np.isfinite(gap) else np.inf
+
+
+def relative_gap(gap: float, half_energy: float) -> float:
+    """A gap relative to half the energy of what is coded; of an image that is 0, 0 or infinity."""
+    return gap / half_energy if half_energy > 0 else (0.0 if gap == 0 else np.inf)
 
 
 class Problem:

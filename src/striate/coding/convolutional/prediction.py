@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from striate.coding.convolutional._arguments import assembled, checked_images, checked_maps, checked_thresholds
-from striate.coding.convolutional._problem import Gap
+from striate.coding.convolutional._arguments import (
+    SINGLE_PRECISION,
+    assembled,
+    checked_images,
+    checked_maps,
+    checked_thresholds,
+    default_tolerance,
+)
+from striate.coding.convolutional._problem import Gap, relative_gap
 from striate.coding.convolutional.prepared_filters import PreparedFilters, as_prepared_filters
 from striate.coding.convolutional.proximal import MapDescent
 from striate.coding.convolutional.windows import correlate, synthesize
@@ -19,7 +26,6 @@ from striate.threads import map_ordered, n_threads, single_threaded_blas
 __all__ = ["infer_convolutional_with_prediction"]
 
 _EVERY = 10  # steps between computations of the gap, each of which takes as long as a step
-_SINGLE_PRECISION = 2e-5  # below this tolerance, a gap in single precision is only rounding
 _PATIENCE = 100  # steps in single precision, before those that lead no further end it
 _MOST_STEPS = 5_000
 
@@ -93,7 +99,7 @@ def infer_convolutional_with_prediction(
 
     def solve(number: int) -> _Solved:
         image, weight = found.items[number], found.masks[number]
-        wanted = tolerance or (1e-4 if image.dtype == np.float32 else 1e-6)
+        wanted = tolerance or default_tolerance(image.dtype)
         weights = None if weight is None else np.square(weight)
         problem = _Problem(image, prepared.filters, thresholds, prediction, targets[number].toarray(), weights)
         return problem.solve(curvature, wanted, max_iterations)
@@ -138,11 +144,12 @@ class _Problem:
         self.thresholds, self.prediction = thresholds, prediction
         self.weights = np.ones((1, 1, 1)) if weights is None else weights
         seen = self.weights * self.image
-        self.half_energy = 0.5 * (np.vdot(seen, self.image) + prediction * np.vdot(self.target, self.target))
+        energy = np.vdot(seen, self.image) + prediction * np.vdot(self.target, self.target)
+        self.half_energy = 0.5 * float(energy)
 
     def solve(self, curvature: float, tolerance: float, max_iterations: int) -> _Solved:
         """Steps in single precision as far as they lead, if the image has it, then in double precision."""
-        is_single = self.dtype == np.float32 and tolerance >= _SINGLE_PRECISION
+        is_single = self.dtype == np.float32 and tolerance >= SINGLE_PRECISION
         maps, steps, proof = self.target, 0, (np.inf, np.inf, np.inf)
         for dtype in (np.float32, np.float64) if is_single else (np.float64,):
             highest = curvature * float(self.weights.max())
@@ -176,8 +183,7 @@ class _Problem:
             norm=float((sizes[sizes > 0] * self.thresholds[sizes > 0]).sum()),
             highest=float(ratios.max()),
         )
-        relative = gap.gap / self.half_energy if self.half_energy > 0 else (0.0 if gap.gap == 0 else np.inf)
-        return gap.objective, gap.gap, float(relative)
+        return gap.objective, gap.gap, relative_gap(gap.gap, self.half_energy)
 
 
 def _warn(n_missing: int, n: int, max_iterations: int) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from striate.coding.convolutional._arguments import (
+    SINGLE_PRECISION,
     assembled,
     checked_images,
     checked_maps,
     checked_thresholds,
+    default_tolerance,
 )
 from striate.coding.convolutional._image_task import ImageTask, OneCertificate
 from striate.coding.convolutional._working_set import WorkingSet
@@ -30,8 +32,6 @@ ConvolutionalMethod = Literal["active_set", "fista"]
 METHODS: dict[str, int] = {"active_set": 1_000, "fista": 20_000}
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-# Below this tolerance, a gap in single precision is only rounding, and double precision is used.
-_SINGLE_PRECISION = 2e-5
 _FINISHED = 1 << 24  # coefficients whose maps may all be kept, for FISTA to finish what coordinate descent did not
 _MARGIN = 0.05  # share of the tolerance that is left to rounding in single precision
 
@@ -180,7 +180,7 @@ class _Solve:
 
     def tolerance_of(self, task: ImageTask) -> float:
         """The tolerance that was asked for, or that of the image's type."""
-        return self.tolerance or (1e-4 if task.dtype == _FLOAT32 else 1e-6)
+        return self.tolerance or default_tolerance(task.dtype)
 
     def __call__(self, given: tuple[ImageTask, SparseMaps | None]) -> _Solved:
         task, start = given
@@ -188,7 +188,7 @@ class _Solve:
         codes = _allowed_start(task, start)
         proof: OneCertificate = (np.inf, np.inf, np.inf)
         iterations = 0
-        is_single = task.dtype == _FLOAT32 and tolerance >= _SINGLE_PRECISION and task.is_tame
+        is_single = task.dtype == _FLOAT32 and tolerance >= SINGLE_PRECISION and task.is_tame
         precisions: list[np.dtype] = [_FLOAT32, _FLOAT64] if is_single else [_FLOAT64]
         for precision in precisions:
             left = self.max_iterations - iterations
