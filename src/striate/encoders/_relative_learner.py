@@ -11,16 +11,36 @@ from sklearn.base import clone
 
 from striate.encoders._encoder import Encoder
 
-__all__ = ["FASTER", "RelativeLearner"]
+__all__ = ["FASTER", "RelativeLearner", "RelativeSteps"]
 
 FASTER = 10.0  # step size relative to that of a tanh encoder
 
 
-class RelativeLearner:
-    """An encoder in training together with a dictionary; see `striate.encoders.EncoderLearner`.
+class RelativeSteps:
+    """An `EncoderLearner` that takes steps relative to the size of each array.
 
     What is learned of an array that must be above 0 is its logarithm, so that it stays positive and steps are relative
-    to its entries. Encoders that torch trains take the same steps.
+    to its entries.
+    """
+
+    slows = True
+    arrays: dict[str, NDArray[Any]]
+    rates: dict[str, float]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """State for continuing with the same bits: exact logarithms, and the rates, which depend on the start."""
+        raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
+        return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from the arrays that `to_arrays` returned."""
+        for name, value in self.arrays.items():
+            value[...] = arrays[f"raw.{name}"]
+            self.rates[name] = float(arrays[f"rate.{name}"])
+
+
+class RelativeLearner(RelativeSteps):
+    """An encoder in training together with a dictionary, by its own derivatives.
 
     Parameters
     ----------
@@ -31,8 +51,6 @@ class RelativeLearner:
     sparsity : float
         Weight of the L1 term, for units that are initialized again.
     """
-
-    slows = True
 
     def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
         self._encoder = encoder.with_arrays({name: array.copy() for name, array in encoder.arrays().items()})
@@ -69,17 +87,6 @@ class RelativeLearner:
     def encoder(self) -> Encoder:
         """A new encoder with the present arrays."""
         return self._encoder.with_arrays({name: array.copy() for name, array in self._current().arrays().items()})
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """State for continuing with the same bits: exact logarithms, and the rates, which depend on the start."""
-        raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
-        return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from the arrays that `to_arrays` returned."""
-        for name, value in self.arrays.items():
-            value[...] = arrays[f"raw.{name}"]
-            self.rates[name] = float(arrays[f"rate.{name}"])
 
     def _current(self) -> Encoder:
         """The encoder with what the optimizer has made of its arrays."""

@@ -14,7 +14,7 @@ from torch.nn.functional import embedding, relu
 from striate.coding.prepared_dictionary import PreparedDictionary, as_prepared
 from striate.encoders._checks import as_weights
 from striate.encoders._encoder import Encoder
-from striate.encoders._relative_learner import FASTER
+from striate.encoders._relative_learner import FASTER, RelativeSteps
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
@@ -303,8 +303,8 @@ def _freeze_zeros(twin: Twin) -> None:
             raw.register_hook(lambda gradient, free=free: gradient * free)
 
 
-class TorchLearner:
-    """An encoder in training together with a dictionary; see `striate.encoders.EncoderLearner`.
+class TorchLearner(RelativeSteps):
+    """An encoder in training together with a dictionary, by torch.
 
     Parameters
     ----------
@@ -315,8 +315,6 @@ class TorchLearner:
     sparsity : float
         Weight of the L1 term, for units that are initialized again.
     """
-
-    slows = True
 
     def __init__(self, encoder: Encoder, rate: float, sparsity: float) -> None:
         self._twin = Twin(encoder)
@@ -356,14 +354,3 @@ class TorchLearner:
     def encoder(self) -> Encoder:
         """A new encoder with the present arrays."""
         return self._twin.encoder.with_arrays(self._twin.to_arrays())
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """State for continuing with the same bits: exact logarithms, and the rates, which depend on the start."""
-        raw = {f"raw.{name}": value.copy() for name, value in self.arrays.items()}
-        return raw | {f"rate.{name}": np.array(value) for name, value in self.rates.items()}
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from the arrays that `to_arrays` returned."""
-        for name, value in self.arrays.items():
-            value[...] = arrays[f"raw.{name}"]
-            self.rates[name] = float(arrays[f"rate.{name}"])
