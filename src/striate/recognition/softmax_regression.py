@@ -347,6 +347,7 @@ def minimize_cross_entropy(
         new_gradient = gradient_at(point)
         memory.add(step, new_gradient - gradient)
         gradient = new_gradient
-        if preconditioner.refresh(point, weights) and preconditioner.has_jumped:
+        preconditioner.refresh(point, weights)
+        if preconditioner.has_jumped:
             memory.clear()  # these pairs tell of a curvature that is gone
     return Solution(coefficients, value, suboptimality, iteration, ended_by)
