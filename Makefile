@@ -60,6 +60,7 @@ bench: .venv/.bench ## Measure striate beside its peers
 
 bench-coding: .venv/.bench ## Measure exact codes and dictionaries beside SPAMS, scikit-learn, celer and torch
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/coding.py
+	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/pursuits.py
 
 bench-encoders: .venv/.bench ## Measure predicted codes beside optimal ones: time, accuracy, kernels
 	STRIATE_DATA=$${STRIATE_DATA:-../shared/data} $(BIN)/python benchmarks/encoders.py

@@ -3,9 +3,6 @@
 Every contestant gets the same signals and dictionary, in the same type, two threads, and is brought to the same
 duality gap: 1e-4 of ½‖y‖² in float32, 1e-6 in float64, at the 99th percentile of the signals. Of each library the
 settings are tried one after another on some signals, and the fastest that reaches the gap competes.
-
-Pursuits are compared at equal supports: `omp` of SPAMS with orthogonal least squares, which is the pursuit that it
-computes, and `orthogonal_mp_gram` of scikit-learn with orthogonal matching pursuit.
 """
 
 from __future__ import annotations
@@ -17,25 +14,20 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from _harness import Harness, Timings
+from _signals import N_SIGNALS, PAUSE, WORKLOADS, Coder, patches, repeated, timed, workload
 
 from striate import SparseCoding, threads
-from striate.cache_folder import cache_folder
-from striate.coding import PreparedDictionary, certify, find_sparsity, infer, infer_until
+from striate.coding import PreparedDictionary, certify, find_sparsity, infer
 from striate.errors import UsageError
 
-N_SIGNALS = 20_000
 SLOW = 30.0  # seconds of a peer's learning, which is then timed once
 HOPELESS = 100.0  # times our time: what is slower than that need not be measured
-PAUSE = 0.15  # seconds between contestants, in which the threads of the last one fall asleep
 FRACTIONS = (0.01, 0.05, 0.15)
-SIZES = (4, 10, 32)  # active units of pursuits
-ALIKE = 0.99  # share of the signals for which two pursuits must choose the same units; rounding decides ties
 TARGET = {"float32": 1e-4, "float64": 1e-6}
-WORKLOADS = ("64x100", "144x256", "144x1024", "256x512", "784x1000", "500x1000 AR(1)")
 
 
 def main() -> None:
@@ -50,8 +42,7 @@ def main() -> None:
     with threads.limit(2):
         for name in chosen:
             signals, dictionary = workload(name)
-            compare_pursuits(harness, name, signals, dictionary)
-            for fraction in () if harness.options.pursuits_only else FRACTIONS:
+            for fraction in FRACTIONS:
                 # More units than a signal has numbers are never active together.
                 fraction = 0.1 if fraction * dictionary.shape[0] > dictionary.shape[1] else fraction
                 sparsity = sparsity_for(signals, dictionary, fraction)
@@ -59,7 +50,7 @@ def main() -> None:
                     if harness.options.missing and point(name, fraction, dtype) in harness.kept_workloads():
                         continue
                     compare(harness, name, fraction, signals.astype(dtype), dictionary.astype(dtype), sparsity)
-        if not (harness.options.codes_only or harness.options.pursuits_only):
+        if not harness.options.codes_only:
             compare_learning(harness)
             scaling(harness)
             one_at_a_time(harness)
@@ -74,77 +65,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--missing", action="store_true", help="with --keep, only points that are not there yet")
     parser.add_argument("--codes-only", action="store_true", help="neither learning nor threads")
-    parser.add_argument("--pursuits-only", action="store_true", help="neither exact codes, learning nor threads")
-
-
-# ---- data ----------------------------------------------------------------------------------------------------------
-
-
-def workload(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Signals of unit norm and a dictionary that was learned from others like them; kept in the cache."""
-    path = cache_folder() / "benchmarks" / f"coding {name}.npz"
-    if path.exists():
-        with np.load(path) as kept:
-            return kept["signals"], kept["dictionary"]
-    if name == "500x1000 AR(1)":
-        signals, dictionary = correlated()
-    else:
-        n_features, n_components = (int(number) for number in name.split("x"))
-        everything = digits() if n_features == 784 else patches(round(n_features**0.5))
-        learner = SparseCoding(n_components, sparsity=0.15, max_batches=500, validation_fraction=0, random_state=0)
-        learner.fit(everything[N_SIGNALS:].astype(np.float32))
-        signals, dictionary = everything[:N_SIGNALS], learner.components_.astype(np.float64)
-        dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, signals=signals, dictionary=dictionary)
-    return signals, dictionary
-
-
-def patches(side: int, n: int = 2 * N_SIGNALS) -> np.ndarray:
-    """Natural patches without their means, of unit norm; flat ones are left out."""
-    from PIL import Image
-
-    from striate.images import data_folder
-
-    rng = np.random.default_rng(0)
-    files = sorted(data_folder("berkeley").glob("train/*.jpg"))
-    found = []
-    for file in files:
-        image = np.asarray(Image.open(file).convert("L"), float) / 255
-        for _ in range(-(-13 * n // (10 * len(files)))):
-            row, column = rng.integers(0, image.shape[0] - side), rng.integers(0, image.shape[1] - side)
-            found.append(image[row : row + side, column : column + side].ravel())
-    result = np.array(found)
-    result -= result.mean(axis=1, keepdims=True)
-    result = result[result.std(axis=1) > 0.02]
-    result /= np.linalg.norm(result, axis=1, keepdims=True)
-    return rng.permutation(result)[:n]
-
-
-def digits() -> np.ndarray:
-    """MNIST's training digits, of unit norm, in random order."""
-    from striate.images import as_images, data_folder
-
-    images = as_images(data_folder("mnist") / "train-images-idx3-ubyte.gz")
-    order = np.random.default_rng(0).permutation(len(images))[: 2 * N_SIGNALS]
-    result = np.array([images.read(int(index)).ravel() for index in order], float)
-    return result / np.linalg.norm(result, axis=1, keepdims=True)
-
-
-def correlated(n_features: int = 500, n_components: int = 1000, rho: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian units, each a first-order autoregression along its features and along the units."""
-    rng = np.random.default_rng(0)
-    units = rng.standard_normal((n_components, n_features))
-    for k in range(1, n_components):
-        units[k] = rho * units[k - 1] + np.sqrt(1 - rho**2) * units[k]
-    for j in range(1, n_features):
-        units[:, j] = rho * units[:, j - 1] + np.sqrt(1 - rho**2) * units[:, j]
-    units /= np.linalg.norm(units, axis=1, keepdims=True)
-    codes = rng.standard_normal((N_SIGNALS // 4, n_components)) * (rng.random((N_SIGNALS // 4, n_components)) < 0.03)
-    signals = codes @ units
-    noise = rng.standard_normal(signals.shape) / np.sqrt(n_features)
-    signals += 0.1 * np.linalg.norm(signals, axis=1, keepdims=True) * noise
-    return signals / np.linalg.norm(signals, axis=1, keepdims=True), units
 
 
 def sparsity_for(signals: np.ndarray, dictionary: np.ndarray, fraction: float) -> float:
@@ -153,8 +73,6 @@ def sparsity_for(signals: np.ndarray, dictionary: np.ndarray, fraction: float) -
 
 
 # ---- contestants ---------------------------------------------------------------------------------------------------
-
-Coder = Callable[[np.ndarray], Any]
 
 
 def striate_coders(dictionary: np.ndarray, sparsity: float) -> Iterator[tuple[str, Coder]]:
@@ -328,27 +246,6 @@ def compare(
     )
 
 
-def timed(coder: Coder, signals: np.ndarray, repetitions: int) -> float:
-    """The shortest time of some calls."""
-    seconds = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        coder(signals)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def repeated(coder: Coder, signals: np.ndarray, calls: int) -> Callable[[], Any]:
-    """A call that codes the signals so many times."""
-
-    def run() -> Any:
-        for _ in range(calls):
-            codes = coder(signals)
-        return codes
-
-    return run
-
-
 def fastest_that_reaches(
     coders: Callable[..., Iterator[tuple[str, Coder]]],
     signals: np.ndarray,
@@ -392,70 +289,6 @@ def fastest_that_reaches(
     if best is None:
         print(f"    {coders.__name__}: no setting reaches a gap of {target:g} in time; the best is {closest:.1e}")
     return best
-
-
-# ---- pursuits ------------------------------------------------------------------------------------------------------
-
-
-def pursuits(dictionary: np.ndarray, size: int) -> dict[str, tuple[Coder, int, int]]:
-    """Each pursuit by striate and by a peer, and numbers of signals as in `LIBRARIES`; codes are sparse."""
-    import spams
-    from sklearn.linear_model import orthogonal_mp_gram
-
-    prepared = PreparedDictionary(dictionary)
-    columns = np.asfortranarray(dictionary.T)
-
-    def ours(method: Literal["omp", "orthogonal_least_squares"]) -> Coder:
-        return lambda y: infer_until(y, prepared, method=method, max_nonzero=size, sparse_output=True)
-
-    def of_spams(y: np.ndarray) -> Any:
-        return spams.omp(np.asfortranarray(y.T), columns, L=size, eps=0.0, numThreads=2).T
-
-    def of_sklearn(y: np.ndarray) -> Any:
-        return orthogonal_mp_gram(prepared.gram, dictionary @ y.T, n_nonzero_coefs=size).T
-
-    return {
-        "striate, OLS": (ours("orthogonal_least_squares"), 1000, N_SIGNALS),
-        "SPAMS": (of_spams, 1000, N_SIGNALS),
-        "striate, OMP": (ours("omp"), 1000, N_SIGNALS),
-        "scikit-learn": (of_sklearn, 50, 400),
-    }
-
-
-def compare_pursuits(harness: Harness, name: str, signals: np.ndarray, dictionary: np.ndarray) -> None:
-    """Codes with given numbers of active units, in both types."""
-    for size in SIZES:
-        for dtype in ("float32", "float64"):
-            point_of_grid = f"{name}, {size} units by pursuit, {dtype}"
-            if harness.options.missing and point_of_grid in harness.kept_workloads():
-                continue
-            some = signals.astype(dtype)
-            contestants, counts = {}, {}
-            alike: dict[str, float] = {}
-            for library, (coder, n_probe, n_most) in pursuits(dictionary.astype(dtype), size).items():
-                per_signal = timed(coder, some[:n_probe], 3) / n_probe
-                n = int(np.clip(0.2 / per_signal, 20, min(n_most, len(some))))
-                calls = int(np.clip(0.2 / per_signal / n, 1, 50))
-                contestants[library], counts[library] = repeated(coder, some[:n], calls), n * calls
-
-            def same_supports(returned: dict[str, Any], alike: dict[str, float] = alike) -> None:
-                for ours, theirs in (("striate, OLS", "SPAMS"), ("striate, OMP", "scikit-learn")):
-                    few = min(returned[each].shape[0] for each in (ours, theirs))
-                    active = [as_dense(returned[each][:few]) != 0 for each in (ours, theirs)]
-                    alike[theirs] = float((active[0] == active[1]).all(axis=1).mean())
-                assert min(alike.values()) >= ALIKE, alike
-
-            timings = harness.alternate(contestants, pause=PAUSE, check=same_supports)
-            of_signal = Timings({key: [value / counts[key] for value in row] for key, row in timings.seconds.items()})
-            harness.report(
-                point_of_grid, of_signal, reference="striate, OLS", kind="pursuit", unit="seconds a signal",
-                same_supports=alike, n_signals=counts,
-            )  # fmt: skip
-
-
-def as_dense(codes: Any) -> np.ndarray:
-    """An array, of a sparse matrix as well."""
-    return codes.toarray() if hasattr(codes, "toarray") else np.asarray(codes)
 
 
 # ---- learning ------------------------------------------------------------------------------------------------------
@@ -568,13 +401,6 @@ def one_at_a_time(harness: Harness) -> None:
 
 def summarize(harness: Harness) -> None:
     """Ratios of all points, and their geometric mean."""
-    rows = [row for row in harness.all_rows() if row.get("kind") == "pursuit"]
-    for ours, theirs in (("striate, OLS", "SPAMS"), ("striate, OMP", "scikit-learn")):
-        if rows:
-            times = [row["contestants"] for row in rows]
-            ratios_of = [each[theirs]["median_seconds"] / each[ours]["median_seconds"] for each in times]
-            mean = statistics.geometric_mean(ratios_of)
-            print(f"  {theirs}, pursuits: {mean:.1f} times as long as {ours}, at least {min(ratios_of):.2f}")
     rows = [row for row in harness.all_rows() if row.get("kind") == "codes"]
     for peer in ("SPAMS", "scikit-learn", "celer", "torch"):
         ratios = {

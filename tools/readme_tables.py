@@ -70,6 +70,7 @@ def rewrite_benchmarks(text: str) -> str:
     tables = {
         "coding": codes_table,
         "coding-summary": codes_summary,
+        "pursuits": pursuits_table,
         "encoders": encoders_table,
         "features": features_table,
     }
@@ -125,6 +126,28 @@ def codes_table(rows: list[dict[str, Any]]) -> str:
     least = [f"{min(ratios[peer]):.1f}×" if ratios[peer] else "–" for peer in peers]
     lines.append(f"| geometric mean, float64 included | | {' | '.join(means)} |")
     lines.append(f"| least, float64 included | | {' | '.join(least)} |")
+    return "\n".join(lines)
+
+
+def pursuits_table(rows: list[dict[str, Any]]) -> str:
+    """Return microseconds per signal of each pursuit and its peer in float32, and ratios over sizes and types."""
+    pairs = (("striate, OLS", "SPAMS"), ("striate, OMP", "scikit-learn"))
+    lines = [
+        "| units, active, float32 | orthogonal least squares | SPAMS | orthogonal matching pursuit | scikit-learn |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    ratios: dict[str, list[float]] = {theirs: [] for _, theirs in pairs}
+    for row in rows:
+        times = {name: entry["median_seconds"] for name, entry in row["contestants"].items()}
+        cells = []
+        for ours, theirs in pairs:
+            ratios[theirs].append(times[theirs] / times[ours])
+            cells += [_microseconds(times[ours]), f"{_microseconds(times[theirs])} ({ratios[theirs][-1]:.1f}×)"]
+        if "float32" in row["workload"]:
+            lines.append(f"| {row['workload'].replace(', float32', '')} | {' | '.join(cells)} |")
+    for name, of in (("geometric mean", statistics.geometric_mean), ("least", min)):
+        cells = [f"{of(ratios[theirs]):.1f}×" for _, theirs in pairs]
+        lines.append(f"| {name}, float64 included | | {' | | '.join(cells)} |")
     return "\n".join(lines)
 
 
