@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from striate.kernels import compiled, compiler, inlined
+from striate.kernels.exponential import ratio
 from striate.kernels.products import BLOCK, as_panels, multiply_block
 from striate.samples import kernel_array
 from striate.threads import in_threads
@@ -57,19 +56,6 @@ def encode_single(
     return codes
 
 
-def _ratio(a: Any, b: Any) -> Any:
-    return a / b
-
-
-@intrinsic
-def _unchecked_ratio(typing: Any, a: Any, b: Any) -> Any:
-    """The ratio without Python's check for a divisor of 0, which would prevent the vectorization of the loop."""
-    return a(a, a), lambda context, builder, signature, arguments: builder.fdiv(*arguments)
-
-
-_divide: Callable[..., Any] = _ratio if numba.config.DISABLE_JIT else _unchecked_ratio  # type: ignore[attr-defined]
-
-
 @inlined
 def tangent(value: Any) -> Any:
     """The hyperbolic tangent of a float32.
@@ -81,9 +67,9 @@ def tangent(value: Any) -> Any:
     square = x * x
     above = x * ((((_P4 * square + _P3) * square + _P2) * square + _P1) * square + _P0)
     below = (((_Q4 * square + _Q3) * square + _Q2) * square + _Q1) * square + _ONE
-    ratio = _divide(above, below)
-    ratio = _ONE if ratio > _ONE else ratio
-    return -_ONE if ratio < -_ONE else ratio
+    found = ratio(above, below)
+    found = _ONE if found > _ONE else found
+    return -_ONE if found < -_ONE else found
 
 
 @compiler()

@@ -14,26 +14,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from striate.kernels import FAST_MATH, compiled, compiler, inlined
+from striate.kernels.exponential import FAR, exponential, ratio
 
 __all__ = ["logistic_units", "mixed", "row_keys", "step_with_momentum"]
 
 _NONE = np.zeros((0, 2), np.int64)
 _MASK, _BITS = 0xFFFFFFFF, 2**64 - 1
-# exp(r) for |r| ≤ ½ log 2, within 1e-7 (Cephes' expf); beyond ±87 a float32 has no normal reciprocal.
-_P0, _P1, _P2, _P3, _P4, _P5 = (
-    np.float32(p) for p in (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666667e-1, 0.5)
-)
-_ONE, _HALF, _FAR = np.float32(1), np.float32(0.5), np.float32(87)
-# log 2 as a sum of two parts; products of the first one with whole numbers are exact.
-_LOG2, _REST, _PER_LOG2 = np.float32(0.693359375), np.float32(-2.1219444e-4), np.float32(1.442695)
+_ONE = np.float32(1)
 
 
 def logistic_units(
@@ -85,49 +78,11 @@ def step_with_momentum(
     _compile_step(parameter.dtype)(parameter, velocity, gradient, real(momentum), real(rate), real(decay))
 
 
-@intrinsic
-def _emitted_power_of_two(typing: Any, n: Any) -> Any:
-    """2ⁿ for a whole float32 n from −126 to 127: its bits, without a call that would keep a loop from vectorizing."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        whole = ir.IntType(32)
-        exponent = builder.add(builder.fptosi(arguments[0], whole), ir.Constant(whole, 127))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(whole, 23)), ir.FloatType())
-
-    return types.float32(types.float32), emit
-
-
-@intrinsic
-def _emitted_reciprocal(typing: Any, a: Any) -> Any:
-    """1/a without Python's check for 0."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fdiv(ir.Constant(arguments[0].type, 1.0), arguments[0])
-
-    return a(a), emit
-
-
-def _plain_power_of_two(n: Any) -> Any:
-    return np.float32(2.0 ** float(n))
-
-
-def _plain_reciprocal(a: Any) -> Any:
-    return a.dtype.type(1) / a
-
-
-_plain = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
-_power_of_two: Callable[..., Any] = _plain_power_of_two if _plain else _emitted_power_of_two
-_reciprocal: Callable[..., Any] = _plain_reciprocal if _plain else _emitted_reciprocal
-
-
 def _logistic_single(value: Any) -> Any:
     """The logistic function of a float32; NaN stays NaN."""
-    x = _FAR if value > _FAR else value  # in this order NaN passes
-    x = -_FAR if x < -_FAR else x
-    n = np.float32(np.floor(_HALF - x * _PER_LOG2))
-    r = -x - n * _LOG2 - n * _REST
-    series = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
-    return _reciprocal(_ONE + (series * r * r + r + _ONE) * _power_of_two(n))
+    x = FAR if value > FAR else value  # in this order NaN passes
+    x = -FAR if x < -FAR else x
+    return ratio(_ONE, _ONE + exponential(-x))
 
 
 def _logistic_double(value: Any) -> Any:
