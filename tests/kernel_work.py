@@ -62,6 +62,9 @@ def results() -> Iterator[tuple[str, Any]]:
             Hierarchy(notation), images, learners=RandomFilters(8, random_state=0), n_patches=100, random_state=0
         )
         yield notation, hierarchy.transform(images)
+    psd = PSD(max_batches=3, random_state=0)
+    hierarchy, _ = learn_filters(Hierarchy("8F5x5SS - N5x5"), images, learners=psd, n_patches=100, random_state=0)
+    yield "smooth shrinkage", hierarchy.transform(images)
     for notation in ("8WP5x5 - GA3", "8WP5x5/2T - GM2"):
         hierarchy, _ = learn_filters(Hierarchy(notation), images, learners=(), n_patches=100, random_state=0)
         yield notation, hierarchy.transform(images)

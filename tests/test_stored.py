@@ -6,6 +6,7 @@ import os
 import resource
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,14 @@ def _two_stages(path: Path) -> None:
     _model(path, architecture="4F5x5 - Rabs - N5x5 - PA4x4/2 - 6F3x3:2 - Rabs - PM2x2/2", unknown=0.2)
 
 
-def _shrinkage(path: Path) -> None:
+def _shrinkage(path: Path, nonlinearity: Any = "shrink") -> None:
     classifier = quick(architecture="4F5x5 - HP5x5 - PA4x4/4").fit(*digits((0, 1, 7), 8))
     bank, *rest = classifier.hierarchy_
     assert isinstance(bank, FilterBank)
-    shrink = FilterBank(4, (5, 5), None, "shrink").with_filters(bank.filters, threshold=np.ones(4, np.float32))  # type: ignore[arg-type]
+    assert bank.filters is not None
+    ones = np.ones(4, np.float32)
+    own: Any = {"threshold": ones, "beta": ones} if nonlinearity == "smooth shrink" else {"threshold": ones}
+    shrink = FilterBank(4, (5, 5), None, nonlinearity).with_filters(bank.filters, **own)
     classifier.hierarchy_ = Hierarchy([shrink, *rest])
     classifier.save(path)
 
@@ -91,6 +95,7 @@ FILES: dict[str, tuple[Callable[[Path], None], Callable[[Path, np.ndarray], None
     "one stage": (_model, _use_model),
     "two stages and unknown": (_two_stages, _use_model),
     "shrinkage": (_shrinkage, _use_model),
+    "smooth shrinkage": (partial(_shrinkage, nonlinearity="smooth shrink"), _use_model),
     "sparse codes": (_sparse_codes, _use_model),
     "index by itq": (_index, _use_index),
     "index by pca, real": (lambda path: _index(path, method="pca", binary=False), _use_index),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from striate.checkpoint import Checkpoint
+from striate.encoders import SmoothShrinkageEncoder
 from striate.errors import UsageError
 from striate.hierarchy import FilterBank, Hierarchy, learn_filters
 from striate.images import load_mnist_digits
@@ -116,9 +117,10 @@ def convolutional(**options: object) -> ConvolutionalPSD:
     return ConvolutionalPSD(max_batches=10, batch_size=6, **options)  # type: ignore[arg-type]
 
 
-def test_banks_are_learned_from_whole_images(images: np.ndarray) -> None:
+@pytest.mark.parametrize("mark", ["", "SS"])
+def test_banks_are_learned_from_whole_images(images: np.ndarray, mark: str) -> None:
     progress = Progress()
-    notation = "8F5x5 - Rabs - N5x5 - PA4x4/2 - 12F3x3:3 - Rabs"
+    notation = f"8F5x5{mark} - Rabs - N5x5 - PA4x4/2 - 12F3x3:3{mark} - Rabs"
     hierarchy, stages = learn_filters(
         Hierarchy(notation), images, learners=convolutional(), n_patches=1500, random_state=0, progress=progress
     )
@@ -138,6 +140,35 @@ def test_banks_are_learned_from_whole_images(images: np.ndarray) -> None:
         np.testing.assert_allclose(maps, one.transform(below[:, seen]), atol=1e-5)
     again = Hierarchy.from_state(*hierarchy.to_state())
     np.testing.assert_array_equal(again.transform(images), hierarchy.transform(images))
+
+
+@pytest.mark.parametrize("kind", ["shrinkage", "smooth shrinkage"])
+def test_patches_teach_the_nonlinearity_of_a_bank(images: np.ndarray, kind: str) -> None:
+    if kind == "shrinkage":
+        pytest.importorskip("torch")
+    bank = FilterBank(8, (5, 5), nonlinearity="shrink" if kind == "shrinkage" else "smooth shrink")
+    hierarchy, (stage,) = learn_filters(Hierarchy([bank]), images, learners=quick(), n_patches=500, random_state=0)
+    (learner,) = stage.learners
+    assert learner.predictor_.kind == kind
+    windows = np.lib.stride_tricks.sliding_window_view(images[:3, 0], (5, 5), axis=(1, 2))
+    expected = learner.transform(np.ascontiguousarray(windows.reshape(-1, 25)))
+    found = hierarchy.transform(images[:3])
+    np.testing.assert_allclose(found.transpose(0, 2, 3, 1).reshape(-1, 8), expected, atol=1e-5)
+    assert not np.allclose(found, 0)
+
+
+def test_learners_of_another_nonlinearity_are_refused(images: np.ndarray) -> None:
+    for notation, learner, advice in (
+        ("8F5x5", quick(encoder="smooth shrinkage"), "has the nonlinearity tanh, and PSD .* write 8F5x5SS"),
+        ("8F5x5S", quick(encoder=SmoothShrinkageEncoder(3.0)), "write 8F5x5SS"),
+        ("8F5x5SS", quick(encoder="lista"), 'give the learner encoder="smooth shrinkage"'),
+        ("8F5x5SS", RandomFilters(), "RandomFilters has filters for tanh: write 8F5x5$"),
+    ):
+        with pytest.raises(UsageError, match=advice):
+            learn_filters(Hierarchy(notation), images, learners=learner, n_patches=100)
+    sharper = quick(encoder=SmoothShrinkageEncoder(3.0))
+    _, (stage,) = learn_filters(Hierarchy("8F5x5SS"), images, learners=sharper, n_patches=100)
+    assert stage.learners[0].encoder.sharpness == 3
 
 
 def test_stopped_convolutional_learning_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Path) -> None:

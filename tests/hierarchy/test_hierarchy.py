@@ -57,6 +57,7 @@ def test_notation_round_trip_and_stages() -> None:
                 "8F3x5",
                 "12F9x9:4",
                 "7F5x5S",
+                "7F5x5:2SS",
                 "Rabs",
                 "HP",
                 "HP5x5",
@@ -111,7 +112,7 @@ def test_wrong_shapes_get_a_sentence() -> None:
 
 
 def test_state_round_trip_through_json(rng: np.random.Generator) -> None:
-    hierarchy = with_random_filters("6F5x5S - Rabs - N5x5 - PA4x4/2 - HP7x7 - MF2x2/1 - 8F3x3:3 - N", 1)
+    hierarchy = with_random_filters("6F5x5S - Rabs - N5x5 - PA4x4/2 - HP7x7 - MF2x2/1 - 8F3x3:3SS - N", 1)
     arrays, header = hierarchy.to_state()
     again = Hierarchy.from_state(arrays, json.loads(json.dumps(header)))
     images = rng.standard_normal((4, 1, 20, 20), dtype=np.float32)

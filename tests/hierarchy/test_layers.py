@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from striate.encoders import SmoothShrinkageEncoder
 from striate.errors import UsageError
 from striate.hierarchy import (
     FilterBank,
@@ -92,6 +93,39 @@ def test_shrinkage_is_soft_thresholding(rng: np.random.Generator) -> None:
     )
     expected = np.sign(images) * np.maximum(np.abs(images) - 0.5, 0)
     np.testing.assert_allclose(run(bank, images), expected, atol=1e-6)
+
+
+@given(
+    values=st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=20),
+    threshold=st.floats(0, 10, width=32),
+    beta=st.floats(0.125, 1000, width=32),
+)
+def test_smooth_shrinkage_follows_its_formula(values: list[float], threshold: float, beta: float) -> None:
+    images = np.array(values, np.float32).reshape(1, 1, 1, -1)
+    bank = FilterBank(1, (1, 1), nonlinearity="smooth shrink").with_filters(
+        np.ones((1, 1, 1, 1), np.float32), threshold=np.array([threshold]), beta=np.array([beta])
+    )
+    sizes = np.abs(images.astype(np.longdouble))
+    corner = np.longdouble(beta) * np.longdouble(threshold)
+    # Beyond the exponents of the type, the shrinkage is a soft one.
+    with np.errstate(over="ignore"):
+        rounded = np.log(np.expm1(beta * sizes) + np.exp(corner)) / beta - threshold
+    expected = np.sign(images) * np.where(np.isfinite(rounded), rounded, np.maximum(sizes - threshold, 0))
+    found = run(bank, images)
+    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-6, atol=2e-6)
+    np.testing.assert_array_equal(run(bank, -images), -found)
+
+
+def test_smooth_shrinkage_at_zero_and_far_away() -> None:
+    images = np.array([0, -0.0, 1e30, -1e30], np.float32).reshape(1, 1, 1, -1)
+    bank = FilterBank(1, (1, 1), nonlinearity="smooth shrink")
+    one = np.ones((1, 1, 1, 1), np.float32)
+    for threshold, beta in ((0, 1), (0.03, 160), (1, 0.01), (1e3, 1e3), (1, 1e30)):
+        given = bank.with_filters(one, threshold=np.array([threshold]), beta=np.array([beta]))
+        np.testing.assert_array_equal(run(given, images), images)
+    for name, value in (("threshold", -0.1), ("beta", 0)):
+        with pytest.raises(UsageError, match=f"{name} of smooth shrinkage is {value}; it must be at least"):
+            bank.with_filters(one, **{name: np.array([value])})
 
 
 def test_a_bank_without_filters_or_with_the_wrong_maps_says_so(rng: np.random.Generator) -> None:
@@ -206,7 +240,7 @@ def test_small_pixels_average_blocks() -> None:
     n_inputs=st.integers(1, 5),
     n_maps=st.sampled_from([1, 5, 32, 40, 70]),
     sides=st.tuples(st.integers(7, 24), st.integers(7, 24)),
-    nonlinearity=st.sampled_from(["", "S"]),
+    nonlinearity=st.sampled_from(["", "S", "SS"]),
     n_sets=st.sampled_from([0, 1, 2, 70]),
     seed=st.integers(0, 10),
 )
@@ -221,11 +255,21 @@ def test_a_stage_in_one_go_is_its_layers_one_by_one(
     bank, *others = Hierarchy(f"{n_maps}F3x2{f':{fan_in}' if n_sets else ''}{nonlinearity} - {rest}")
     assert isinstance(bank, FilterBank)
     threshold = np.abs(bias) if nonlinearity else None
-    bank = bank.with_filters(filters, bias=bias, gain=gain, threshold=threshold, table=table)
+    beta = 5 + np.abs(gain) if nonlinearity == "SS" else None
+    bank = bank.with_filters(filters, bias=bias, gain=gain, threshold=threshold, beta=beta, table=table)
     images = rng.standard_normal((3, n_inputs, *sides), dtype=np.float32)
     expected = correlate(images, filters, table) + bias[:, None, None]
     if threshold is None:
         expected = np.tanh(expected)
+    elif beta is not None:
+        encoder = SmoothShrinkageEncoder().set_arrays(filters=np.eye(n_maps), beta=beta, bias=threshold)
+        expected = np.moveaxis(
+            encoder.encode(np.moveaxis(expected, 1, 3).reshape(-1, n_maps)).reshape(
+                *expected.shape[:1], *expected.shape[2:], n_maps
+            ),
+            3,
+            1,
+        )
     else:
         expected = np.sign(expected) * np.maximum(np.abs(expected) - threshold[:, None, None], 0)
     expected = np.asarray(gain[:, None, None] * expected, np.float32)

@@ -24,9 +24,10 @@ def filled(notation: str, n_channels: int, rng: np.random.Generator) -> Hierarch
             table = None if fan_in == n_maps else connection_sets(layer.n_maps, n_maps, fan_in, random_state=rng)
             filters = rng.standard_normal((layer.n_maps, fan_in, *layer.size), dtype=np.float32) / np.float32(fan_in)
             bias, gain = rng.standard_normal((2, layer.n_maps), dtype=np.float32)
-            threshold = np.float32(0.1) * np.abs(bias) if layer.nonlinearity == "shrink" else None
+            threshold = None if layer.nonlinearity == "tanh" else np.float32(0.1) * np.abs(bias)
+            beta = 5 + 5 * np.abs(gain) if layer.nonlinearity == "smooth shrink" else None
             n_maps = layer.n_maps
-            layer = layer.with_filters(filters, bias=bias, gain=gain, threshold=threshold, table=table)
+            layer = layer.with_filters(filters, bias=bias, gain=gain, threshold=threshold, beta=beta, table=table)
         layers.append(layer)
     return Hierarchy(layers)
 
@@ -37,6 +38,7 @@ def filled(notation: str, n_channels: int, rng: np.random.Generator) -> Hierarch
         [
             "7F5x5 - Rabs - N5x5 - PA4x4/2 - 9F3x3:3 - Rabs - N - PA2x2/2",
             "5F3x3S - N5x5 - PM3x3/2 - 6F2x2:2S - PA2x2/1",
+            "5F3x3SS - N5x5 - PM3x3/2 - 6F2x2:2SS - PA2x2/1",
             "33F4x4 - PA2x2/2",
             "N5x5 - Rabs - PM2x2/2",
             "HP - 4F3x3 - HP5x5 - Rabs - PA2x2/2",
@@ -56,7 +58,10 @@ def test_kernels_and_twin_agree(notation: str, n_channels: int, sides: tuple[int
     np.testing.assert_allclose(hierarchy.transform(images), twin, atol=1e-4)
 
 
-@pytest.mark.parametrize("notation", ["HP5x5 - 3F3x3 - N3x3 - PA2x2/2 - 4F2x2:2 - N3x3 - PA2x2/1", "3F3x3S - PM2x2/2"])
+@pytest.mark.parametrize(
+    "notation",
+    ["HP5x5 - 3F3x3 - N3x3 - PA2x2/2 - 4F2x2:2 - N3x3 - PA2x2/1", "3F3x3S - PM2x2/2", "3F3x3SS - N3x3 - 4F2x2:2SS"],
+)
 def test_derivatives_are_those_of_finite_differences(notation: str) -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
@@ -68,6 +73,18 @@ def test_derivatives_are_those_of_finite_differences(notation: str) -> None:
         return torch.func.functional_call(twin, dict(zip(names, changed, strict=True)), (inputs,))
 
     assert torch.autograd.gradcheck(features, (images, *values))
+
+
+def test_smooth_shrinkage_has_its_slope_at_0() -> None:
+    torch = pytest.importorskip("torch")
+    beta, threshold = np.full((2, 1), 2, np.float32)
+    bank = FilterBank(1, (1, 1), nonlinearity="smooth shrink")
+    bank = bank.with_filters(np.ones((1, 1, 1, 1), np.float32), threshold=threshold, beta=beta)
+    images = torch.zeros(1, 1, 1, 1, requires_grad=True)
+    made = Hierarchy([bank]).to_torch()(images)
+    made.sum().backward()
+    assert made.item() == 0
+    assert images.grad.item() == pytest.approx(np.exp(-4), rel=1e-6)
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -16,6 +16,7 @@ from tests.hierarchy.test_torch import filled as with_filters
 EVERY_LAYER = [
     "3F3x3 - Rabs - N3x3 - PA2x2/2",
     "HP5x5 - 4F3x3:2S - PM2x2/2 - N",
+    "4F3x3:2SS - PA2x2/2",
     "GREY - LCN5x5 - BORDER1 - 3F2x2 - GA3 - Z",
     "3WP4x4/2 - GA2 - ROOT",
     "3WP3x3T - GM2",
@@ -110,6 +111,23 @@ def test_kernels_with_weights_given_back_agree_with_the_twin(notation: str, rng:
     np.testing.assert_array_equal(Hierarchy.from_state(arrays, header).transform(images), refined.transform(images))
     own = hierarchy.weights()
     np.testing.assert_array_equal(hierarchy.with_weights(own).transform(images), hierarchy.transform(images))
+
+
+def test_bounds_of_smooth_shrinkage_hold_after_steps_beyond_them(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    hierarchy = made("3F3x3SS")
+    twin = hierarchy.to_torch()
+    for name, parameter in twin.named_parameters():
+        if name.endswith(("threshold", "beta")):
+            with torch.no_grad():
+                parameter[:2] -= 100
+    changed = {name.replace(".", "_", 1): each.detach().numpy() for name, each in twin.named_parameters()}
+    refined = hierarchy.with_weights(changed)
+    images = rng.standard_normal((4, *SHAPE), dtype=np.float32)
+    expected = twin(torch.from_numpy(images)).detach().numpy()
+    np.testing.assert_allclose(refined.transform(images), expected, atol=1e-4)
+    assert (refined.weights()["0_threshold"][:2] == 0).all()
+    assert (refined.weights()["0_beta"] > 0).all()
 
 
 def test_weight_decay_shrinks_filters_and_units_alone() -> None:

@@ -166,16 +166,20 @@ def test_predictions_of_an_image_are_those_of_its_windows(encoder: str, monkeypa
     np.testing.assert_allclose(maps[:, :, 3, 6], found.predictor_.encode(window.reshape(8, -1)), atol=1e-6)
     monkeypatch.setattr("striate.learning.convolutional_psd._BLOCK", 1)
     np.testing.assert_allclose(found.transform(given), maps, atol=1e-6)
+    filters, bias, gain, threshold, beta = found.convolution_filters()
+    products = given[:, :, 3:7, 6:10].reshape(8, -1) @ filters.T + bias
     if encoder == "tanh":
-        filters, bias, gain = found.convolution_filters()
-        raw = given[:, :, 3:7, 6:10].reshape(8, -1)
-        np.testing.assert_allclose(maps[:, :, 3, 6], gain * np.tanh(raw @ filters.T + bias), atol=1e-5)
+        np.testing.assert_allclose(maps[:, :, 3, 6], gain * np.tanh(products), atol=1e-5)
+        assert threshold is beta is None
         assert found.gain_.shape == found.encoder_bias_.shape == (5,)
     else:
+        assert threshold is not None
+        assert beta is not None
+        assert (gain == 1).all()
+        shrunk = SmoothShrinkageEncoder.from_arrays(np.eye(5, dtype=np.float32), beta, threshold).encode(products)
+        np.testing.assert_allclose(maps[:, :, 3, 6], shrunk, atol=1e-5)
         assert (found.smoothness_ > 0).all()
         assert found.encoder_.shape == (5, 2, 4, 4)
-        with pytest.raises(UsageError, match="tanh"):
-            found.convolution_filters()
 
 
 def test_lists_of_sizes_and_folders(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -32,7 +32,7 @@ def test_filters_have_no_mean_and_unit_norm(rng: np.random.Generator) -> None:
 def test_has_the_interface_of_a_learner(rng: np.random.Generator) -> None:
     patches = 3 * rng.standard_normal((200, 12)) + 5
     learner = RandomFilters(n_components=7, random_state=1).partial_fit(patches[:100]).partial_fit(patches)
-    filters, bias, gain = learner.convolution_filters()
+    filters, bias, gain, *_ = learner.convolution_filters()
     codes = learner.transform(patches)
     np.testing.assert_allclose(gain * np.tanh(patches @ filters.T + bias), codes, atol=1e-12)
     again = RandomFilters.from_state(*learner.to_state())

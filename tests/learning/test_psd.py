@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from striate import model_file
 from striate.checkpoint import Checkpoint
 from striate.coding import energy, fista, infer
+from striate.encoders import make_encoder
 from striate.errors import UsageError
 from striate.images import as_images, load_mnist_digits, sample_patches
 from striate.learning import PSD
@@ -82,7 +83,7 @@ def test_energy_falls_and_prediction_approaches_the_optimal_code(rng: np.random.
 def test_convolution_filters_take_raw_patches(rng: np.random.Generator, remove_mean: bool) -> None:
     patches = 40 * sparse_sources(rng, n_samples=300)[0].astype(np.float64) + 7
     psd = PSD(n_components=10, max_batches=50, remove_mean=remove_mean, random_state=0).fit(patches)
-    filters, bias, gain = psd.convolution_filters()
+    filters, bias, gain, *_ = psd.convolution_filters()
     np.testing.assert_allclose(gain * np.tanh(patches @ filters.T + bias), psd.transform(patches), atol=1e-10)
     if remove_mean:
         np.testing.assert_allclose(psd.transform(patches + 100), psd.transform(patches), atol=1e-10)
@@ -246,8 +247,17 @@ def test_other_encoders_learn_beside_the_dictionary(rng: np.random.Generator, en
     assert psd.encoder_.shape == psd.components_.shape
     if encoder in ("shrinkage", "lista"):
         assert 0.2 < np.mean(psd.transform(patches) == 0) < 0.99
-    with pytest.raises(UsageError, match="tanh"):
-        psd.convolution_filters()
+    if "shrinkage" in encoder:
+        filters, bias, gain, threshold, beta = psd.convolution_filters()
+        products = patches @ filters.T
+        own = [np.eye(24), *(array for array in (beta, threshold) if array is not None)]
+        shrunk = make_encoder(encoder).from_arrays(*own).encode(products)
+        np.testing.assert_allclose(psd.transform(patches), shrunk, atol=1e-6)
+        assert not bias.any()
+        assert (gain == 1).all()
+    else:
+        with pytest.raises(UsageError, match="tanh"):
+            psd.convolution_filters()
     again = PSD.from_state(*psd.to_state())
     np.testing.assert_array_equal(again.transform(patches), psd.transform(patches))
     assert again.transform(patches.astype(float)).dtype == float

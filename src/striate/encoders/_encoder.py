@@ -236,15 +236,22 @@ class Encoder(BaseEstimator):
         """
         raise NotImplementedError
 
-    def convolution(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Filters, bias and gain of ``gain · tanh(filters·y + bias)``, which a stage of a hierarchy convolves with.
+    def convolution(self) -> dict[str, NDArray[Any]]:
+        """The arrays of ``gain · f(filters·y + bias)``, which a stage of a hierarchy convolves with, not copied.
+
+        Returns
+        -------
+        dict of str to ndarray
+            `filters`, `bias` and `gain`; of shrinkage also `threshold`, and of smooth shrinkage `threshold` and `beta`.
 
         Raises
         ------
         UsageError
             If the encoder is not of this form.
         """
-        raise UsageError(f'a stage convolves with a tanh encoder, not with {self.kind}: PSD(encoder="tanh")')
+        raise UsageError(
+            f'a stage convolves with an encoder of kind "tanh", "shrinkage" or "smooth shrinkage", not "{self.kind}"'
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, not copied; they must not be changed."""

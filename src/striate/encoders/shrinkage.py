@@ -85,6 +85,10 @@ class ShrinkageEncoder(TrainableEncoder):
                 f"got the shapes {filters.shape} and {thresholds.shape}"
             )
 
+    def convolution(self) -> dict[str, NDArray[Any]]:
+        """Its filters and thresholds, with bias 0 and gain 1."""
+        return _without_bias(self.filters, threshold=self.thresholds)
+
     def _encode_block(self, signals: NDArray[Any], codes: NDArray[Any]) -> None:
         np.matmul(signals, self.filters.T, out=codes)
         compile_shrink(self.dtype)(codes, self.thresholds)
@@ -149,6 +153,10 @@ class SmoothShrinkageEncoder(TrainableEncoder):
                 f"a smooth shrinkage encoder needs filters (n_components, n_features) with one beta and one bias "
                 f"each; got the shapes {filters.shape}, {beta.shape} and {bias.shape}"
             )
+
+    def convolution(self) -> dict[str, NDArray[Any]]:
+        """Its filters, the positions of the kinks as thresholds, and β, with bias 0 and gain 1."""
+        return _without_bias(self.filters, threshold=self.bias, beta=self.beta)
 
     def learner(self, rate: float, sparsity: float) -> EncoderLearner:
         """The object that trains this encoder together with a dictionary, by its own derivatives, without torch."""
@@ -220,3 +228,9 @@ class SmoothShrinkageEncoder(TrainableEncoder):
             "beta": np.einsum("ij,ij->j", signed, for_beta) / self.beta,
             "bias": np.einsum("ij,ij->j", signed, of_bias - 1),
         }
+
+
+def _without_bias(filters: NDArray[Any], **own: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """See `Encoder.convolution`."""
+    zeros = np.zeros(len(filters), filters.dtype)
+    return {"filters": filters, "bias": zeros, "gain": zeros + 1, **own}

@@ -60,9 +60,9 @@ class TanhEncoder(TrainableEncoder):
         """The object that trains this encoder together with a dictionary, by its own derivatives, without torch."""
         return Encoder.learner(self, rate, sparsity)
 
-    def convolution(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Its filters, bias and gain."""
-        return self.filters, self.bias, self.gain
+    def convolution(self) -> dict[str, NDArray[Any]]:
+        """Its arrays."""
+        return self.arrays()
 
     def _encode_table(self, table: NDArray[Any]) -> NDArray[Any]:
         """Encode a table of signals; many float32 signals by a kernel whose tanh is accurate within 5e-7."""

@@ -61,8 +61,8 @@ class FoldedUnits:
         self.filters = weights.astype(np.float32).reshape(len(weights), -1, size, size)
         self.squares = np.square(units, dtype=np.float64).sum(axis=1).astype(np.float32)
         self.triangle = triangle
-        plan = FilterPlan(self.filters, self.offset, None, None, None, shrink=False)
-        _, _, self.panels, self.padded_offset, _, _ = plan.groups[0]
+        plan = FilterPlan(self.filters, self.offset, None, None, None, None, nonlinearity="tanh")
+        _, _, self.panels, self.padded_offset, *_ = plan.groups[0]
 
 
 def run_patches(

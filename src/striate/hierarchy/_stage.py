@@ -26,11 +26,11 @@ class FilterPlan:
     Parameters
     ----------
     filters : float32 (n_maps, fan_in, height, width)
-    bias, gain, threshold : float32 (n_maps,) or None
+    bias, gain, threshold, beta : float32 (n_maps,) or None
     table : int64 (n_maps, fan_in) or None
         The input maps that each output map sees; None: all, in order.
-    shrink : bool
-        Soft thresholding instead of tanh.
+    nonlinearity : str
+        One of `striate.hierarchy._stage_kernels.NONLINEARITIES`.
 
     Notes
     -----
@@ -44,13 +44,15 @@ class FilterPlan:
         bias: NDArray[np.float32] | None,
         gain: NDArray[np.float32] | None,
         threshold: NDArray[np.float32] | None,
+        beta: NDArray[np.float32] | None,
         table: NDArray[np.int64] | None,
         *,
-        shrink: bool,
+        nonlinearity: str,
     ) -> None:
+        from striate.hierarchy._stage_kernels import NONLINEARITIES
         from striate.kernels.convolution import WIDTH
 
-        self.shrink = shrink
+        self.nonlinearity = NONLINEARITIES.index(nonlinearity)
         self.n_maps, fan_in, self.height, self.width = filters.shape
         sets, members = _sets(table, self.n_maps, fan_in)
         if len(sets) > 1 and 2 * self.n_maps < len(sets) * WIDTH:
@@ -63,14 +65,16 @@ class FilterPlan:
             filters, sets, members = dense, [inputs], [np.arange(self.n_maps)]
         self.slots = np.empty(self.n_maps, np.int64)
         """Position of each map among the padded ones."""
-        self.groups: list[tuple[NDArray[np.int64], int, Any, Any, Any, Any]] = []
-        """Input maps, first padded map, panels, bias, gain, threshold."""
+        self.groups: list[tuple[NDArray[np.int64], int, Any, Any, Any, Any, Any]] = []
+        """Input maps, first padded map, panels, bias, gain, threshold, beta."""
         self.n_padded = 0
         for inputs, outputs in zip(sets, members, strict=True):
             n = -(-len(outputs) // WIDTH) * WIDTH
 
-            def padded(values: Any, default: float, outputs: Any = outputs, n: int = n) -> NDArray[np.float32]:
-                row = np.zeros(n, np.float32)
+            def padded(
+                values: Any, default: float, padding: float = 0, outputs: Any = outputs, n: int = n
+            ) -> NDArray[np.float32]:
+                row = np.full(n, padding, np.float32)
                 row[: len(outputs)] = default if values is None else values[outputs]
                 return row
 
@@ -79,7 +83,7 @@ class FilterPlan:
             weights[: len(outputs)] = filters[outputs].transpose(0, 2, 3, 1).reshape(len(outputs), -1)
             panels = np.ascontiguousarray(weights.reshape(-1, WIDTH, weights.shape[1]).transpose(0, 2, 1))
             self.slots[outputs] = self.n_padded + np.arange(len(outputs))
-            parameters = padded(bias, 0), padded(gain, 1), padded(threshold, 0)
+            parameters = padded(bias, 0), padded(gain, 1), padded(threshold, 0), padded(beta, 1, 1)
             self.groups.append((inputs, self.n_padded, panels, *parameters))
             self.n_padded += n
 
@@ -144,10 +148,10 @@ def run_stage(
             for inputs, *_ in plan.groups]  # fmt: skip
 
     def filter_block(first: int, last: int) -> None:
-        for visible, (_, at, panels, bias, gain, threshold) in zip(seen, plan.groups, strict=True):
+        for visible, (_, at, panels, bias, gain, threshold, beta) in zip(seen, plan.groups, strict=True):
             filter_rows(
-                first, last, visible, plan.height, plan.width, panels, at, bias, gain, threshold, plan.shrink,
-                rectify is not None, filtered, sums, squares,
+                first, last, visible, plan.height, plan.width, panels, at, bias, gain, threshold, beta,
+                plan.nonlinearity, rectify is not None, filtered, sums, squares,
             )  # fmt: skip
 
     rows = max(1, _BLOCK_FLOATS // (width * plan.n_padded))

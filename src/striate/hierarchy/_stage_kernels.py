@@ -15,9 +15,14 @@ from numba import types
 
 from striate.kernels import compiled, compiler, inlined
 from striate.kernels.convolution import WIDTH, convolve_panel
+from striate.kernels.smooth_shrinkage import inactive_share, smoothly_shrunk
 from striate.kernels.tanh import tangent
 
-__all__ = ["compile_filter", "compile_neighborhood", "compile_pool"]
+__all__ = ["NONLINEARITIES", "compile_filter", "compile_neighborhood", "compile_pool"]
+
+NONLINEARITIES = ("tanh", "shrink", "smooth shrink")
+"""Those of `_filter`, which takes their numbers."""
+_SHRINK, _SMOOTH_SHRINK = 1, 2
 
 
 _index = types.int64
@@ -32,7 +37,7 @@ def compile_filter() -> Any:
         _filter,
         types.void(
             _index, _index, _stack, _index, _index, _fixed_panels, _index, _fixed_row, _fixed_row, _fixed_row,
-            types.boolean, types.boolean, _stack, _plane, _plane,
+            _fixed_row, _index, types.boolean, _stack, _plane, _plane,
         ),
     )  # fmt: skip
 
@@ -48,7 +53,8 @@ def _filter(
     bias: Any,
     gain: Any,
     threshold: Any,
-    shrink: bool,
+    beta: Any,
+    nonlinearity: int,
     rectify: bool,
     result: Any,
     sums: Any,
@@ -56,9 +62,9 @@ def _filter(
 ) -> None:
     """Compute rows `first` … `last` − 1 of the maps of some filters, from map `at` on, and add to the sums over maps.
 
-    `maps` (rows, columns, n_inputs); `panels` (n_panels, height · width · n_inputs, WIDTH); bias, gain and threshold
-    (n_panels · WIDTH,), zero where a panel is padded; `result` (rows, columns, n_maps); `sums` and `squares` over maps
-    (rows, columns).
+    `maps` (rows, columns, n_inputs); `panels` (n_panels, height · width · n_inputs, WIDTH); bias, gain, threshold and
+    beta (n_panels · WIDTH,), with gain 0 where a panel is padded; `result` (rows, columns, n_maps); `sums` and
+    `squares` over maps (rows, columns).
     """
     n_columns, n_maps = result.shape[1], result.shape[2]
     n_inputs = maps.shape[2]
@@ -72,14 +78,21 @@ def _filter(
                 width * n_inputs, row, height, flat_panels, panel * n_numbers * WIDTH, n_columns,
             )  # fmt: skip
     n = len(bias)
+    share = np.empty(n, np.float32)
+    if nonlinearity == _SMOOTH_SHRINK:
+        for k in range(n):
+            share[k] = inactive_share(threshold[k], beta[k])
     for y in range(first, last):
         for x in range(n_columns):
             cells = result[y, x, at : at + n]
-            if shrink:
+            if nonlinearity == _SHRINK:
                 for k in range(n):
                     value = cells[k] + bias[k]
                     low = threshold[k] if value > threshold[k] else value
                     cells[k] = gain[k] * (value - (low if low > -threshold[k] else -threshold[k]))
+            elif nonlinearity == _SMOOTH_SHRINK:
+                for k in range(n):
+                    cells[k] = gain[k] * smoothly_shrunk(cells[k] + bias[k], threshold[k], beta[k], share[k])
             else:
                 for k in range(n):
                     cells[k] = gain[k] * tangent(cells[k] + bias[k])

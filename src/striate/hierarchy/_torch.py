@@ -106,6 +106,16 @@ class _TorchOperations:
         return maps - torch.minimum(torch.maximum(maps, -threshold), threshold)
 
     @staticmethod
+    def smooth_threshold(maps: torch.Tensor, threshold: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+        is_positive = maps >= 0
+        # Not abs, whose derivative at 0 is 0: there, the slope is exp(−β·threshold).
+        size = torch.where(is_positive, maps, -maps)
+        beyond, inner = size - threshold, torch.minimum(size, threshold)
+        rest = torch.log1p(torch.exp(-beta * beyond.abs()) * -torch.expm1(-beta * inner)) / beta
+        found = beyond.clamp_min(0) + rest
+        return torch.where(is_positive, found, -found)
+
+    @staticmethod
     def root(maps: torch.Tensor) -> torch.Tensor:
         # The root has no derivative at 0, its argument for a blank image.
         return maps.clamp_min(torch.finfo(maps.dtype).tiny).sqrt()

@@ -18,15 +18,26 @@ from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Operations
 from striate.parameters import Choice, Integer, IntegerTuple
 from striate.stored import array, field
 
-Nonlinearity = Literal["tanh", "shrink"]
+Nonlinearity = Literal["tanh", "shrink", "smooth shrink"]
 
 _RULES = {
     "n_maps": Integer(low=1, high=MOST_MAPS),
     "size": IntegerTuple(2, low=1, high=LARGEST_SIDE),
     "fan_in": Integer(low=1, high=MOST_MAPS) | None,
-    "nonlinearity": Choice("tanh", "shrink"),
+    "nonlinearity": Choice("tanh", "shrink", "smooth shrink"),
 }
-_OF_A_MAP = ("bias", "gain", "threshold")
+_MARKS: dict[Nonlinearity, str] = {"tanh": "", "shrink": "S", "smooth shrink": "SS"}  # after the size, in the notation
+# What each map has in addition to its filter, and its value where it is left out.
+_OF_A_MAP = {"bias": 0, "gain": 1, "threshold": 0, "beta": 1}
+_OWN: dict[Nonlinearity, tuple[str, ...]] = {
+    "tanh": ("bias", "gain"),
+    "shrink": ("bias", "gain", "threshold"),
+    "smooth shrink": ("bias", "gain", "threshold", "beta"),
+}
+# Bounds of smooth shrinkage. With a smaller β, float32 numbers lose the difference between shrinkage and none.
+_LEAST = {"threshold": 0.0, "beta": 0.01}
+# The encoders of learners whose nonlinearity is that of a bank.
+_ENCODERS: dict[Nonlinearity, str] = {"tanh": "tanh", "shrink": "shrinkage", "smooth shrink": "smooth shrinkage"}
 # Sets of input maps in a sparse connection table: few enough that the filters of a set are learned together. Filters
 # that are not learned have a set each, as in the paper: with 8 sets, two random stages are right on Caltech-101 by 2
 # points less (validation).
@@ -57,19 +68,23 @@ class FilterBank(Layer):
         Height and width of a filter in pixels.
     fan_in : int or None
         Number of inputs of each output map; None means all input maps.
-    nonlinearity : "tanh" or "shrink"
-        "shrink" is soft thresholding, ``sign(a)·max(|a| − threshold, 0)``.
+    nonlinearity : "tanh", "shrink" or "smooth shrink"
+        "shrink" is soft thresholding, ``sign(a)·max(|a| − threshold, 0)``. "smooth shrink" rounds its kink and is
+        ``sign(a)·(log(exp(β·threshold) + exp(β|a|) − 1)/β − threshold)``, with the slope exp(−β·threshold) at 0.
     filters : float32 (n_maps, fan_in, height, width), optional
     bias, gain : float32 (n_maps,), optional
     threshold : float32 (n_maps,), optional
-        For "shrink" only.
+        For "shrink" and "smooth shrink"; for the latter at least 0.
+    beta : float32 (n_maps,), optional
+        Sharpness of the kink, for "smooth shrink" only; at least 0.01.
     table : int64 (n_maps, fan_in), optional
         The inputs of each output map, ascending; None means all input maps, in order.
 
     References
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun, *What is the best multi-stage architecture for object recognition?*,
-    ICCV 2009, section 2.
+    ICCV 2009, section 2. Smooth shrinkage: Kavukcuoglu, Sermanet, Boureau, Gregor, Mathieu, LeCun, *Learning
+    convolutional feature hierarchies for visual recognition*, NIPS 2010, equation 7.
     """
 
     n_maps: int
@@ -81,9 +96,14 @@ class FilterBank(Layer):
     gain: NDArray[np.float32] | None = None
     threshold: NDArray[np.float32] | None = None
     table: NDArray[np.int64] | None = None
+    beta: NDArray[np.float32] | None = None
     kind: ClassVar[str] = "filter_bank"
-    grammar: ClassVar[str] = r"(?P<n>[0-9]+)F(?P<height>[0-9]+)x(?P<width>[0-9]+)(?::(?P<fan_in>[0-9]+))?(?P<shrink>S?)"
-    examples: ClassVar[str] = "64F9x9 (64 filters of 9x9; 256F9x9:16 when each sees 16 maps; S after it for shrinkage)"
+    grammar: ClassVar[str] = (
+        r"(?P<n>[0-9]+)F(?P<height>[0-9]+)x(?P<width>[0-9]+)(?::(?P<fan_in>[0-9]+))?(?P<mark>S{0,2})"
+    )
+    examples: ClassVar[str] = (
+        "64F9x9 (64 filters of 9x9; 256F9x9:16 when each sees 16 maps; S after it for shrinkage, SS if it is smooth)"
+    )
     drawn_as: ClassVar[Literal["fixed", "learned"]] = "learned"
 
     def __post_init__(self) -> None:
@@ -100,10 +120,18 @@ class FilterBank(Layer):
         for name in _OF_A_MAP:
             if (values := getattr(self, name)) is not None:
                 object.__setattr__(self, name, layer_array(name, values, (self.n_maps,), np.float32))
+        self._check_positive()
         if self.table is not None:
             object.__setattr__(self, "table", layer_array("the table", self.table, shape[:2], np.int64))
             if self.table.size and self.table.min() < 0:
                 raise UsageError(f"the table names input map {self.table.min()}: maps are numbered from 0")
+
+    def _check_positive(self) -> None:
+        if self.nonlinearity != "smooth shrink":
+            return
+        for name, least in _LEAST.items():
+            if (values := getattr(self, name)) is not None and values.min() < least:
+                raise UsageError(f"{name} of smooth shrinkage is {values.min():.3g}; it must be at least {least}")
 
     def __repr__(self) -> str:
         seen = "" if self.fan_in is None else f", each on {self.fan_in:,} maps"
@@ -117,20 +145,25 @@ class FilterBank(Layer):
         if self.filters is None:
             raise UsageError(f"{self.notation} has no filters yet: learn them, or give them, before applying it.")
         return FilterPlan(
-            self.filters, self.bias, self.gain, self.threshold, self.table, shrink=self.nonlinearity == "shrink"
+            self.filters,
+            self.bias,
+            self.gain,
+            self.threshold,
+            self.beta,
+            self.table,
+            nonlinearity=self.nonlinearity,
         )
 
     @property
     def notation(self) -> str:
-        """The papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` with 16 inputs per filter; ``S`` marks shrinkage."""
+        """The papers' notation, e.g. ``64F9x9``; ``256F9x9:16`` with 16 inputs per filter; see `_MARKS`."""
         seen = "" if self.fan_in is None else f":{self.fan_in}"
-        return f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{'S' if self.nonlinearity == 'shrink' else ''}"
+        return f"{self.n_maps}F{self.size[0]}x{self.size[1]}{seen}{_MARKS[self.nonlinearity]}"
 
     @property
     def words(self) -> str:
         """Its name in a report."""
-        squashing = "tanh" if self.nonlinearity == "tanh" else "shrinkage"
-        return f"{self.n_maps} filters of {self.size[0]}×{self.size[1]}, {squashing}"
+        return f"{self.n_maps} filters of {self.size[0]}×{self.size[1]}, {_ENCODERS[self.nonlinearity]}"
 
     @classmethod
     def from_notation(cls, match: re.Match[str]) -> FilterBank:
@@ -139,7 +172,7 @@ class FilterBank(Layer):
             n_maps=int(match["n"]),
             size=(int(match["height"]), int(match["width"])),
             fan_in=int(match["fan_in"]) if match["fan_in"] else None,
-            nonlinearity="shrink" if match["shrink"] else "tanh",
+            nonlinearity=next(name for name, mark in _MARKS.items() if mark == match["mark"]),
         )
 
     @property
@@ -179,10 +212,11 @@ class FilterBank(Layer):
         bias: NDArray[np.float32] | None = None,
         gain: NDArray[np.float32] | None = None,
         threshold: NDArray[np.float32] | None = None,
+        beta: NDArray[np.float32] | None = None,
         table: NDArray[np.int64] | None = None,
     ) -> FilterBank:
         """The same bank with these parameters."""
-        return replace(self, filters=filters, bias=bias, gain=gain, threshold=threshold, table=table)
+        return replace(self, filters=filters, bias=bias, gain=gain, threshold=threshold, beta=beta, table=table)
 
     def check_learnable(self, shape: Shape) -> None:
         """See `Layer.check_learnable`."""
@@ -192,7 +226,15 @@ class FilterBank(Layer):
             raise UsageError(f"cannot be learned, since patches are square: write {square.notation}")
 
     def learn(self, source: Source) -> LearnedStage:
-        """Learn the filters with the learner of `learn_filters`, each set of a sparse connection table by itself."""
+        """Learn the filters with the learner of `learn_filters`, each set of a sparse connection table by itself.
+
+        Of a learner with the encoder "tanh", the default, the encoder is replaced by that of the bank's nonlinearity.
+
+        Raises
+        ------
+        UsageError
+            If the learner has another encoder, or filters for tanh alone.
+        """
         from sklearn.base import clone
 
         from striate.learning import PSD, ConvolutionalPSD
@@ -205,11 +247,11 @@ class FilterBank(Layer):
             sets = connection_sets(n_sets, n_inputs, self.fan_in, random_state=source.seed)
         n_patches = source.n_patches if is_learned else min(source.n_patches, _ENOUGH_FOR_SCALE)
         sizes = [len(part) for part in np.array_split(np.arange(self.n_maps), len(sets))]
-        side, options = self.size[0], {}
+        side, options = self.size[0], self._encoder_options(learner)
         if sees_images:
             side = min(clone(learner).set_params(kernel_size=side).crop_side, *source.size)
             n_patches = -(-n_patches * self.size[0] ** 2 // side**2)  # as many pixels as patches have
-            options = {"kernel_size": self.size[0], "crop": side}
+            options |= {"kernel_size": self.size[0], "crop": side}
         patches = source.draw(side, n_patches, source.min_std).reshape(-1, n_inputs, side, side)
         name = type(learner).__name__.removesuffix("Filters")
         learners: list[Any] = []
@@ -223,17 +265,29 @@ class FilterBank(Layer):
             phase_name = f"{source.name}: {name} filters{of}"
             fresh.fit(rows, checkpoint=part, progress=source.progress, phase_name=phase_name)
             learners.append(fresh)
-        filters, bias, gain = (
-            np.concatenate(parts) for parts in zip(*(one.convolution_filters() for one in learners), strict=True)
-        )
-        filled = self.with_filters(
-            filters.reshape(self.n_maps, sets.shape[1], *self.size),
-            bias=bias,
-            gain=gain,
-            table=None if len(sets) == 1 else np.repeat(sets, sizes, axis=0),
-        )
+        found = [one.convolution_filters()._asdict() for one in learners]
+        joined = {
+            name: np.concatenate([each[name] for each in found]) for name in ("filters", *_OWN[self.nonlinearity])
+        }
+        joined["filters"] = joined["filters"].reshape(self.n_maps, sets.shape[1], *self.size)
+        filled = self.with_filters(**joined, table=None if len(sets) == 1 else np.repeat(sets, sizes, axis=0))
         shown = patches[:SHOWN, sets[0], : self.size[0], : self.size[1]]
         return LearnedStage(filled, learners, shown.reshape(len(shown), -1).copy())
+
+    def _encoder_options(self, learner: Any) -> dict[str, Any]:
+        """The parameter `encoder` of a learner of this bank, where it has to change."""
+        wanted, encoder = _ENCODERS[self.nonlinearity], getattr(learner, "encoder", "tanh")
+        kind = getattr(encoder, "kind", encoder)
+        if kind == wanted:
+            return {}
+        if kind == "tanh" and hasattr(learner, "encoder"):
+            return {"encoder": wanted}
+        fitting = [replace(self, nonlinearity=own) for own, name in _ENCODERS.items() if name == kind]
+        advice = f"write {fitting[0].notation}" if fitting else f'give the learner encoder="{wanted}"'
+        raise UsageError(
+            f"{self.notation} has the nonlinearity {wanted}, and {type(learner).__name__} has filters for {kind}: "
+            f"{advice}"
+        )
 
     def apply(self, maps: Maps) -> Maps:
         """``maps`` float32 (height, width, n_inputs) → (new_height, new_width, n_maps)."""
@@ -245,21 +299,23 @@ class FilterBank(Layer):
         return partial(run_stage, plan=self.plan, **options), len(options)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Filters, bias and gain, and the threshold of shrinkage."""
+        """Filters, bias and gain, and the parameters of shrinkage."""
         if self.filters is None:
             raise UsageError(f"{self.notation} has no filters yet: learn them, or give them, before making its twin")
-        held = {"bias": self.bias, "gain": self.gain}
-        if self.nonlinearity == "shrink":
-            held["threshold"] = self.threshold
-        default = {"bias": 0, "gain": 1, "threshold": 0}
+        held = {name: getattr(self, name) for name in _OWN[self.nonlinearity]}
         return {"filters": self.filters} | {
-            name: np.full(self.n_maps, default[name], np.float32) if values is None else values
+            name: np.full(self.n_maps, _OF_A_MAP[name], np.float32) if values is None else values
             for name, values in held.items()
         }
 
     def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> FilterBank:
-        """See `Layer.with_weights`; the connection table stays."""
-        return self.with_filters(**weights, table=self.table)
+        """See `Layer.with_weights`; the connection table stays.
+
+        Gradient steps may leave the bounds of smooth shrinkage; as in `twin`, the bound is taken instead.
+        """
+        bounds = _LEAST if self.nonlinearity == "smooth shrink" else {}
+        bounded = {name: np.maximum(weights[name], np.float32(least)) for name, least in bounds.items()}
+        return self.with_filters(**{**weights, **bounded}, table=self.table)
 
     @property
     def decayed_weights(self) -> frozenset[str]:
@@ -271,13 +327,19 @@ class FilterBank(Layer):
         sums = operations.correlate(maps, weights["filters"], weights["bias"], self.table)
         if self.nonlinearity == "shrink":
             squashed = operations.soft_threshold(sums, operations.per_map(weights["threshold"]))
+        elif self.nonlinearity == "smooth shrink":
+            threshold, beta = (
+                operations.per_map(operations.maximum(weights[name], operations.constant(np.array(least), maps)))
+                for name, least in _LEAST.items()
+            )
+            squashed = operations.smooth_threshold(sums, threshold, beta)
         else:
             squashed = operations.tanh(sums)
         return operations.per_map(weights["gain"]) * squashed
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON for the model file."""
-        names = ("filters", "bias", "gain", "threshold", "table")
+        names = ("filters", *_OF_A_MAP, "table")
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         header = {
             "n_maps": self.n_maps,

@@ -53,6 +53,10 @@ class Operations(Protocol):
         """``sign(a)·max(|a| − threshold, 0)``."""
         ...
 
+    def smooth_threshold(self, maps: Any, threshold: Any, beta: Any) -> Any:
+        """``sign(a)·(log(exp(β·threshold) + exp(β|a|) − 1)/β − threshold)``; see `FilterBank`."""
+        ...
+
     def root(self, maps: Any) -> Any:
         """The square root, with a finite derivative at 0."""
         ...

@@ -28,11 +28,17 @@ NO_SPARSITY = 1e-9  # used instead of 0, which solvers do not accept
 
 
 class ConvolutionFilters(NamedTuple):
-    """An encoder that takes raw patches: ``gain · tanh(filters·patch + bias)``."""
+    """An encoder that takes raw patches: ``gain · f(filters·patch + bias)``, as in `striate.hierarchy.FilterBank`.
+
+    Without `threshold`, f is the hyperbolic tangent; without `beta`, it is soft shrinkage, and with both it is smooth
+    shrinkage.
+    """
 
     filters: np.ndarray
     bias: np.ndarray
     gain: np.ndarray
+    threshold: np.ndarray | None = None
+    beta: np.ndarray | None = None
 
 
 # Names of the arrays of a tanh encoder in files of earlier versions.
@@ -163,12 +169,12 @@ class PatchLearner(CodeEstimator):
 
         Removing the mean is a projection and the scale a factor, so that both fold into the filters::
 
-            transform(patch) = gain · tanh(filters·patch + bias)
+            transform(patch) = gain · f(filters·patch + bias)
 
         Returns
         -------
         ConvolutionFilters
-            `filters` (n_components, n_features), `bias` (n_components,), `gain` (n_components,).
+            `filters` (n_components, n_features), and (n_components,) `bias`, `gain` and what f needs.
 
         Raises
         ------
@@ -176,10 +182,11 @@ class PatchLearner(CodeEstimator):
             For an encoder of another form.
         """
         check_is_fitted(self)
-        filters, bias, gain = self.predictor_.convolution()
+        arrays = {name: array.copy() for name, array in self.predictor_.convolution().items()}
+        filters = arrays["filters"]
         if parameter(self, "remove_mean"):
             filters = filters - filters.mean(axis=1, keepdims=True)
-        return ConvolutionFilters(filters / self.scale_, bias.copy(), gain.copy())
+        return ConvolutionFilters(**arrays | {"filters": filters / self.scale_})
 
     def to_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and a JSON header: all that `transform`, `infer` and a further `partial_fit` need."""

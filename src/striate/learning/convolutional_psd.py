@@ -80,9 +80,9 @@ class ConvolutionalPSD(EncoderTraining, ImageLearner):
     prediction : float, default 1.0
         Weight of the prediction term.
     encoder : Encoder or str, default "tanh"
-        As in `PSD`; it sees all windows of an image. "tanh", ``gain·tanh(W ⋆ x + bias)``, is the one for the stages of
-        a hierarchy; "smooth shrinkage" has a bias and a smoothness per map, and is nearly 0 where codes are 0. Its
-        predictions begin near 0 and need more batches. Both need no torch.
+        As in `PSD`; it sees all windows of an image. "tanh" is ``gain·tanh(W ⋆ x + bias)``; "smooth shrinkage" has a
+        bias and a smoothness per map, and is nearly 0 where codes are 0. Its predictions begin near 0 and need more
+        batches. Both need no torch. A filter bank of a hierarchy sets the encoder of its nonlinearity.
     predict_in_inference : bool, default True
         Whether the prediction term takes part in inference. With False it only trains the encoder.
     remove_mean : bool, default True
@@ -318,12 +318,12 @@ class ConvolutionalPSD(EncoderTraining, ImageLearner):
 
         The mean is a constant and the scale a factor, so that both fold into filters and bias::
 
-            transform(image) = gain · tanh(filters ⋆ image + bias)
+            transform(image) = gain · f(filters ⋆ image + bias)
 
         Returns
         -------
         ConvolutionFilters
-            `filters` (n_components, channels·height·width), `bias` (n_components,), `gain` (n_components,).
+            `filters` (n_components, channels·height·width), and (n_components,) `bias`, `gain` and what f needs.
 
         Raises
         ------
@@ -331,10 +331,11 @@ class ConvolutionalPSD(EncoderTraining, ImageLearner):
             For an encoder of another form.
         """
         check_is_fitted(self)
-        filters, bias, gain = self.predictor_.convolution()
-        filters = filters / filters.dtype.type(self.scale_)
+        arrays = {name: array.copy() for name, array in self.predictor_.convolution().items()}
+        filters = arrays["filters"] / arrays["filters"].dtype.type(self.scale_)
         sums = filters.reshape(self.components_.shape).sum(axis=(2, 3))
-        return ConvolutionFilters(filters, bias - sums @ self.mean_.astype(filters.dtype), gain.copy())
+        bias = arrays["bias"] - sums @ self.mean_.astype(filters.dtype)
+        return ConvolutionFilters(**arrays | {"filters": filters, "bias": bias})
 
     def to_state(self, *, training: bool = False) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header; with `training` also all that learning needs to continue with the same bits."""

@@ -54,9 +54,9 @@ class PSD(EncoderTraining, PatchLearner, OnlineLearner):
     encoder : Encoder or str, default "tanh"
         The encoder that predicts the codes: an object of `striate.encoders` such as ``LISTA(steps=5)``, which is copied
         and not changed; or a word for one with its default options: "tanh", "linear", "shrinkage", "smooth shrinkage",
-        "lista" or "lcod". "tanh" has one gain per unit; it is the talk's encoder, and the only one for the stages of a
-        hierarchy. It and "smooth shrinkage" need no torch; the others are trained with it (the extra `torch`), and
-        predict without it.
+        "lista" or "lcod". "tanh" has one gain per unit; it is the talk's encoder. Filter banks of a hierarchy
+        replace it by that of their nonlinearity. It and "smooth shrinkage" need no torch; the others are trained with
+        it (the extra `torch`), and predict without it.
     predict_in_inference : bool, default True
         Whether the prediction term takes part in inference, as in the paper and the talk. With False, as in the
         authors' later code, inference only starts at the prediction: the term only trains the encoder.
