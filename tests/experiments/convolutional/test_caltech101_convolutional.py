@@ -22,9 +22,13 @@ def measured(what: str, **accuracies: list[float]) -> Any:
 @pytest.mark.parametrize("scale", ["quick", "full"])
 def test_cells_have_the_architecture_of_the_tables(scale: Any) -> None:
     found = {unit.name: unit.settings["architecture"] for unit in EXPERIMENT.units(scale)}
-    assert list(found) == ["U", "C", "UU", "CC"]
-    assert found["U"] == found["C"] == ONE_STAGE.architecture("Rabs-N-PA", scale)
-    assert found["UU"] == found["CC"] == TWO_STAGES.architecture("Rabs-N-PA", scale)
+    assert list(found) == ["U", "C", "U shrinkage", "C shrinkage", "UU", "CC"]
+    assert found["U"] == found["C"]
+    assert found["UU"] == found["CC"]
+    assert found["U shrinkage"] == found["C shrinkage"] == found["U"].replace(" ", "SS ", 1)
+    if scale == "full":
+        assert found["U"] == ONE_STAGE.architecture("Rabs-N-PA", scale)
+        assert found["UU"] == TWO_STAGES.architecture("Rabs-N-PA", scale)
 
 
 def test_differences_are_paired_by_split() -> None:
@@ -36,6 +40,8 @@ def test_differences_are_paired_by_split() -> None:
     assert measured("two stages, by convolution minus patches, in standard errors", **cells) is None
 
 
-def test_smooth_shrinkage_is_listed_and_not_run() -> None:
-    (figure,) = (figure for figure in EXPERIMENT.figures if "shrinkage" in figure.what)
-    assert figure.judge(figure.read(Results("full", EXPERIMENT.units("full"), {})))["verdict"] == "not run"
+def test_shrinkage_has_figures_of_its_own() -> None:
+    cells = {"U": [50.0], "U shrinkage": [52.0], "C shrinkage": [57.5]}
+    found = measured("one stage, by convolution, smooth shrinkage", **cells)
+    assert found.value == pytest.approx(57.5)
+    assert measured("one stage, smooth shrinkage, by convolution minus patches", **cells).value == pytest.approx(5.5)
