@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate import KSVD, PSD, RBM, ConvolutionalPSD, ConvolutionalSparseCoding, SparseCoding, infer, kernels
-from striate.coding import fista, infer_until, regularization_path
+from striate.coding import Sheet, fista, infer_topographic, infer_until, regularization_path
 from striate.hierarchy import Hierarchy, learn_filters
 from striate.learning import DeepAutoencoder, RandomFilters
 from striate.recognition.pyramid_match import intersection_kernel
@@ -42,6 +42,9 @@ def results() -> Iterator[tuple[str, Any]]:
         yield f"omp {real.__name__}", infer_until(x, d, method="omp", max_nonzero=3)
         yield f"positive omp {real.__name__}", infer_until(x, d, method="omp", max_nonzero=3, positive=True)
         yield f"path {real.__name__}", regularization_path(x[0], d).codes
+        sheet = Sheet((6, 5), (3, 2), 1)
+        yield f"topographic {real.__name__}", infer_topographic(x, d, sheet, 0.3)
+        yield f"spread {real.__name__}", sheet.spread(sheet.pool(np.matmul(x, d.T)))
         learner = SparseCoding(12, sparsity=0.5, max_batches=4, random_state=0).fit(x)
         yield f"dictionary {real.__name__}", learner.components_
         yield f"K-SVD {real.__name__}", KSVD(12, max_nonzero=2, n_epochs=3, random_state=0).fit(x).components_

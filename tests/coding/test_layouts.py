@@ -113,6 +113,14 @@ CALLS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "certify_convolutional": lambda y, d: np.array(
         coding.certify_convolutional(y, coding.PreparedFilters(d[:, np.newaxis]).correlate(y), d[:, np.newaxis], 0.5)
     ),
+    "infer_topographic": lambda y, d: coding.infer_topographic(y, d, coding.Sheet.of(len(d)), 0.3, tolerance=1e-5),
+    "certify_topographic": lambda y, d: np.array(
+        coding.certify_topographic(y, y[:, :1] * np.ones(len(d)), d, coding.Sheet.of(len(d)), 0.3)
+    ),
+    "topographic_energy": lambda y, d: coding.topographic_energy(
+        y, y[:, :1] * np.ones(len(d)), d, coding.Sheet.of(len(d)), 0.3
+    )[1],
+    "Sheet": lambda y, _: coding.Sheet(y.shape[1]).pool(y),
     "PreparedFilters": lambda y, d: coding.PreparedFilters(d[:, np.newaxis]).correlate(y),
     "SparseMaps": lambda y, _: coding.SparseMaps.from_array(y[np.newaxis]).toarray(),
 }

@@ -19,6 +19,7 @@ from striate.coding.prepared_dictionary import PreparedDictionary
 from striate.coding.proximal import fista
 from striate.coding.solving import Inference, infer
 from striate.coding.sparsity import find_sparsity
+from striate.coding.topographic import Sheet, certify_topographic, infer_topographic, topographic_energy
 from striate.coding.until import infer_until
 from striate.lazy import lazy_names
 
@@ -31,10 +32,12 @@ __all__ = [
     "Path",
     "PreparedDictionary",
     "PreparedFilters",
+    "Sheet",
     "SparseCoder",
     "SparseMaps",
     "certify",
     "certify_convolutional",
+    "certify_topographic",
     "denoise",
     "energy",
     "find_sparsity",
@@ -42,10 +45,12 @@ __all__ = [
     "infer",
     "infer_convolutional",
     "infer_convolutional_with_prediction",
+    "infer_topographic",
     "infer_until",
     "infer_with_prediction",
     "inpaint",
     "regularization_path",
+    "topographic_energy",
 ]
 
 # Loaded at first use, because its base classes are scikit-learn's, which takes half a second to load.

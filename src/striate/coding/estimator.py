@@ -48,7 +48,7 @@ class CodeEstimator(DrawnUnits, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             If the number of columns differs from that of `transform`.
         """
         check_is_fitted(self)
-        units, n_columns = self.components_, self._n_features_out
+        units, n_columns = self.components_, self._n_codes
         codes = as_codes(X, n_columns)
         if n_columns == 2 * len(units):
             codes = codes[:, : len(units)] - codes[:, len(units) :]
@@ -57,6 +57,11 @@ class CodeEstimator(DrawnUnits, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     @property
     def _n_features_out(self) -> int:
         return len(self.components_) * (2 if getattr(self, "split_sign", False) else 1)
+
+    @property
+    def _n_codes(self) -> int:
+        """The number of columns that `inverse_transform` takes."""
+        return self._n_features_out
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
