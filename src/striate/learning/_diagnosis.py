@@ -24,25 +24,28 @@ class HeldOut(NamedTuple):
 
     batch: int
     energy: float  # of the optimal codes, all three terms
-    active: float  # fraction of the optimal codes that is not 0
+    active: float  # fraction of the optimal codes that is not 0, or not nearly
     error: float  # ½‖y − zD‖² of the optimal codes
     predicted_error: float  # the same of the predicted codes
 
     @classmethod
     def measured(
         cls, batch: int, patches: np.ndarray, codes: np.ndarray, predicted: np.ndarray, components: np.ndarray,
-        *, sparsity: float, prediction: float,
+        *, penalty: float, active: float, prediction: float,
     ) -> Self:  # fmt: skip
-        """Measure optimal and predicted codes (n_samples, n_components) of scaled patches."""
+        """Measure optimal and predicted codes (n_samples, n_components) of scaled patches.
+
+        `penalty` is what sparsity adds to the energy, on average, and `active` the fraction of the optimal codes that
+        is active.
+        """
         n = len(patches)
 
         def error(z: np.ndarray) -> float:
             return 0.5 * float(np.square(patches - z @ components).sum()) / n
 
-        l1 = float(np.abs(codes).sum()) / n
         gap = 0.5 * float(np.square(codes - predicted).sum()) / n
-        energy = error(codes) + sparsity * l1 + prediction * gap
-        return cls(batch, energy, float((codes != 0).mean()), error(codes), error(predicted))
+        energy = error(codes) + penalty + prediction * gap
+        return cls(batch, energy, active, error(codes), error(predicted))
 
     def in_words(self) -> str:
         """One line for the progress."""

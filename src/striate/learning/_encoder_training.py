@@ -10,18 +10,17 @@ import numpy as np
 from striate.encoders import Encoder, make_encoder
 from striate.encoders.kinds import LEAST_SPARSITY
 from striate.errors import UsageError
+from striate.learning._gradient_decoder import slowing
 from striate.learning._prediction import Prediction
 from striate.parameters import parameter, plain_parameters
 from striate.samples import all_finite
 from striate.stored import Table, field, part
 
-__all__ = ["MEMORY", "SILENT", "EncoderTraining"]
+__all__ = ["SILENT", "EncoderTraining"]
 
-MEMORY = 0.99  # decay of the running means over batches, about the last hundred
 # Overflows are checked for after the step, and reported in one sentence.
 SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 _OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # prefixes of the names of a prediction's arrays
-_FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
 class EncoderTraining:
@@ -60,7 +59,7 @@ class EncoderTraining:
 
     def _slowing(self) -> float:
         """Factor of the step size: 1 for the first batches, then falling as 1/t."""
-        return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
+        return slowing(self.n_batches_)
 
     def _check_learned(self, *arrays: np.ndarray) -> None:
         """Raise an error if numbers are no longer finite."""

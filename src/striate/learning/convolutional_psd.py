@@ -21,11 +21,13 @@ from striate.encoders.kinds import EncoderRule
 from striate.errors import UsageError
 from striate.figures.drawn import Shown
 from striate.learning._coded_crops import CodedCrops, HeldOutMaps
-from striate.learning._encoder_training import MEMORY, SILENT, EncoderTraining
+from striate.learning._encoder_training import SILENT, EncoderTraining
 from striate.learning._filter_update import first_filters, unit_filters, worst_windows
+from striate.learning._gradient_decoder import MEMORY
 from striate.learning._image_learner import ImageLearner
 from striate.learning._images import ImageBatch, Images
-from striate.learning._patch_learner import NO_SPARSITY, ConvolutionFilters
+from striate.learning._patch_learner import ConvolutionFilters
+from striate.learning._scaled_patches import NO_SPARSITY
 from striate.learning.online import VERBOSE, Course, Start
 from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, parameter
 from striate.randomness import RandomState

@@ -15,9 +15,11 @@ from striate.coding.proximal import fista_from_gram
 from striate.encoders import Encoder
 from striate.encoders.kinds import EncoderRule
 from striate.learning._diagnosis import HeldOut, diagnose_psd
-from striate.learning._dictionary_update import normalize_rows, worst_reconstructed
-from striate.learning._encoder_training import MEMORY, SILENT, EncoderTraining
-from striate.learning._patch_learner import NO_SPARSITY, PatchLearner
+from striate.learning._dictionary_update import worst_reconstructed
+from striate.learning._encoder_training import SILENT, EncoderTraining
+from striate.learning._gradient_decoder import DEAD, LONGEST, GradientDecoder
+from striate.learning._patch_learner import PatchLearner
+from striate.learning._scaled_patches import NO_SPARSITY
 from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
 from striate.parameters import Boolean, Integer, Real, Rule, parameter
 from striate.randomness import RandomState
@@ -25,11 +27,8 @@ from striate.threads import single_threaded_blas, threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
-_LONGEST = 144  # values, as in 12×12; longer patches are scaled down to the same mean squared norm
-_DEAD = 1e-3  # a unit that fewer patches use is replaced
 
-
-class PSD(EncoderTraining, PatchLearner, OnlineLearner):
+class PSD(EncoderTraining, GradientDecoder, PatchLearner, OnlineLearner):
     """Predictive sparse decomposition.
 
     Codes `z` of patches `y`, the dictionary `D` (`components_`) and the encoder are learned together::
@@ -210,9 +209,9 @@ class PSD(EncoderTraining, PatchLearner, OnlineLearner):
         return np.array([found.energy for found in self.history_])
 
     @property
-    def active_fraction_(self) -> float:
-        """Share of the recent codes that was not 0."""
-        return float(self.usage_.mean())
+    def _n_units(self) -> int:
+        """The number of units to learn."""
+        return int(parameter(self, "n_components"))
 
     def diagnose(self) -> tuple[str, ...]:
         """Problems of the fitted model, and what to change, in words.
@@ -227,7 +226,7 @@ class PSD(EncoderTraining, PatchLearner, OnlineLearner):
         """
         check_is_fitted(self)
         return diagnose_psd(
-            self.history_, self.usage_, energy_of_nothing=0.5 * min(self.n_features_in_, _LONGEST),
+            self.history_, self.usage_, energy_of_nothing=0.5 * min(self.n_features_in_, LONGEST),
             sparsity=parameter(self, "sparsity"), prediction=parameter(self, "prediction"), n_batches=self.n_batches_,
         )  # fmt: skip
 
@@ -253,39 +252,28 @@ class PSD(EncoderTraining, PatchLearner, OnlineLearner):
         )  # fmt: skip
         return codes
 
-    def _update_decoder(self, patches: np.ndarray, codes: np.ndarray) -> None:
-        """Step 3: a gradient step of the dictionary on the reconstruction error, then rows back to unit norm."""
-        memory = MEMORY if self.n_batches_ else 0.0
-        self.usage_ += (1 - memory) * ((codes != 0).mean(axis=0) - self.usage_)
-        self._code_energy += (1 - memory) * (np.square(codes).mean(axis=0) - self._code_energy)
-        # The mean square of a unit's code is the curvature of its error; the mean over units is a floor for rare ones.
-        curvature = self._code_energy + self._code_energy.mean()
-        step = codes.T @ (patches - codes @ self.components_)
-        rate = parameter(self, "decoder_rate") * self._slowing()
-        step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
-        self.components_ += step
-        normalize_rows(self.components_)
-
     def _replace_dead_units(self, batch: np.ndarray) -> None:
         """Replace units that are hardly used, by patches with large reconstruction errors."""
-        dead = np.flatnonzero(self.usage_ < _DEAD)
+        dead = np.flatnonzero(self.usage_ < DEAD)
         if not dead.size:
             return
         codes = self._minimize_energy(batch, self._learning.encode(batch))
         worst = worst_reconstructed(batch, codes @ self.components_, dead.size)
         dead = dead[: worst.size]
-        replacements = batch[worst]
-        normalize_rows(replacements)
-        self.components_[dead] = replacements
+        self._replace(dead, batch[worst])
         self._learning.restart(dead, self.components_)
-        self._code_energy[dead] = self._code_energy.mean()
-        self.usage_[dead] = self.usage_.mean()  # not dead again for about a hundred batches
 
     def _evaluate(self, held_out: np.ndarray) -> HeldOut:
         predicted = self._learning.encode(held_out)
         codes = self._minimize_energy(held_out, predicted)
-        weights = {name: parameter(self, name) for name in ("sparsity", "prediction")}
-        return HeldOut.measured(self.n_batches_, held_out, codes, predicted, self.components_, **weights)
+        return HeldOut.measured(
+            self.n_batches_, held_out, codes, predicted, self.components_, penalty=self._penalty(codes),
+            active=float(self._is_active(codes).mean()), prediction=parameter(self, "prediction"),
+        )  # fmt: skip
+
+    def _penalty(self, codes: np.ndarray) -> float:
+        """The mean over codes of what sparsity adds to the energy."""
+        return float(parameter(self, "sparsity") * (float(np.abs(codes).sum()) / len(codes)))
 
     def _describe(self, found: HeldOut) -> str:
         return found.in_words()
@@ -295,22 +283,15 @@ class PSD(EncoderTraining, PatchLearner, OnlineLearner):
 
     @contextmanager
     def _context(self) -> Iterator[None]:
-        shape = parameter(self, "batch_size"), self.n_features_in_, parameter(self, "n_components")
+        shape = parameter(self, "batch_size"), self.n_features_in_, self._n_units
         with single_threaded_blas() if threads_for_batch(*shape) == 1 else nullcontext(), np.errstate(**SILENT):
             yield
 
     def _begin(self, start: Start) -> None:
         X = start.samples
         self._set_scale(X)
-        self.scale_ *= float(np.sqrt(max(1.0, X.shape[1] / _LONGEST)))
-        n_components = parameter(self, "n_components")
-        self.components_ = start.rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
-        if parameter(self, "remove_mean"):
-            self.components_ -= self.components_.mean(axis=1, keepdims=True)
-        normalize_rows(self.components_)
+        self._begin_dictionary(X, self._n_units, start.rng)
         self.predictor_ = self._new_encoder().start(self.components_, self._sparsity_of_encoder)
-        self.usage_ = np.zeros(n_components)
-        self._code_energy = np.zeros(n_components, dtype=X.dtype)
         self._begin_training()
         self._eigenvalue = TrackedEigenvalue()
 
