@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from striate.coding import (
         PreparedDictionary,
         PreparedFilters,
+        Sheet,
         SparseCoder,
         SparseMaps,
         certify,
         certify_convolutional,
+        certify_topographic,
         denoise,
         infer,
         infer_convolutional,
+        infer_topographic,
         infer_until,
         inpaint,
         regularization_path,
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
         RandomFilters,
         SparseCoding,
         TemplateFilters,
+        TopographicPSD,
+        TopographicSparseCoding,
     )
     from striate.progress import Progress
     from striate.recognition import ImageClassifier, IncrementalClassifier, SoftmaxClassifier, evaluate_classifier
@@ -81,6 +86,9 @@ __all__ = [
     "inpaint",
     "PreparedFilters",
     "SparseMaps",
+    "Sheet",
+    "infer_topographic",
+    "certify_topographic",
     # learners
     "SparseCoding",
     "KSVD",
@@ -92,6 +100,8 @@ __all__ = [
     "RandomFilters",
     "GaborFilters",
     "TemplateFilters",
+    "TopographicPSD",
+    "TopographicSparseCoding",
     # encoders that predict codes
     "TanhEncoder",
     "LinearEncoder",
@@ -122,10 +132,11 @@ __all__ = [
 _NAMES = {
     "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
-    "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps",
+    "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps "
+    "Sheet infer_topographic certify_topographic",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD RBM DeepAutoencoder "
-    "RandomFilters GaborFilters TemplateFilters",
+    "RandomFilters GaborFilters TemplateFilters TopographicPSD TopographicSparseCoding",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",

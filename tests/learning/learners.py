@@ -19,9 +19,11 @@ from striate.learning import (
     RandomFilters,
     SparseCoding,
     TemplateFilters,
+    TopographicPSD,
+    TopographicSparseCoding,
 )
 
-__all__ = ["CLASSES", "LEARNERS", "data_for"]
+__all__ = ["CLASSES", "LEARNERS", "codes_of", "data_for"]
 
 _SHORT: dict[str, Any] = {"max_batches": 3, "random_state": 0}
 _ONCE: dict[str, Any] = {"n_epochs": 1, "batch_size": 20, "random_state": 0}
@@ -30,6 +32,11 @@ _ONCE: dict[str, Any] = {"n_epochs": 1, "batch_size": 20, "random_state": 0}
 LEARNERS: dict[str, Callable[..., Any]] = {
     **{f"psd-{kind.replace(' ', '-')}": lambda n=4, kind=kind: PSD(n, encoder=kind, **_SHORT) for kind in ENCODERS},
     "psd-without-prediction": lambda n=4: PSD(n, prediction=0, remove_mean=False, **_SHORT),
+    "topographic-psd": lambda n=4: TopographicPSD(n, sparsity=0.5, **_SHORT),
+    "topographic-psd-box": lambda n=4: TopographicPSD(
+        n, weights="box", torus=False, encoder="smooth shrinkage", sparsity=0.5, **_SHORT
+    ),
+    "topographic-coding": lambda n=4: TopographicSparseCoding(n, sparsity=0.5, **_SHORT),
     "random": lambda n=4: RandomFilters(n, random_state=0),
     "templates": lambda n=4: TemplateFilters(n, random_state=0),
     "gabor": lambda n=16: GaborFilters(16),
@@ -63,3 +70,8 @@ def data_for(name: str, n_samples: int = 60, n_features: int = 9, dtype: Any = n
     if name in ("rbm-binary", "rbm-persistent", "autoencoder-binary", "autoencoder-words", "autoencoder-rbm"):
         return (rng.random((n_samples, n_features)) < 0.4).astype(dtype)
     return rng.standard_normal((n_samples, n_features)).astype(dtype)
+
+
+def codes_of(learner: Any, rows: Any) -> Any:
+    """The codes that `inverse_transform` takes: those of `transform`, or of the units where that pools them."""
+    return learner.transform(rows, simple=True) if hasattr(learner, "sheet_") else learner.transform(rows)

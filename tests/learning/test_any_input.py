@@ -15,7 +15,7 @@ import pytest
 import scipy.sparse
 
 from striate.errors import UsageError
-from tests.learning.learners import LEARNERS, data_for
+from tests.learning.learners import LEARNERS, codes_of, data_for
 
 _IN_UNIT_RANGE = ("rbm-binary", "rbm-persistent", "autoencoder-binary")
 # Codes of sparse coding and K-SVD have the scale of the signals: their own tests try that.
@@ -54,7 +54,7 @@ LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
 
 def _results(learner: Any, rows: Any) -> dict[str, Any]:
     found = {name: getattr(learner, name)(rows) for name in METHODS if hasattr(learner, name)}
-    found["inverse"] = learner.inverse_transform(found["transform"])
+    found["inverse"] = learner.inverse_transform(codes_of(learner, rows))
     found["learned"] = copy.deepcopy(learner).partial_fit(rows).transform(rows)
     return found
 
@@ -144,7 +144,9 @@ def test_scales_make_no_difference_or_are_refused(name: str, dtype: Any, scales:
         assert np.isfinite(codes).all()
         if not name.startswith(("rbm", "autoencoder-rbm", "autoencoder-binary")):
             np.testing.assert_allclose(codes, expected, rtol=1e-2, atol=1e-2)
-            back = learner.inverse_transform(codes) / dtype(1 if name == "autoencoder-words" else scale)
+            back = learner.inverse_transform(codes_of(learner, scaled)) / dtype(
+                1 if name == "autoencoder-words" else scale
+            )
             assert np.isfinite(back).all()
             assert np.abs(back).max() > 0
 
@@ -213,7 +215,7 @@ def test_anything_else_is_refused_in_one_sentence(name: str, wrong: Callable[...
     for task in tasks:
         with pytest.raises(UsageError, match=message):
             task(wrong(rows))
-    for codes in (learner.transform(rows)[:, :-1], learner.transform(rows) * np.nan, ["a"]):
+    for codes in (codes_of(learner, rows)[:, :-1], codes_of(learner, rows) * np.nan, ["a"]):
         with pytest.raises(UsageError, match="codes"):
             learner.inverse_transform(codes)
 
@@ -222,6 +224,7 @@ def test_anything_else_is_refused_in_one_sentence(name: str, wrong: Callable[...
     ("name", "options"),
     [
         *[(f"psd-{kind}", {"encoder_rate": 1e30}) for kind in ("tanh", "linear", "shrinkage", "lista", "lcod")],
+        ("topographic-psd", {"encoder_rate": 1e30}),
         ("rbm-gaussian", {"learning_rate": 10.0, "n_epochs": 50}),
         ("rbm-binary", {"learning_rate": 1e38}),
         ("rbm-binary", {"weight_decay": 1e30, "n_epochs": 9}),

@@ -51,17 +51,21 @@ def as_filters(units: ArrayLike, shape: tuple[int, ...] | None = None) -> NDArra
 
 
 class Shown(NamedTuple):
-    """The mosaic of an estimator in a notebook: filters (n, channels, height, width), their caption and colors."""
+    """The mosaic of an estimator in a notebook: filters (n, channels, height, width), their caption and colors.
+
+    `columns` are the filters per row; None is about as many as there are rows.
+    """
 
     filters: NDArray[Any]
     caption: str
     color: ColorSpace = "rgb"
+    columns: int | None = None
 
     def draw(self, columns: int | None) -> Figure:
         """The filters as a matplotlib figure."""
         from striate.figures.filters import draw_filters
 
-        return draw_filters(self.filters, caption=self.caption, columns=columns, color=self.color)
+        return draw_filters(self.filters, caption=self.caption, columns=columns or self.columns, color=self.color)
 
 
 class DrawnEstimator:
@@ -127,7 +131,7 @@ class DrawnUnits(DrawnEstimator):
 def _as_html(shown: Shown | None) -> str:
     if shown is None:
         return ""
-    mosaic = filter_mosaic(shown.filters[:_MOST_SHOWN], color=shown.color)
+    mosaic = filter_mosaic(shown.filters[:_MOST_SHOWN], columns=shown.columns, color=shown.color)
     height, width = mosaic.shape[:2]
     scale = max(1, max(height, width) // 400)
     source = base64.b64encode(encode_png(mosaic)).decode("ascii")

@@ -13,6 +13,8 @@ from striate.learning.random_filters import RandomFilters
 from striate.learning.rbm import RBM
 from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 from striate.learning.template_filters import TemplateFilters
+from striate.learning.topographic_psd import TopographicPSD
+from striate.learning.topographic_sparse_coding import TopographicSparseCoding
 
 __all__ = [
     "ConvolutionFilters",
@@ -32,6 +34,8 @@ __all__ = [
     "RandomFilters",
     "SparseCoding",
     "TemplateFilters",
+    "TopographicPSD",
+    "TopographicSparseCoding",
     "annealed_log_partition",
     "exact_log_partition",
 ]
