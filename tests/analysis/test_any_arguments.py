@@ -15,6 +15,14 @@ from tests.calls import Call, layouts_make_no_difference, numpy_numbers_are_pyth
 
 FILTERS = np.random.default_rng(0).standard_normal((5, 6, 6))
 FITS = analysis.fit_gabor(FILTERS, n_starts=4, random_state=0)
+ANGLES = np.random.default_rng(0).uniform(0, np.pi, (20, 24))
+MAP = analysis.gaussian_map((20, 24), 6, random_state=0)
+
+
+def _responses(make: Any) -> Any:
+    return lambda **given: make(**given).responses
+
+
 _OPTIMAL: dict[str, Any] = {"shape": (1, 12, 12), "n_steps": 2, "step": 0.1, "n_starts": 2, "random_state": 0}
 CALLS = [
     Call("peak_frequency", analysis.peak_frequency, {"filters": FILTERS}, ("filters",)),
@@ -29,6 +37,19 @@ CALLS = [
         {"filters": FILTERS.reshape(5, -1), "shape": (6, 6), "n_starts": 4, "random_state": 0}, ("filters",),
     ),
     Call("GaborFits", FITS.draw, {"shape": (5, 7)}),
+    Call("gaussian_map", _responses(analysis.gaussian_map),
+         {"shape": (20, 24), "spacing": 6.0, "spread": 0.3, "random_state": 0}),
+    Call("shuffled", _responses(analysis.shuffled), {"orientation_map": MAP, "random_state": 0}),
+    Call("phase_randomized", _responses(analysis.phase_randomized), {"orientation_map": MAP, "random_state": 0}),
+    Call("OrientationMap", _responses(analysis.OrientationMap.of),
+         {"orientation": ANGLES, "selectivity": ANGLES, "periodic": True}, unchecked=("orientation", "selectivity")),
+    Call("column_spacing", lambda **given: analysis.column_spacing(**given).power, {"orientation_map": MAP}),
+    Call("gaussian_density", analysis.gaussian_density, {"orientation_map": MAP, "spacing": 6.0}),
+    Call("find_pinwheels", lambda **given: analysis.find_pinwheels(**given).x, {"orientation_map": MAP}),
+    Call("nearest_distances", lambda **given: analysis.nearest_distances(**given).any,
+         {"pinwheels": analysis.find_pinwheels(MAP)}),
+    Call("pinwheel_density", lambda **given: analysis.pinwheel_density(**given).densities,
+         {"orientation_map": MAP, "spacing": 6.0, "n_blocks": 3}),
 ]  # fmt: skip
 
 
@@ -59,7 +80,8 @@ def test_stimuli() -> None:
 
 
 def test_every_public_name_is_tried() -> None:
-    assert set(analysis.__all__) <= {call.name for call in CALLS} | {"optimal_stimuli", "OptimalStimuli"}
+    results = {"ColumnSpacing", "NearestDistances", "OptimalStimuli", "PinwheelDensity", "Pinwheels"}
+    assert set(analysis.__all__) <= {call.name for call in CALLS} | results | {"optimal_stimuli"}
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
