@@ -31,6 +31,11 @@ def seen(plane: GroundPlane, boxes: Sequence[Box] = BOXES, seed: int = 0) -> Vie
     return world(boxes, seed).view(CAMERA, camera_pose(plane))
 
 
+def disparity_of(view: View) -> np.ndarray:
+    """The exact disparities of a view; NaN in the sky."""
+    return np.where(view.surface >= 0, CAMERA.fx * CAMERA.baseline / view.depth, np.nan).astype(np.float32)
+
+
 def calib_text(camera: Calibration = CAMERA, names: tuple[str, str] = ("P0", "P1")) -> str:
     left = [camera.fx, 0, camera.cx, 0, 0, camera.fy, camera.cy, 0, 0, 0, 1, 0]
     right = [*left[:3], -camera.fx * camera.baseline, *left[4:]]

@@ -5,7 +5,7 @@ import pytest
 
 from striate.errors import UsageError
 from striate.robot import GroundFinder, GroundPlane, StereoMatcher, local_ground
-from tests.robot.scenes import BOXES, CAMERA, seen
+from tests.robot.scenes import CAMERA, disparity_of, seen
 
 PLANES = [
     GroundPlane.from_angles(0, 0, 1.65),
@@ -17,12 +17,6 @@ PLANES = [
 
 def degrees_between(first: GroundPlane, second: GroundPlane) -> float:
     return float(np.rad2deg(np.arccos(np.clip(np.dot(first.up, second.up), -1, 1))))
-
-
-def disparity_of(plane: GroundPlane) -> np.ndarray:
-    view = seen(plane, BOXES)
-    disparity = CAMERA.fx * CAMERA.baseline / view.depth
-    return np.where(view.surface >= 0, disparity, np.nan).astype(np.float32)
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -38,7 +32,7 @@ def test_the_ground_of_scenes_with_known_geometry(plane: GroundPlane) -> None:
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_exact_disparities_give_the_exact_ground(plane: GroundPlane) -> None:
-    fit = GroundFinder()(disparity_of(plane), CAMERA)
+    fit = GroundFinder()(disparity_of(seen(plane)), CAMERA)
     assert fit is not None
     assert degrees_between(fit.plane, plane) < 0.05
     assert abs(fit.plane.camera_height - plane.camera_height) < 0.005
@@ -46,7 +40,7 @@ def test_exact_disparities_give_the_exact_ground(plane: GroundPlane) -> None:
 
 def test_half_of_the_points_may_be_wrong(rng: np.random.Generator) -> None:
     plane = PLANES[1]
-    disparity = disparity_of(plane)
+    disparity = disparity_of(seen(plane))
     wrong = rng.uniform(size=disparity.shape) < 0.5
     disparity[wrong] = rng.uniform(1, 60, np.count_nonzero(wrong))
     fit = GroundFinder()(disparity, CAMERA)
@@ -57,7 +51,7 @@ def test_half_of_the_points_may_be_wrong(rng: np.random.Generator) -> None:
 
 def test_the_last_plane_counts_a_little() -> None:
     plane, last = GroundPlane.from_angles(1, 0, 1.6), GroundPlane.from_angles(2, 1, 1.7)
-    disparity = disparity_of(plane)
+    disparity = disparity_of(seen(plane))
     alone, drawn = GroundFinder()(disparity, CAMERA), GroundFinder()(disparity, CAMERA, prior=last)
     assert alone is not None
     assert drawn is not None
@@ -73,7 +67,7 @@ def test_the_last_plane_counts_a_little() -> None:
 
 def test_the_same_seed_gives_the_same_bits() -> None:
     noise = np.random.default_rng(0).normal(0, 0.3, CAMERA.size)
-    disparity = (disparity_of(PLANES[0]) + noise).astype(np.float32)
+    disparity = (disparity_of(seen(PLANES[0])) + noise).astype(np.float32)
     first, second = (GroundFinder()(disparity, CAMERA, random_state=7) for _ in range(2))
     assert first == second
     assert first != GroundFinder()(disparity, CAMERA, random_state=8)
@@ -84,10 +78,10 @@ def test_no_ground_is_no_plane(rng: np.random.Generator) -> None:
     assert finder(np.full(CAMERA.size, np.nan, np.float32), CAMERA) is None
     assert finder(rng.uniform(5, 60, CAMERA.size).astype(np.float32), CAMERA) is None  # images that are no pair
     assert finder(np.full(CAMERA.size, 20, np.float32), CAMERA) is None  # a wall
-    steep = disparity_of(GroundPlane.from_angles(25, 0, 1.6))
+    steep = disparity_of(seen(GroundPlane.from_angles(25, 0, 1.6)))
     assert finder(steep, CAMERA) is None
     # A baseline of ten times the real one would put the camera 16 m above the ground.
-    assert finder((disparity_of(PLANES[0]) * 0.1).astype(np.float32), CAMERA) is None
+    assert finder((disparity_of(seen(PLANES[0])) * 0.1).astype(np.float32), CAMERA) is None
 
 
 def test_ups_and_downs_by_hand() -> None:

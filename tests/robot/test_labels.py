@@ -6,27 +6,20 @@ from scipy.stats import norm
 
 from striate.errors import UsageError
 from striate.robot import (
-    CLASSES,
     UNKNOWN,
-    BandPyramid,
-    Calibration,
     GroundPlane,
-    LabeledPoints,
     Labels,
     StereoLabeler,
-    label_windows,
 )
 from striate.robot.world import Box
-from tests.robot.scenes import CAMERA, seen
+from tests.robot.scenes import CAMERA, disparity_of, seen
 
 LEVEL = GroundPlane.from_angles(0, 0, 1.65)
 SUPER_GROUND, GROUND, FOOTLINE, OBSTACLE, SUPER_OBSTACLE = range(5)
 
 
-def labeled(boxes: list[Box], plane: GroundPlane = LEVEL, camera: Calibration = CAMERA, **options: float) -> Labels:
-    view = seen(plane, boxes)
-    disparity = np.where(view.surface >= 0, camera.fx * camera.baseline / view.depth, np.nan).astype(np.float32)
-    return StereoLabeler(**options)(disparity, camera, plane)
+def labeled(boxes: list[Box], **options: float) -> Labels:
+    return StereoLabeler(**options)(disparity_of(seen(LEVEL, boxes)), CAMERA, LEVEL)
 
 
 def test_a_column_by_hand() -> None:
@@ -90,8 +83,7 @@ def test_an_obstacle_whose_foot_is_below_the_image() -> None:
 def test_labels_do_not_depend_on_the_tilt(tilt: tuple[float, float]) -> None:
     plane = GroundPlane.from_angles(*tilt, 1.65)
     view = seen(plane, [Box(-2, 10, 1, 2, 1.5), Box(2, 11, 2, 1, 1.0)])
-    disparity = np.where(view.surface >= 0, CAMERA.fx * CAMERA.baseline / view.depth, np.nan).astype(np.float32)
-    labels = StereoLabeler()(disparity, CAMERA, plane)
+    labels = StereoLabeler()(disparity_of(view), CAMERA, plane)
     sides = labels.height > 0.45  # above what counts as a footline
     assert np.isin(labels.label[sides & (view.surface > 0)], [OBSTACLE, SUPER_OBSTACLE, UNKNOWN]).all()
     assert np.isin(labels.label[view.surface == 0], [SUPER_GROUND, GROUND, FOOTLINE, UNKNOWN]).all()
@@ -120,45 +112,6 @@ def test_without_stereo_or_ground_everything_is_unknown(nothing: str) -> None:
     assert (labels.label == UNKNOWN).all()
     assert not labels.confidence.any()
     assert not len(labels.points().label)
-
-
-def test_windows_get_the_label_of_what_is_at_their_center() -> None:
-    labels = labeled([Box(0, 10, 3, 2, 2)])
-    image = seen(LEVEL, [Box(0, 10, 3, 2, 2)]).left
-    bands = BandPyramid(row_step=1)(image, CAMERA, LEVEL)
-    found = label_windows(labels.points(), bands)
-    windows = bands.windows
-    assert found.label.shape == found.confidence.shape == windows.band.shape
-    known = found.label != UNKNOWN
-    assert set(found.label[known]) == set(range(len(CLASSES)))
-    assert ((found.confidence > 0) == known).all()
-    assert windows.range[known].max() < 12.7
-    # Of the band at the box's range: in the middle of the box, by the height of the center.
-    nearest = np.abs(np.log(windows.range / 9)) < 0.06
-    middle = nearest & (np.abs(windows.x) < 1)
-    for low, high, label in ((1.0, 1.6, SUPER_OBSTACLE), (0.5, 0.6, OBSTACLE), (-0.1, 0.1, FOOTLINE)):
-        own = found.label[middle & known & (windows.height > low) & (windows.height < high)]
-        assert len(own)
-        assert (own == label).all()
-    aside = nearest & (np.abs(windows.x) > 3) & (np.abs(windows.height) < 0.1)
-    assert (found.label[aside] == SUPER_GROUND).any()
-    # The box is 9 m away: bands of other ranges must not learn from it.
-    other = (np.abs(np.log(windows.range / 9)) > 0.2) & (windows.height > 0.6)
-    assert (found.label[other] == UNKNOWN).all()
-
-
-def test_windows_whose_points_disagree_are_unknown() -> None:
-    bands = BandPyramid()(np.zeros((1, 188, 620), np.float32), CAMERA, LEVEL)
-    which = int(np.flatnonzero(np.abs(bands.windows.height) < 0.1)[0])
-    at = [np.full(10, field[which], np.float32) for field in bands.windows[7:9]]  # row and column in the image
-    distance = np.full(10, bands.windows.range[which], np.float32)
-    for wrong, expected in ((0, 0), (3, 0), (5, UNKNOWN), (8, 3)):
-        label = np.zeros(10, np.int8)
-        label[:wrong] = 3
-        points = LabeledPoints(at[0], at[1], distance, label, np.full(10, 0.8, np.float32))
-        assert label_windows(points, bands).label[which] == expected
-    assert label_windows(points.take(slice(3)), bands).label[which] == UNKNOWN
-    assert (label_windows(points.take(slice(0)), bands).label == UNKNOWN).all()
 
 
 def test_wrong_use() -> None:

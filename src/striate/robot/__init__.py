@@ -13,20 +13,17 @@ from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
     from striate.robot.calibration import Calibration, read_calibration
+    from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
     from striate.robot.ground import GroundFinder, GroundFit, local_ground
-    from striate.robot.labels import (
-        CLASSES,
-        UNKNOWN,
-        LabeledPoints,
-        Labels,
-        StereoLabeler,
-        WindowLabels,
-        label_windows,
-    )
+    from striate.robot.labels import CLASSES, UNKNOWN, LabeledPoints, Labels, StereoLabeler
+    from striate.robot.lagr import LabeledFrame, read_labeled_frame, read_labeled_frames
+    from striate.robot.odometry import VisualOdometry
     from striate.robot.plane import GroundPlane
     from striate.robot.pyramid import WINDOW, Band, BandPyramid, Bands, Windows
     from striate.robot.sequence import StereoFrame, StereoSequence, camera_fault
     from striate.robot.stereo import StereoMatcher
+    from striate.robot.truth import DueLabels, FutureLabels, LabelSchedule, Sighting, labels_from_future, sighting
+    from striate.robot.window_labels import WindowLabels, label_windows
 
 __all__ = [
     # a drive
@@ -54,6 +51,22 @@ __all__ = [
     "Bands",
     "Band",
     "Windows",
+    # labels of far windows, for tests and training
+    "Sighting",
+    "sighting",
+    "FutureLabels",
+    "labels_from_future",
+    "LabelSchedule",
+    "DueLabels",
+    "LabeledFrame",
+    "read_labeled_frame",
+    "read_labeled_frames",
+    # a map of the ground
+    "VisualOdometry",
+    "GroundPose",
+    "ground_pose",
+    "GroundGrid",
+    "CostMap",
 ]
 
 _NAMES = {
@@ -61,8 +74,13 @@ _NAMES = {
     "sequence": "StereoFrame StereoSequence camera_fault",
     "stereo": "StereoMatcher",
     "ground": "GroundFinder GroundFit local_ground",
-    "labels": "CLASSES UNKNOWN StereoLabeler Labels LabeledPoints label_windows WindowLabels",
+    "labels": "CLASSES UNKNOWN StereoLabeler Labels LabeledPoints",
+    "window_labels": "WindowLabels label_windows",
     "plane": "GroundPlane",
+    "truth": "Sighting sighting FutureLabels labels_from_future LabelSchedule DueLabels",
+    "lagr": "LabeledFrame read_labeled_frame read_labeled_frames",
+    "odometry": "VisualOdometry",
+    "grid": "GroundPose ground_pose GroundGrid CostMap",
     "pyramid": "WINDOW Band BandPyramid Bands Windows",
 }
 

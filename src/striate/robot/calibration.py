@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from striate.errors import UsageError, one_line
 from striate.parameters import Integer, IntegerTuple, Real, checked
 
-__all__ = ["Calibration", "read_calibration"]
+__all__ = ["Calibration", "read_calibration", "working_size"]
 
 _PAIRS = {True: ("P2", "P3"), False: ("P0", "P1")}  # KITTI's color cameras, and its grey ones
 _FORM = 'lines such as "P0: …" with the 12 numbers of a 3×4 projection matrix, row by row'

@@ -20,9 +20,8 @@ from striate.parameters import Real, checked
 from striate.robot.calibration import Calibration
 from striate.robot.ground import local_ground
 from striate.robot.plane import GroundPlane
-from striate.robot.pyramid import WINDOW, Bands
 
-__all__ = ["CLASSES", "UNKNOWN", "LabeledPoints", "Labels", "StereoLabeler", "WindowLabels", "label_windows"]
+__all__ = ["CLASSES", "UNKNOWN", "LabeledPoints", "Labels", "StereoLabeler"]
 
 CLASSES = ("super-ground", "ground", "footline", "obstacle", "super-obstacle")
 """Names of the labels 0–4."""
@@ -37,8 +36,6 @@ _DISPARITY_ERROR = 0.5  # pixels
 _ROUGHNESS = 0.05  # meters by which ground that is traversable differs from the smooth ground
 _BASE = 1.0  # meters: an obstacle is seen up to this height above its foot
 _LEAST_VOTES = 3  # pixels that stand on one place
-_LEAST_POINTS = 4  # of a window
-_LEAST_SHARE = 0.6  # of them that agree
 
 
 class Labels(NamedTuple):
@@ -102,21 +99,6 @@ class LabeledPoints(NamedTuple):
             self.label[which],
             self.confidence[which],
         )
-
-
-class WindowLabels(NamedTuple):
-    """Labels of windows, in the order of `Bands.windows`.
-
-    Attributes
-    ----------
-    label : (n_windows,) int8 array
-        Index in `CLASSES`, or `UNKNOWN`.
-    confidence : (n_windows,) float32 array
-        0–1; 0 where unknown.
-    """
-
-    label: NDArray[np.int8]
-    confidence: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -279,69 +261,3 @@ def _pixels_per_meter(calibration: Calibration, plane: GroundPlane) -> NDArray[n
     down = (np.arange(calibration.size[0]) - calibration.cy) / calibration.fy
     per_depth = -(plane.up[1] * down + plane.up[2]) / plane.camera_height
     return np.maximum(calibration.fy * per_depth, 0)
-
-
-def label_windows(points: LabeledPoints, bands: Bands) -> WindowLabels:
-    """Labels of windows, by what is seen at their center, at the range of their band.
-
-    Parameters
-    ----------
-    points : LabeledPoints
-        Of the same image. A point counts for the band whose range is nearest to its own, and for no other: elsewhere it
-        has the wrong size.
-    bands : Bands
-
-    Returns
-    -------
-    WindowLabels
-        A window has a label when 4 or more points are within 2 rows and 1 column of its center and 60 % of them, by
-        confidence, agree.
-    """
-    windows = bands.windows
-    label = np.full(len(windows.band), UNKNOWN, np.int8)
-    confidence = np.zeros(len(windows.band), np.float32)
-    if not len(points.label):
-        return WindowLabels(label, confidence)
-    ranges = np.log([band.range for band in bands.bands])
-    half = 0.5 * np.diff(ranges).max() if len(ranges) > 1 else 0.1
-    distances = np.log(points.range)
-    nearest = np.abs(distances[:, None] - ranges).argmin(axis=1)
-    fits = np.abs(distances - ranges[nearest]) <= half * (1 + 1e-6)
-    n_classes = len(CLASSES)
-    starts = np.searchsorted(windows.band, np.arange(len(ranges) + 1))
-    for place, band in enumerate(bands.bands):
-        own = np.flatnonzero(fits & (nearest == place))
-        if len(own) < _LEAST_POINTS:
-            continue
-        rows, columns = bands.to_band(place, points.image_row[own], points.image_column[own])
-        n_rows, n_columns = band.inside.shape
-        row, column = np.rint(rows).astype(np.int64), np.rint(columns).astype(np.int64)
-        inside = (row >= 0) & (row < n_rows) & (column >= 0) & (column < n_columns)
-        cell = (row[inside] * n_columns + column[inside]) * n_classes + points.label[own][inside]
-        shape = (n_rows, n_columns, n_classes)
-        weight = np.bincount(cell, points.confidence[own][inside], np.prod(shape)).reshape(shape)
-        number = np.bincount(cell, minlength=np.prod(shape)).reshape(shape).sum(axis=2)
-        which = slice(starts[place], starts[place + 1])
-        top = windows.row[which] + WINDOW[0] // 2 - 2
-        left = windows.column[which] + WINDOW[1] // 2 - 1
-        by_class = _box_sums(weight, top, left)
-        n_points = _box_sums(number[..., None], top, left)[:, 0]
-        total = by_class.sum(axis=1)
-        winner = by_class.argmax(axis=1)
-        share = by_class.max(axis=1) / np.maximum(total, 1e-12)
-        good = (n_points >= _LEAST_POINTS) & (share >= _LEAST_SHARE)
-        label[which] = np.where(good, winner, UNKNOWN)
-        confidence[which] = np.where(good, share * total / np.maximum(n_points, 1), 0)
-    return WindowLabels(label, confidence)
-
-
-def _box_sums(
-    values: NDArray[np.floating] | NDArray[np.integer], top: NDArray[np.int32], left: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Sums over the 4 rows and 3 columns from `top` and `left`, (n_windows, n_classes)."""
-    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1, values.shape[2]))
-    total[1:, 1:] = values.cumsum(0).cumsum(1)
-    found: NDArray[np.float64] = (
-        total[top + 4, left + 3] - total[top, left + 3] - total[top + 4, left] + total[top, left]
-    )
-    return found
