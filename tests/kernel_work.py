@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from striate import KSVD, PSD, RBM, ConvolutionalPSD, ConvolutionalSparseCoding, SparseCoding, infer, kernels
+from striate import (
+    KSVD,
+    PSD,
+    RBM,
+    ConvolutionalPSD,
+    ConvolutionalSparseCoding,
+    LocalFields,
+    SparseCoding,
+    infer,
+    kernels,
+)
 from striate.coding import Sheet, fista, infer_topographic, infer_until, regularization_path
 from striate.hierarchy import Hierarchy, learn_filters
 from striate.learning import DeepAutoencoder, RandomFilters
@@ -60,6 +70,8 @@ def results() -> Iterator[tuple[str, Any]]:
     for real in (np.float32, np.float64):
         of_images = ConvolutionalPSD(4, 5, max_batches=3, random_state=0).fit(images.astype(real))
         yield f"convolutional PSD {real.__name__}", of_images.components_
+        fields = LocalFields(6, 5, max_batches=3, random_state=0).fit(images.astype(real))
+        yield f"local fields {real.__name__}", fields.transform(images.astype(real))
     for notation in ("8F5x5 - Rabs - N5x5 - PA4x4/4", "8F5x5 - N5x5 - PM4x4/4"):
         hierarchy, _ = learn_filters(
             Hierarchy(notation), images, learners=RandomFilters(8, random_state=0), n_patches=100, random_state=0

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         ConvolutionalSparseCoding,
         DeepAutoencoder,
         GaborFilters,
+        LocalFields,
         RandomFilters,
         SparseCoding,
         TemplateFilters,
@@ -95,6 +96,7 @@ __all__ = [
     "ConvolutionalSparseCoding",
     "PSD",
     "ConvolutionalPSD",
+    "LocalFields",
     "RBM",
     "DeepAutoencoder",
     "RandomFilters",
@@ -135,8 +137,9 @@ _NAMES = {
     "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps "
     "Sheet infer_topographic certify_topographic",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
-    "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD RBM DeepAutoencoder "
-    "RandomFilters GaborFilters TemplateFilters TopographicPSD TopographicSparseCoding",
+    "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD LocalFields RBM "
+    "DeepAutoencoder RandomFilters GaborFilters TemplateFilters "
+    "TopographicPSD TopographicSparseCoding",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",

@@ -7,6 +7,7 @@ from striate.learning.convolutional_sparse_coding import ConvolutionalSparseCodi
 from striate.learning.deep_autoencoder import DeepAutoencoder
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.k_svd import KSVD
+from striate.learning.local_fields import HeldOutSheet, LocalFields
 from striate.learning.online import OnlineLearner
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
@@ -25,7 +26,9 @@ __all__ = [
     "HeldOut",
     "HeldOutMaps",
     "HeldOutObjective",
+    "HeldOutSheet",
     "KSVD",
+    "LocalFields",
     "LogPartition",
     "OnlineLearner",
     "PSD",

@@ -49,6 +49,8 @@ class Images:
         Name of the learner, for messages.
     kernel : (height, width)
         Of the filters: no image may be smaller.
+    holds : str
+        What images must hold, for messages.
     n_channels, dtype : optional
         Those that the learner was fitted with; by default those of the first image.
 
@@ -73,10 +75,11 @@ class Images:
         *,
         who: str,
         kernel: tuple[int, int],
+        holds: str = "filters",
         n_channels: int | None = None,
         dtype: np.dtype[Any] | None = None,
     ) -> None:
-        self._who, self._kernel = who, kernel
+        self._who, self._kernel, self._holds = who, kernel, holds
         self._images = _sequence(X, who)
         self.is_array = isinstance(self._images, np.ndarray)
         if not len(self._images):
@@ -145,8 +148,8 @@ class Images:
         height, width = self._kernel
         if image.shape[1] < height or image.shape[2] < width:
             raise UsageError(
-                f"{name} is {image.shape[1]}×{image.shape[2]}, smaller than filters of {height}×{width}; leave it out, "
-                "or pad it and give a mask that is 0 where it was padded"
+                f"{name} is {image.shape[1]}×{image.shape[2]}, smaller than {self._holds} of {height}×{width}; leave "
+                "it out, or pad it and give a mask that is 0 where it was padded"
             )
         return image.astype(float_type(image.dtype), copy=False)
 
