@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         infer_topographic,
         infer_until,
         inpaint,
+        natural_filters,
         regularization_path,
     )
     from striate.encoders import LISTA, LCoD, LinearEncoder, ShrinkageEncoder, TanhEncoder
@@ -85,6 +86,7 @@ __all__ = [
     "certify_convolutional",
     "denoise",
     "inpaint",
+    "natural_filters",
     "PreparedFilters",
     "SparseMaps",
     "Sheet",
@@ -134,7 +136,7 @@ __all__ = [
 _NAMES = {
     "images": "as_images read_image load_mnist_digits Preprocessing extract_patches sample_patches",
     "coding": "infer infer_until regularization_path certify PreparedDictionary SparseCoder "
-    "infer_convolutional certify_convolutional denoise inpaint PreparedFilters SparseMaps "
+    "infer_convolutional certify_convolutional denoise inpaint natural_filters PreparedFilters SparseMaps "
     "Sheet infer_topographic certify_topographic",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD LocalFields RBM "

@@ -37,6 +37,11 @@ def test_noise_is_removed(capsys: pytest.CaptureFixture[str], place: Path) -> No
     filters = np.load("filters.npy")
     found = denoise((pixels("grey.png") / 255).astype(np.float32), filters, noise=0.05)
     np.testing.assert_allclose(pixels("restored/grey.png"), np.round(255 * np.clip(found, 0, 1)), atol=1)
+    own = striate(capsys, "restore", "grey.png", "--noise", 0.05, "--out", "own", "--json", "-q")
+    assert own.code == 0, own.err
+    assert own.json["n_filters"] == 128
+    found = denoise((pixels("grey.png") / 255).astype(np.float32), noise=0.05)
+    np.testing.assert_allclose(pixels("own/grey.png"), np.round(255 * np.clip(found, 0, 1)), atol=1)
     assert pixels("restored/color.png").shape == (12, 14, 3)
 
 
@@ -48,7 +53,7 @@ def test_missing_pixels_are_filled_in(capsys: pytest.CaptureFixture[str], place:
     assert f"{1 - known.mean():.1%} of the pixels filled in" in done.out
     restored = pixels("filled/grey.png")
     np.testing.assert_array_equal(restored[known], image[known])
-    found = inpaint((image / 255).astype(np.float32), np.load("filters.npy"), known)
+    found = inpaint((image / 255).astype(np.float32), known, np.load("filters.npy"))
     np.testing.assert_allclose(restored, np.round(255 * np.clip(found, 0, 1)), atol=1)
 
 

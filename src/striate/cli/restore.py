@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def restore(
     images: Images,
     filters: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="Filters (n, height, width) or (n, channels, height, width), .npy or .npz, as striate filters writes.",
-            show_default=False,
+            show_default="those that ship, for photographs",
         ),
-    ],
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -50,7 +50,7 @@ def restore(
     from striate.cli._images import named_images, read_or_skip
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
-    from striate.coding import denoise, inpaint
+    from striate.coding import denoise, inpaint, natural_filters
     from striate.errors import UsageError
     from striate.images.names import printable
     from striate.progress import RichProgress
@@ -61,7 +61,7 @@ def restore(
     left_out = LeftOut()
     named = named_images(images, left_out)
     targets = _targets(out, list(named.names))
-    prepared = filters_of(filters, key, "--filters")
+    prepared = natural_filters() if filters is None else filters_of(filters, key, "--filters")
     known = None if mask is None else _known(mask)
     started = time.perf_counter()
     written = []
@@ -74,7 +74,7 @@ def restore(
             if known is None:
                 found = denoise(image, prepared, noise=noise)
             elif known.shape == image.shape[1:]:
-                found = inpaint(image, prepared, known)
+                found = inpaint(image, known, prepared)
             else:
                 raise UsageError(
                     f"{mask} is {_size(known)}, but {printable(named.names[number])} is {_size(image)}: "

@@ -11,6 +11,7 @@ from striate.coding.convolutional import (
     infer_convolutional,
     infer_convolutional_with_prediction,
     inpaint,
+    natural_filters,
 )
 from striate.coding.objective import energy
 from striate.coding.path import Path, regularization_path
@@ -49,6 +50,7 @@ __all__ = [
     "infer_until",
     "infer_with_prediction",
     "inpaint",
+    "natural_filters",
     "regularization_path",
     "topographic_energy",
 ]

@@ -85,17 +85,17 @@ def test_fine_filters_are_rarer_whatever_their_norm() -> None:
 def test_known_pixels_stay_and_what_was_hidden_does_not_count(rng: np.random.Generator, dtype: Any) -> None:
     image = wave().astype(dtype)
     known = rng.random(image.shape) < 0.6
-    found = inpaint(image, FILTERS, known)
+    found = inpaint(image, known, FILTERS)
     assert found.dtype == dtype
     assert found.shape == image.shape
     np.testing.assert_array_equal(found[known], image[known])
-    np.testing.assert_array_equal(inpaint(np.where(known, image, np.nan), FILTERS, known), found)
-    np.testing.assert_array_equal(inpaint(np.where(known, image, 1e30), FILTERS, known * 255.0), found)
+    np.testing.assert_array_equal(inpaint(np.where(known, image, np.nan), known, FILTERS), found)
+    np.testing.assert_array_equal(inpaint(np.where(known, image, 1e30), known * 255.0, FILTERS), found)
 
 
 def test_nothing_to_fill_returns_the_image(rng: np.random.Generator) -> None:
     image = rng.standard_normal((2, 9, 10))
-    np.testing.assert_array_equal(inpaint(image, FILTERS, np.ones((9, 10))), image)
+    np.testing.assert_array_equal(inpaint(image, np.ones((9, 10)), FILTERS), image)
     np.testing.assert_array_equal(denoise(image, FILTERS, noise=0), image)
 
 
@@ -105,8 +105,8 @@ def test_brightness_and_contrast_only_carry_over(rng: np.random.Generator, scale
     known = rng.random(image.shape) < 0.5
     other = scale * image + constant
     error = 2e-3 * abs(scale)
-    filled = scale * inpaint(image, FILTERS, known) + constant
-    np.testing.assert_allclose(inpaint(other, FILTERS, known), filled, atol=error)
+    filled = scale * inpaint(image, known, FILTERS) + constant
+    np.testing.assert_allclose(inpaint(other, known, FILTERS), filled, atol=error)
     smoothed = scale * denoise(image, FILTERS, noise=0.2) + constant
     np.testing.assert_allclose(denoise(other, FILTERS, noise=0.2 * abs(scale)), smoothed, atol=error)
 
@@ -115,14 +115,14 @@ def test_the_norm_of_filters_does_not_count(rng: np.random.Generator) -> None:
     image = wave()
     known = rng.random(image.shape) < 0.5
     scaled = cosines() * rng.uniform(0.2, 5, (SIDE**2 - 1, 1, 1))
-    found = inpaint(image, scaled, known)
-    np.testing.assert_allclose(found, inpaint(image, FILTERS, known), atol=0.02)
+    found = inpaint(image, known, scaled)
+    np.testing.assert_allclose(found, inpaint(image, known, FILTERS), atol=0.02)
 
 
 @pytest.mark.parametrize("value", [0.0, 3.5])
 def test_a_constant_image_stays(value: float) -> None:
     image, known = np.full((9, 8), value), np.arange(8) % 3 > 0
-    np.testing.assert_allclose(inpaint(image, FILTERS, np.tile(known, (9, 1))), value)
+    np.testing.assert_allclose(inpaint(image, np.tile(known, (9, 1)), FILTERS), value)
     np.testing.assert_array_equal(denoise(image, FILTERS), value)
     np.testing.assert_allclose(denoise(image, FILTERS, noise=0.1), value)
 
@@ -130,9 +130,9 @@ def test_a_constant_image_stays(value: float) -> None:
 def test_one_known_pixel_fills_everything() -> None:
     known = np.zeros((5, 6), bool)
     known[2, 2] = True
-    np.testing.assert_allclose(inpaint(wave((5, 6)), FILTERS, known), wave((5, 6))[2, 2])
+    np.testing.assert_allclose(inpaint(wave((5, 6)), known, FILTERS), wave((5, 6))[2, 2])
     known[4, 5] = True
-    assert np.isfinite(inpaint(wave((5, 6)), FILTERS, known)).all()
+    assert np.isfinite(inpaint(wave((5, 6)), known, FILTERS)).all()
 
 
 # ---- forms ---------------------------------------------------------------------------------------------------------
@@ -141,13 +141,13 @@ def test_one_known_pixel_fills_everything() -> None:
 def test_images_come_in_every_form(rng: np.random.Generator) -> None:
     image = wave()
     known = rng.random(image.shape) < 0.6
-    grey = inpaint(image, FILTERS, known)
+    grey = inpaint(image, known, FILTERS)
     colors = np.stack([image, 2 * image, image[::-1]])
-    found = inpaint(colors, FILTERS, known)
+    found = inpaint(colors, known, FILTERS)
     assert found.shape == colors.shape
     np.testing.assert_array_equal(found[0], grey)
-    np.testing.assert_array_equal(inpaint(colors[np.newaxis], FILTERS, known)[0], found)
-    listed = inpaint([image, colors], FILTERS, [known, np.stack([known] * 3)])
+    np.testing.assert_array_equal(inpaint(colors[np.newaxis], known, FILTERS)[0], found)
+    listed = inpaint([image, colors], [known, np.stack([known] * 3)], FILTERS)
     np.testing.assert_array_equal(listed[0][0], grey)
     np.testing.assert_array_equal(listed[1], found)
     alone = denoise(image, FILTERS, noise=0.1)
@@ -160,7 +160,7 @@ def test_filters_with_colors_restore_channels_together(rng: np.random.Generator)
     filters = np.stack([cosines(4)] * 3, axis=1)
     image = np.stack([wave(), 2 * wave(), -wave()])
     known = rng.random(image.shape) < 0.3
-    together, apart = inpaint(image, filters, known), inpaint(image, cosines(4), known)
+    together, apart = inpaint(image, known, filters), inpaint(image, known, cosines(4))
     assert together.shape == image.shape
     assert psnr(together, image) > psnr(apart, image) - 0.5
     assert denoise(image, filters, noise=0.3).shape == image.shape
@@ -181,7 +181,7 @@ def test_filters_with_colors_restore_channels_together(rng: np.random.Generator)
 )
 def test_wrong_input_is_one_sentence(image: Any, mask: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        inpaint(image, FILTERS, mask)
+        inpaint(image, mask, FILTERS)
 
 
 def test_wrong_noise_is_one_sentence() -> None:
@@ -200,7 +200,7 @@ def test_half_of_a_photograph_is_filled_better_than_smoothly(rng: np.random.Gene
     restoration = pytest.importorskip("skimage.restoration")
     image = photograph()
     known = rng.random(image.shape) < 0.5
-    filled = inpaint(np.where(known, image, np.nan), FILTERS, known)
+    filled = inpaint(np.where(known, image, np.nan), known, FILTERS)
     assert psnr(filled, image) > psnr(restoration.inpaint_biharmonic(image * known, ~known), image)
 
 

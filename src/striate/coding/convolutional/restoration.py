@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.coding.convolutional._arguments import checked_images
 from striate.coding.convolutional._noise import noise_level
 from striate.coding.convolutional._restoring import Estimate, Prior, estimate, rarity
+from striate.coding.convolutional.natural_filters import natural_filters
 from striate.coding.convolutional.prepared_filters import PreparedFilters, as_prepared_filters
 from striate.errors import UsageError
 from striate.parameters import Real, checked
@@ -24,7 +25,7 @@ _HIDDEN = 0.1  # share of known pixels on which priors are compared
 _SEED = 0x5EED  # of the choice of these pixels; one that masks were hardly drawn with
 
 
-def denoise(images: Any, filters: ArrayLike | PreparedFilters, *, noise: float | None = None) -> Any:
+def denoise(images: Any, filters: ArrayLike | PreparedFilters | None = None, *, noise: float | None = None) -> Any:
     """Images without white noise: a smooth part plus convolutional codes, with a sparsity for the noise.
 
     Filters cross the border of the image. The sparsity of a filter is proportional to the noise and to how rarely
@@ -34,8 +35,9 @@ def denoise(images: Any, filters: ArrayLike | PreparedFilters, *, noise: float |
     ----------
     images : float (height, width), (channels, height, width), (n_images, channels, height, width), or a list
         In any unit. Filters of one channel restore each channel alone.
-    filters : float (n_maps, height, width), (n_maps, channels, height, width) or PreparedFilters
-        Learned from natural images, such as patches without their mean.
+    filters : float (n_maps, height, width), (n_maps, channels, height, width) or PreparedFilters, optional
+        Learned from such images, for example units of a dictionary for patches without their mean. By default
+        `natural_filters`, for photographs.
     noise : float, optional
         Standard deviation of the noise, in the unit of the images; 0 returns them as they are. By default it is
         estimated for each image from its second differences, of which fine texture makes it too large.
@@ -62,18 +64,18 @@ def denoise(images: Any, filters: ArrayLike | PreparedFilters, *, noise: float |
     >>> rng = np.random.default_rng(0)
     >>> image = np.tile(np.sin(np.arange(40) / 5), (30, 1))
     >>> noisy = image + 0.2 * rng.standard_normal(image.shape)
-    >>> found = denoise(noisy, rng.standard_normal((4, 5, 5)), noise=0.2)
+    >>> found = denoise(noisy, noise=0.2)
     >>> bool(np.std(found - image) < 0.4 * np.std(noisy - image))
     True
     """
     noise = checked("noise", noise, Real(low=0) | None)
-    prepared = as_prepared_filters(filters)
+    prepared = natural_filters() if filters is None else as_prepared_filters(filters)
     found = checked_images(images, None, _one_pixel(prepared), any_channels=True)
     restorer = _Restorer(prepared)
     return _assembled([restorer.without_noise(image, noise) for image in found.items], found.form)
 
 
-def inpaint(images: Any, filters: ArrayLike | PreparedFilters, mask: Any) -> Any:
+def inpaint(images: Any, mask: Any, filters: ArrayLike | PreparedFilters | None = None) -> Any:
     """Images whose unknown pixels are filled in: a smooth part plus convolutional codes of the known pixels.
 
     Several priors, among them a smooth fill alone, are compared on known pixels that are hidden for this. The result is
@@ -84,11 +86,12 @@ def inpaint(images: Any, filters: ArrayLike | PreparedFilters, mask: Any) -> Any
     ----------
     images : float (height, width), (channels, height, width), (n_images, channels, height, width), or a list
         In any unit; unknown pixels may be NaN. Filters of one channel fill each channel alone.
-    filters : float (n_maps, height, width), (n_maps, channels, height, width) or PreparedFilters
-        Learned from natural images, such as patches without their mean.
     mask : bool or float, of the shape of the image or (height, width)
         Not 0 where a pixel is known. For several images: one for all, or one for each in the same form; for a list,
         a list.
+    filters : float (n_maps, height, width), (n_maps, channels, height, width) or PreparedFilters, optional
+        Learned from such images, for example units of a dictionary for patches without their mean. By default
+        `natural_filters`, for photographs.
 
     Returns
     -------
@@ -113,11 +116,11 @@ def inpaint(images: Any, filters: ArrayLike | PreparedFilters, mask: Any) -> Any
     >>> rng = np.random.default_rng(0)
     >>> image = np.tile(np.sin(np.arange(40) / 5), (30, 1))
     >>> known = rng.random(image.shape) < 0.5
-    >>> found = inpaint(np.where(known, image, np.nan), rng.standard_normal((4, 5, 5)), known)
+    >>> found = inpaint(np.where(known, image, np.nan), known)
     >>> bool(np.abs(found - image).max() < 0.1)
     True
     """
-    prepared = as_prepared_filters(filters)
+    prepared = natural_filters() if filters is None else as_prepared_filters(filters)
     if mask is None:
         raise UsageError("mask: say which pixels are known")
     found = checked_images(images, mask, _one_pixel(prepared), any_channels=True)

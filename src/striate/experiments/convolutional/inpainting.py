@@ -137,7 +137,7 @@ def units(scale: Scale) -> list[Unit]:
 def fill_by_codes(settings: Settings, context: Context) -> dict[str, Any]:
     """Fill the images by `striate.inpaint`, with filters that were learned from patches of other images."""
     filters = PreparedFilters(learned_filters(settings, context, to_grey))
-    return _fill(settings, context, lambda image, known: inpaint(image, filters, known))
+    return _fill(settings, context, lambda image, known: inpaint(image, known, filters))
 
 
 def fill_smoothly(settings: Settings, context: Context) -> dict[str, Any]:
