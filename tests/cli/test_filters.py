@@ -10,6 +10,7 @@ from PIL import Image
 
 from striate.cli._images import patches_of_folder
 from striate.cli._left_out import LeftOut
+from striate.figures import filter_mosaic
 from striate.progress import Progress
 from tests.cli.command import striate
 
@@ -28,6 +29,7 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
         ((), {"encoder", "decoder", "bias", "gain"}),
         (("--encoder", "lista"), {"encoder", "decoder"}),
         (("--learner", "conv-psd"), {"encoder", "decoder", "bias", "gain"}),
+        (("--learner", "topographic"), {"encoder", "decoder", "bias", "gain"}),
         (("--learner", "sparse-coding"), {"decoder"}),
         (("--learner", "random"), {"encoder", "decoder", "bias", "gain"}),
     ],
@@ -45,6 +47,16 @@ def test_each_learner_writes_its_filters(
         assert found["decoder"].shape == (16, 1, 6, 6)
     with Image.open(out) as image:
         assert (image.width > 1.5 * image.height) == ("encoder" in arrays)
+
+
+def test_a_sheet_is_drawn_as_it_is_laid_out(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    options = ("--learner", "topographic", "--n", 18, "--size", 6, "--patches", 300, "--out", tmp_path / "sheet.png")
+    done = striate(capsys, "filters", folder, *options, "--json", "-q")
+    assert done.code == 0, done.err
+    assert done.json["sheet"] == [6, 3]
+    with np.load(done.json["arrays"]) as found, Image.open(done.json["picture"]) as image:
+        drawn = filter_mosaic(found["encoder"], columns=3)
+        np.testing.assert_array_equal(np.asarray(image)[:, : drawn.shape[1]], drawn)
 
 
 def test_filters_of_photographs_see_normalized_contrast(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from striate import model_file
-from striate.learning import ConvolutionalPSD
+from striate.learning import ConvolutionalPSD, TopographicPSD
 from striate.recognition import ImageClassifier, image_classifier
 from tests.cli.command import striate
 from tests.recognition.digits import TINY, digits, write_folder
@@ -94,6 +94,17 @@ def test_train_learns_by_convolution(capsys: Capture, folder: Path, monkeypatch:
     pictures = digits((0, 1, 7), 5)[0]
     np.testing.assert_array_equal(one.predict_proba(pictures), again.predict_proba(pictures))
     assert one.hierarchy_.filter_banks[0].bias is not None
+
+
+def test_train_pools_over_a_sheet(capsys: Capture, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_classifier, "_learners", lambda name, n: [TopographicPSD(max_batches=20)] * n)
+    architecture = "16F5x5 - TORUS4x4:2x2/1 - N5x5 - PA6x6/6"
+    result = train(capsys, folder, "--learner", "topographic", "--architecture", architecture)
+    assert float(str(result["accuracy"])) > 0.8
+    assert "topographic PSD" in Path(str(result["report"])).read_text(encoding="utf-8")
+    loaded = ImageClassifier.load(str(result["model"]))
+    assert str(loaded.hierarchy_) == architecture
+    assert len(loaded.predict(digits((0, 1, 7), 5)[0])) == 15
 
 
 def test_train_refines_if_it_is_better(capsys: Capture, folder: Path) -> None:

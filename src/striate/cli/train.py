@@ -63,8 +63,10 @@ def train(
         typer.Option(help="Stages of learned filters, or sparse codes of SIFT over a spatial pyramid."),
     ] = "auto",
     learner: Annotated[
-        Literal["psd", "conv-psd", "random"],
-        typer.Option(help="Filters learned from patches, or from whole images by convolution, or random ones."),
+        Literal["psd", "conv-psd", "topographic", "random"],
+        typer.Option(
+            help="Filters learned from patches, or from whole images by convolution, or on a sheet; or random ones."
+        ),
     ] = "psd",
     architecture: Annotated[
         str, typer.Option(help='"auto", or the papers’ notation, e.g. "64F9x9 - Rabs - N - PA10x10/5".')

@@ -29,6 +29,7 @@ from striate.hierarchy.paths import Paths
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.pyramid_pooling import PyramidPooling
 from striate.hierarchy.rectification import Rectification
+from striate.hierarchy.sheet_pooling import SheetPooling
 from striate.hierarchy.sparse_codes import SparseCodes
 from striate.hierarchy.square_root import SquareRoot
 from striate.hierarchy.standardize import Standardize
@@ -66,6 +67,7 @@ __all__ = [
     "PyramidPooling",
     "Rectification",
     "Source",
+    "SheetPooling",
     "SparseCodes",
     "SquareRoot",
     "Standardize",

@@ -13,6 +13,7 @@ from striate.hierarchy.layer import Layer, Maps
 from striate.hierarchy.normalization import LocalContrastNormalization
 from striate.hierarchy.pooling import Pooling
 from striate.hierarchy.rectification import Rectification
+from striate.hierarchy.sheet_pooling import SheetPooling
 from striate.threads import run_ranges
 
 __all__ = ["FilterPlan", "run_stage", "taken_in"]
@@ -107,6 +108,8 @@ def _sets(
 
 def taken_in(following: Sequence[Layer]) -> dict[str, Any]:
     """The layers after a filter bank that `run_stage` runs together with it, as its options."""
+    if following and type(following[0]) is SheetPooling:
+        return {"sheet": following[0]}
     taken: dict[str, Layer] = {}
     waiting = list(following)
     for option, kind in (("rectify", Rectification), ("normalize", LocalContrastNormalization), ("pool", Pooling)):
@@ -123,6 +126,7 @@ def run_stage(
     rectify: Rectification | None = None,
     normalize: LocalContrastNormalization | None = None,
     pool: Pooling | None = None,
+    sheet: SheetPooling | None = None,
 ) -> Maps:
     """One image through a stage.
 
@@ -135,17 +139,20 @@ def run_stage(
     rectify : Rectification, optional
     normalize : LocalContrastNormalization, optional
     pool : Pooling, optional
+    sheet : SheetPooling, optional
+        Instead of all of these.
 
     Returns
     -------
     float32 (new_height, new_width, n_maps)
     """
+    if sheet is not None:
+        return _run_on_sheet(maps, threads, plan, sheet)
     filter_rows, neighborhood, pool_rows = _kernels()
     height, width = maps.shape[0] - plan.height + 1, maps.shape[1] - plan.width + 1
     filtered = np.empty((height, width, plan.n_padded), np.float32)
     sums, squares = np.zeros((2, height, width), np.float32)
-    seen = [maps if np.array_equal(inputs, np.arange(maps.shape[2])) else np.ascontiguousarray(maps[:, :, inputs])
-            for inputs, *_ in plan.groups]  # fmt: skip
+    seen = _seen(maps, plan)
 
     def filter_block(first: int, last: int) -> None:
         for visible, (_, at, panels, bias, gain, threshold, beta) in zip(seen, plan.groups, strict=True):
@@ -175,6 +182,38 @@ def run_stage(
         n_threads=threads,
     )
     return plan.unpadded(pooled)
+
+
+def _seen(maps: Maps, plan: FilterPlan) -> list[Maps]:
+    """The input maps of each group of the plan."""
+    everything = np.arange(maps.shape[2])
+    return [
+        maps if np.array_equal(inputs, everything) else np.ascontiguousarray(maps[:, :, inputs])
+        for inputs, *_ in plan.groups
+    ]
+
+
+def _run_on_sheet(maps: Maps, threads: int, plan: FilterPlan, sheet: SheetPooling) -> Maps:
+    """Filters, and pools of their maps, some rows at a time: the maps of all units take four times as much as pools."""
+    filter_rows, *_ = _kernels()
+    height, width = maps.shape[0] - plan.height + 1, maps.shape[1] - plan.width + 1
+    pooled = np.empty((height, width, sheet.sheet.n_pools), np.float32)
+    seen = _seen(maps, plan)
+
+    def block(first: int, last: int) -> None:
+        n = last - first
+        filtered = np.empty((n, width, plan.n_padded), np.float32)
+        sums, squares = np.zeros((2, n, width), np.float32)  # not needed here
+        for visible, (_, at, panels, bias, gain, threshold, beta) in zip(seen, plan.groups, strict=True):
+            filter_rows(
+                0, n, visible[first : last + plan.height - 1], plan.height, plan.width, panels, at, bias, gain,
+                threshold, beta, plan.nonlinearity, False, filtered, sums, squares,
+            )  # fmt: skip
+        pooled[first:last] = sheet.pool(plan.unpadded(filtered))
+
+    rows = max(1, _BLOCK_FLOATS // (width * plan.n_padded))
+    run_ranges(block, height, size=rows if threads == 1 else min(rows, -(-height // threads)), n_threads=threads)
+    return pooled
 
 
 @lru_cache(maxsize=1)

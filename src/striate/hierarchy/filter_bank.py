@@ -237,13 +237,16 @@ class FilterBank(Layer):
         """
         from sklearn.base import clone
 
-        from striate.learning import PSD, ConvolutionalPSD
+        from striate.learning import PSD, ConvolutionalPSD, TopographicPSD
 
         learner, n_inputs = source.learner, source.n_maps
         is_learned, sees_images = isinstance(learner, PSD | ConvolutionalPSD), isinstance(learner, ConvolutionalPSD)
         sets = np.arange(n_inputs)[None]
         if self.fan_in is not None and self.fan_in < n_inputs:
             n_sets = max(1, min(_CONNECTION_SETS, self.n_maps // 2)) if is_learned else self.n_maps
+            if isinstance(learner, TopographicPSD):
+                whole = replace(self, fan_in=None, filters=None, table=None)
+                raise UsageError(f"{self.notation}: filters on one sheet see all maps: write {whole.notation}")
             sets = connection_sets(n_sets, n_inputs, self.fan_in, random_state=source.seed)
         n_patches = source.n_patches if is_learned else min(source.n_patches, _ENOUGH_FOR_SCALE)
         sizes = [len(part) for part in np.array_split(np.arange(self.n_maps), len(sets))]

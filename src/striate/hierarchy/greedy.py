@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from striate.checkpoint import Checkpoint
 from striate.errors import UsageError
@@ -16,9 +17,10 @@ from striate.hierarchy.filter_bank import FilterBank
 from striate.hierarchy.hierarchy import Hierarchy, real_images
 from striate.hierarchy.layer import Layer, LearnedStage
 from striate.hierarchy.paths import Paths
+from striate.hierarchy.sheet_pooling import SheetPooling
 from striate.images.patches import sample_patches
 from striate.images.preprocessing import contrast_range, white_of
-from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters, TopographicPSD
 from striate.parameters import Integer, Real, checked
 from striate.progress import Progress
 from striate.samples import check_finite, evenly_spread
@@ -52,7 +54,8 @@ def learn_filters(
         Prepared images, without labels; a few thousand suffice for filters, however many there are.
     learners : PSD, ConvolutionalPSD, RandomFilters, GaborFilters or TemplateFilters, or one for each filter bank, path
         after path
-        Its parameters are used, with the bank's number and size of filters; it is not fitted itself. Other layers have
+        Its parameters are used, with the bank's number and size of filters; it is not fitted itself. A
+        `TopographicPSD`, which is a PSD, takes the sheet of a `SheetPooling` behind the bank. Other layers have
         a learner of their own: dictionaries of sparse codes are learned by `SparseCoding`, and those of patches as
         their notation says.
     n_patches : int
@@ -92,7 +95,9 @@ def learn_filters(
     hierarchy.check_learnable(images.shape[1:])
     min_std *= min(1.0, white_of(contrast_range(images)))
 
-    def source_of(below: list[Layer], layer: Layer, number: int, name: str, seed: int, part: str) -> _Source:
+    def source_of(
+        below: list[Layer], layer: Layer, following: Sequence[Layer], number: int, name: str, seed: int, part: str
+    ) -> _Source:
         return _Source(
             Hierarchy(below),
             images,
@@ -100,7 +105,7 @@ def learn_filters(
             name=name,
             n_patches=n_patches,
             min_std=min_std if number == 1 else 0.1 * min_std,
-            learner=next(waiting) if isinstance(layer, FilterBank) else None,
+            learner=_for_sheet(next(waiting), following) if isinstance(layer, FilterBank) else None,
             seed=seed,
             checkpoint=None if checkpoint is None else checkpoint.part(part),
             progress=progress,
@@ -124,7 +129,8 @@ def _learn(
     ----------
     hierarchy : Hierarchy
     source_of : function
-        Of the layers below, the layer, its number, its name, its seed, and the name of its part of the checkpoint.
+        Of the layers below, the layer, the layers behind it, its number, its name, its seed, and the name of its part
+        of the checkpoint.
     seeds : SeedSequence
         One for each learned layer is spawned of it, and of that of paths one for each path.
     below : sequence of Layer
@@ -137,7 +143,7 @@ def _learn(
     learned: list[Layer] = []
     stages: list[LearnedStage] = []
     each = iter(seeds.spawn(sum(layer.is_learnable for layer in hierarchy)))
-    for layer in hierarchy:
+    for place, layer in enumerate(hierarchy, 1):
         if not layer.is_learnable:
             learned.append(layer)
             continue
@@ -154,7 +160,9 @@ def _learn(
         else:
             name = "".join(f"path {k}, " for k in path) + f"stage {number}"
             part = "-".join([*(f"path-{k}" for k in path), f"stage-{number}"])
-            stage = layer.learn(source_of(before, layer, number, name, int(seed.generate_state(1)[0]), part))
+            stage = layer.learn(
+                source_of(before, layer, hierarchy.layers[place:], number, name, int(seed.generate_state(1)[0]), part)
+            )
             stages.append(replace(stage, name=name))
             learned.append(stage.bank)
             number += 1
@@ -183,6 +191,15 @@ def _one_each(learners: Learner | Sequence[Learner], hierarchy: Hierarchy) -> li
     if len(each) != n_banks:
         raise UsageError(f"there are {len(each)} learners for {n_banks} filter banks: give one for all, or one each")
     return each
+
+
+def _for_sheet(learner: Learner, following: Sequence[Layer]) -> Learner:
+    """Filters on a sheet are learned on the one that the next layer pools over."""
+    if not (isinstance(learner, TopographicPSD) and following and isinstance(following[0], SheetPooling)):
+        return learner
+    options = following[0].sheet.to_state()
+    made: Learner = clone(learner).set_params(sheet=options.pop("shape"), **options)
+    return made
 
 
 @dataclass

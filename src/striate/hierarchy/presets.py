@@ -7,14 +7,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from striate.coding import Sheet
 from striate.hierarchy import (
     DenseSIFT,
+    FilterBank,
     Hierarchy,
     Mirrored,
     OrientedGradients,
     PatchDictionary,
     Paths,
     PyramidPooling,
+    SheetPooling,
     SparseCodes,
 )
 from striate.hierarchy.description import PHOTOGRAPH, Description
@@ -167,6 +170,19 @@ def _choose_paths(seen: Description, minutes: float) -> Choice:
     n_features = int(np.prod(hierarchy.output_shape(prepared.shape)))
     reasons.append(f"{len(paths)} paths side by side: {n_features:,} features per image")
     return Choice(prepared, hierarchy, tuple(reasons), _learners(len(hierarchy.filter_banks)))
+
+
+def on_sheet(choice: Choice) -> Choice:
+    """A choice of stages whose first filters are on a sheet, and pooled over it instead of rectified.
+
+    A torus of 16×16 with pools of 6×6, every 2, has as many pools as the stage had filters, 64.
+    """
+    bank, _, *rest = choice.hierarchy
+    assert isinstance(bank, FilterBank)
+    filters = replace(bank, n_maps=256)
+    reason = f"filters on a sheet: {filters.n_maps} of them, pooled with their neighbors into 64 maps"
+    hierarchy = Hierarchy([filters, SheetPooling(Sheet((16, 16), 6, 2)), *rest])
+    return replace(choice, hierarchy=hierarchy, reasons=(*choice.reasons, reason))
 
 
 def mirrored(hierarchy: Hierarchy) -> Hierarchy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from striate.errors import UsageError
 from striate.hierarchy.greedy import Learner
-from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters
+from striate.learning import PSD, ConvolutionalPSD, GaborFilters, RandomFilters, TemplateFilters, TopographicPSD
 from striate.parameters import Text, checked
 
 __all__ = ["protocol"]
@@ -17,7 +17,8 @@ def protocol(letters: str) -> list[Learner]:
     ----------
     letters : str
         For each stage ``R`` (random), ``U`` (unsupervised: predictive sparse decomposition of patches), ``C`` (that of
-        whole images, by convolution), ``G`` (Gabor, in the first stage only) or ``T`` (templates: patches of the
+        whole images, by convolution), ``I`` (invariant: `TopographicPSD`, for a stage that pools over a sheet, as
+        ``512F16x16 - TORUS32x16:6x6/2``), ``G`` (Gabor, in the first stage only) or ``T`` (templates: patches of the
         stage's input). ``"UU"`` is two stages of PSD.
 
     Raises
@@ -28,8 +29,9 @@ def protocol(letters: str) -> list[Learner]:
     References
     ----------
     Jarrett, Kavukcuoglu, Ranzato, LeCun, "What is the best multi-stage architecture for object recognition?",
-    ICCV 2009, section 3: all but ``C``. Supervised refinement, its ``+``, changes the filters and is not supported
-    here. Kavukcuoglu et al., "Learning convolutional feature hierarchies for visual recognition", NIPS 2010: ``C``.
+    ICCV 2009, section 3: all but ``C`` and ``I``. Supervised refinement, its ``+``, changes the filters and is not
+    supported here. Kavukcuoglu et al., "Learning convolutional feature hierarchies for visual recognition", NIPS 2010:
+    ``C``. Kavukcuoglu, Ranzato, Fergus, LeCun, CVPR 2009: ``I``.
 
     Examples
     --------
@@ -48,6 +50,7 @@ def protocol(letters: str) -> list[Learner]:
             "C": ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=300, n_inference_steps=3)
             if learners
             else ConvolutionalPSD(),
+            "I": TopographicPSD(sparsity=1.0, max_batches=300) if learners else TopographicPSD(),
         }
         if not learners:
             choices["G"] = GaborFilters()

@@ -168,4 +168,4 @@ class OnSheet:
     def _as_shown(self, units: np.ndarray, kind: str, shape: tuple[int, ...] | None = None) -> Shown:
         """The mosaic, laid out as the sheet is; a line in rows."""
         shown: Shown = super()._as_shown(units, kind, shape)  # type: ignore[misc]
-        return shown._replace(columns=self.sheet_.n_columns if len(self.sheet_.shape) == 2 else None)
+        return shown._replace(columns=self.sheet_.columns_shown)

@@ -72,7 +72,7 @@ _RULES = {
     "system": Choice("auto", "hierarchy", "scspm"),
     "architecture": Text(),
     "preprocessing": Choice("auto") | Instance(Preprocessing, words="a Preprocessing"),
-    "learner": Choice("psd", "conv-psd", "random"),
+    "learner": Choice("psd", "conv-psd", "topographic", "random"),
     "unknown": Real(above=0, below=1) | None,
     "weight_decay": Real(above=0) | Choice("auto"),
     "mirror": Boolean() | Choice("auto"),
@@ -125,9 +125,10 @@ class ImageClassifier(TrainedClassifier):
         ``"64F9x9 - Rabs - N - PA10x10/5"``, which overrides `system`.
     preprocessing : Preprocessing or "auto"
         Applied to every image first; "auto" chooses from the images.
-    learner : "psd", "conv-psd" or "random"
+    learner : "psd", "conv-psd", "topographic" or "random"
         How the filters of a hierarchy are found: by predictive sparse decomposition of patches, or of whole images
-        (`ConvolutionalPSD`), or at random (protocol R of Jarrett et al. 2009), as a baseline.
+        (`ConvolutionalPSD`), or on a sheet (`TopographicPSD`), where pools of a first stage with four times as many
+        filters take the place of rectification, or at random (protocol R of Jarrett et al. 2009), as a baseline.
     unknown : float or None
         Allowed rate of images that are wrongly called unknown, for example 0.05; a fifth of the labeled images is then
         held out to find the threshold. None: no image is called unknown.
@@ -178,7 +179,7 @@ class ImageClassifier(TrainedClassifier):
         system: System = "auto",
         architecture: str = "auto",
         preprocessing: Preprocessing | Literal["auto"] = "auto",
-        learner: Literal["psd", "conv-psd", "random"] = "psd",
+        learner: Literal["psd", "conv-psd", "topographic", "random"] = "psd",
         unknown: float | None = None,
         weight_decay: float | Literal["auto"] = "auto",
         mirror: bool | Literal["auto"] = "auto",
@@ -563,15 +564,16 @@ class ImageClassifier(TrainedClassifier):
 
     def _choose(self, images: ImageCollection) -> Chosen:
         from striate.hierarchy.description import describe
-        from striate.hierarchy.presets import choose
+        from striate.hierarchy.presets import choose, on_sheet
 
-        return choose(
+        choice = choose(
             describe(images),
             system="hierarchy" if self.learner != "psd" else self.system,
             preprocessing=None if self.preprocessing == "auto" else self.preprocessing,
             hierarchy=None if self.architecture == "auto" else Hierarchy(self.architecture),
             minutes=self.minutes,
         )
+        return on_sheet(choice) if self.learner == "topographic" and self.architecture == "auto" else choice
 
     def _sample(
         self, images: ImageCollection, extra: ImageCollection | None, progress: Progress
@@ -603,10 +605,13 @@ def _pixels_and_mirrored(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _learners(name: str, n_banks: int) -> list[Any]:
-    from striate.learning import ConvolutionalPSD, RandomFilters
+    from striate.learning import PSD, ConvolutionalPSD, RandomFilters, TopographicPSD
 
     if name == "random":
         return [RandomFilters()] * n_banks
+    if name == "topographic":
+        stage = PSD(sparsity=0.3, max_batches=300, n_inference_steps=10)
+        return [TopographicPSD(max_batches=1500), *[stage] * (n_banks - 1)][:n_banks]
     # As for patches: features of later stages are already sparse and smooth. A batch of 16 maps takes ten times as long
     # as one of images, and every set of a connection table has its own.
     later = ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=100, n_inference_steps=3)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from striate.figures import descriptor_images, project_to_pixels
 from striate.hierarchy import FilterBank, Hierarchy, LearnedStage, PatchDictionary, SparseCodes
 from striate.images import ImageCollection
-from striate.learning import PSD, ConvolutionalPSD, SparseCoding
+from striate.learning import PSD, ConvolutionalPSD, SparseCoding, TopographicPSD
 from striate.progress import Progress, peak_memory_bytes
 from striate.provenance import versions
 from striate.recognition import Evaluation, ImageClassifier, TrainingResult
@@ -177,6 +177,8 @@ def _kind(learner: Any) -> str:
     """The method of learning of filters."""
     if isinstance(learner, ConvolutionalPSD):
         return "convolutional PSD"
+    if isinstance(learner, TopographicPSD):
+        return "topographic PSD"
     return "PSD" if isinstance(learner, PSD) else "random"
 
 

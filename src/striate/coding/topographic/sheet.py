@@ -149,6 +149,11 @@ class Sheet:
         """Units in a row of the sheet; a line is one column."""
         return self.shape[1] if len(self.shape) == 2 else 1
 
+    @property
+    def columns_shown(self) -> int | None:
+        """Units per row of a drawing; None for a line, which is broken into rows."""
+        return self.n_columns if len(self.shape) == 2 else None
+
     @cached_property
     def axes(self) -> tuple[Axis, Axis]:
         """The windows along rows and columns; a line is one column."""
