@@ -1,8 +1,8 @@
 """A robot's eye: what stereo shows nearby teaches a classifier that sees far.
 
-`StereoSequence` reads a drive. `StereoMatcher`, `GroundFinder` and `StereoLabeler` say what is nearby; `BandPyramid`
-cuts bands from an image in which objects have the same size at every distance, and `label_windows` labels their
-windows.
+`RobotEye` turns pairs of images into maps of costs. Its parts: `StereoSequence` reads a drive; `StereoMatcher`,
+`GroundFinder` and `StereoLabeler` say what is nearby; `BandPyramid` cuts bands from an image in which objects have the
+same size at every distance, and `label_windows` labels their windows; `GroundGrid` averages over time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
     from striate.robot.calibration import Calibration, read_calibration
+    from striate.robot.eye import FarSight, Look, RobotEye
     from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
     from striate.robot.ground import GroundFinder, GroundFit, local_ground
     from striate.robot.labels import CLASSES, UNKNOWN, LabeledPoints, Labels, StereoLabeler
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from striate.robot.window_labels import WindowLabels, label_windows
 
 __all__ = [
+    "RobotEye",
+    "Look",
+    "FarSight",
     # a drive
     "Calibration",
     "read_calibration",
@@ -70,6 +74,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "eye": "RobotEye Look FarSight",
     "calibration": "Calibration read_calibration",
     "sequence": "StereoFrame StereoSequence camera_fault",
     "stereo": "StereoMatcher",

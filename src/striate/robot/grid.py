@@ -175,6 +175,10 @@ class GroundGrid:
             sums = np.bincount(which, (worth * given[:, number])[inside], len(cells))
             self._sums.reshape(-1, len(CLASSES))[cells, number] += sums / count
 
+    def clear(self) -> None:
+        """Forget everything: nobody knows where the things in the map are now."""
+        self._sums[:] = 0
+
     def cost_map(self) -> CostMap:
         """Costs around the robot, as it was at the last update."""
         weight = self._sums.sum(axis=2)
