@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         ConvolutionalPSD,
         ConvolutionalSparseCoding,
         DeepAutoencoder,
+        DrLIM,
         GaborFilters,
         LocalFields,
         RandomFilters,
@@ -101,6 +102,7 @@ __all__ = [
     "LocalFields",
     "RBM",
     "DeepAutoencoder",
+    "DrLIM",
     "RandomFilters",
     "GaborFilters",
     "TemplateFilters",
@@ -140,7 +142,7 @@ _NAMES = {
     "Sheet infer_topographic certify_topographic",
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD LocalFields RBM "
-    "DeepAutoencoder RandomFilters GaborFilters TemplateFilters "
+    "DeepAutoencoder DrLIM RandomFilters GaborFilters TemplateFilters "
     "TopographicPSD TopographicSparseCoding",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",

@@ -5,6 +5,7 @@ from striate.learning.annealed_importance import LogPartition, annealed_log_part
 from striate.learning.convolutional_psd import ConvolutionalPSD, HeldOutMaps
 from striate.learning.convolutional_sparse_coding import ConvolutionalSparseCoding
 from striate.learning.deep_autoencoder import DeepAutoencoder
+from striate.learning.drlim import DrLIM
 from striate.learning.gabor_filters import GaborFilters
 from striate.learning.k_svd import KSVD
 from striate.learning.local_fields import HeldOutSheet, LocalFields
@@ -22,6 +23,7 @@ __all__ = [
     "ConvolutionalPSD",
     "ConvolutionalSparseCoding",
     "DeepAutoencoder",
+    "DrLIM",
     "GaborFilters",
     "HeldOut",
     "HeldOutMaps",
