@@ -16,6 +16,8 @@ from tests.calls import Call, layouts_make_no_difference, numpy_numbers_are_pyth
 FILTERS = np.random.default_rng(0).standard_normal((5, 6, 6))
 FITS = analysis.fit_gabor(FILTERS, n_starts=4, random_state=0)
 ANGLES = np.random.default_rng(0).uniform(0, np.pi, (20, 24))
+IMAGES = np.random.default_rng(0).random((3, 1, 40, 50), np.float32)
+PLACES = analysis.patch_places(list(IMAGES), 10, size=8, reach=4, random_state=0)
 MAP = analysis.gaussian_map((20, 24), 6, random_state=0)
 
 
@@ -48,6 +50,19 @@ CALLS = [
     Call("find_pinwheels", lambda **given: analysis.find_pinwheels(**given).x, {"orientation_map": MAP}),
     Call("nearest_distances", lambda **given: analysis.nearest_distances(**given).any,
          {"pinwheels": analysis.find_pinwheels(MAP)}),
+    Call("sheet_maps", lambda **given: analysis.sheet_maps(**given).orientation,
+         {"filters": FILTERS, "sheet": (1, 5), "periodic": False, "method": "spectrum"}, ("filters",)),
+    Call("difference_with_distance", lambda **given: analysis.difference_with_distance(**given).difference,
+         {"values": ANGLES, "period": 3.0, "periodic": True, "at_most": 4}, unchecked=("values",)),
+    Call("patch_places", lambda **given: analysis.patch_places(**given).row,
+         {"images": IMAGES, "n_patches": 5, "size": 8, "reach": 4, "min_std": 0.01, "random_state": 0},
+         unchecked=("images",)),
+    Call("cut_patches", analysis.cut_patches,
+         {"images": IMAGES, "places": PLACES, "size": 8, "shift": 1.5, "rotation": 10.0},
+         unchecked=("images", "places")),
+    Call("invariance_curve", lambda **given: analysis.invariance_curve(**given).mean,
+         {"describe": lambda patches: patches.reshape(len(patches), -1), "images": IMAGES, "places": PLACES, "size": 8,
+          "shifts": range(3), "rotation": 10.0}, unchecked=("describe", "images", "places", "shifts")),
     Call("pinwheel_density", lambda **given: analysis.pinwheel_density(**given).densities,
          {"orientation_map": MAP, "spacing": 6.0, "n_blocks": 3}),
 ]  # fmt: skip
@@ -80,7 +95,17 @@ def test_stimuli() -> None:
 
 
 def test_every_public_name_is_tried() -> None:
-    results = {"ColumnSpacing", "NearestDistances", "OptimalStimuli", "PinwheelDensity", "Pinwheels"}
+    results = {
+        "ColumnSpacing",
+        "DistanceCurve",
+        "InvarianceCurve",
+        "PatchPlaces",
+        "SheetMaps",
+        "NearestDistances",
+        "OptimalStimuli",
+        "PinwheelDensity",
+        "Pinwheels",
+    }
     assert set(analysis.__all__) <= {call.name for call in CALLS} | results | {"optimal_stimuli"}
 
 

@@ -16,6 +16,7 @@ from tests.calls import Call, layouts_make_no_difference, numpy_numbers_are_pyth
 
 _RNG = np.random.default_rng(0)
 FILTERS = _RNG.standard_normal((4, 3, 5, 5))
+PLANE = np.abs(FILTERS[0, 0])
 EXTENT = (-1.0, 1.0, 0.0, 2.0)
 
 
@@ -74,6 +75,15 @@ CALLS = [
         "draw_points", _drawn(figures.draw_points),
         {"points": FILTERS[0, 0, :, :2], "extent": EXTENT, "color": "#1c1b19"}, ("points",),
     ),
+    Call("orientation_colors", figures.orientation_colors, {"orientation": FILTERS[0, 0], "selectivity": PLANE},
+         unchecked=("orientation", "selectivity")),
+    Call("draw_orientation_map", _drawn(figures.draw_orientation_map), {"orientation": FILTERS[0, 0], "spacing": 2.0},
+         unchecked=("orientation",)),
+    Call("draw_orientation_key", _drawn(figures.draw_orientation_key), {"orientation": PLANE, "selectivity": PLANE},
+         unchecked=("orientation", "selectivity")),
+    Call("draw_curves", _drawn(figures.draw_curves), {"x": PLANE[0], "curves": {"a": PLANE[0]}, "level": 1.0,
+         "legend": True}, ("x",)),
+    Call("draw_distances", _drawn(figures.draw_distances), {"distances": {"a": PLANE[0]}, "n_bins": 4}),
     Call("to_svg", figures.to_svg, {"figure": Figure(), "alt": "nothing"}),
 ]  # fmt: skip
 

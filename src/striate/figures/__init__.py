@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from striate.figures.descriptors import descriptor_images
     from striate.figures.drawn import as_filters
     from striate.figures.filters import draw_filters
+    from striate.figures.maps import (
+        draw_curves,
+        draw_distances,
+        draw_orientation_key,
+        draw_orientation_map,
+        orientation_colors,
+    )
     from striate.figures.mosaic import encode_png, filter_mosaic, project_to_pixels
     from striate.figures.plane import draw_points, draw_surface, surface_pixels, write_animation
     from striate.figures.reconstructions import draw_reconstructions
@@ -40,6 +47,11 @@ __all__ = [
     "draw_surface",
     "draw_points",
     "write_animation",
+    "orientation_colors",
+    "draw_orientation_map",
+    "draw_orientation_key",
+    "draw_curves",
+    "draw_distances",
     "to_svg",
     "as_filters",
 ]
@@ -52,6 +64,7 @@ _NAMES = {
     "descriptors": "descriptor_images",
     "drawn": "as_filters",
     "filters": "draw_filters",
+    "maps": "draw_curves draw_distances draw_orientation_key draw_orientation_map orientation_colors",
     "mosaic": "encode_png filter_mosaic project_to_pixels",
     "plane": "draw_points draw_surface surface_pixels write_animation",
     "reconstructions": "draw_reconstructions",

@@ -51,7 +51,7 @@ def draw_surface(
     extent : left, right, bottom, top
     ticks : bool
     """
-    _check_axes(axes)
+    check_axes(axes)
     shown = as_array(pixels, name="pixels", axes=("height", "width"))
     axes.imshow(shown, cmap="gray", vmin=0, vmax=255, origin="lower", extent=_sides(extent), interpolation="bilinear")
     if not checked("ticks", ticks, Boolean()):
@@ -63,7 +63,7 @@ def draw_points(
     axes: Any, points: ArrayLike, extent: tuple[float, float, float, float], *, color: str = "#1c1b19"
 ) -> None:
     """Draw points, (n_points, 2), into matplotlib axes that show the extent (left, right, bottom, top)."""
-    _check_axes(axes)
+    check_axes(axes)
     left, right, bottom, top = _sides(extent)
     shown = as_samples(points, name="points", n_features=2)
     axes.plot(*shown.T, ".", color=checked("color", color, Text()), markersize=1.8, markeredgewidth=0)
@@ -100,7 +100,7 @@ def write_animation(
         images[0].save(file, format="GIF", save_all=True, append_images=images[1:], duration=lengths, loop=0)
 
 
-def _check_axes(axes: Any) -> None:
+def check_axes(axes: Any) -> None:
     from matplotlib.axes import Axes
 
     checked("axes", axes, Instance(Axes, words="matplotlib axes"))
