@@ -166,9 +166,18 @@ def test_learners_of_another_nonlinearity_are_refused(images: np.ndarray) -> Non
     ):
         with pytest.raises(UsageError, match=advice):
             learn_filters(Hierarchy(notation), images, learners=learner, n_patches=100)
-    sharper = quick(encoder=SmoothShrinkageEncoder(3.0))
+    sharper = quick(encoder=SmoothShrinkageEncoder(3.0), sparsity=2.0)
     _, (stage,) = learn_filters(Hierarchy("8F5x5SS"), images, learners=sharper, n_patches=100)
     assert stage.learners[0].encoder.sharpness == 3
+    assert stage.learners[0].sparsity == 2
+
+
+@pytest.mark.parametrize(("given", "used"), [(2.0, 0.5), (0.2, 0.2)])
+def test_shrinkage_is_learned_at_a_low_sparsity(images: np.ndarray, given: float, used: float) -> None:
+    _, stages = learn_filters(
+        Hierarchy("4F5x5SS - Rabs - PA4x4/4 - 4F3x3"), images, learners=quick(sparsity=given), n_patches=100
+    )
+    assert [stage.learners[0].sparsity for stage in stages] == [used, given]
 
 
 def test_stopped_convolutional_learning_goes_on_to_the_same_bits(images: np.ndarray, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from striate.errors import UsageError
 from striate.hierarchy._checks import LARGEST_SIDE, MOST_MAPS, check_layer, layer_array, window_positions
 from striate.hierarchy._stage import FilterPlan, run_stage, taken_in
 from striate.hierarchy.layer import SHOWN, Layer, LearnedStage, Maps, Operations, Shape, Source, Step, register_layer
-from striate.parameters import Choice, Integer, IntegerTuple
+from striate.parameters import Choice, Integer, IntegerTuple, parameter
 from striate.stored import array, field
 
 Nonlinearity = Literal["tanh", "shrink", "smooth shrink"]
@@ -36,6 +36,7 @@ _OWN: dict[Nonlinearity, tuple[str, ...]] = {
 }
 # Bounds of smooth shrinkage. With a smaller β, float32 numbers lose the difference between shrinkage and none.
 _LEAST = {"threshold": 0.0, "beta": 0.01}
+_SHRINKING_SPARSITY = 0.5  # see `learn`
 # The encoders of learners whose nonlinearity is that of a bank.
 _ENCODERS: dict[Nonlinearity, str] = {"tanh": "tanh", "shrink": "shrinkage", "smooth shrink": "smooth shrinkage"}
 # Sets of input maps in a sparse connection table: few enough that the filters of a set are learned together. Filters
@@ -229,6 +230,10 @@ class FilterBank(Layer):
         """Learn the filters with the learner of `learn_filters`, each set of a sparse connection table by itself.
 
         Of a learner with the encoder "tanh", the default, the encoder is replaced by that of the bank's nonlinearity.
+        For shrinkage, its sparsity is lowered to 0.5 if it is higher: an encoder that predicts very sparse codes leaves
+        little of an image. On 34 classes of Caltech-101 (validation, one stage by convolution), accuracy is 48 % with a
+        sparsity of 2, 64 % with 0.5 and 63 % with 0.2, where tanh has 66 % with 2 and 65 % with 0.5. Give a learner
+        with the encoder of the bank to choose both.
 
         Raises
         ------
@@ -278,13 +283,13 @@ class FilterBank(Layer):
         return LearnedStage(filled, learners, shown.reshape(len(shown), -1).copy())
 
     def _encoder_options(self, learner: Any) -> dict[str, Any]:
-        """The parameter `encoder` of a learner of this bank, where it has to change."""
+        """The parameters of a learner of this bank that have to change for its nonlinearity."""
         wanted, encoder = _ENCODERS[self.nonlinearity], getattr(learner, "encoder", "tanh")
         kind = getattr(encoder, "kind", encoder)
         if kind == wanted:
             return {}
         if kind == "tanh" and hasattr(learner, "encoder"):
-            return {"encoder": wanted}
+            return {"encoder": wanted, "sparsity": min(parameter(learner, "sparsity"), _SHRINKING_SPARSITY)}
         fitting = [replace(self, nonlinearity=own) for own, name in _ENCODERS.items() if name == kind]
         advice = f"write {fitting[0].notation}" if fitting else f'give the learner encoder="{wanted}"'
         raise UsageError(
