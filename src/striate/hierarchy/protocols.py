@@ -42,12 +42,14 @@ def protocol(letters: str) -> list[Learner]:
     learners: list[Learner] = []
     for letter in letters:
         # Features of later stages are already sparse and smooth: a lower sparsity, fewer batches, ten steps. Crops of
-        # their maps take ten times as long as crops of images: half as many, and three rounds of descent.
+        # their maps take ten times as long as crops of images: half as many, three rounds of descent, and 100 batches.
+        # With 300 instead, 34 classes of Caltech-101 are told apart as well (60.0 % after 59.7 %, on validation images
+        # and with a smaller second stage).
         choices: dict[str, Learner] = {
             "R": RandomFilters(),
             "T": TemplateFilters(),
             "U": PSD(sparsity=0.3, max_batches=300, n_inference_steps=10) if learners else PSD(sparsity=0.5),
-            "C": ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=300, n_inference_steps=3)
+            "C": ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=100, n_inference_steps=3)
             if learners
             else ConvolutionalPSD(),
             "I": TopographicPSD(sparsity=1.0, max_batches=300) if learners else TopographicPSD(),

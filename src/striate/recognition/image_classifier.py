@@ -605,14 +605,14 @@ def _pixels_and_mirrored(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _learners(name: str, n_banks: int) -> list[Any]:
-    from striate.learning import PSD, ConvolutionalPSD, RandomFilters, TopographicPSD
+    """Learners for `learn_filters`, one per filter bank."""
+    from striate.hierarchy import protocol
+    from striate.learning import TopographicPSD
 
-    if name == "random":
-        return [RandomFilters()] * n_banks
+    if not n_banks:
+        return []
+    letter = {"conv-psd": "C", "random": "R", "topographic": "U"}[name]
+    learners: list[Any] = [*protocol(letter * n_banks)]
     if name == "topographic":
-        stage = PSD(sparsity=0.3, max_batches=300, n_inference_steps=10)
-        return [TopographicPSD(max_batches=1500), *[stage] * (n_banks - 1)][:n_banks]
-    # As for patches: features of later stages are already sparse and smooth. A batch of 16 maps takes ten times as long
-    # as one of images, and every set of a connection table has its own.
-    later = ConvolutionalPSD(sparsity=1.0, batch_size=8, max_batches=100, n_inference_steps=3)
-    return [ConvolutionalPSD(), *[later] * (n_banks - 1)][:n_banks]
+        learners[0] = TopographicPSD(max_batches=1500)
+    return learners

@@ -144,7 +144,7 @@ def units(scale: Scale) -> list[Unit]:
     """Return a unit per number of stages and learner, with all splits, since they share filters and features."""
     geometry = dict(_GEOMETRY[scale])
     geometry[SHRINKAGE] = [(f"{bank}SS", pool) for bank, pool in geometry["one stage"]]
-    seconds = {"U": 150.0, "C": 300.0, "UU": 200.0, "CC": 600.0}
+    seconds = {"U": 150.0, "C": 300.0, "UU": 200.0, "CC": 400.0}
     return [
         Unit(
             name,
