@@ -29,6 +29,7 @@ def test_differences_are_those_of_neighbors_on_the_torus() -> None:
     assert found["orientation"]["shuffled"] == pytest.approx(45, abs=1.5)
     assert found["frequency"]["neighbors"] == pytest.approx((17 * 1 + 17) / 18 / 2)
     assert found["position"]["neighbors"] == pytest.approx((3 * 5 + 15) / 4 / 2)
+    assert found["phase"] == {"neighbors": 0.0, "shuffled": 0.0}
 
 
 def test_filters_that_are_no_gabors_are_left_out() -> None:

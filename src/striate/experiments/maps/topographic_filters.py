@@ -178,8 +178,13 @@ def differences(fits: GaborFits, sheet: tuple[int, int]) -> dict[str, dict[str, 
     def position(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.hypot(fits.x[one] - fits.x[other], fits.y[one] - fits.y[other])
 
+    def phase(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
+        # A filter and its negative are one unit: their codes have opposite signs.
+        moved = np.abs(fits.phase[one] - fits.phase[other]) % np.pi
+        return np.degrees(np.minimum(moved, np.pi - moved))
+
     found = {}
-    for measure in (orientation, frequency, position):  # degrees, octaves, pixels
+    for measure in (orientation, frequency, position, phase):  # degrees, octaves, pixels, degrees
         means = [float(measure(*pairs.T).mean()) if len(pairs) else 1.0 for pairs in (beside, apart)]
         found[measure.__name__] = {"neighbors": means[0], "shuffled": means[1]}
     return found
