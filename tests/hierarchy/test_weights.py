@@ -17,6 +17,7 @@ EVERY_LAYER = [
     "3F3x3 - Rabs - N3x3 - PA2x2/2",
     "HP5x5 - 4F3x3:2S - PM2x2/2 - N",
     "4F3x3:2SS - PA2x2/2",
+    "6F3x3 - TORUS3x2:2x2/1 - PA2x2/2",
     "GREY - LCN5x5 - BORDER1 - 3F2x2 - GA3 - Z",
     "3WP4x4/2 - GA2 - ROOT",
     "3WP3x3T - GM2",
