@@ -13,6 +13,7 @@ from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
     from striate.robot.calibration import Calibration, read_calibration
+    from striate.robot.driving import Course, Driver, DriveResult, IdealSight, random_course
     from striate.robot.eye import FarSight, Look, RobotEye
     from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
     from striate.robot.ground import GroundFinder, GroundFit, local_ground
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from striate.robot.lagr import LabeledFrame, read_labeled_frame, read_labeled_frames
     from striate.robot.odometry import VisualOdometry
     from striate.robot.plane import GroundPlane
+    from striate.robot.planning import Planner, pure_pursuit
     from striate.robot.pyramid import WINDOW, Band, BandPyramid, Bands, Windows
     from striate.robot.sequence import StereoFrame, StereoSequence, camera_fault
     from striate.robot.stereo import StereoMatcher
     from striate.robot.truth import DueLabels, FutureLabels, LabelSchedule, Sighting, labels_from_future, sighting
     from striate.robot.window_labels import WindowLabels, label_windows
+    from striate.robot.world import Box, Texture, View, World, camera_pose, noise_texture
 
 __all__ = [
     "RobotEye",
@@ -71,6 +74,20 @@ __all__ = [
     "ground_pose",
     "GroundGrid",
     "CostMap",
+    # a simulated drive
+    "Planner",
+    "pure_pursuit",
+    "Driver",
+    "DriveResult",
+    "IdealSight",
+    "Course",
+    "random_course",
+    "World",
+    "Box",
+    "Texture",
+    "noise_texture",
+    "View",
+    "camera_pose",
 ]
 
 _NAMES = {
@@ -86,6 +103,9 @@ _NAMES = {
     "lagr": "LabeledFrame read_labeled_frame read_labeled_frames",
     "odometry": "VisualOdometry",
     "grid": "GroundPose ground_pose GroundGrid CostMap",
+    "planning": "Planner pure_pursuit",
+    "driving": "Course Driver DriveResult IdealSight random_course",
+    "world": "Box Texture View World camera_pose noise_texture",
     "pyramid": "WINDOW Band BandPyramid Bands Windows",
 }
 
