@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist workstea
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-convolutional bench-features bench-retrieval bench-duplicates bench-rbm experiments size clean
+.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-convolutional bench-features bench-retrieval bench-duplicates bench-rbm wheel experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -23,7 +23,7 @@ test: .venv/.dev chromium ## Everything that CI checks first: lint, types, tests
 	@$(MAKE) --no-print-directory -j2 lint kernels
 	$(PYTEST) -m "not slow"
 
-test-all: test test-slow test-kernels ## The slow tests, quick experiments and kernels without compilation as well
+test-all: test test-slow test-kernels wheel ## The slow tests, quick experiments, kernels without compilation and the wheel as well
 
 # The tests of the page of striate live drive the system's Chromium. A fresh Debian machine gets it here.
 chromium:
@@ -84,6 +84,9 @@ bench-rbm: .venv/.bench ## Measure Boltzmann machines of digits beside scikit-le
 test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal -m "not slow" --ignore tests/test_core_size.py
 
+wheel: .venv/.release ## Build wheel and sdist into dist, and run the demo from the wheel in an empty environment
+	@$(BIN)/python tools/check_wheel.py dist
+
 size: .venv/.core ## How much disk the core install takes
 	@$(BIN)/python tools/core_size.py
 
@@ -109,6 +112,11 @@ clean: ## Remove everything that make has made, environments included
 .venv/.bench: .venv/.core
 	@echo "installing what the benchmarks compare with into .venv"
 	@$(PIP) install --constraint constraints.txt --editable ".[bench]"
+	@touch $@
+
+.venv/.release: .venv/.core
+	@echo "installing what builds and checks the wheel into .venv"
+	@$(PIP) install --constraint constraints.txt --editable ".[release]"
 	@touch $@
 
 .venv-lowest/.made: pyproject.toml tools/lowest_versions.py .venv/.core
