@@ -7,7 +7,7 @@ Kavukcuoglu, Ranzato, Fergus, LeCun, "Learning invariant features through topogr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +133,20 @@ def cut_patches(
     -------
     float32 (n_patches, size, size)
     """
-    from scipy.ndimage import map_coordinates, spline_filter
+    return _cut(_splines(images, places), places, size, shift, rotation)
+
+
+def _splines(images: Sequence[NDArray[Any]], places: PatchPlaces) -> dict[int, Floats]:
+    """Coefficients of the images that have places."""
+    from scipy.ndimage import spline_filter
+
+    return {int(i): spline_filter(np.asarray(images[i], np.float64)[0]) for i in np.unique(places.image)}
+
+
+def _cut(
+    splines: Mapping[int, Floats], places: PatchPlaces, size: int, shift: float, rotation: float
+) -> NDArray[np.float32]:
+    from scipy.ndimage import map_coordinates
 
     size = checked("size", size, Integer(low=2))
     shift, angle = checked("shift", shift, Real()), np.radians(checked("rotation", rotation, Real()))
@@ -142,9 +155,8 @@ def cut_patches(
     rows = middle + np.cos(angle) * down + np.sin(angle) * across
     columns = middle + shift + np.cos(angle) * across - np.sin(angle) * down
     patches = np.empty((len(places), size, size), np.float32)
-    for i in np.unique(places.image):
+    for i, smooth in splines.items():
         chosen = np.flatnonzero(places.image == i)
-        smooth = spline_filter(np.asarray(images[i], np.float64)[0])
         at = [place[chosen, None, None] + offsets for place, offsets in ((places.row, rows), (places.column, columns))]
         patches[chosen] = map_coordinates(smooth, at, prefilter=False, mode="mirror")
     return patches
@@ -189,11 +201,12 @@ def invariance_curve(
     moves = np.array([checked("shifts", shift, Real()) for shift in shifts], np.float64)
     if not len(moves):
         raise UsageError("shifts are empty; give at least one")
-    still = _features(describe, cut_patches(images, places, size=size))
+    splines = _splines(images, places)
+    still = _features(describe, _cut(splines, places, size, 0, 0))
     unrelated = _unrelated(still, places.image)
     distances = np.empty((len(places), len(moves)))
     for column, shift in enumerate(moves):
-        moved = _features(describe, cut_patches(images, places, size=size, shift=float(shift), rotation=rotation))
+        moved = _features(describe, _cut(splines, places, size, float(shift), rotation))
         distances[:, column] = np.linalg.norm(moved - still, axis=1) / unrelated
     error = distances.std(axis=0, ddof=1) / np.sqrt(len(places))
     return InvarianceCurve(moves, distances, distances.mean(axis=0), error)

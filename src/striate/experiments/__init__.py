@@ -68,6 +68,7 @@ EXPERIMENTS: dict[str, str] = {
     "convolutional-lista": "striate.experiments.convolutional.convolutional_lista",
     "inpainting": "striate.experiments.convolutional.inpainting",
     "topographic-filters": "striate.experiments.maps.topographic_filters",
+    "invariance-vs-sift": "striate.experiments.maps.invariance_vs_sift",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",
