@@ -95,7 +95,8 @@ def draw_orientation_map(
     axes.imshow(pixels, interpolation="nearest")
     height, width = pixels.shape[:2]
     if pinwheels is not None:
-        size = float(np.clip(1600 / max(height, width), 9, 70))
+        wide = axes.get_window_extent().width * 72 / axes.figure.dpi  # points
+        size = float(np.clip(0.018 * wide, 2.5, 9)) ** 2
         for sign, face, edge, marker in ((1, _LIGHT, _DARK, "o"), (-1, _DARK, _LIGHT, "s")):
             chosen = np.sign(pinwheels.charge) == sign
             axes.scatter(
@@ -228,6 +229,7 @@ def draw_distances(axes: Any, distances: Mapping[str, ArrayLike], *, n_bins: int
     for (name, values), color in zip(known.items(), (OURS, PIXELS, RANDOM, QUIET), strict=False):
         share = np.histogram(values, edges)[0] / max(len(values), 1)
         axes.stairs(100 * share, edges, color=color, linewidth=1.8, label=f"{name} (n = {len(values)})")
+    axes.set_ylim(top=(1 + 0.14 * len(known)) * axes.get_ylim()[1])  # room for the legend
     axes.set_xlabel(label)
     axes.set_ylabel("share, %")
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
