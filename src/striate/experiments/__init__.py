@@ -56,6 +56,7 @@ EXPERIMENTS: dict[str, str] = {
     "psd-mnist-classification": "striate.experiments.codes.psd_mnist_classification",
     "rbm-mnist": "striate.experiments.energies.rbm_mnist",
     "deep-autoencoder-mnist": "striate.experiments.energies.deep_autoencoder_mnist",
+    "drlim-mnist": "striate.experiments.robot.drlim_mnist",
     "text-retrieval-reuters": "striate.experiments.retrieval.text_retrieval_reuters",
     "optimal-vs-predicted": "striate.experiments.codes.optimal_vs_predicted",
     "code-stability": "striate.experiments.codes.code_stability",

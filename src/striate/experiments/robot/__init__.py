@@ -1,0 +1,1 @@
+"""Near-to-far vision, and mappings that ignore what does not matter."""
