@@ -2,7 +2,8 @@
 
 `RobotEye` turns pairs of images into maps of costs. Its parts: `StereoSequence` reads a drive; `StereoMatcher`,
 `GroundFinder` and `StereoLabeler` say what is nearby; `BandPyramid` cuts bands from an image in which objects have the
-same size at every distance, and `label_windows` labels their windows; `GroundGrid` averages over time.
+same size at every distance, and `label_windows` labels their windows; `GroundGrid` averages over time. `learn_features`
+learns what describes a window, in one of seven ways, and `OnlineClassifier` learns from every frame.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from striate.lazy import homes, lazy_names
 if TYPE_CHECKING:
     from striate.robot.calibration import Calibration, read_calibration
     from striate.robot.driving import Course, Driver, DriveResult, IdealSight, random_course
+    from striate.robot.extractors import EXTRACTORS, learn_features
     from striate.robot.eye import FarSight, Look, RobotEye
+    from striate.robot.features import BandFeatures, CenterFeatures, NetworkFeatures, features_of_state
     from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
     from striate.robot.ground import GroundFinder, GroundFit, local_ground
     from striate.robot.labels import CLASSES, UNKNOWN, LabeledPoints, Labels, StereoLabeler
     from striate.robot.lagr import LabeledFrame, read_labeled_frame, read_labeled_frames
+    from striate.robot.near_to_far import NearToFar, features_of_bands
     from striate.robot.odometry import VisualOdometry
+    from striate.robot.online_classifier import ClassBuffer, OnlineClassifier, Update
     from striate.robot.plane import GroundPlane
     from striate.robot.planning import Planner, pure_pursuit
     from striate.robot.pyramid import WINDOW, Band, BandPyramid, Bands, Windows
@@ -88,6 +93,19 @@ __all__ = [
     "noise_texture",
     "View",
     "camera_pose",
+    # features of windows, and of whole bands
+    "EXTRACTORS",
+    "learn_features",
+    "BandFeatures",
+    "NetworkFeatures",
+    "CenterFeatures",
+    "features_of_state",
+    # learning from frame to frame
+    "OnlineClassifier",
+    "Update",
+    "ClassBuffer",
+    "NearToFar",
+    "features_of_bands",
 ]
 
 _NAMES = {
@@ -107,6 +125,10 @@ _NAMES = {
     "driving": "Course Driver DriveResult IdealSight random_course",
     "world": "Box Texture View World camera_pose noise_texture",
     "pyramid": "WINDOW Band BandPyramid Bands Windows",
+    "extractors": "EXTRACTORS learn_features",
+    "features": "BandFeatures NetworkFeatures CenterFeatures features_of_state",
+    "near_to_far": "NearToFar features_of_bands",
+    "online_classifier": "OnlineClassifier Update ClassBuffer",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, homes(__name__, _NAMES), __all__)

@@ -1,0 +1,78 @@
+"""Near to far: a classifier that learns what stereo labels nearby, and predicts the windows beyond."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.robot.features import COLUMN_STEP, BandFeatures
+from striate.robot.online_classifier import OnlineClassifier, Update
+from striate.robot.pyramid import Bands
+from striate.robot.window_labels import WindowLabels
+
+__all__ = ["NearToFar", "features_of_bands"]
+
+
+class NearToFar:
+    """Features of windows and a classifier that learns online: the `far` of a `RobotEye`.
+
+    Parameters
+    ----------
+    features : BandFeatures
+        From `learn_features`.
+    classifier : OnlineClassifier, optional
+        By default one of as many features, with the default parameters.
+
+    Attributes
+    ----------
+    update_ : Update
+        What the last frame has taught.
+    """
+
+    update_: Update
+
+    def __init__(self, features: BandFeatures, classifier: OnlineClassifier | None = None) -> None:
+        self.features = features
+        self.classifier = classifier or OnlineClassifier(features.n_features)
+
+    def see(self, bands: Bands, labels: WindowLabels) -> NDArray[np.float32]:
+        """Predict the windows of a frame, then learn from those that have a label; see `FarSight`.
+
+        Before two classes were seen, the prediction is NaN.
+        """
+        found = features_of_bands(self.features, bands)
+        probabilities = np.full((len(found), self.classifier.n_classes), np.nan, np.float32)
+        if self.classifier.is_ready:
+            probabilities = self.classifier.predict_proba(found).astype(np.float32)
+        known = labels.label >= 0
+        self.update_ = self.classifier.update(found[known], labels.label[known].astype(np.int64))
+        return probabilities
+
+
+def features_of_bands(features: BandFeatures, bands: Bands) -> NDArray[np.float32]:
+    """Features of all windows of bands, in their order, computed band by band.
+
+    Parameters
+    ----------
+    features : BandFeatures
+    bands : Bands
+        Windows whose columns are not multiples of 4 are cut out one by one, which is much slower.
+
+    Returns
+    -------
+    float32 (n_windows, n_features)
+    """
+    windows = bands.windows
+    if (windows.column % COLUMN_STEP).any():
+        return features.of_windows(bands.cut())
+    found = np.empty((len(windows.band), features.n_features), np.float32)
+    for place, band in enumerate(bands.bands):
+        own = np.flatnonzero(windows.band == place)
+        if not own.size:
+            continue
+        rows, columns = windows.row[own], windows.column[own] // COLUMN_STEP
+        first = int(rows.min())
+        step = int(np.gcd.reduce(rows - first)) or 1
+        maps = features.of_band(band.image[:, first:], row_step=step)
+        found[own] = maps[(rows - first) // step, columns]
+    return found
