@@ -70,6 +70,8 @@ EXPERIMENTS: dict[str, str] = {
     "inpainting": "striate.experiments.convolutional.inpainting",
     "topographic-filters": "striate.experiments.maps.topographic_filters",
     "invariance-vs-sift": "striate.experiments.maps.invariance_vs_sift",
+    "pinwheels": "striate.experiments.maps.pinwheels",
+    "pinwheels-patch": "striate.experiments.maps.pinwheels_patch",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",
