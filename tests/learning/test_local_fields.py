@@ -55,7 +55,7 @@ class Case:
                 field = self.fields[r % period[0] * period[1] + c % period[1]]
                 matrix[r, c, :, r : r + kernel[0], c : c + kernel[1]] = field
         self.matrix = matrix.reshape(n_rows * n_columns, -1)
-        self.weights = np.broadcast_to(np.square(coverage(*shape[1:], *kernel)), shape).reshape(-1)
+        self.weights = np.broadcast_to(coverage(*shape[1:], *kernel), shape).reshape(-1)
         self.packed, self.groups = self.codes.prepare(self.fields), self.codes.grouped(self.images)
         self.z = self.sheet.groups_of(self.maps)
 
@@ -286,7 +286,7 @@ def test_maps_of_simple_and_complex_cells() -> None:
     rebuilt = found.inverse_transform(optimal)
     assert rebuilt.shape == (2, 2, 14, 12)
     np.testing.assert_allclose(found.inverse_transform(list(optimal))[1], rebuilt[1])
-    weights = np.square(coverage(14, 12, 4, 3))
+    weights = coverage(14, 12, 4, 3)
     errors = [float((weights * np.square(given[:2] - image)).sum()) for image in (rebuilt, found.mean_[:, None, None])]
     assert errors[0] < errors[1]
 

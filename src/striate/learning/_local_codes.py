@@ -69,7 +69,7 @@ class LocalCodes:
         channels, height, width = sheet.image_shape
         own = sheet.n_rows + sheet.kernel[0] - 1, sheet.n_columns + sheet.kernel[1] - 1
         weights = np.zeros((channels, height, width, 1), self.dtype)
-        weights[:, : own[0], : own[1], 0] = np.square(coverage(*own, *sheet.kernel))
+        weights[:, : own[0], : own[1], 0] = coverage(*own, *sheet.kernel)
         self.weights = weights
         axes = [
             pool_axis(n, padded, penalty.sigma, penalty.stride)

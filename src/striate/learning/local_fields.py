@@ -130,10 +130,13 @@ class LocalFields(ImageLearner):
 
     Notes
     -----
-    Codes are found by majorization with momentum, with products of local fields only (`_local_codes`); pixels near the
-    border count less, as in `ConvolutionalPSD`. With 100×100 units of 20×20 pixels, a step for 32 images takes 9 ms of
-    a core with AVX-512, and learning from a batch a quarter of a second. Memory is bounded by the batch: about ten
-    copies of the fields, of 16 MB each, and ten of the codes of its images.
+    Codes are found by majorization with momentum, with products of local fields only (`_local_codes`). Pixels near the
+    border count less: m² is the number of positions that cover a pixel, divided by its maximum. With the square of
+    that, as in `ConvolutionalPSD`, units near the border stay silent, and so do many of their neighbors.
+
+    With 100×100 units of 20×20 pixels, a step for 32 images takes 9 ms of a core with AVX-512, and learning from a
+    batch a quarter of a second. Memory is bounded by the batch: about ten copies of the fields, of 16 MB each, and ten
+    of the codes of its images.
 
     References
     ----------

@@ -4,7 +4,8 @@ A sheet of 101×101 units with fields of 15×15 pixels learns from squares of 11
 the smaller of the two sizes of the talk: a unit for each position, none of which shares its field. Photographs are
 whitened up to 0.2 cycles per pixel, and their contrast is normalized: without that, columns of fields for slow changes
 have no orientation. Sparsity and pools were chosen on sheets of 40×40 units, by looking at maps of orientation. Of the
-last one the density had been measured when the goals were set: 4.6 ± 0.9 over 5 hypercolumns, too few for a verdict.
+last ones the density had been measured when the goals were set: 4.6 ± 0.9 and 3.0 ± 0.6, over 5 hypercolumns, which are
+too few for a verdict.
 
 Units whose fields reach the border are left out of the map. Controls: the same units shuffled, which have no order;
 maps with the same spectrum and random phases, which have the same spacing of columns, and pinwheels too; and a sheet
