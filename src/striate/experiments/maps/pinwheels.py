@@ -3,9 +3,9 @@
 A sheet of 101×101 units with fields of 15×15 pixels learns from squares of 115×115 pixels of Berkeley's photographs,
 the smaller of the two sizes of the talk: a unit for each position, none of which shares its field. Photographs are
 whitened up to 0.2 cycles per pixel, and their contrast is normalized: without that, columns of fields for slow changes
-have no orientation. Sparsity and pools were chosen on sheets of 40×40 units, by looking at maps of orientation. Of the
-last ones the density had been measured when the goals were set: 4.6 ± 0.9 and 3.0 ± 0.6, over 5 hypercolumns, which are
-too few for a verdict.
+have no orientation. Sparsity and pools were chosen on sheets of 40×40 units, by looking at maps of orientation. The
+density of one of them had been measured when the goals were written down, 4.6 ± 0.9; that of the settings used here
+was 3.0 ± 0.6, measured later. Both are over 5 hypercolumns, which are too few for a verdict.
 
 Units whose fields reach the border are left out of the map. Controls: the same units shuffled, which have no order;
 maps with the same spectrum and random phases, which have the same spacing of columns, and pinwheels too; and a sheet
