@@ -151,15 +151,19 @@ def test_parts_of_a_batch_give_the_step_of_the_whole(
 ) -> None:
     from striate.recognition import _torch
 
+    # One step, since differences of rounding grow from step to step, and a long one, beside which rounding is small.
     options = dataclasses.replace(
-        OPTIONS, n_epochs=1, optimizer="sgd", learning_rate=1e-3, dropout=dropout, label_smoothing=0.1
-    )
+        OPTIONS, n_epochs=1, batch_size=len(given.images), warm_up=0.0, optimizer="sgd", learning_rate=1e-2,
+        dropout=dropout, label_smoothing=0.1, validation_fraction=0.0,
+    )  # fmt: skip
     whole = given.refine(options)
-    monkeypatch.setattr(_torch, "_NUMBERS_AT_ONCE", 3 * 4 * 24 * 24)  # three of eight images
+    monkeypatch.setattr(_torch, "_NUMBERS_AT_ONCE", 3 * 4 * 24 * 24)  # three images at once
     parts = given.refine(options)
-    np.testing.assert_allclose(np.array(parts.history[1]), np.array(whole.history[1]), rtol=1e-4)
+    assert parts.history[-1].accuracy == whole.history[-1].accuracy
+    np.testing.assert_allclose(parts.history[-1].loss, whole.history[-1].loss, rtol=1e-5)
     for name, weights in whole.hierarchy.weights().items():
         moved_by = weights - given.hierarchy.weights()[name]
+        assert moved_by.any(), name
         np.testing.assert_allclose(
             parts.hierarchy.weights()[name], weights, atol=1e-3 * np.abs(moved_by).max(), err_msg=name
         )
