@@ -1,8 +1,8 @@
 """Learns the visual features of your own images, without labels, on the machine you have.
 
 The folders follow an image's way through the system: ``images``, ``coding``, ``encoders``, ``learning``, ``hierarchy``,
-``recognition``, ``retrieval``; then ``analysis``, ``report``, ``experiments``, and the commands in ``cli``. The public
-interface is what is listed below; docs/reference.md describes each name in one line.
+``recognition``, ``retrieval``, ``robot``; then ``analysis``, ``report``, ``experiments``, and the commands in ``cli``.
+The public interface is what is listed below; docs/reference.md describes each name in one line.
 
 Public names are loaded when they are first used, so that ``import striate`` takes no time.
 """
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from striate.progress import Progress
     from striate.recognition import ImageClassifier, IncrementalClassifier, SoftmaxClassifier, evaluate_classifier
     from striate.retrieval import ImageIndex, learn_encoder, near_copies, nearest_codes, nearest_vectors
+    from striate.robot import RobotEye, StereoSequence
 
 __version__ = "0.1.0"
 
@@ -127,6 +128,9 @@ __all__ = [
     "nearest_codes",
     "nearest_vectors",
     "near_copies",
+    # a robot's eye
+    "RobotEye",
+    "StereoSequence",
     # progress and errors
     "Progress",
     "StriateError",
@@ -147,6 +151,7 @@ _NAMES = {
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",
+    "robot": "RobotEye StereoSequence",
     "progress": "Progress",
     "errors": "StriateError UsageError UnreadableImage",
 }

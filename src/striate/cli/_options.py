@@ -25,6 +25,7 @@ __all__ = [
     "Seed",
     "Threads",
     "emit",
+    "plain",
     "require_memory",
 ]
 
@@ -100,21 +101,21 @@ def emit(result: Mapping[str, Any] | list[Any], as_json: bool, text: str) -> Non
         The text that is printed otherwise; may be empty.
     """
     if as_json:
-        text = json.dumps(_plain(result), indent=2, allow_nan=False)
+        text = json.dumps(plain(result), indent=2, allow_nan=False)
     if text:
         write_result(text.rstrip("\n") + "\n")
 
 
-def _plain(value: Any) -> Any:
-    """Convert a value to types of JSON."""
+def plain(value: Any) -> Any:
+    """Convert a value to types of JSON; see `emit`."""
     if hasattr(value, "tolist"):  # a NumPy object; NumPy is not imported for this
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value

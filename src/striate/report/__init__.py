@@ -1,9 +1,10 @@
-"""The HTML report of a run, and contact sheets of images that were found."""
+"""The HTML report of a run or a drive, and contact sheets of images that were found."""
 
 from __future__ import annotations
 
 from striate.report.contact_sheet import SheetImage, SheetRow, write_contact_sheet
 from striate.report.data import PhaseLike, Reconstructions, ReportData, Sample, StageFilters
+from striate.report.drive import DriveReport, write_drive_report
 from striate.report.report import write_report
 from striate.report.training import training_report, write_training_report
 
@@ -19,4 +20,6 @@ __all__ = [
     "SheetImage",
     "SheetRow",
     "write_contact_sheet",
+    "DriveReport",
+    "write_drive_report",
 ]

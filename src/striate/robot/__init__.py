@@ -1,9 +1,10 @@
 """A robot's eye: what stereo shows nearby teaches a classifier that sees far.
 
-`RobotEye` turns pairs of images into maps of costs. Its parts: `StereoSequence` reads a drive; `StereoMatcher`,
-`GroundFinder` and `StereoLabeler` say what is nearby; `BandPyramid` cuts bands from an image in which objects have the
-same size at every distance, and `label_windows` labels their windows; `GroundGrid` averages over time. `learn_features`
-learns what describes a window, in one of seven ways, and `OnlineClassifier` learns from every frame.
+`RobotEye` turns pairs of images into maps of costs; `replay` does so for a recorded drive, and `FarTest` tests what it
+saw beyond stereo. The parts: `StereoSequence` reads a drive; `StereoMatcher`, `GroundFinder` and `StereoLabeler` say
+what is nearby; `BandPyramid` cuts bands from an image in which objects have the same size at every distance, and
+`label_windows` labels their windows; `GroundGrid` averages over time. `learn_features` learns what describes a window,
+in one of seven ways, and `OnlineClassifier` learns from every frame.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING
 from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
+    from striate.robot.annotation import annotated, write_clip
     from striate.robot.calibration import Calibration, read_calibration
     from striate.robot.driving import Course, Driver, DriveResult, IdealSight, random_course
     from striate.robot.extractors import EXTRACTORS, learn_features
     from striate.robot.eye import FarSight, Look, RobotEye
+    from striate.robot.far_test import RANGES, FarResult, FarTest, RangeScore
     from striate.robot.features import BandFeatures, CenterFeatures, NetworkFeatures, features_of_state
     from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
     from striate.robot.ground import GroundFinder, GroundFit, local_ground
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from striate.robot.plane import GroundPlane
     from striate.robot.planning import Planner, pure_pursuit
     from striate.robot.pyramid import WINDOW, Band, BandPyramid, Bands, Windows
+    from striate.robot.recorded import PHASES, DriveFeatures, ReplayedFrame, learn_features_of_drive, replay
     from striate.robot.sequence import StereoFrame, StereoSequence, camera_fault
     from striate.robot.stereo import StereoMatcher
     from striate.robot.truth import DueLabels, FutureLabels, LabelSchedule, Sighting, labels_from_future, sighting
@@ -44,6 +48,18 @@ __all__ = [
     "StereoFrame",
     "StereoSequence",
     "camera_fault",
+    # a recorded drive, seen again and tested
+    "replay",
+    "PHASES",
+    "ReplayedFrame",
+    "learn_features_of_drive",
+    "DriveFeatures",
+    "FarTest",
+    "FarResult",
+    "RangeScore",
+    "RANGES",
+    "annotated",
+    "write_clip",
     # what stereo says
     "StereoMatcher",
     "GroundFinder",
@@ -110,6 +126,9 @@ __all__ = [
 
 _NAMES = {
     "eye": "RobotEye Look FarSight",
+    "recorded": "PHASES DriveFeatures ReplayedFrame learn_features_of_drive replay",
+    "far_test": "RANGES FarResult FarTest RangeScore",
+    "annotation": "annotated write_clip",
     "calibration": "Calibration read_calibration",
     "sequence": "StereoFrame StereoSequence camera_fault",
     "stereo": "StereoMatcher",

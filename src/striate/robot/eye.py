@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -67,6 +68,10 @@ class Look(NamedTuple):
     probabilities : (n_windows, 5) float32 array or None
         By the classifier, if there is one.
     pose : GroundPose
+    camera : (4, 4) float64 array
+        From the left camera's coordinates to the world's.
+    lost : bool
+        Whether the motion since the frame before is unknown, so that the map begins anew.
     """
 
     problems: tuple[str, ...]
@@ -77,6 +82,8 @@ class Look(NamedTuple):
     windows: WindowLabels | None
     probabilities: NDArray[np.float32] | None
     pose: GroundPose
+    camera: NDArray[np.float64]
+    lost: bool
 
 
 @dataclass
@@ -100,6 +107,9 @@ class RobotEye:
     ----------
     look_ : Look
         What was found in the last frame.
+    seconds_ : dict of str to float
+        What the last frame took: "stereo" (disparity, motion, ground and labels), "bands" (with the labels of their
+        windows), "far" and "map".
 
     Examples
     --------
@@ -157,9 +167,10 @@ class RobotEye:
             If an image or a pose has a wrong shape, or OpenCV is not installed.
         """
         self._check(left, right, pose)
+        began = time.perf_counter()
         problems = self._faults(left, right)
         disparity = None if problems or right is None else self.matcher(left, right)
-        self._follow(left, disparity, pose, dead=bool(camera_fault(left)))
+        lost = self._follow(left, disparity, pose, dead=bool(camera_fault(left)))
         fit = None
         if disparity is not None:
             seed = np.random.default_rng((self.random_state, self._n_frames))
@@ -174,6 +185,7 @@ class RobotEye:
         self._plane = plane or self._plane
         here = ground_pose(self._pose, self._plane or GroundPlane((0, -1, 0), 1.0))
         labels = self.labeler(disparity, self.calibration, plane)
+        laps = [began, time.perf_counter()]
         bands = windows = probabilities = None
         if plane is not None:
             try:
@@ -182,11 +194,18 @@ class RobotEye:
                 problems.append(f"{str(error)[0].upper()}{str(error)[1:]}.")
         if bands is not None:
             windows = label_windows(labels.points(_EVERY), bands)
-            if self.far is not None:
-                probabilities = np.asarray(self.far.see(bands, windows), np.float32)
-        self.look_ = Look(tuple(problems), plane, disparity, labels, bands, windows, probabilities, here)
+        laps.append(time.perf_counter())
+        if self.far is not None and bands is not None and windows is not None:
+            probabilities = np.asarray(self.far.see(bands, windows), np.float32)
+        laps.append(time.perf_counter())
+        self.look_ = Look(
+            tuple(problems), plane, disparity, labels, bands, windows, probabilities, here, self._pose, lost
+        )
         self._add_to_grid(here)
-        return self.grid.cost_map()
+        costs = self.grid.cost_map()
+        laps.append(time.perf_counter())
+        self.seconds_ = dict(zip(("stereo", "bands", "far", "map"), np.diff(laps).tolist(), strict=True))
+        return costs
 
     def _check(
         self, left: NDArray[np.float32], right: NDArray[np.float32] | None, pose: NDArray[np.float64] | None
@@ -214,19 +233,20 @@ class RobotEye:
         pose: NDArray[np.float64] | None,
         *,
         dead: bool,
-    ) -> None:
-        """Find out where the camera is now."""
+    ) -> bool:
+        """Find out where the camera is now; whether its way is lost."""
         before, self._before = self._before, None if disparity is None else (left, disparity)
         if pose is not None:
             self._pose = np.asarray(pose, np.float64)
-            return
+            return False
         if self._n_frames == 0:
-            return
+            return False
         motion = None if before is None or dead else self.odometry(*before, left, self.calibration)
         if motion is None:
             self.grid.clear()  # nobody knows where the things in the map are now
         else:
             self._pose = self._pose @ motion
+        return motion is None
 
     def _add_to_grid(self, here: GroundPose) -> None:
         parts = [part for part in (self._near(), self._far()) if part is not None]

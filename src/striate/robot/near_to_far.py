@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,9 +29,12 @@ class NearToFar:
     ----------
     update_ : Update
         What the last frame has taught.
+    seconds_ : dict of str to float
+        What the last frame took: "features" and "learning" (with the prediction).
     """
 
     update_: Update
+    seconds_: dict[str, float]
 
     def __init__(self, features: BandFeatures, classifier: OnlineClassifier | None = None) -> None:
         self.features = features
@@ -40,12 +45,15 @@ class NearToFar:
 
         Before two classes were seen, the prediction is NaN.
         """
+        began = time.perf_counter()
         found = features_of_bands(self.features, bands)
+        computed = time.perf_counter()
         probabilities = np.full((len(found), self.classifier.n_classes), np.nan, np.float32)
         if self.classifier.is_ready:
             probabilities = self.classifier.predict_proba(found).astype(np.float32)
         known = labels.label >= 0
         self.update_ = self.classifier.update(found[known], labels.label[known].astype(np.int64))
+        self.seconds_ = {"features": computed - began, "learning": time.perf_counter() - computed}
         return probabilities
 
 
