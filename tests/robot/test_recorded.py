@@ -61,6 +61,15 @@ def test_features_are_those_of_the_first_frames_with_stereo(sequence: StereoSequ
     assert np.isfinite(second.costs.cost).any()
 
 
+def test_the_same_bits_every_time(sequence: StereoSequence) -> None:
+    maps = []
+    for _ in range(2):
+        learned = learn_features_of_drive(sequence, n_frames=1, per_frame=500, random_state=3)
+        maps.append([found.costs.cost for found in replay(sequence, NearToFar(learned.features), random_state=3)])
+    np.testing.assert_array_equal(maps[0], maps[1])
+    assert np.isfinite(maps[0][2]).sum() > np.isfinite(maps[0][0]).sum()  # it sees beyond stereo
+
+
 def test_a_drive_that_shows_nothing(sequence: StereoSequence) -> None:
     for path in (sequence.folder / "right").iterdir():
         path.unlink()

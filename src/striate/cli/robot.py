@@ -176,17 +176,15 @@ def _write(out: Path, summary: dict[str, Any], result: FarResult, problems: list
 def _text(summary: dict[str, Any]) -> str:
     from striate.images.names import printable
 
-    lines = [
-        f"{summary['n_frames']:,} frames, {summary['frames_per_second']:.1f} per second: {printable(summary['report'])}"
-    ]
+    speed = f"{summary['frames_per_second']:.1f} per second"
+    n_frames, problems = summary["n_frames"], summary["problems"]
+    lines = [f"{n_frames:,} frame{'s'[: n_frames != 1]}, {speed}: {printable(summary['report'])}"]
     for score in summary["by_range"]:
         limits = f"{score['nearest']:g}–{score['farthest']:g} m"
         known = score["auroc"] == score["auroc"]  # not NaN
         found = f"AUROC {score['auroc']:.3f}, error {score['error']:.1%}" if known else "not both obstacles and ground"
         lines.append(f"{limits}: {found} ({score['n_windows']:,} windows)")
-    if summary["problems"]:
-        first = summary["problems"][0]
-        lines.append(
-            f"{len(summary['problems']):,} frames say nothing; the first, {printable(first['frame'])}: {first['why']}"
-        )
+    if problems:
+        first = f"{printable(problems[0]['frame'])}: {printable(problems[0]['why'])}"
+        lines.append(f"frames that say nothing: {len(problems):,}; the first, {first}")
     return "\n".join(lines)
