@@ -30,7 +30,7 @@ def map_figures(name: str) -> tuple[Figure, ...]:
             better="match",
             goal=round(float(np.pi), 4),
             tolerance=round(0.15 * float(np.pi), 4),
-            measure=lambda results: Measurement(_number(results[name]["density"]), results[name]["error"]),
+            measure=number_of(name, "density"),
         ),
         Figure(
             what="density minus that of the shuffled sheet",
@@ -77,20 +77,20 @@ def _apart(name: str) -> Any:
             return Measurement(None, held=found["density"] is not None)
         error = float(np.hypot(_number(found["error"]), _number(control["error"])))
         apart = found["density"] - control["density"]
-        return Measurement(apart, error, held=abs(apart) > 2 * error)
+        return Measurement(apart, held=abs(apart) > 2 * error)
 
     return gap
 
 
 def _against_surrogates(name: str, key: str) -> Any:
     def gap(results: Results) -> Measurement:
-        """The map's number minus the mean of the surrogates', with their standard deviation."""
+        """The map's number minus the mean of the surrogates', with their number and standard deviation."""
         own = results[name][key]
         others = [one[key] for one in results[name]["surrogates"] if one[key] is not None]
         if own is None or len(others) < 2:
             return Measurement(None, held=False)
         spread = float(np.std(others, ddof=1))
         apart = own - float(np.mean(others))
-        return Measurement(apart, spread, held=abs(apart) > 2 * spread)
+        return Measurement(apart, spread, len(others), held=abs(apart) > 2 * spread)
 
     return gap
