@@ -104,10 +104,12 @@ def _descend(
                 _point(z, product, target, slopes, prediction, direction)
                 pool_block(direction, rows, row_weights, columns, column_weights, n_columns, strip, inverses)
                 _gap(z, product, target, squares[block], sums, inverses, sparsity, epsilon, prediction, gaps[block])
+                moving = 0
                 for b in range(n_lanes):
                     if gaps[block, b] <= tolerance:
                         moves[b] = 0
-                if moves.max() == 0:
+                    moving += moves[b]
+                if moving == 0:
                     break
             if step == n_steps:
                 break
