@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "search-and-duplicates.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
