@@ -47,7 +47,7 @@ class Pinwheels:
 
     @property
     def imbalance(self) -> float:
-        """|n₊ − n₋| / n; NaN without pinwheels. On a torus it is 0 by topology, and says nothing."""
+        """``|n₊ − n₋| / n``; NaN without pinwheels. On a torus it is 0 by topology, and says nothing."""
         n = len(self)
         return float(abs(np.sign(self.charge).sum()) / n) if n else np.nan
 

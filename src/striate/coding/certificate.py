@@ -23,7 +23,7 @@ class Certificate(NamedTuple):
 
     Attributes
     ----------
-    objective : ½‖y − zD‖² + Σ sparsity·|z| + ½·l2·‖z‖².
+    objective : ``½‖y − zD‖² + Σ sparsity·|z| + ½·l2·‖z‖²``.
     gap : an upper bound on the distance of the objective to its minimum.
     relative_gap : `gap` divided by ½‖y‖², the objective of an empty code; 0 where signal and code are 0.
     """

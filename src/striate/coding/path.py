@@ -37,8 +37,8 @@ class Path:
         float32 or float64, as the signal was.
     residuals : float64 (n_breakpoints,)
         The certificate: how far each code is from satisfying the optimality conditions, relative to the signal's norm.
-        With correlations q = (y − zD)Dᵀ it is the largest ‖d‖ |z − S(z + q/‖d‖², sparsity/‖d‖²)| / ‖y‖ over the units
-        d, where S is the soft threshold; about 1e-15 for codes that are exact.
+        With correlations q = (y − zD)Dᵀ it is the largest ``‖d‖ |z − S(z + q/‖d‖², sparsity/‖d‖²)| / ‖y‖`` over the
+        units d, where S is the soft threshold; about 1e-15 for codes that are exact.
     """
 
     sparsities: NDArray[np.float64]

@@ -136,7 +136,7 @@ class LISTA(TrainableEncoder):
         return float(np.count_nonzero(self.inhibition) / max(self.inhibition.size, 1))
 
     def prune(self, fraction: float) -> Self:
-        """A new encoder with only the largest |S|; the rest of the inhibition is set to zero.
+        """A new encoder with only the largest ``|S|``; the rest of the inhibition is set to zero.
 
         Train it afterwards; `fit` leaves zeros as they are.
 

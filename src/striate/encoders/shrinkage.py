@@ -38,7 +38,7 @@ def first_step(
 
 
 class ShrinkageEncoder(TrainableEncoder):
-    """Predicts codes as ``shrink(filters·y, thresholds)``, where shrink(v, θ) = sign(v)·max(|v| − θ, 0).
+    """Predicts codes as ``shrink(filters·y, thresholds)``, where ``shrink(v, θ) = sign(v)·max(|v| − θ, 0)``.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class ShrinkageEncoder(TrainableEncoder):
 
 
 class SmoothShrinkageEncoder(TrainableEncoder):
-    """Predicts codes as ``sh(filters·y)``, sh(s) = sign(s)·(log(exp(βb) + exp(β|s|) − 1)/β − b).
+    """Predicts codes as ``sh(filters·y)``, ``sh(s) = sign(s)·(log(exp(βb) + exp(β|s|) − 1)/β − b)``.
 
     A shrinkage by b with a rounded kink: its slope is exp(−βb) at 0 and approaches 1 beyond b. Inactive units therefore
     have a gradient, and codes have no exact zeros. For large β it approaches the soft shrinkage.
@@ -199,8 +199,8 @@ class SmoothShrinkageEncoder(TrainableEncoder):
     ) -> dict[str, NDArray[Any]]:
         """Derivatives of the mean of ½‖codes − encode(signals)‖² over the batch for filters, beta and bias.
 
-        With p = exp(βb)/E and q = exp(β|s|)/E, where E = exp(βb) + exp(β|s|) − 1, the derivatives of |sh(s)| are q for
-        |s|, p − 1 for b and (b·p + |s|·q − |sh(s)| − b)/β for β.
+        With ``p = exp(βb)/E`` and ``q = exp(β|s|)/E``, where ``E = exp(βb) + exp(β|s|) − 1``, the derivatives of
+        ``|sh(s)|`` are q for ``|s|``, p − 1 for b and ``(b·p + |s|·q − |sh(s)| − b)/β`` for β.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ def fit_to_canvas(
 
     Returns
     -------
-    canvas : (channels, *size) float32 array
+    canvas : float32 array of shape ``(channels, *size)``
         The image on the canvas.
     box : tuple of int
         Top, left, height and width of the image on the canvas, in pixels.

@@ -40,8 +40,8 @@ __all__ = ["KSVD"]
 class KSVD(CodeEstimator):
     """Dictionary learning with a number of active units: alternates pursuits of all signals and updates of all units.
 
-    It minimizes ‖Y − ZD‖² / ‖Y‖² + incoherence · mean |d_i·d_j| over codes Z with at most `max_nonzero` active units
-    per signal, and a dictionary D of unit norms; the mean is over all pairs of units. `SparseCoding` learns from
+    It minimizes ‖Y − ZD‖² / ‖Y‖² + incoherence · mean ``|d_i·d_j|`` over codes Z with at most `max_nonzero` active
+    units per signal, and a dictionary D of unit norms; the mean is over all pairs of units. `SparseCoding` learns from
     batches and with an L1 term; this learner needs all signals in memory.
 
     Parameters
