@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist workstea
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-convolutional bench-features bench-retrieval bench-duplicates bench-rbm wheel experiments size clean
+.PHONY: help demo chromium test test-all test-slow test-kernels test-quick test-lowest lint kernels bench bench-coding bench-encoders bench-convolutional bench-features bench-retrieval bench-duplicates bench-rbm wheel docs experiments size clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -87,11 +87,16 @@ test-lowest: .venv-lowest/.made ## The tests with the lowest supported versions
 wheel: .venv/.release ## Build wheel and sdist into dist, and run the demo from the wheel in an empty environment
 	@$(BIN)/python tools/check_wheel.py dist
 
+# Without network: nothing but the pages, the docstrings and the figures of this folder is read.
+docs: .venv-docs/.made ## Build the book into build/docs; warnings are errors
+	@.venv-docs/bin/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
 size: .venv/.core ## How much disk the core install takes
 	@$(BIN)/python tools/core_size.py
 
 clean: ## Remove everything that make has made, environments included
-	rm -rf .venv .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-docs build docs/api dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -117,6 +122,15 @@ clean: ## Remove everything that make has made, environments included
 .venv/.release: .venv/.core
 	@echo "installing what builds and checks the wheel into .venv"
 	@$(PIP) install --constraint constraints.txt --editable ".[release]"
+	@touch $@
+
+# An environment of its own, because Sphinx needs docutils below 0.23, and twine's readme_renderer takes the newest.
+.venv-docs/.made: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing what builds the book into .venv-docs"
+	@$(BIN)/python -m venv .venv-docs
+	@sed 's/^docutils==.*/docutils==0.22.4/' constraints.txt > .venv-docs/constraints.txt
+	@.venv-docs/bin/python -m pip --disable-pip-version-check --quiet install \
+	    --constraint .venv-docs/constraints.txt --editable ".[docs]"
 	@touch $@
 
 .venv-lowest/.made: pyproject.toml tools/lowest_versions.py .venv/.core
