@@ -25,7 +25,6 @@ default_role = "code"  # docstrings write `name`, as Markdown does
 
 # Headings can be linked as on a code host: page.md#heading.
 myst_heading_anchors = 3
-myst_enable_extensions = ["deflist"]  # the glossary
 
 autodoc_typehints = "none"  # numpydoc shows the types that docstrings state
 autodoc_member_order = "alphabetical"
