@@ -12,8 +12,10 @@ from PIL import Image, ImageDraw
 
 from striate.errors import UsageError
 from striate.parameters import Integer, Real, checked
+from striate.robot.eye import far_ground
+from striate.robot.features import COLUMN_STEP
 from striate.robot.grid import CostMap
-from striate.robot.labels import CLASSES, UNKNOWN
+from striate.robot.labels import UNKNOWN, obstacle_share
 from striate.robot.recorded import ReplayedFrame
 from striate.whole_file import whole_file
 
@@ -21,14 +23,11 @@ __all__ = ["annotated", "write_clip"]
 
 # Ground green, feet of obstacles violet, obstacles red: as on the talk's slides.
 _COLORS = np.array([[0, 110, 40], [60, 200, 90], [190, 80, 220], [240, 90, 70], [170, 10, 10]], np.float32)
-_OBSTACLE = CLASSES.index("footline")
 _COST_COLORS = np.array([[60, 200, 90], [240, 200, 60], [220, 30, 30]], np.float32)  # of 0, ½ and 1
 _UNSEEN = (70, 70, 74)
 _STRENGTH = 0.5  # of colors over the image
 _AHEAD = 60.0  # meters that the map shows
 _NEAR = 12.0  # stereo's range, drawn as an arc
-_AT_GROUND = 0.2  # meters: windows whose center is on the ground
-_COLUMN_STEP = 4  # pixels of a band between windows
 _SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 
 
@@ -132,14 +131,12 @@ def _predicted(found: ReplayedFrame, color: NDArray[np.float32]) -> NDArray[np.b
     if look.bands is None or look.probabilities is None:
         return covered
     windows = look.bands.windows
-    own = np.flatnonzero(
-        (windows.range > _NEAR) & (np.abs(windows.height) < _AT_GROUND) & np.isfinite(look.probabilities).all(axis=1)
-    )
-    colors = _cost_colors(look.probabilities[own, _OBSTACLE:].sum(axis=1))
+    own = far_ground(look.bands, look.probabilities, _NEAR)
+    colors = _cost_colors(obstacle_share(look.probabilities[own]))
     pixels = np.array([band.pixels for band in look.bands.bands])[windows.band[own]]
     ranges = np.array([band.range for band in look.bands.bands])
     ratio = float(np.sqrt(ranges[1] / ranges[0])) if len(ranges) > 1 else 1.06
-    wide = 0.5 * _COLUMN_STEP * cameras.fx / pixels
+    wide = 0.5 * COLUMN_STEP * cameras.fx / pixels
     tall = 0.5 * cameras.fy * look.bands.plane.camera_height / windows.range[own] * (ratio - 1 / ratio)
     row, column = windows.image_row[own], windows.image_column[own]
     limits = [np.ceil(row - tall), np.ceil(row + tall), np.ceil(column - wide), np.ceil(column + wide)]

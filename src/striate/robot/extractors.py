@@ -17,6 +17,7 @@ from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.softmax import softmax
 from striate.robot.features import STAGES, BandFeatures, CenterFeatures, NetworkFeatures, as_windows, network_layers
+from striate.samples import evenly_spread
 
 __all__ = ["EXTRACTORS", "learn_features"]
 
@@ -97,7 +98,7 @@ def learn_features(
     given = as_windows(windows)
     if len(given) < 2:
         raise UsageError(f"features are learned from two windows or more, not {len(given)}")
-    chosen = np.linspace(0, len(given) - 1, min(len(given), _MOST)).round().astype(np.int64)
+    chosen = evenly_spread(len(given), _MOST)
     known = None
     if labels is not None:
         known = np.asarray(labels)

@@ -22,7 +22,7 @@ from striate.robot.sequence import camera_fault
 from striate.robot.stereo import StereoMatcher
 from striate.robot.window_labels import WindowLabels, label_windows
 
-__all__ = ["FarSight", "Look", "RobotEye"]
+__all__ = ["FarSight", "Look", "RobotEye", "far_ground"]
 
 _AT_GROUND = 0.2  # meters over the ground within which a window's center must be, for its place to be known
 _FAR_WEIGHT = 0.5  # of a prediction at the end of stereo's range; it falls with the range
@@ -274,14 +274,17 @@ class RobotEye:
         if bands is None or probabilities is None:
             return None
         windows = bands.windows
-        own = np.flatnonzero(
-            (windows.range > self.labeler.farthest)
-            & (np.abs(windows.height) < _AT_GROUND)
-            & np.isfinite(probabilities).all(axis=1)
-        )
+        own = far_ground(bands, probabilities, self.labeler.farthest)
         half = 0.5 / self.pyramid.bands_per_octave
         n_steps = 1 + int(np.ceil(self.pyramid.farthest * (2**half - 2**-half) / self.grid.cell))
         along = 2 ** np.linspace(-half, half, n_steps)
         places = np.stack([windows.x[own], windows.z[own]])[:, :, None] * along
         weights = np.repeat(_FAR_WEIGHT * self.labeler.farthest / windows.range[own], n_steps)
         return places.reshape(2, -1), np.repeat(probabilities[own], n_steps, axis=0), weights
+
+
+def far_ground(bands: Bands, probabilities: NDArray[np.floating], nearest: float) -> NDArray[np.intp]:
+    """Windows on the ground, farther than `nearest`, whose probabilities (n_windows, 5) are known."""
+    windows = bands.windows
+    on_ground = (windows.range > nearest) & (np.abs(windows.height) < _AT_GROUND)
+    return np.flatnonzero(on_ground & np.isfinite(probabilities).all(axis=1))

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.parameters import Instance, Integer, checked
+from striate.recognition import area_under_roc
 from striate.robot.calibration import Calibration
 from striate.robot.eye import Look
-from striate.robot.labels import CLASSES, UNKNOWN
+from striate.robot.labels import FIRST_OBSTACLE, UNKNOWN, obstacle_share
 from striate.robot.pyramid import Bands
-from striate.robot.truth import LabelSchedule, Sighting, labels_from_future, sighting
+from striate.robot.truth import Sighting, labels_from_future, refuse_leaks, sighting
 
 __all__ = ["RANGES", "FarResult", "FarTest", "RangeScore"]
 
 RANGES = ((0.0, 12.0), (12.0, 20.0), (20.0, 35.0), (35.0, 60.0))
 """Ranges that are scored apart, in meters: what stereo labels, and three beyond."""
-
-_OBSTACLE = CLASSES.index("footline")  # from here on, a robot cannot drive
 
 
 class RangeScore(NamedTuple):
@@ -73,9 +72,7 @@ class FarResult(NamedTuple):
         n_obstacles = int(np.count_nonzero(obstacle))
         auroc = error = float("nan")
         if 0 < n_obstacles < len(obstacle):
-            from sklearn.metrics import roc_auc_score
-
-            auroc = float(roc_auc_score(obstacle, cost))
+            auroc = area_under_roc(cost[obstacle], cost[~obstacle])
             error = 0.5 * float((cost[obstacle] <= 0.5).mean() + (cost[~obstacle] > 0.5).mean())
         return RangeScore(nearest, farthest, len(obstacle), n_obstacles, auroc, error)
 
@@ -106,7 +103,7 @@ class FarTest:
     """Collects what an eye predicts, and compares it with what is known later.
 
     Windows up to 12 m are compared with stereo's labels of the same frame, before these are learned from; windows
-    beyond, with labels from the future (`labels_from_future`), which `LabelSchedule` checks to be from later frames.
+    beyond, with labels from the future (`labels_from_future`), all of which must be from later frames.
 
     Parameters
     ----------
@@ -140,7 +137,7 @@ class FarTest:
         if look.disparity is not None:
             self._sightings.append(sighting(frame, look.labels, look.disparity, self.calibration, look.camera))
         if look.bands is not None and look.windows is not None and look.probabilities is not None:
-            cost = look.probabilities[:, _OBSTACLE:].sum(axis=1)
+            cost = obstacle_share(look.probabilities)
             if frame >= self.first:
                 ranges = look.bands.windows.range
                 self._keep(frame, ranges, look.windows.label, cost, ranges <= RANGES[0][1])
@@ -162,7 +159,7 @@ class FarTest:
     def _compare(self, tested: _Tested) -> None:
         frame, bands = tested.frame, tested.bands
         labels = labels_from_future(frame, bands, tested.camera, self._sightings, disparity=tested.disparity)
-        LabelSchedule().add(frame, labels)  # refuses labels that a learner could have been trained on
+        refuse_leaks(frame, labels)
         self._keep(frame, bands.windows.range, labels.label, tested.cost, bands.windows.range > RANGES[0][1])
 
     def _keep(
@@ -176,7 +173,7 @@ class FarTest:
         known = own & (label != UNKNOWN) & np.isfinite(cost)
         n = int(np.count_nonzero(known))
         self._found.append(
-            FarResult(np.full(n, frame, np.int64), ranges[known], label[known] >= _OBSTACLE, cost[known])
+            FarResult(np.full(n, frame, np.int64), ranges[known], label[known] >= FIRST_OBSTACLE, cost[known])
         )
 
 

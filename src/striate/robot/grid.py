@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from striate.errors import UsageError
 from striate.parameters import Real, checked
-from striate.robot.labels import CLASSES
+from striate.robot.labels import CLASSES, obstacle_share
 from striate.robot.plane import GroundPlane
 
 __all__ = ["CostMap", "GroundGrid", "GroundPose", "ground_pose"]
-
-_OBSTACLES = slice(CLASSES.index("footline"), None)  # what stands on the ground, or where it stands
 
 
 class GroundPose(NamedTuple):
@@ -183,7 +181,7 @@ class GroundGrid:
         """Costs around the robot, as it was at the last update."""
         weight = self._sums.sum(axis=2)
         known = weight >= self.least_weight
-        cost = np.where(known, self._sums[..., _OBSTACLES].sum(axis=2) / np.where(known, weight, 1), np.nan)
+        cost = np.where(known, obstacle_share(self._sums) / np.where(known, weight, 1), np.nan)
         row, column = self._first
         corner = (column * self.cell, row * self.cell)
         return CostMap(cost.astype(np.float32), weight.astype(np.float32), self.cell, corner, self._pose)

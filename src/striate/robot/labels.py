@@ -9,7 +9,7 @@ that a window shows nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from striate.robot.calibration import Calibration
 from striate.robot.ground import local_ground
 from striate.robot.plane import GroundPlane
 
-__all__ = ["CLASSES", "UNKNOWN", "LabeledPoints", "Labels", "StereoLabeler"]
+__all__ = ["CLASSES", "FIRST_OBSTACLE", "UNKNOWN", "LabeledPoints", "Labels", "StereoLabeler", "obstacle_share"]
 
 CLASSES = ("super-ground", "ground", "footline", "obstacle", "super-obstacle")
 """Names of the labels 0–4."""
@@ -30,12 +30,18 @@ UNKNOWN = -1
 """The label of what is not known."""
 
 _SUPER_GROUND, _GROUND, _FOOTLINE, _OBSTACLE, _SUPER_OBSTACLE = range(5)
+FIRST_OBSTACLE = _FOOTLINE  # this class and those after it: what stands on the ground, or where it stands
 _HALF_WINDOW = 0.75  # meters: half of 12 pixels at 8 pixels per meter
 _FOOT = 0.2  # meters, in the image, that a footline extends to either side
 _DISPARITY_ERROR = 0.5  # pixels
 _ROUGHNESS = 0.05  # meters by which ground that is traversable differs from the smooth ground
 _BASE = 1.0  # meters: an obstacle is seen up to this height above its foot
 _LEAST_VOTES = 3  # pixels that stand on one place
+
+
+def obstacle_share(probabilities: NDArray[Any]) -> NDArray[Any]:
+    """What `CLASSES` of obstacles have in all, (…): of probabilities, or sums of them, (…, 5)."""
+    return np.asarray(probabilities[..., FIRST_OBSTACLE:].sum(axis=-1))
 
 
 class Labels(NamedTuple):

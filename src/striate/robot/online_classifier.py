@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from striate.errors import UsageError
 from striate.parameters import Integer, Real, checked
 from striate.recognition.softmax import cross_entropy, softmax
-from striate.samples import as_samples
+from striate.samples import as_samples, evenly_spread
 from striate.stored import array, field
 
 __all__ = ["ClassBuffer", "OnlineClassifier", "Update"]
@@ -67,8 +67,7 @@ class ClassBuffer:
         per_class = self.features.shape[1]
         for label in range(len(self.counts)):
             rows = np.flatnonzero(labels == label)
-            if len(rows) > per_class:
-                rows = rows[np.linspace(0, len(rows) - 1, per_class).round().astype(np.int64)]
+            rows = rows[evenly_spread(len(rows), per_class)]
             to = (self.places[label] + np.arange(len(rows))) % per_class
             self.features[label, to] = features[rows]
             self.frames[label, to] = frame

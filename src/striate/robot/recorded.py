@@ -17,6 +17,7 @@ from striate.robot.features import BandFeatures
 from striate.robot.grid import CostMap
 from striate.robot.labels import UNKNOWN
 from striate.robot.sequence import StereoFrame, StereoSequence
+from striate.samples import evenly_spread
 
 __all__ = ["PHASES", "DriveFeatures", "ReplayedFrame", "learn_features_of_drive", "replay"]
 
@@ -156,7 +157,7 @@ def learn_features_of_drive(
         if near is None or bands is None or not known.size:
             problems = problems or found.problems
             continue
-        chosen = known[np.linspace(0, len(known) - 1, min(len(known), per_frame)).round().astype(np.int64)]
+        chosen = known[evenly_spread(len(known), per_frame)]
         windows.append(bands.cut(chosen))
         labels.append(near.label[chosen].astype(np.int64))
         frames.append(found.frame.index)

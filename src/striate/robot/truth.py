@@ -20,7 +20,7 @@ from striate.robot.labels import UNKNOWN, LabeledPoints, Labels
 from striate.robot.pyramid import Bands
 from striate.robot.window_labels import label_windows, latest_frame
 
-__all__ = ["DueLabels", "FutureLabels", "LabelSchedule", "Sighting", "labels_from_future", "sighting"]
+__all__ = ["DueLabels", "FutureLabels", "LabelSchedule", "Sighting", "labels_from_future", "refuse_leaks", "sighting"]
 
 _DISPARITY_TOLERANCE = 1.5  # pixels
 _HIDDEN = 1.15  # times farther than what else is seen at a pixel
@@ -200,6 +200,12 @@ def _carried(
     return points, frames[which]
 
 
+def refuse_leaks(frame: int, labels: FutureLabels) -> None:
+    """Raise UsageError if a label is known before its own frame is over: a learner could have been trained on it."""
+    if (labels.known_at[labels.label != UNKNOWN] <= frame).any():
+        raise UsageError(f"a label of frame {frame} came from the frame itself, or from an earlier one")
+
+
 class LabelSchedule:
     """Keeps labels from the future until a learner may be trained on them.
 
@@ -220,11 +226,9 @@ class LabelSchedule:
         UsageError
             If a label is known before its own frame is over, so that a learner could have been trained on it.
         """
-        known = labels.label != UNKNOWN
         if frame in self._waiting:
             raise UsageError(f"the labels of frame {frame} have been added already")
-        if (labels.known_at[known] <= frame).any():
-            raise UsageError(f"a label of frame {frame} came from the frame itself, or from an earlier one")
+        refuse_leaks(frame, labels)
         self._waiting[frame] = labels
 
     def due(self, now: int) -> list[DueLabels]:
