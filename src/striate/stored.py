@@ -138,6 +138,8 @@ def array(
 def with_parameters(estimator: type[Any], header: object, **more: Any) -> Any:
     """An estimator with the parameters of a header, checked as in `fit`.
 
+    JSON has no tuples: what is a list in the header becomes one.
+
     Parameters
     ----------
     estimator : class
@@ -152,7 +154,8 @@ def with_parameters(estimator: type[Any], header: object, **more: Any) -> Any:
     ModelFileError
     """
     with part("parameters"):
-        parameters = field(header, "parameters", Table()) | more
+        given = field(header, "parameters", Table())
+        parameters = {name: _with_tuples(value) for name, value in given.items()} | more
         known = estimator._get_param_names()
         for name in parameters:
             if name not in known:
@@ -162,6 +165,10 @@ def with_parameters(estimator: type[Any], header: object, **more: Any) -> Any:
         if check is not None:
             check()
     return made
+
+
+def _with_tuples(value: Any) -> Any:
+    return tuple(_with_tuples(each) for each in value) if isinstance(value, list) else value
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -14,7 +12,6 @@ from striate.figures.drawn import DrawnEstimator, Shown
 from striate.learning._images import Images
 from striate.learning.online import OnlineLearner
 from striate.parameters import check_parameters, parameter
-from striate.stored import Table, field
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,14 +37,6 @@ class ImageLearner(OnlineLearner, DrawnEstimator, TransformerMixin, BaseEstimato
         """
         check_is_fitted(self)
         return Shown(self.components_, self._caption()).draw(columns)
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(field(header, "parameters", Table()))
-        if isinstance(parameters.get("kernel_size"), list):
-            parameters["kernel_size"] = tuple(parameters["kernel_size"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

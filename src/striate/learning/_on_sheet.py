@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,7 +15,6 @@ from striate.errors import UsageError
 from striate.figures.drawn import Shown
 from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Choice, Integer, Real, Rule, parameter
-from striate.stored import Table, field
 
 __all__ = ["SHEET_RULES", "OnSheet"]
 
@@ -145,16 +144,6 @@ class OnSheet:
     def _is_active(self, codes: np.ndarray) -> Any:
         """Which codes exceed √ε: below, the penalty does not tell them from 0."""
         return np.abs(codes) > np.sqrt(parameter(self, "epsilon"))
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(field(header, "parameters", Table()))
-        for name in ("sheet", "window", "stride"):
-            if isinstance(parameters.get(name), list):  # JSON has no tuples
-                parameters[name] = tuple(parameters[name])
-        restored: Self = super().from_state(arrays, {**header, "parameters": parameters})  # type: ignore[misc]
-        return restored
 
     def _restore(self, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
         super()._restore(arrays, header)  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,13 +237,6 @@ class DeepAutoencoder(OnlineLearner, ClassNamePrefixFeaturesOutMixin, Transforme
             "n_steps": self._learning.n_steps if training else 0,
         }
         return arrays, header
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(header["parameters"])
-        parameters["layers"] = tuple(parameters["layers"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
         super()._restore(arrays, header)

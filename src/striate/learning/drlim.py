@@ -252,16 +252,6 @@ class DrLIM(OnlineLearner, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         header |= {"scale": self.scale_, "recent": self._recent, "n_steps": self._learning.n_steps if training else 0}
         return arrays, header
 
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(header["parameters"])
-        parameters["hidden"] = tuple(parameters["hidden"])
-        parameters["stages"] = tuple(tuple(stage) for stage in parameters["stages"])
-        if parameters["image_shape"] is not None:
-            parameters["image_shape"] = tuple(parameters["image_shape"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
-
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
         super()._restore(arrays, header)
         self.n_features_in_ = len(self.mean_)

@@ -28,7 +28,7 @@ from striate.learning.online import VERBOSE, Course, Start
 from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, parameter
 from striate.randomness import RandomState
 from striate.samples import all_finite
-from striate.stored import Table, array, field
+from striate.stored import array, field
 from striate.threads import single_threaded_blas
 
 if TYPE_CHECKING:
@@ -350,14 +350,6 @@ class LocalFields(ImageLearner):
             header["parameters"][name] = size if isinstance(size, int) else list(size)
         moments, n_steps = self._encoder.state()
         return arrays | (moments if training else {}), {**header, "scale": self.scale_, "n_encoder_steps": n_steps}
-
-    @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
-        """The inverse of `to_state`."""
-        parameters = dict(field(header, "parameters", Table()))
-        if isinstance(parameters.get("period"), list):
-            parameters["period"] = tuple(parameters["period"])
-        return super().from_state(arrays, {**header, "parameters": parameters})
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
         shape = array(arrays, "components", (None, None, *self._kernel)).shape
