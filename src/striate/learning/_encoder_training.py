@@ -16,10 +16,8 @@ from striate.parameters import parameter, plain_parameters
 from striate.samples import all_finite
 from striate.stored import Table, field, part
 
-__all__ = ["SILENT", "EncoderTraining"]
+__all__ = ["EncoderTraining"]
 
-# Overflows are checked for after the step, and reported in one sentence.
-SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 _OF_LEARNING = ("first.", "second.", "raw.", "rate.")  # prefixes of the names of a prediction's arrays
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.learning._dictionary_update import normalize_rows
+from striate.learning._dictionary_update import normalize_rows, worst_reconstructed
 from striate.parameters import parameter
 
 __all__ = ["DEAD", "LONGEST", "MEMORY", "GradientDecoder", "slowing"]
@@ -17,9 +17,9 @@ DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
-def slowing(n_batches: int) -> float:
-    """Factor of the step size after a number of batches: 1 for the first of them, then falling as 1/t."""
-    return min(1.0, _FULL_RATE / (n_batches + 1))
+def slowing(n_batches: int, n_full: int = _FULL_RATE) -> float:
+    """Factor of the step size after a number of batches: 1 for the first `n_full` of them, then falling as 1/t."""
+    return min(1.0, n_full / (n_batches + 1))
 
 
 class GradientDecoder:
@@ -46,6 +46,17 @@ class GradientDecoder:
         self.usage_ = np.zeros(n_components)
         self._code_energy = np.zeros(n_components, dtype=X.dtype)
 
+    if TYPE_CHECKING:  # of the base class that scales patches
+
+        def scaled(self, patches: np.ndarray) -> np.ndarray: ...
+
+    def _codes_near(self, patches: np.ndarray) -> np.ndarray:
+        """Codes of scaled patches near the optimum, as for learning."""
+        raise NotImplementedError
+
+    def _batch(self, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return self.scaled(samples[rows].astype(self.components_.dtype, copy=False))
+
     def _is_active(self, codes: np.ndarray) -> Any:
         """Which codes (n_samples, n_components) count as active."""
         return codes != 0
@@ -62,6 +73,13 @@ class GradientDecoder:
         step *= (rate / len(patches) / np.maximum(curvature, 1e-12))[:, np.newaxis]
         self.components_ += step
         normalize_rows(self.components_)
+
+    def _replace_dead_units(self, batch: np.ndarray) -> None:
+        """Replace units that are hardly used, by patches with large reconstruction errors."""
+        dead = np.flatnonzero(self.usage_ < DEAD)
+        if dead.size:
+            worst = worst_reconstructed(batch, self._codes_near(batch) @ self.components_, dead.size)
+            self._replace(dead[: worst.size], batch[worst])
 
     def _replace(self, units: np.ndarray, replacements: np.ndarray) -> None:
         """Replace units by patches, (n_units, n_features), which are normalized in place."""

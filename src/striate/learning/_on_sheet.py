@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from striate.coding.topographic.inference import descend_on_sheet
 from striate.coding.topographic.sheet import SIDES
 from striate.errors import UsageError
 from striate.figures.drawn import Shown
+from striate.learning.online import silent_blas
 from striate.model_file import ModelFileError
 from striate.parameters import Boolean, Choice, Integer, Real, Rule, parameter
 
@@ -134,6 +136,10 @@ class OnSheet:
             epsilon=parameter(self, "epsilon"), tolerance=tolerance, **prediction,
         )  # fmt: skip
         return found
+
+    def _context(self) -> AbstractContextManager[None]:
+        # Threads of BLAS wait for more work in a loop, and would take the processor from the solver's.
+        return silent_blas()
 
     def _penalty(self, codes: np.ndarray) -> float:
         """The mean over codes of what sparsity adds to the energy."""

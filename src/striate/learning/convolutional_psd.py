@@ -5,8 +5,8 @@ The file has more than 400 lines because half of them document the estimator for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -21,18 +21,17 @@ from striate.encoders.kinds import EncoderRule
 from striate.errors import UsageError
 from striate.figures.drawn import Shown
 from striate.learning._coded_crops import CodedCrops, HeldOutMaps
-from striate.learning._encoder_training import SILENT, EncoderTraining
+from striate.learning._encoder_training import EncoderTraining
 from striate.learning._filter_update import first_filters, unit_filters, worst_windows
 from striate.learning._gradient_decoder import MEMORY
 from striate.learning._image_learner import ImageLearner
 from striate.learning._images import ImageBatch, Images
 from striate.learning._patch_learner import ConvolutionFilters
 from striate.learning._scaled_patches import NO_SPARSITY
-from striate.learning.online import VERBOSE, Course, Start
+from striate.learning.online import VERBOSE, Course, Start, silent_blas
 from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, parameter
 from striate.randomness import RandomState
 from striate.stored import array, field
-from striate.threads import single_threaded_blas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -540,7 +539,5 @@ class ConvolutionalPSD(EncoderTraining, ImageLearner):
     def _held_out_errors(self) -> list[float]:
         return [found.energy for found in self.history_]
 
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        with single_threaded_blas(), np.errstate(**SILENT):
-            yield
+    def _context(self) -> AbstractContextManager[None]:
+        return silent_blas()

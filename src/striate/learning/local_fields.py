@@ -5,8 +5,8 @@ The file has more than 400 lines because half of them document the estimator for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,21 +15,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
 from striate.kernels.tiles import TOGETHER
-from striate.learning._encoder_training import SILENT
 from striate.learning._filter_update import unit_filters
-from striate.learning._gradient_decoder import MEMORY
+from striate.learning._gradient_decoder import MEMORY, slowing
 from striate.learning._image_learner import ImageLearner
 from striate.learning._images import ImageBatch, Images
 from striate.learning._local_codes import LocalCodes, Penalty
 from striate.learning._local_encoder import LocalEncoder, predicted
 from striate.learning._local_learning import CodedBatch, HeldOutSheet, best_fields, code_energies
 from striate.learning._local_sheet import LocalSheet, field_window, images_of
-from striate.learning.online import VERBOSE, Course, Start
+from striate.learning.online import VERBOSE, Course, Start, silent_blas
 from striate.parameters import Boolean, Integer, IntegerTuple, Real, Rule, Seed, parameter
 from striate.randomness import RandomState
 from striate.samples import all_finite
 from striate.stored import array, field
-from striate.threads import single_threaded_blas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -491,7 +489,7 @@ class LocalFields(ImageLearner):
 
     def _slowing(self) -> float:
         """Factor of the step size: 1 for the first batches, then falling as 1/t."""
-        return min(1.0, _FULL_RATE / (self.n_batches_ + 1))
+        return slowing(self.n_batches_, _FULL_RATE)
 
     def _learn(self, batch: ImageBatch, course: Course) -> None:
         """Predict, infer, update the fields, update the encoder."""
@@ -554,7 +552,5 @@ class LocalFields(ImageLearner):
                 f"finite: lower {rates}"
             )
 
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        with single_threaded_blas(), np.errstate(**SILENT):
-            yield
+    def _context(self) -> AbstractContextManager[None]:
+        return silent_blas()

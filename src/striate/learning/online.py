@@ -7,7 +7,7 @@ A learner defines how it is initialized, how it learns from a batch, and how it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain, islice
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -25,12 +25,21 @@ from striate.samples import estimator_samples, writable
 from striate.stored import with_parameters
 from striate.threads import single_threaded_blas
 
-__all__ = ["VERBOSE", "Course", "OnlineLearner", "Start", "stalled"]
+__all__ = ["VERBOSE", "Course", "OnlineLearner", "Start", "silent_blas", "stalled"]
 
 VERBOSE: Rule = Boolean() | Integer(low=0)
+# Overflows are checked for after the step, and reported in one sentence.
+_SILENT: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 _OF_SCHEDULE = ("batch_size", "n_epochs", "max_batches", "max_epochs", "validation_fraction", "shuffle")
 _TIME_TO_LEARN = 0.2  # last fraction of a fit, in which no unit is replaced: a new unit needs time to learn
+
+
+@contextmanager
+def silent_blas(*, single: bool = True) -> Iterator[None]:
+    """No warnings of overflows, and BLAS with one thread unless `single` is False."""
+    with single_threaded_blas() if single else nullcontext(), np.errstate(**_SILENT):
+        yield
 
 
 class Start(NamedTuple):

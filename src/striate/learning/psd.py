@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,15 +15,14 @@ from striate.coding.proximal import fista_from_gram
 from striate.encoders import Encoder
 from striate.encoders.kinds import EncoderRule
 from striate.learning._diagnosis import HeldOut, diagnose_psd
-from striate.learning._dictionary_update import worst_reconstructed
-from striate.learning._encoder_training import SILENT, EncoderTraining
-from striate.learning._gradient_decoder import DEAD, LONGEST, GradientDecoder
+from striate.learning._encoder_training import EncoderTraining
+from striate.learning._gradient_decoder import LONGEST, GradientDecoder
 from striate.learning._patch_learner import PatchLearner
 from striate.learning._scaled_patches import NO_SPARSITY
-from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
+from striate.learning.online import VERBOSE, Course, OnlineLearner, Start, silent_blas
 from striate.parameters import Boolean, Integer, Real, Rule, parameter
 from striate.randomness import RandomState
-from striate.threads import single_threaded_blas, threads_for_batch
+from striate.threads import threads_for_batch
 
 __all__ = ["PSD", "HeldOut"]
 
@@ -230,9 +229,6 @@ class PSD(EncoderTraining, GradientDecoder, PatchLearner, OnlineLearner):
             sparsity=parameter(self, "sparsity"), prediction=parameter(self, "prediction"), n_batches=self.n_batches_,
         )  # fmt: skip
 
-    def _batch(self, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return self.scaled(samples[rows].astype(self.components_.dtype, copy=False))
-
     def _learn(self, batch: np.ndarray, course: Course) -> None:
         """The four steps of the talk, for one batch of scaled patches."""
         predicted = self._learning.predict(batch)
@@ -252,16 +248,12 @@ class PSD(EncoderTraining, GradientDecoder, PatchLearner, OnlineLearner):
         )  # fmt: skip
         return codes
 
-    def _replace_dead_units(self, batch: np.ndarray) -> None:
-        """Replace units that are hardly used, by patches with large reconstruction errors."""
-        dead = np.flatnonzero(self.usage_ < DEAD)
-        if not dead.size:
-            return
-        codes = self._minimize_energy(batch, self._learning.encode(batch))
-        worst = worst_reconstructed(batch, codes @ self.components_, dead.size)
-        dead = dead[: worst.size]
-        self._replace(dead, batch[worst])
-        self._learning.restart(dead, self.components_)
+    def _codes_near(self, patches: np.ndarray) -> np.ndarray:
+        return self._minimize_energy(patches, self._learning.encode(patches))
+
+    def _replace(self, units: np.ndarray, replacements: np.ndarray) -> None:
+        super()._replace(units, replacements)
+        self._learning.restart(units, self.components_)
 
     def _evaluate(self, held_out: np.ndarray) -> HeldOut:
         predicted = self._learning.encode(held_out)
@@ -281,11 +273,9 @@ class PSD(EncoderTraining, GradientDecoder, PatchLearner, OnlineLearner):
     def _held_out_errors(self) -> list[float]:
         return [found.energy for found in self.history_]
 
-    @contextmanager
-    def _context(self) -> Iterator[None]:
+    def _context(self) -> AbstractContextManager[None]:
         shape = parameter(self, "batch_size"), self.n_features_in_, self._n_units
-        with single_threaded_blas() if threads_for_batch(*shape) == 1 else nullcontext(), np.errstate(**SILENT):
-            yield
+        return silent_blas(single=threads_for_batch(*shape) == 1)
 
     def _begin(self, start: Start) -> None:
         X = start.samples

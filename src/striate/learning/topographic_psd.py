@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from striate.encoders import Encoder
-from striate.learning._encoder_training import SILENT
 from striate.learning._on_sheet import SHEET_RULES, OnSheet
 from striate.learning.online import Start
 from striate.learning.psd import PSD
 from striate.parameters import Rule, parameter
 from striate.randomness import RandomState
-from striate.threads import single_threaded_blas
 
 __all__ = ["TopographicPSD"]
 
@@ -173,9 +170,3 @@ class TopographicPSD(OnSheet, PSD):
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         predicted = self.predictor_.astype(patches.dtype).encode(patches)
         return self._optimal(patches, tolerance, start=predicted, prediction=self._pull, target=predicted)
-
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        # Threads of BLAS wait for more work in a loop, and would take the processor from the solver's.
-        with single_threaded_blas(), np.errstate(**SILENT):
-            yield

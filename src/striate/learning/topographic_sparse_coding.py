@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from striate.coding import certify_topographic
 from striate.errors import UsageError
-from striate.learning._dictionary_update import worst_reconstructed
-from striate.learning._encoder_training import SILENT
-from striate.learning._gradient_decoder import DEAD, GradientDecoder
+from striate.learning._gradient_decoder import GradientDecoder
 from striate.learning._objective import HeldOutObjective
 from striate.learning._on_sheet import SHEET_RULES, OnSheet
 from striate.learning._scaled_patches import ScaledPatches
@@ -20,7 +17,6 @@ from striate.learning.online import VERBOSE, Course, OnlineLearner, Start
 from striate.parameters import Integer, Real, Rule, parameter
 from striate.randomness import RandomState
 from striate.samples import all_finite
-from striate.threads import single_threaded_blas
 
 __all__ = ["TopographicSparseCoding"]
 
@@ -169,24 +165,16 @@ class TopographicSparseCoding(OnSheet, GradientDecoder, ScaledPatches, OnlineLea
     def _infer_scaled(self, patches: np.ndarray, tolerance: float | None) -> np.ndarray:
         return self._optimal(patches, tolerance)
 
-    def _batch(self, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return self.scaled(samples[rows].astype(self.components_.dtype, copy=False))
-
     def _begin(self, start: Start) -> None:
         self.sheet_ = self._new_sheet()
         self._set_scale(start.samples)
         self._begin_dictionary(start.samples, self.sheet_.n_units, start.rng)
 
     def _learn(self, batch: np.ndarray, course: Course) -> None:
-        codes = self._descend(batch, parameter(self, "n_inference_steps"))
-        self._update_decoder(batch, codes)
+        self._update_decoder(batch, self._codes_near(batch))
 
-    def _replace_dead_units(self, batch: np.ndarray) -> None:
-        dead = np.flatnonzero(self.usage_ < DEAD)
-        if dead.size:
-            codes = self._descend(batch, parameter(self, "n_inference_steps"))
-            worst = worst_reconstructed(batch, codes @ self.components_, dead.size)
-            self._replace(dead[: worst.size], batch[worst])
+    def _codes_near(self, patches: np.ndarray) -> np.ndarray:
+        return self._descend(patches, parameter(self, "n_inference_steps"))
 
     def _objective(self, patches: np.ndarray, codes: np.ndarray) -> float:
         found = certify_topographic(
@@ -196,7 +184,7 @@ class TopographicSparseCoding(OnSheet, GradientDecoder, ScaledPatches, OnlineLea
         return float(found.objective.mean())
 
     def _evaluate(self, held_out: np.ndarray) -> HeldOutObjective:
-        codes = self._descend(held_out, parameter(self, "n_inference_steps"))
+        codes = self._codes_near(held_out)
         active = float(self._is_active(codes).mean())
         return HeldOutObjective(self.n_batches_, self._objective(held_out, codes), active, parameter(self, "sparsity"))
 
@@ -212,8 +200,3 @@ class TopographicSparseCoding(OnSheet, GradientDecoder, ScaledPatches, OnlineLea
                 f"TopographicSparseCoding: learning has diverged after {self.n_batches_} batches: lower decoder_rate "
                 f"(now {parameter(self, 'decoder_rate'):g})"
             )
-
-    @contextmanager
-    def _context(self) -> Iterator[None]:
-        with single_threaded_blas(), np.errstate(**SILENT):
-            yield
