@@ -8,7 +8,8 @@ field.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -21,6 +22,7 @@ TILE = 2  # rows and columns of units
 TOGETHER = {np.dtype(np.float32): 32, np.dtype(np.float64): 16}  # images
 _UNITS = TILE * TILE
 _VECTORS = 2
+_Body = Callable[[Any, list[Any], list[Any]], list[Any]]
 
 
 def _views(
@@ -54,23 +56,12 @@ def tile_products(
     """Add to the codes of a tile the products of its fields with its window."""
 
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        places, at, row, flat, rows, columns, vectors = _pointers(context, builder, (z, x, f), arguments)
-        width = _VECTORS * vectors.length
+        vectors, places, window = _pointers(context, builder, (z, x, f), arguments)
 
-        def over_rows(i: Any, sums: list[Any]) -> list[Any]:
-            start = builder.gep(at, [builder.mul(i, row)])
-            fields = builder.gep(flat, [builder.mul(builder.mul(i, columns), constant(_UNITS))])
+        def add(pixel: Any, fields: list[Any], sums: list[Any]) -> list[Any]:
+            return list(vectors.add_outer(fields, pixel, sums))
 
-            def over_columns(j: Any, sums: list[Any]) -> list[Any]:
-                pixel = builder.gep(start, [builder.mul(j, constant(width))])
-                weights = [builder.gep(fields, [builder.add(builder.mul(j, constant(_UNITS)), constant(u))])
-                           for u in range(_UNITS)]  # fmt: skip
-                return vectors.add_outer(weights, pixel, sums)
-
-            return list(loop(builder, constant(0), columns, 1, sums, over_columns))
-
-        sums = [vector for place in places for vector in _loaded(vectors, place)]
-        sums = list(loop(builder, constant(0), rows, 1, sums, over_rows))
+        sums = _over_window(builder, window, [vector for place in places for vector in _loaded(vectors, place)], add)
         for u, place in enumerate(places):
             vectors.store_all(sums[u * _VECTORS : (u + 1) * _VECTORS], place)
         return context.get_dummy_value()
@@ -95,27 +86,18 @@ def add_tile(
     """Add to the window of a tile its fields, each times its code."""
 
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        places, at, row, flat, rows, columns, vectors = _pointers(context, builder, (z, x, f), arguments)
+        vectors, places, window = _pointers(context, builder, (z, x, f), arguments)
         codes = [_loaded(vectors, place) for place in places]
 
-        def over_rows(i: Any, _: Any) -> list[Any]:
-            start = builder.gep(at, [builder.mul(i, row)])
-            fields = builder.gep(flat, [builder.mul(builder.mul(i, columns), constant(_UNITS))])
-
-            def over_columns(j: Any, _: Any) -> list[Any]:
-                pixel = builder.gep(start, [builder.mul(j, constant(_VECTORS * vectors.length))])
-                sums = _loaded(vectors, pixel)
-                for u in range(_UNITS):
-                    place = builder.gep(fields, [builder.add(builder.mul(j, constant(_UNITS)), constant(u))])
-                    weight = vectors.repeat(builder.load(place))
-                    sums = [vectors.multiply_add(weight, codes[u][v], sums[v]) for v in range(_VECTORS)]
-                vectors.store_all(sums, pixel)
-                return []
-
-            loop(builder, constant(0), columns, 1, [], over_columns)
+        def add(pixel: Any, fields: list[Any], _: list[Any]) -> list[Any]:
+            sums = _loaded(vectors, pixel)
+            for code, place in zip(codes, fields, strict=True):
+                weight = vectors.repeat(builder.load(place))
+                sums = [vectors.multiply_add(weight, code[v], sums[v]) for v in range(_VECTORS)]
+            vectors.store_all(sums, pixel)
             return []
 
-        loop(builder, constant(0), rows, 1, [], over_rows)
+        _over_window(builder, window, [], add)
         return context.get_dummy_value()
 
     return _signature(z, x, f), emit
@@ -138,27 +120,19 @@ def tile_outer(
     """Add to the fields of a tile the products of its codes with its window, summed over the images."""
 
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        places, at, row, flat, rows, columns, vectors = _pointers(context, builder, (z, x, f), arguments)
+        vectors, places, window = _pointers(context, builder, (z, x, f), arguments)
         codes = [_loaded(vectors, place) for place in places]
 
-        def over_rows(i: Any, _: Any) -> list[Any]:
-            start = builder.gep(at, [builder.mul(i, row)])
-            fields = builder.gep(flat, [builder.mul(builder.mul(i, columns), constant(_UNITS))])
-
-            def over_columns(j: Any, _: Any) -> list[Any]:
-                pixel = _loaded(vectors, builder.gep(start, [builder.mul(j, constant(_VECTORS * vectors.length))]))
-                for u in range(_UNITS):
-                    total = builder.fmul(codes[u][0], pixel[0])
-                    for v in range(1, _VECTORS):
-                        total = vectors.multiply_add(codes[u][v], pixel[v], total)
-                    place = builder.gep(fields, [builder.add(builder.mul(j, constant(_UNITS)), constant(u))])
-                    builder.store(builder.fadd(builder.load(place), vectors.reduce(total, builder.fadd)), place)
-                return []
-
-            loop(builder, constant(0), columns, 1, [], over_columns)
+        def add(pixel: Any, fields: list[Any], _: list[Any]) -> list[Any]:
+            values = _loaded(vectors, pixel)
+            for code, place in zip(codes, fields, strict=True):
+                total = builder.fmul(code[0], values[0])
+                for v in range(1, _VECTORS):
+                    total = vectors.multiply_add(code[v], values[v], total)
+                builder.store(builder.fadd(builder.load(place), vectors.reduce(total, builder.fadd)), place)
             return []
 
-        loop(builder, constant(0), rows, 1, [], over_rows)
+        _over_window(builder, window, [], add)
         return context.get_dummy_value()
 
     return _signature(z, x, f), emit
@@ -169,16 +143,46 @@ def _signature(z: Any, x: Any, f: Any) -> Any:
     return types.void(z, integer, integer, x, integer, integer, f, integer, integer, integer)
 
 
-def _pointers(context: Any, builder: Any, kinds: Any, arguments: Any) -> tuple[Any, ...]:
-    """The codes' four places; the window's, the distance of its rows; the fields'; rows, columns; and the vectors."""
+class _Window(NamedTuple):
+    """A tile's window: the first pixel, numbers between its rows, the tile's fields, rows and columns."""
+
+    first: Any
+    row: Any
+    fields: Any
+    n_rows: Any
+    n_columns: Any
+    width: int  # numbers of a pixel
+
+
+def _pointers(context: Any, builder: Any, kinds: Any, arguments: Any) -> tuple[Vectors, list[Any], _Window]:
+    """The vectors, the four places of the codes, and the window."""
     codes, codes_at, codes_row, image, image_at, image_row, flat, flat_at, rows, columns = arguments
     vectors = Vectors(context, builder, kinds[0].dtype)
     first = pointer(context, builder, kinds[0], codes, codes_at)
-    width = constant(_VECTORS * vectors.length)
+    width = _VECTORS * vectors.length
     below = builder.gep(first, [codes_row])
-    places = [first, builder.gep(first, [width]), below, builder.gep(below, [width])]
+    places = [place for left in (first, below) for place in (left, builder.gep(left, [constant(width)]))]
     image = pointer(context, builder, kinds[1], image, image_at)
-    return places, image, image_row, pointer(context, builder, kinds[2], flat, flat_at), rows, columns, vectors
+    fields = pointer(context, builder, kinds[2], flat, flat_at)
+    return vectors, places, _Window(image, image_row, fields, rows, columns, width)
+
+
+def _over_window(builder: Any, window: _Window, carried: list[Any], body: _Body) -> list[Any]:
+    """Call ``body(pixel, fields, carried)`` for each pixel of a window, with the places of its four weights."""
+
+    def over_rows(i: Any, carried: list[Any]) -> list[Any]:
+        start = builder.gep(window.first, [builder.mul(i, window.row)])
+        fields = builder.gep(window.fields, [builder.mul(builder.mul(i, window.n_columns), constant(_UNITS))])
+
+        def over_columns(j: Any, carried: list[Any]) -> list[Any]:
+            pixel = builder.gep(start, [builder.mul(j, constant(window.width))])
+            places = [builder.gep(fields, [builder.add(builder.mul(j, constant(_UNITS)), constant(u))])
+                      for u in range(_UNITS)]  # fmt: skip
+            return body(pixel, places, carried)
+
+        return list(loop(builder, constant(0), window.n_columns, 1, carried, over_columns))
+
+    return list(loop(builder, constant(0), window.n_rows, 1, carried, over_rows))
 
 
 def _loaded(vectors: Any, place: Any) -> list[Any]:
