@@ -40,6 +40,7 @@ from striate.experiments.maps.judged import map_figures, number_of, order_figure
 from striate.experiments.maps.orientation import described, map_of, prepared
 from striate.experiments.maps.panels import draw_map, draw_mosaic, mosaic
 from striate.learning import LocalFields
+from striate.progress import peak_memory_bytes
 
 NAME = "pinwheels"
 CLAIM = "Pools of simple cells over large images put orientations into a smooth map with pinwheels."
@@ -111,7 +112,7 @@ def learn_map(settings: Settings, context: Context) -> dict[str, Any]:
     batches = np.diff(times)
     return found | {
         "minutes": float(np.median(batches)) * settings["batches"] / 60 if len(batches) else None,
-        "memory": _memory(),
+        "memory": peak_memory_bytes() / 1e9,
         "mosaic": mosaic(fields, (side, side)),
     }
 
@@ -119,13 +120,6 @@ def learn_map(settings: Settings, context: Context) -> dict[str, Any]:
 def _enlarged(images: list[NDArray[np.float32]], side: int) -> list[NDArray[np.float32]]:
     """Digits, which are smaller than a crop, repeated to its size."""
     return [np.tile(image, (1, -(-side // image.shape[1]), -(-side // image.shape[2]))) for image in images]
-
-
-def _memory() -> float:
-    """The most memory that this process has had, in GB."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def draw(results: Results, path: Path) -> None:
