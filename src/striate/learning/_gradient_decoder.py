@@ -9,11 +9,11 @@ import numpy as np
 from striate.learning._dictionary_update import normalize_rows, worst_reconstructed
 from striate.parameters import parameter
 
-__all__ = ["DEAD", "LONGEST", "MEMORY", "GradientDecoder", "slowing"]
+__all__ = ["LONGEST", "MEMORY", "GradientDecoder", "slowing"]
 
 MEMORY = 0.99  # decay of the running means over batches, about the last hundred
 LONGEST = 144  # values, as in 12×12; longer patches are scaled down to the same mean squared norm
-DEAD = 1e-3  # a unit that fewer patches use is replaced
+_DEAD = 1e-3  # a unit that fewer patches use is replaced
 _FULL_RATE = 300  # batches, after which the decoder's step falls as 1/t and so averages the noise out
 
 
@@ -76,7 +76,7 @@ class GradientDecoder:
 
     def _replace_dead_units(self, batch: np.ndarray) -> None:
         """Replace units that are hardly used, by patches with large reconstruction errors."""
-        dead = np.flatnonzero(self.usage_ < DEAD)
+        dead = np.flatnonzero(self.usage_ < _DEAD)
         if dead.size:
             worst = worst_reconstructed(batch, self._codes_near(batch) @ self.components_, dead.size)
             self._replace(dead[: worst.size], batch[worst])
