@@ -22,6 +22,7 @@ from striate import (
 )
 from striate.coding import Sheet, fista, infer_topographic, infer_until, regularization_path
 from striate.hierarchy import Hierarchy, learn_filters
+from striate.hierarchy._trained_stage import Together, pass_back, pass_on
 from striate.learning import DeepAutoencoder, RandomFilters
 from striate.recognition.pyramid_match import intersection_kernel
 from striate.retrieval import near_duplicates, nearest_codes
@@ -77,6 +78,9 @@ def results() -> Iterator[tuple[str, Any]]:
             Hierarchy(notation), images, learners=RandomFilters(8, random_state=0), n_patches=100, random_state=0
         )
         yield notation, hierarchy.transform(images)
+    responses = rng.standard_normal((2, 12, 11, 5), dtype=np.float32)
+    pooled, passed = pass_on(responses, responses[0, 0, 0].copy(), responses[1, 0, 0].copy(), Together(True, 5, 4, 2))
+    yield "stage in training", np.concatenate([pooled.ravel(), *map(np.ravel, pass_back(np.cos(pooled), passed))])
     psd = PSD(max_batches=3, random_state=0)
     hierarchy, _ = learn_filters(Hierarchy("8F5x5SS - N5x5"), images, learners=psd, n_patches=100, random_state=0)
     yield "smooth shrinkage", hierarchy.transform(images)

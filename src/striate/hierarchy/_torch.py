@@ -7,7 +7,7 @@ n_maps, height, width).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from striate.errors import UsageError
 from striate.hierarchy._separable import gaussian_matrix
+from striate.hierarchy._trained_stage import Together, pass_back, pass_on, together
 from striate.hierarchy.layer import Layer, Operations
 from striate.hierarchy.pyramid_pooling import cell_of
 
@@ -25,9 +26,34 @@ __all__ = ["twin_of"]
 _FEWEST_SHARE = 8  # output maps with the same inputs for which a convolution in groups is worth while
 
 
-def twin_of(layers: Sequence[Layer]) -> torch.nn.Sequential:
+def twin_of(layers: Sequence[Layer]) -> HierarchyTwin:
     """A module that maps images (n, channels, height, width) to features (n, n_maps, height, width)."""
-    return torch.nn.Sequential(*(LayerTwin(layer) for layer in layers))
+    return HierarchyTwin(*(LayerTwin(layer) for layer in layers))
+
+
+class HierarchyTwin(torch.nn.Sequential):
+    """The twins of layers, one module each; those of a stage run together where striate has kernels for it.
+
+    That is for float32 on a CPU, and a bank of tanh filters with the absolute value, the local contrast normalization
+    and the averages that follow it. Hooks of these modules are then not called.
+    """
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """The output of the last layer."""
+        twins = cast(list[LayerTwin], list(self))
+        is_recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()  # for an export, of torch's operations
+        while twins:
+            n, how = 0, None
+            if maps.dtype == torch.float32 and maps.device.type == "cpu" and not is_recorded:
+                n, how = together([twin.layer for twin in twins])
+            if how is None:
+                maps = twins.pop(0)(maps)
+                continue
+            bank: Any = twins[0]
+            responses = _TorchOperations.correlate(maps, bank.filters, None, bank.layer.table)
+            maps = _Stage.apply(responses, bank.bias, bank.gain, how)
+            del twins[:n]
+        return maps
 
 
 class LayerTwin(torch.nn.Module):
@@ -55,7 +81,7 @@ class _TorchOperations:
     def correlate(
         maps: torch.Tensor,
         filters: torch.Tensor,
-        bias: torch.Tensor,
+        bias: torch.Tensor | None,
         table: NDArray[np.int64] | None,
         stride: int = 1,
     ) -> torch.Tensor:
@@ -63,9 +89,8 @@ class _TorchOperations:
             return functional.conv2d(maps, filters, bias, stride)
         if (found := _shared_sets(table)) is not None:
             sets, order = (torch.tensor(each, device=filters.device) for each in found)
-            made = functional.conv2d(
-                _taken(maps, sets.flatten()), filters[order], bias[order], stride, groups=len(sets)
-            )
+            ordered = None if bias is None else bias[order]
+            made = functional.conv2d(_taken(maps, sets.flatten()), filters[order], ordered, stride, groups=len(sets))
             return _taken(made, order.argsort())
         columns = torch.tensor(table, device=filters.device)
         rows = torch.arange(len(filters), device=filters.device)[:, None].expand_as(columns)
@@ -168,6 +193,28 @@ class _TorchOperations:
     @staticmethod
     def pool(maps: torch.Tensor, how: Literal["average", "max"], size: int, stride: int) -> torch.Tensor:
         return (functional.avg_pool2d if how == "average" else functional.max_pool2d)(maps, size, stride)
+
+
+class _Stage(torch.autograd.Function):
+    """What follows the filters of a stage, by kernels, which overwrite the responses that they are given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, responses: torch.Tensor, bias: torch.Tensor, gain: torch.Tensor, how: Together
+    ) -> torch.Tensor:
+        maps = responses.detach().movedim(1, 3).contiguous()
+        made, ctx.passed = pass_on(maps.numpy(), bias.detach().numpy(), gain.detach().numpy(), how)
+        return torch.from_numpy(made).movedim(3, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if ctx.passed is None:
+            raise RuntimeError("the derivatives of a stage can be taken once; compute its features again")
+        found = pass_back(slopes.movedim(1, 3).contiguous().numpy(), ctx.passed)
+        ctx.passed = None
+        of_responses, of_bias, of_gain = (torch.from_numpy(each) for each in found)
+        return of_responses.movedim(3, 1), of_bias, of_gain, None
 
 
 class _ContrastNormalization(torch.autograd.Function):
