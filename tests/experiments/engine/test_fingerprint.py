@@ -294,6 +294,39 @@ def test_a_file_is_taken_apart_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         source_cache.read_file(path)
 
 
+def test_twins_count_where_an_experiment_asks_for_one(fingerprint: Fingerprint) -> None:
+    def of(twin: str, ask: str = "") -> str:
+        files = {
+            "hierarchy/_torch.py": f"def twin_of(): return {twin}",
+            "hierarchy/__init__.py": """
+        class Hierarchy:
+            def transform(self): return 1
+            def to_torch(self):
+                from striate.hierarchy._torch import twin_of
+                return twin_of()
+        """,
+            "experiments/toy.py": f"""
+        from striate.hierarchy import Hierarchy
+        def run(settings, context):
+            "Not refine, nor to_torch."
+            return Hierarchy(){ask}
+        """,
+        }
+        return fingerprint(files)
+
+    assert of("1") == of("2")
+    assert of("1", ".transform()") == of("2", ".transform()")
+    assert of("1", ".to_torch()") != of("2", ".to_torch()")
+
+
+def test_refined_networks_reach_their_twins() -> None:
+    tree = SourceTree()
+    for name, is_refined in (("caltech101-refined", True), ("caltech101-two-stage", False), ("few-labels", False)):
+        for unit in load_experiment(name).units("full"):
+            modules = {module for module, _ in tree.reached(unit.run)}
+            assert ("striate.hierarchy._trained_stage" in modules) == is_refined, unit.name
+
+
 def test_a_real_experiment_reaches_the_real_package() -> None:
     tree = SourceTree()
     (unit, *_) = load_experiment("rbm-mnist").units("full")

@@ -8,7 +8,8 @@ module or a definition, or moving one to another file, changes no fingerprint.
 
 Where static reading cannot tell what is reached, more counts rather than less: a module that is used as a value counts
 whole, a table counts with all that is registered in it, and statements of a module that belong to no name count
-wherever something of the module does.
+wherever something of the module does. Only the twins of layers in torch do not count for units of experiments whose
+own code never asks for one: see `striate.experiments.engine.gradients`.
 
 Versions of NumPy and other packages are not part of it: every unit in a results file says which it was measured with.
 """
@@ -25,6 +26,8 @@ from typing import Any
 import striate
 from striate.experiments.engine.data_checksum import content_digest
 from striate.experiments.engine.definitions import SourceFile
+from striate.experiments.engine.gradients import TWINS, asks_for_gradients, is_of_experiments
+from striate.experiments.engine.graph import groups
 from striate.experiments.engine.scopes import Origin, Reference
 from striate.experiments.engine.source_cache import read_file
 from striate.experiments.engine.syntax_text import Definition
@@ -73,10 +76,14 @@ class SourceTree:
     ----------
     package : Path, optional
         The package's folder; by default the one that is running.
+    silent : frozenset of str
+        Modules and definitions that do not count.
     """
 
-    def __init__(self, package: Path | None = None) -> None:
+    def __init__(self, package: Path | None = None, silent: frozenset[str] = SILENT) -> None:
         self.package = package if package is not None else Path(striate.__file__).parent
+        self.silent = silent
+        self._without_twins: SourceTree | None = None
         self._sources: dict[str, SourceFile | None] = {}
         self._fingerprints: dict[Key, str] = {}
         self._outside: dict[str, Path] = {}  # files outside the package, by the name they have here
@@ -103,8 +110,21 @@ class SourceTree:
         """Return the fingerprint of a module's definition; of the whole module where it has none of that name."""
         start = self._start(module, name)
         if start not in self._fingerprints:
-            self._fingerprints[start] = self._compute(start)
+            self._fingerprints[start] = self._tree_for(start)._compute(start)
         return self._fingerprints[start]
+
+    def _tree_for(self, start: Key) -> SourceTree:
+        """The tree in which twins in torch count, or the one in which they do not."""
+        if self.silent != SILENT:
+            return self
+        modules = {module for module, _ in self._reached(start)}
+        files = (self._file(module) for module in modules if module in self._outside or is_of_experiments(module))
+        if any(file is not None and asks_for_gradients(file) for file in files):
+            return self
+        if self._without_twins is None:
+            self._without_twins = SourceTree(self.package, SILENT | TWINS)
+            self._without_twins._outside = self._outside
+        return self._without_twins
 
     def _compute(self, start: Key) -> str:
         digest = hashlib.sha256(self._digest(start).encode())
@@ -116,7 +136,8 @@ class SourceTree:
 
     def reached(self, run: Callable[..., Any]) -> set[Key]:
         """Return the definitions, each as module and name, that a unit's function reaches."""
-        return {key for key in self._reached(self._start(*self._place(run))) if key[0] not in self._outside}
+        start = self._start(*self._place(run))
+        return {key for key in self._tree_for(start)._reached(start) if key[0] not in self._outside}
 
     def has(self, module: str, name: str) -> bool:
         """Whether a module exists and defines a name, or imports it."""
@@ -179,11 +200,11 @@ class SourceTree:
         if not found and self._file(f"{module}.{name}") is not None:
             found += self._find_in_module(f"{module}.{name}", attributes, depth + 1)
         # A name that static reading does not find may be any of the module's.
-        return [_silent(*each) for each in found or [((module, "*"), _dotted((name, *attributes)))]]
+        return [self._silent(*each) for each in found or [((module, "*"), _dotted((name, *attributes)))]]
 
     def _find_in_module(self, module: str, attributes: tuple[str, ...], depth: int) -> list[tuple[Key | str, str]]:
         if not attributes or self._file(module) is None:
-            return [_silent((module, "*") if self._file(module) is not None else module, _dotted(attributes))]
+            return [self._silent((module, "*") if self._file(module) is not None else module, _dotted(attributes))]
         return self._find(module, attributes[0], attributes[1:], depth + 1)
 
     def _follow(
@@ -205,6 +226,15 @@ class SourceTree:
         if isinstance(reference.target, Origin):
             return self._follow(module, reference.target, reference.attributes, 0)
         return self._find(module, reference.target, reference.attributes)
+
+    def _silent(self, target: Key | str, attributes: str) -> tuple[Key | str, str]:
+        """What is reached; only its name where it is silent."""
+        if isinstance(target, str):
+            return target, attributes
+        module, name = target
+        parts = module.split(".")
+        prefixes = {".".join(parts[: n + 1]) for n in range(len(parts))} | {f"{module}.{name}"}
+        return (f"silent {name}", attributes) if prefixes & self.silent else (target, attributes)
 
     # The graph of definitions
 
@@ -294,7 +324,7 @@ class SourceTree:
     def _digest(self, start: Key) -> str:
         """The digest of a definition and of all that it reaches, from the bottom up."""
         if start not in self._digests:
-            for group in _groups(start, lambda key: _keys(self._node(key)), self._digests):
+            for group in groups(start, lambda key: _keys(self._node(key)), self._digests):
                 members = set(group)
                 done = {key: self._digest_within(key, members) for key in group}
                 self._digests |= done
@@ -326,40 +356,6 @@ def _keys(node: _Node) -> list[Key]:
     return [target for _, target in node.edges if isinstance(target, tuple)]
 
 
-def _groups(start: Key, targets: Callable[[Key], list[Key]], done: Mapping[Key, str]) -> Iterator[list[Key]]:
-    """Yield what a definition reaches in groups that reach each other, each after those that it reaches.
-
-    Tarjan's algorithm, without recursion. What is `done` is left out.
-    """
-    order: dict[Key, int] = {start: 0}
-    lowest: dict[Key, int] = {start: 0}
-    open_ones, is_open = [start], {start}
-    path = [(start, iter(targets(start)))]
-    while path:
-        key, following = path[-1]
-        for target in following:
-            if target in done:
-                continue
-            if target not in order:
-                order[target] = lowest[target] = len(order)
-                open_ones.append(target)
-                is_open.add(target)
-                path.append((target, iter(targets(target))))
-                break
-            if target in is_open:
-                lowest[key] = min(lowest[key], order[target])
-        else:
-            path.pop()
-            if path:
-                lowest[path[-1][0]] = min(lowest[path[-1][0]], lowest[key])
-            if lowest[key] == order[key]:
-                at = open_ones.index(key)
-                group = open_ones[at:]
-                del open_ones[at:]
-                is_open -= set(group)
-                yield group
-
-
 def _module_name(path: Path, package: Path) -> str:
     parts = ("striate", *path.relative_to(package).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -376,13 +372,3 @@ def _files_beside(folder: Path) -> Iterator[Path]:
 
 def _dotted(names: tuple[str, ...]) -> str:
     return ".".join(names)
-
-
-def _silent(target: Key | str, attributes: str) -> tuple[Key | str, str]:
-    """What is reached; only its name where it is silent."""
-    if isinstance(target, str):
-        return target, attributes
-    module, name = target
-    parts = module.split(".")
-    prefixes = {".".join(parts[: n + 1]) for n in range(len(parts))} | {f"{module}.{name}"}
-    return (f"silent {name}", attributes) if prefixes & SILENT else (target, attributes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import importlib
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from striate.experiments.engine.data_checksum import data_checksum
 from striate.experiments.engine.drawing import draw_figures
 from striate.experiments.engine.experiment import Experiment, Scale
 from striate.experiments.engine.fingerprint import SourceTree
+from striate.experiments.engine.gradients import TWINS
 from striate.experiments.engine.json_file import plain, write_json
 from striate.experiments.engine.listing import read_record, results_folder
 from striate.experiments.engine.results import Results
@@ -271,6 +273,7 @@ def _measure(
     """Run one unit; None if it was interrupted at the deadline."""
     start = time.monotonic()
     late = threading.Event()
+    known = TWINS & set(sys.modules)
     try:
         with _interrupted_at(deadline if unit.checkpoints else None, late):
             result = unit.run(unit.settings, context)
@@ -284,6 +287,11 @@ def _measure(
         raise kind(f"{experiment.name}, unit {unit.name!r}: {error}") from error
     except Exception as error:
         raise StriateError(f"{experiment.name}, unit {unit.name!r}: {type(error).__name__}: {error}") from error
+    if new := TWINS & set(sys.modules) - known:
+        raise StriateError(
+            f"{experiment.name}, unit {unit.name!r}, has run {', '.join(sorted(new))}, which its fingerprint leaves "
+            "out: the experiment's own code has to name the function that makes a twin in torch"
+        )
     return Finished(
         result=plain(result, f"{experiment.name}: the result of the unit {unit.name!r}"),
         seconds=round(time.monotonic() - start, 3),
