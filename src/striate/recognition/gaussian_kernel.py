@@ -150,21 +150,33 @@ class GaussianMap:
 
     def product(self, features: Any, weights: NDArray) -> NDArray:
         """The kernel of samples (n, n_features) with those of training, times weights (n_samples, k), (n, k)."""
-        parts = self._in(weights.dtype)
         result = np.empty((features.shape[0], weights.shape[1]), weights.dtype)
         for rows in row_blocks(features.shape[0], max(self.n_features, self.n_samples)):
-            block = np.asarray(features[rows])
-            with np.errstate(invalid="ignore", over="ignore"):  # refused just below
-                standardized = block.astype(weights.dtype, copy=False) - parts["mean"]
-                standardized *= parts["factor"]
-                squares = np.einsum("ij,ij->i", standardized, standardized)
-            if not np.isfinite(squares).all():
-                raise non_finite(rows.start, block)
-            if "axes" in parts:
-                standardized = standardized @ parts["axes"]
-            kernel = self.kernel.of(standardized @ parts["samples"].T, parts["squares"], squares)
-            np.matmul(kernel, weights, out=result[rows])
+            np.matmul(self.values(features[rows], weights.dtype, first_row=rows.start), weights, out=result[rows])
         return result
+
+    def values(self, features: Any, dtype: np.dtype, *, first_row: int = 0) -> NDArray:
+        """The kernel of samples (n, n_features) with those of training, (n, n_samples), all at once.
+
+        Parameters
+        ----------
+        features : (n, n_features)
+        dtype : numpy.dtype
+            Of the computation.
+        first_row : int
+            The number of the first sample, for an error.
+        """
+        parts = self._in(dtype)
+        block = np.asarray(features)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused just below
+            standardized = block.astype(dtype, copy=False) - parts["mean"]
+            standardized *= parts["factor"]
+            squares = np.einsum("ij,ij->i", standardized, standardized)
+        if not np.isfinite(squares).all():
+            raise non_finite(first_row, block)
+        if "axes" in parts:
+            standardized = standardized @ parts["axes"]
+        return self.kernel.of(standardized @ parts["samples"].T, parts["squares"], squares)
 
     def _in(self, dtype: np.dtype) -> dict[str, NDArray]:
         """The arrays in the precision of the computation, cast once."""

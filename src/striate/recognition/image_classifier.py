@@ -403,7 +403,10 @@ class ImageClassifier(TrainedClassifier):
             self.classifier_, self._kept = found.classifier, found.kept
             self._say(found.reasons, progress)
         else:
-            self.classifier_ = SoftmaxClassifier(**decided, **classifier_options(self.hierarchy_))
+            options = classifier_options(self.hierarchy_)
+            if len(rows) > LARGEST_KERNEL:  # many labels: a Gaussian kernel by landmarks may be better
+                options |= {"kernel": "auto", "loss": "auto"}
+            self.classifier_ = SoftmaxClassifier(**decided, **options)
             self.classifier_.fit(training, classes[rows], progress=progress)
         self.classes_ = self.classifier_.classes_
         self.rejection_ = None

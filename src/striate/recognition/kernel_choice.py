@@ -22,7 +22,8 @@ from striate.errors import UsageError
 from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization
-from striate.recognition.gaussian_kernel import GaussianKernel, n_axes_of_map
+from striate.recognition.gaussian_kernel import GaussianKernel, GaussianMap, n_axes_of_map
+from striate.recognition.landmarks import LandmarkSpace
 from striate.recognition.least_squares import DECAYS, calibrated_losses, solve_least_squares
 from striate.recognition.metrics import exceeds_its_error
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
@@ -61,27 +62,31 @@ class Fit(NamedTuple):
 
     Attributes
     ----------
-    space : SampleSpace or FeatureSpace
+    space : SampleSpace, FeatureSpace or LandmarkSpace
         The one that was chosen.
     gaussian : GaussianKernel or None
         The kernel, unless it is the linear one.
     coefficients : (n + 1, n_classes) or (n_columns + 1, n_classes)
         For a `SampleSpace`, the matrix A that multiplies the kernel with the training samples; for a `FeatureSpace`,
-        the weights of the standardized features. The last row is the intercept.
+        the weights of the standardized features; for a `LandmarkSpace`, what multiplies the kernel with the landmarks.
+        The last row is the intercept.
+    of_landmarks : GaussianMap or None
+        That kernel.
     """
 
-    space: SampleSpace | FeatureSpace
+    space: SampleSpace | FeatureSpace | LandmarkSpace
     gaussian: GaussianKernel | None
     coefficients: NDArray
     weight_decay: float
     temperature: float
     results: list[dict[str, Any]]
     n_iterations: int
+    of_landmarks: GaussianMap | None = None
 
 
 def candidate_spaces(
     features: Any, options: Options, n_classes: int, *, by_samples: bool = False
-) -> list[SampleSpace | FeatureSpace]:
+) -> list[SampleSpace | FeatureSpace | LandmarkSpace]:
     """The spaces among which `fit_rows` chooses, from simple to less simple.
 
     Parameters
@@ -96,23 +101,23 @@ def candidate_spaces(
     Raises
     ------
     UsageError
-        For a Gaussian kernel, or least squares, of more than 10,000 samples.
+        For a linear kernel with least squares, or a Gaussian one with cross-entropy, of more than 10,000 samples.
     """
     n_samples = len(features)
     fits = n_samples <= LARGEST_KERNEL
     by_squares = uses_squares(options, n_samples)
-    if options.kernel == "gaussian" and not fits:
+    if options.kernel == "gaussian" and options.loss == "cross-entropy" and not fits:
         raise UsageError(
-            f"a Gaussian kernel takes at most {LARGEST_KERNEL:,} samples, not {n_samples:,}; draw some of them, or "
-            'use kernel="auto", which then is linear'
+            f'a Gaussian kernel with loss="cross-entropy" takes at most {LARGEST_KERNEL:,} samples, not '
+            f'{n_samples:,}; use loss="auto", which is then least squares on landmarks'
         )
-    if by_squares and not fits:
+    if by_squares and options.kernel != "gaussian" and not fits:
         raise UsageError(
-            f'loss="squares" takes at most {LARGEST_KERNEL:,} samples, not {n_samples:,}; draw some of them, or use '
-            '"auto", which is then "cross-entropy"'
+            f'loss="squares" takes at most {LARGEST_KERNEL:,} samples, not {n_samples:,}, unless kernel="gaussian"; '
+            'use "auto", which is then "cross-entropy" for a linear kernel'
         )
     is_decided = n_samples < _FEW * n_classes  # all later ones would be left out
-    spaces: list[SampleSpace | FeatureSpace] = []
+    spaces: list[SampleSpace | FeatureSpace | LandmarkSpace] = []
     plain: SampleSpace | None = None
     if options.kernel != "gaussian":
         for split in (False, True) if options.split == "auto" else (options.split,):
@@ -133,11 +138,13 @@ def candidate_spaces(
             plain = plain.projected(n_axes)
         widths = sorted(options.widths, reverse=True)
         spaces.extend(plain.with_width(float(width)) for width in (widths[:1] if is_decided else widths))
+    if options.kernel != "linear" and options.loss != "cross-entropy" and not fits and not (spaces and is_decided):
+        spaces.append(LandmarkSpace(features, Standardization(features, scale=options.standardize)))
     return spaces
 
 
 def fit_rows(
-    spaces: Sequence[SampleSpace | FeatureSpace],
+    spaces: Sequence[SampleSpace | FeatureSpace | LandmarkSpace],
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
@@ -150,7 +157,7 @@ def fit_rows(
 
     Parameters
     ----------
-    spaces : sequence of SampleSpace or FeatureSpace
+    spaces : sequence of SampleSpace, FeatureSpace or LandmarkSpace
         As from `candidate_spaces`. A space replaces an earlier one if its held-out cross-entropy after calibration is
         lower by more than a standard error of the paired difference. The first is taken if there are fewer than
         five labels per class.
@@ -168,9 +175,19 @@ def fit_rows(
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    if uses_squares(options, len(rows)):
-        return _fit_squares(spaces, rows, labels, n_classes, options, progress)
-    space, problem, chosen = _choose(spaces, rows, labels, n_classes, options, groups, progress)
+    dense = [space for space in spaces if not isinstance(space, LandmarkSpace)]
+    of_landmarks = [space for space in spaces if isinstance(space, LandmarkSpace)]
+    if uses_squares(options, len(rows)) and dense:
+        return _fit_squares(dense, rows, labels, n_classes, options, progress)
+    held_out = _held_out(labels, options, groups)
+    found = None
+    if of_landmarks:
+        found = _fit_landmarks(of_landmarks[0], rows, labels, n_classes, held_out, options, progress)
+    if found is not None and not dense:
+        return found[0]
+    space, problem, chosen = _choose(dense, rows, labels, n_classes, options, held_out, progress)
+    if found is not None and exceeds_its_error(chosen.losses[: len(found[1])] - found[1]):
+        return found[0]._replace(results=chosen.results + found[0].results)
     is_part = isinstance(problem, SampleCoordinates)
     with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
         _, solution = solve(
@@ -254,6 +271,47 @@ def _fit_squares(
     return Fit(space, gaussian, found.coefficients, decay, temperature, results, 1)
 
 
+class _HeldOut(NamedTuple):
+    """The samples that stand for their groups, and the fold in which each sample is held out, −1 for never."""
+
+    firsts: NDArray[np.integer]
+    folds: NDArray[np.integer]
+
+
+def _held_out(labels: NDArray[np.integer], options: Options, groups: NDArray[np.integer] | None) -> _HeldOut:
+    firsts, group_of = np.arange(len(labels)), np.arange(len(labels))
+    if groups is not None:
+        _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    n_folds = _n_folds(options, len(labels))
+    folds = stratified_folds(labels[firsts], n_folds, random_state=generator_from(options.random_state))
+    return _HeldOut(firsts, folds[group_of])
+
+
+def _fit_landmarks(
+    space: LandmarkSpace,
+    rows: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    held_out: _HeldOut,
+    options: Options,
+    progress: Progress | None,
+) -> tuple[Fit, NDArray[np.float64]]:
+    """The fit, and the losses of the samples of fold 0."""
+    found = space.fit(
+        rows,
+        labels,
+        n_classes,
+        held_out.folds == 0,
+        widths=sorted(options.widths, reverse=True),
+        decays=DECAYS if options.weight_decay == "auto" else [float(options.weight_decay)],
+        random_state=options.random_state,
+        progress=progress,
+    )
+    temperature = found.temperature if options.calibrate else 1.0
+    fit = Fit(space, found.map.kernel, found.coefficients, found.weight_decay, temperature, found.results, 1, found.map)
+    return fit, found.losses
+
+
 _Chosen = tuple[SampleSpace | FeatureSpace, SampleCoordinates | FeatureSpace, CrossValidation]
 
 
@@ -263,15 +321,12 @@ def _choose(
     labels: NDArray[np.integer],
     n_classes: int,
     options: Options,
-    groups: NDArray[np.integer] | None,
+    held_out: _HeldOut,
     progress: Progress | None,
 ) -> _Chosen:
     """Space, weight decay and temperature, by cross-validation unless none is needed or nothing can be held out."""
-    # One sample of each group stands for it.
-    firsts, group_of = np.arange(len(rows)), np.arange(len(rows))
-    if groups is not None:
-        _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    is_decided = len(firsts) < _FEW * n_classes
+    folds = held_out.folds
+    is_decided = len(held_out.firsts) < _FEW * n_classes
     decays = [float(decay) for decay in options.weight_decays]
     if options.weight_decay != "auto":
         decays = [float(options.weight_decay)]
@@ -279,8 +334,6 @@ def _choose(
         decays = [_PRIOR]
     if is_decided:
         spaces = spaces[:1]
-    n_folds = _n_folds(options, len(rows))
-    folds = stratified_folds(labels[firsts], n_folds, random_state=generator_from(options.random_state))[group_of]
     is_needed = options.calibrate or len(spaces) > 1 or len(decays) > 1
     if not is_needed or not (folds >= 0).any():
         known = CrossValidation(decays[0] if len(decays) == 1 else _PRIOR, 1.0, [], None)

@@ -17,6 +17,7 @@ from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, as_features, non_finite
 from striate.recognition.kernel_choice import Fit, candidate_spaces, fit_rows
 from striate.recognition.labels import label_array
+from striate.recognition.landmarks import LandmarkSpace
 from striate.recognition.metrics import standard_error, standard_error_of_accuracy
 from striate.recognition.sample_space import SampleSpace, squared_norms
 from striate.recognition.softmax_classifier import SoftmaxClassifier
@@ -146,7 +147,8 @@ def learning_curve(
     )
     points = []
     with (progress or Progress()).phase(phase_name, total=sum(map(len, draws)), unit="fits") as phase:
-        spaces = candidate_spaces(train_features, options, len(classes), by_samples=True)
+        candidates = candidate_spaces(train_features, options, len(classes), by_samples=True)
+        spaces = [space for space in candidates if not isinstance(space, LandmarkSpace)]
         to_test = _TestProducts(spaces, test_features)
 
         def fit(rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -35,6 +35,7 @@ from striate.recognition.feature_space import DenseBlocks, non_finite, row_block
 from striate.recognition.gaussian_kernel import GaussianMap
 from striate.recognition.kernel_choice import Fit, candidate_spaces, fit_rows, uses_squares
 from striate.recognition.labels import check_targets, label_array
+from striate.recognition.landmarks import LandmarkSpace
 from striate.recognition.sample_space import SampleSpace
 from striate.recognition.softmax import softmax
 from striate.samples import is_sparse
@@ -92,9 +93,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         samples, held-out ones included; labels are not used.
     kernel : "linear", "gaussian" or "auto"
         "gaussian": weights of exp(−‖x − y‖² / (2 width²)) with each training sample y, whose norm is that of the
-        kernel's function space, for at most 10,000 samples. "auto" chooses by cross-validation between "linear" and the
-        Gaussian kernels of all `widths`, and is "linear" for more samples. A Gaussian kernel has to be better by more
-        than a standard error.
+        kernel's function space; for more than 10,000 samples, with 8,000 of them (see `striate.recognition.landmarks`),
+        by least squares. "auto" chooses by cross-validation between "linear" and the Gaussian kernels of all `widths`;
+        for more than 10,000 samples only if `loss` is "auto" too. A Gaussian kernel has to be better by more than a
+        standard error.
     widths : sequence of float
         Widths of Gaussian kernels, relative to the median distance of standardized training samples. On features of
         digits and of photographs of 32×32 pixels, widths below 1 were worse, and a width of 2 nearly linear.
@@ -249,13 +251,15 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.map_: GaussianMap | None = None
         self.knots_: NDArray | None = None
         if found.gaussian is not None:
-            assert isinstance(space, SampleSpace)
-            self.map_ = GaussianMap.of_samples(found.gaussian, X, standardization, space.axes)
+            self.map_ = found.of_landmarks
+            if isinstance(space, SampleSpace):
+                self.map_ = GaussianMap.of_samples(found.gaussian, X, standardization, space.axes)
             self.coef_ = np.ascontiguousarray(coefficients[:-1].T)
             self.intercept_ = coefficients[-1]
             return
         if isinstance(space, SampleSpace):
             coefficients = space.to_features(coefficients)
+        assert not isinstance(space, LandmarkSpace)
         of_standardized = coefficients.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # refused just below
             parts = of_standardized[:-1].reshape(-1, X.shape[1], len(self.classes_)) / standardization.scale[:, None]
