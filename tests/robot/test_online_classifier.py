@@ -62,6 +62,15 @@ def test_the_buffer_keeps_the_newest_of_each_class(rng: np.random.Generator) -> 
     assert sorted(buffer.held()[0][:4, 0]) == [0, 3, 5, 8]
 
 
+def test_one_frame_does_not_push_out_the_others(rng: np.random.Generator) -> None:
+    classifier = OnlineClassifier(1, 2, per_class=40, per_frame=10)
+    for _ in range(4):
+        classifier.update(rng.standard_normal((200, 1)), np.repeat([0, 1], 100))
+    _, labels, of_frame = classifier.buffer.held()
+    for label in (0, 1):
+        np.testing.assert_array_equal(of_frame[labels == label], np.repeat([1, 2, 3, 4], 10))
+
+
 def test_rare_classes_weigh_as_much_as_common_ones() -> None:
     classifier = OnlineClassifier(2, 2, n_steps=300)
     classifier.update(np.zeros((408, 2)), np.repeat([0, 1], [400, 8]))  # features that tell nothing

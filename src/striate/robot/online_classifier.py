@@ -17,6 +17,10 @@ from striate.stored import array, field
 
 __all__ = ["ClassBuffer", "OnlineClassifier", "Update"]
 
+_PARAMETERS = (
+    "n_features", "n_classes", "per_class", "per_frame", "n_steps", "budget", "forgetting", "weight_decay"
+)  # fmt: skip
+
 
 class Update(NamedTuple):
     """What a frame has taught.
@@ -46,6 +50,8 @@ class ClassBuffer:
     n_classes, n_features : int
     per_class : int
         The most samples of a class.
+    per_frame : int, optional
+        The most samples of a class that one frame adds; by default, as many as it has.
 
     Attributes
     ----------
@@ -56,18 +62,19 @@ class ClassBuffer:
         Samples held of each class.
     """
 
-    def __init__(self, n_classes: int, n_features: int, per_class: int) -> None:
+    def __init__(self, n_classes: int, n_features: int, per_class: int, per_frame: int | None = None) -> None:
+        self.per_frame = min(per_class, per_frame or per_class)
         self.features = np.zeros((n_classes, per_class, n_features), np.float32)
         self.frames = np.zeros((n_classes, per_class), np.int64)
         self.counts = np.zeros(n_classes, np.int64)
         self.places = np.zeros(n_classes, np.int64)  # of the next sample
 
     def add(self, features: NDArray[np.float32], labels: NDArray[np.int64], frame: int) -> None:
-        """Keep the samples of a frame; of more than fit, a class keeps some that are evenly spread over them."""
+        """Keep the samples of a frame; of more than may be added, a class keeps some, evenly spread over them."""
         per_class = self.features.shape[1]
         for label in range(len(self.counts)):
             rows = np.flatnonzero(labels == label)
-            rows = rows[evenly_spread(len(rows), per_class)]
+            rows = rows[evenly_spread(len(rows), self.per_frame)]
             to = (self.places[label] + np.arange(len(rows))) % per_class
             self.features[label, to] = features[rows]
             self.frames[label, to] = frame
@@ -98,6 +105,9 @@ class OnlineClassifier:
     n_classes : int, default 5
     per_class : int, default 1000
         Samples of each class in the buffer.
+    per_frame : int, default 100
+        The most samples of a class that one frame adds. Without a limit, the ground of three frames would fill the
+        buffer of its class, so that what was learned before would be lost: with it, the buffer spans ten frames.
     n_steps : int, default 10
         Steps per frame.
     budget : float, optional
@@ -106,7 +116,8 @@ class OnlineClassifier:
     forgetting : float, default 0.02
         Share of its weight that a sample loses with each frame. At 0.02 it has half its weight after 34 frames; 0
         forgets nothing but what the buffer has no place for.
-    weight_decay : float, default 1e-3
+    weight_decay : float, default 1e-2
+        Neighboring windows are nearly the same, so that a frame tells less than its number of windows suggests.
 
     Attributes
     ----------
@@ -136,19 +147,21 @@ class OnlineClassifier:
         n_classes: int = 5,
         *,
         per_class: int = 1000,
+        per_frame: int = 100,
         n_steps: int = 10,
         budget: float | None = None,
         forgetting: float = 0.02,
-        weight_decay: float = 1e-3,
+        weight_decay: float = 1e-2,
     ) -> None:
         self.n_features = checked("n_features", n_features, Integer(low=1))
         self.n_classes = checked("n_classes", n_classes, Integer(low=2))
         self.per_class = checked("per_class", per_class, Integer(low=1))
+        self.per_frame = checked("per_frame", per_frame, Integer(low=1))
         self.n_steps = checked("n_steps", n_steps, Integer(low=1))
         self.budget = checked("budget", budget, Real(above=0) | None)
         self.forgetting = checked("forgetting", forgetting, Real(low=0, below=1))
         self.weight_decay = checked("weight_decay", weight_decay, Real(above=0))
-        self.buffer = ClassBuffer(self.n_classes, self.n_features, self.per_class)
+        self.buffer = ClassBuffer(self.n_classes, self.n_features, self.per_class, self.per_frame)
         self.weights = np.zeros((self.n_classes, self.n_features + 1))
         self.n_frames = 0
 
@@ -204,7 +217,7 @@ class OnlineClassifier:
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and a JSON header, from which learning goes on to the same bits."""
-        names = ("per_class", "n_steps", "budget", "forgetting", "weight_decay", "n_features", "n_classes", "n_frames")
+        names = (*_PARAMETERS, "n_frames")
         held = self.buffer
         arrays = {"weights": self.weights, "features": held.features, "frames": held.frames, "counts": held.counts,
                   "places": held.places}  # fmt: skip
@@ -213,8 +226,7 @@ class OnlineClassifier:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Self:
         """The inverse of `to_state`."""
-        names = ("n_features", "n_classes", "per_class", "n_steps", "budget", "forgetting", "weight_decay")
-        made = cls(**{name: field(header, name) for name in names})
+        made = cls(**{name: field(header, name) for name in _PARAMETERS})
         made.n_frames = field(header, "n_frames", Integer(low=0))
         made.weights = np.array(array(arrays, "weights", made.weights.shape, "float64"))
         for name, kind in (("features", "float32"), ("frames", "int64"), ("counts", "int64"), ("places", "int64")):
