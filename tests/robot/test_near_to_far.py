@@ -51,6 +51,18 @@ def test_a_label_is_learned_only_after_its_window_was_predicted(bands: Bands) ->
     assert (probabilities.argmax(axis=1) == labels.label)[known].mean() > 0.7
 
 
+def test_ground_and_obstacles_are_equally_probable_where_features_tell_nothing(bands: Bands) -> None:
+    features = learn_features("random", bands.cut(slice(0, 2000, 10)), random_state=0)
+    n = len(bands.windows.band)
+    for classes in ([0, 1, 2, 3, 4], [0, 2, 4], [1, 3]):
+        far = NearToFar(features)
+        far.classifier.update(np.zeros((50, 100)), np.repeat(classes, 50 // len(classes) + 1)[:50])
+        far.classifier.weights[:] = 0  # every class that was seen is as probable
+        found = far.see(bands, WindowLabels(np.full(n, -1, np.int8), np.zeros(n, np.float32)))
+        np.testing.assert_allclose(found[:, 2:].sum(axis=1), 0.5, rtol=1e-6)
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+
+
 def test_without_labels_it_says_that_it_does_not_know(bands: Bands) -> None:
     far = NearToFar(learn_features("random", bands.cut(slice(0, 2000, 10)), random_state=0))
     n = len(bands.windows.band)

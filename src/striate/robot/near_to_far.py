@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.robot.features import COLUMN_STEP, BandFeatures
+from striate.robot.labels import FIRST_OBSTACLE
 from striate.robot.online_classifier import OnlineClassifier, Update
 from striate.robot.pyramid import Bands
 from striate.robot.window_labels import WindowLabels
@@ -17,6 +18,9 @@ __all__ = ["NearToFar", "features_of_bands"]
 
 class NearToFar:
     """Features of windows and a classifier that learns online: the `far` of a `RobotEye`.
+
+    The classifier learns as if each class were as frequent. Of the five, three are obstacles; the probabilities that
+    are returned are those for ground and obstacles that are as frequent as each other.
 
     Parameters
     ----------
@@ -50,11 +54,19 @@ class NearToFar:
         computed = time.perf_counter()
         probabilities = np.full((len(found), self.classifier.n_classes), np.nan, np.float32)
         if self.classifier.is_ready:
-            probabilities = self.classifier.predict_proba(found).astype(np.float32)
+            probabilities = self._evened(self.classifier.predict_proba(found)).astype(np.float32)
         known = labels.label >= 0
         self.update_ = self.classifier.update(found[known], labels.label[known].astype(np.int64))
         self.seconds_ = {"features": computed - began, "learning": time.perf_counter() - computed}
         return probabilities
+
+    def _evened(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities where the classes of ground, and those of obstacles, have half of the prior each."""
+        seen = (self.classifier.buffer.counts > 0).astype(np.float64)
+        for side in (slice(None, FIRST_OBSTACLE), slice(FIRST_OBSTACLE, None)):
+            seen[side] /= max(1.0, seen[side].sum())
+        evened = probabilities * seen
+        return evened / evened.sum(axis=1, keepdims=True)
 
 
 def features_of_bands(features: BandFeatures, bands: Bands) -> NDArray[np.float32]:
