@@ -14,7 +14,8 @@ def test_a_page_without_anything_from_outside(tmp_path: Path) -> None:
     write_clip(tmp_path / "drive.gif", [rng.integers(0, 256, (20, 40, 3), np.uint8)])
     obstacle = rng.random(400) < 0.5
     ranges = rng.uniform(5, 30, 400).astype(np.float32)
-    result = FarResult(np.repeat([0, 3], 200), ranges, obstacle, np.where(obstacle, 0.8, 0.1).astype(np.float32))
+    cost = np.where(obstacle, 0.8, 0.1).astype(np.float32)
+    result = FarResult(np.repeat([0, 3], 200), ranges, obstacle, cost, np.arange(400))
     report = DriveReport(
         "A <b>drive</b>",
         "2 frames",
@@ -34,7 +35,7 @@ def test_a_page_without_anything_from_outside(tmp_path: Path) -> None:
     assert "one half is chance" in page
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     # With nothing to draw, the sections are left out.
-    empty = FarResult(result.frame[:0], ranges[:0], obstacle[:0], result.cost[:0])
+    empty = FarResult(result.frame[:0], ranges[:0], obstacle[:0], result.cost[:0], result.window[:0])
     write_drive_report(tmp_path / "report.html", DriveReport("A", "", tmp_path / "drive.gif", empty, {"map": 0.1}))
     page = (tmp_path / "report.html").read_text()
     assert "Learning while driving" not in page

@@ -23,6 +23,7 @@ class Map:
         self.frame = 0
 
     def see(self, bands: Bands, labels: WindowLabels) -> np.ndarray:
+        self.bands = bands
         windows = bands.windows
         z = windows.z + STEP * self.frame
         self.frame += 1
@@ -53,6 +54,7 @@ def test_scores_are_what_they_say(found: FarResult) -> None:
         rng.uniform(5, 25, 60).astype(np.float32),
         rng.random(60) < 0.4,
         (rng.integers(0, 8, 60) / 7).astype(np.float32),
+        np.arange(60),
     )
     score = some.score(12, 20)
     own = (some.range > 12) & (some.range <= 20)
@@ -65,6 +67,19 @@ def test_scores_are_what_they_say(found: FarResult) -> None:
     assert nothing.n_windows == 0
     assert np.isnan([nothing.auroc, nothing.error]).all()
     assert [(one.nearest, one.farthest) for one in found.by_range()] == list(RANGES)
+
+
+def test_windows_are_found_again(views: list[View]) -> None:
+    sight, test = Map(), FarTest(CAMERA)
+    eye = RobotEye(CAMERA, sight)
+    ranges = []
+    for frame, view in enumerate(views):
+        eye.update(view.left, view.right, pose=POSES[frame])
+        test.add(frame, eye.look_)
+        ranges.append(sight.bands.windows.range)
+    found = test.finish()
+    expected = [ranges[frame][window] for frame, window in zip(found.frame, found.window, strict=True)]
+    np.testing.assert_array_equal(found.range, expected)
 
 
 def test_who_knows_the_world_sees_far(views: list[View], found: FarResult) -> None:

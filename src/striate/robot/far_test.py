@@ -58,12 +58,15 @@ class FarResult(NamedTuple):
         Whether it is an obstacle, by stereo.
     cost : (n_windows,) float32 array
         The predicted probability of that.
+    window : (n_windows,) int64 array
+        Place among the windows of its frame, `Bands.windows`.
     """
 
     frame: NDArray[np.int64]
     range: NDArray[np.float32]
     obstacle: NDArray[np.bool_]
     cost: NDArray[np.float32]
+    window: NDArray[np.int64]
 
     def score(self, nearest: float, farthest: float) -> RangeScore:
         """Score the windows at ranges above `nearest`, up to `farthest`."""
@@ -149,7 +152,8 @@ class FarTest:
     def finish(self) -> FarResult:
         """Compare what still waits with what is known by now."""
         self._compare_all()
-        empty = FarResult(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool), np.empty(0, np.float32))
+        kinds = (np.int64, np.float32, np.bool_, np.float32, np.int64)
+        empty = FarResult(*(np.empty(0, kind) for kind in kinds))
         return FarResult(*(np.concatenate(fields) for fields in zip(empty, *self._found, strict=True)))
 
     def _compare_all(self) -> None:
@@ -170,11 +174,9 @@ class FarTest:
         cost: NDArray[np.float32],
         own: NDArray[np.bool_],
     ) -> None:
-        known = own & (label != UNKNOWN) & np.isfinite(cost)
-        n = int(np.count_nonzero(known))
-        self._found.append(
-            FarResult(np.full(n, frame, np.int64), ranges[known], label[known] >= FIRST_OBSTACLE, cost[known])
-        )
+        known = np.flatnonzero(own & (label != UNKNOWN) & np.isfinite(cost))
+        number = np.full(len(known), frame, np.int64)
+        self._found.append(FarResult(number, ranges[known], label[known] >= FIRST_OBSTACLE, cost[known], known))
 
 
 def _without_pixels(bands: Bands) -> Bands:

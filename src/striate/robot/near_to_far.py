@@ -31,12 +31,15 @@ class NearToFar:
 
     Attributes
     ----------
+    features_ : (n_windows, n_features) float32 array
+        Of the last frame's windows.
     update_ : Update
         What the last frame has taught.
     seconds_ : dict of str to float
         What the last frame took: "features" and "learning" (with the prediction).
     """
 
+    features_: NDArray[np.float32]
     update_: Update
     seconds_: dict[str, float]
 
@@ -50,15 +53,29 @@ class NearToFar:
         Before two classes were seen, the prediction is NaN.
         """
         began = time.perf_counter()
-        found = features_of_bands(self.features, bands)
+        self.features_ = features_of_bands(self.features, bands)
         computed = time.perf_counter()
-        probabilities = np.full((len(found), self.classifier.n_classes), np.nan, np.float32)
-        if self.classifier.is_ready:
-            probabilities = self._evened(self.classifier.predict_proba(found)).astype(np.float32)
+        probabilities = self.predict(self.features_)
         known = labels.label >= 0
-        self.update_ = self.classifier.update(found[known], labels.label[known].astype(np.int64))
+        self.update_ = self.classifier.update(self.features_[known], labels.label[known].astype(np.int64))
         self.seconds_ = {"features": computed - began, "learning": time.perf_counter() - computed}
         return probabilities
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict windows by their features, as `features_` has them, with what has been learned so far.
+
+        Parameters
+        ----------
+        features : (n_windows, n_features) float32 array
+
+        Returns
+        -------
+        (n_windows, 5) float32 array
+            NaN before two classes were seen.
+        """
+        if not self.classifier.is_ready:
+            return np.full((len(features), self.classifier.n_classes), np.nan, np.float32)
+        return self._evened(self.classifier.predict_proba(features)).astype(np.float32)
 
     def _evened(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities where the classes of ground, and those of obstacles, have half of the prior each."""
