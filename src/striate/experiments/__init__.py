@@ -93,6 +93,8 @@ EXPERIMENTS: dict[str, str] = {
     "mnist-architecture": "striate.experiments.recognition.mnist_architecture",
     "mnist-best": "striate.experiments.recognition.mnist_best",
     "image-retrieval": "striate.experiments.retrieval.image_retrieval",
+    "near-to-far": "striate.experiments.robot.near_to_far",
+    "lagr-extractors": "striate.experiments.robot.lagr_extractors",
 }
 
 

@@ -191,12 +191,13 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
             by_hand="download both collections and copy the frames of these two sequences",
         ),
         "stereo": DataSet(
-            what="20 pairs of rectified color images of a street, with calibration (KITTI odometry 00)",
+            what="rectified stereo pairs of two drives: 20 in color, 51 grey ones with poses (KITTI odometry)",
             license="CC BY-NC-SA 3.0",
             homepage="https://www.cvlibs.net/datasets/kitti/eval_odometry.php",
-            layout="kitti-00/left/, kitti-00/right/ and kitti-00/calib.txt",
+            layout="kitti-00/left/, right/ and calib.txt, and kitti-grey/ likewise, with poses.txt",
             by_hand="register with the publisher, download the color odometry data, and copy image_2 of the first 20 "
-            "frames of sequence 00 to left, image_3 to right, and calib.txt",
+            "frames of sequence 00 to kitti-00/left, image_3 to right, and calib.txt; kitti-grey holds 51 grey pairs "
+            "(image_0, image_1) with their lines of the sequence's poses",
         ),
     }
 )

@@ -152,8 +152,10 @@ class FarTest:
     def finish(self) -> FarResult:
         """Compare what still waits with what is known by now."""
         self._compare_all()
-        kinds = (np.int64, np.float32, np.bool_, np.float32, np.int64)
-        empty = FarResult(*(np.empty(0, kind) for kind in kinds))
+        empty = FarResult(
+            np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool), np.empty(0, np.float32),
+            np.empty(0, np.int64),
+        )  # fmt: skip
         return FarResult(*(np.concatenate(fields) for fields in zip(empty, *self._found, strict=True)))
 
     def _compare_all(self) -> None:

@@ -13,7 +13,7 @@ from striate.robot.online_classifier import OnlineClassifier, Update
 from striate.robot.pyramid import Bands
 from striate.robot.window_labels import WindowLabels
 
-__all__ = ["NearToFar", "features_of_bands"]
+__all__ = ["NearToFar", "features_of_bands", "with_even_prior"]
 
 
 class NearToFar:
@@ -75,15 +75,25 @@ class NearToFar:
         """
         if not self.classifier.is_ready:
             return np.full((len(features), self.classifier.n_classes), np.nan, np.float32)
-        return self._evened(self.classifier.predict_proba(features)).astype(np.float32)
+        seen = self.classifier.buffer.counts > 0
+        return with_even_prior(self.classifier.predict_proba(features), seen).astype(np.float32)
 
-    def _evened(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities where the classes of ground, and those of obstacles, have half of the prior each."""
-        seen = (self.classifier.buffer.counts > 0).astype(np.float64)
-        for side in (slice(None, FIRST_OBSTACLE), slice(FIRST_OBSTACLE, None)):
-            seen[side] /= max(1.0, seen[side].sum())
-        evened = probabilities * seen
-        return evened / evened.sum(axis=1, keepdims=True)
+
+def with_even_prior(probabilities: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities where the classes of ground, and those of obstacles, have half of the prior each.
+
+    Parameters
+    ----------
+    probabilities : (n_windows, 5) float64 array
+        Of `CLASSES`, as if each were as frequent; 0 for those that were not seen.
+    seen : (5,) bool array
+        Classes that were seen.
+    """
+    shares = seen.astype(np.float64)
+    for side in (slice(None, FIRST_OBSTACLE), slice(FIRST_OBSTACLE, None)):
+        shares[side] /= max(1.0, shares[side].sum())
+    evened = probabilities * shares
+    return evened / evened.sum(axis=1, keepdims=True)
 
 
 def features_of_bands(features: BandFeatures, bands: Bands) -> NDArray[np.float32]:
