@@ -4,9 +4,10 @@ All see the same photographs, behind local contrast normalization. Redundancy is
 with any other one, at any shift (`redundancy`); kinds are counted by the rule of `kinds`. Both are of the decoder's
 filters. A filter is dead if no optimal code of the held-out crops uses it.
 
-Both learners have their default parameters. The goal for the difference in redundancy was set when 0.12 had been seen in
-a trial; kinds had not been counted. The first full run learned patches at the sparsity of the first stage of recognition,
-0.5, at which two thirds of their units are active; they were then as little redundant as filters by convolution.
+Both learners have their default parameters. The goal for the difference in redundancy was set when 0.12 had been seen
+in a trial; kinds had not been counted. The first full run learned patches at the sparsity of the first stage of
+recognition, 0.5, at which two thirds of their units are active; they were then as little redundant as filters by
+convolution.
 
 References
 ----------

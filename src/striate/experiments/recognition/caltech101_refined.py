@@ -41,9 +41,9 @@ MEASURED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 _QUICK = (("U+", MAIN), ("R+R+", MAIN), ("R+", CONTRAST))
 
 # Chosen by the images that are held out of the training part of split 0, two stages of random filters: the largest step
-# size of AdamW is 0.02, which took them from 60.0 to 64.5 % right, and 0.01 to 62.5; both were best after four or five of
-# eight epochs. All weights of a classifier change by it at once, so that the 43,264 inputs of one stage bear less: of 0.02,
-# 0.01, 0.003 and 0.001, the first two lost 1 to 3 of 44 points in ten steps of the classifier alone.
+# size of AdamW is 0.02, which took them from 60.0 to 64.5 % right, and 0.01 to 62.5; both were best after four or five
+# of eight epochs. All weights of a classifier change by it at once, so that the 43,264 inputs of one stage bear less:
+# of 0.02, 0.01, 0.003 and 0.001, the first two lost 1 to 3 of 44 points in ten steps of the classifier alone.
 N_EPOCHS = {"full": {"U+": 5, "R+": 5, "U+U+": 6, "R+R+": 6}, "quick": dict.fromkeys(PUBLISHED, 2)}
 LEARNING_RATE = {"U+": 0.002, "R+": 0.002, "U+U+": 0.02, "R+R+": 0.02}
 HELD_OUT = 1 / 6  # 5 of 30
