@@ -21,6 +21,8 @@ from striate.robot.plane import GroundPlane
 __all__ = ["Box", "Texture", "View", "World", "camera_pose", "noise_texture"]
 
 _SKY = 0.9
+_PARTS = 6  # of the ground that a pixel shows, one behind another
+_LONGEST = 64.0  # times its width
 
 
 class Box(NamedTuple):
@@ -224,15 +226,25 @@ class World:
                 depth[hit], surface[hit] = enters[hit], place + 1
                 side[hit] = np.argmax(np.minimum(first, last)[:, hit], axis=0)
         image = np.full((self.textures[0].n_channels, depth.size), _SKY, np.float32)
+        image[:, surface == 0] = 0
         footprint = depth / calibration.fx
-        # Ground is seen at a flat angle: a pixel is longer than it is wide.
-        footprint *= np.sqrt(np.where(surface == 0, np.minimum(depth / -start[1], 64.0), 1.0))
         for number in np.unique(surface[surface >= 0]):
             own = np.flatnonzero(surface == number)
             x, y, z = start[:, None] + depth[own] * rays[:, own]
             axis = side[own]
             across, down = np.where(axis == 0, z, x), np.where(axis == 1, z, y)
             texture = self.textures[0 if number == 0 else self.boxes[number - 1].texture]
+            if number == 0:
+                # Ground is seen at a flat angle: a pixel is longer than it is wide.
+                length = footprint[own] * np.minimum(depth[own] / -start[1], _LONGEST)
+                along = np.linalg.norm(rays[[0, 2]][:, own], axis=0)
+                right, ahead = rays[0, own] / along, rays[2, own] / along
+                for part in (np.arange(_PARTS) + 0.5) / _PARTS - 0.5:
+                    farther = down + part * length * ahead
+                    aside = across + part * length * right
+                    found = texture(farther, aside, np.maximum(footprint[own], length / _PARTS))
+                    image[:, own] += found / np.float32(_PARTS)
+                continue
             # Each box has its own part of the texture.
             image[:, own] = texture(down + 1.7 * number, across + 2.3 * number, footprint[own])
         return image.reshape(-1, *size), depth.reshape(size).astype(np.float32), surface.reshape(size)
