@@ -95,6 +95,7 @@ EXPERIMENTS: dict[str, str] = {
     "image-retrieval": "striate.experiments.retrieval.image_retrieval",
     "near-to-far": "striate.experiments.robot.near_to_far",
     "lagr-extractors": "striate.experiments.robot.lagr_extractors",
+    "robot-drive": "striate.experiments.robot.robot_drive",
     "robot-timing": "striate.experiments.robot.robot_timing",
 }
 
