@@ -180,14 +180,14 @@ def fit_rows(
     if uses_squares(options, len(rows)) and dense:
         return _fit_squares(dense, rows, labels, n_classes, options, progress)
     held_out = _held_out(labels, options, groups)
-    found = None
     if of_landmarks:
-        found = _fit_landmarks(of_landmarks[0], rows, labels, n_classes, held_out, options, progress)
-    if found is not None and not dense:
-        return found[0]
+        given, compared = of_landmarks[0], None
+        if dense:
+            compared = _compare_on_some(given.features, rows, labels, n_classes, held_out, options, progress)
+        if compared is None or compared.gaussian is not None:
+            found = _fit_landmarks(given, rows, labels, n_classes, held_out, options, progress)
+            return found if compared is None else found._replace(results=compared.results + found.results)
     space, problem, chosen = _choose(dense, rows, labels, n_classes, options, held_out, progress)
-    if found is not None and exceeds_its_error(chosen.losses[: len(found[1])] - found[1]):
-        return found[0]._replace(results=chosen.results + found[0].results)
     is_part = isinstance(problem, SampleCoordinates)
     with (progress or Progress()).phase("classifier", total=1, unit="fits") as phase:
         _, solution = solve(
@@ -227,7 +227,7 @@ def uses_squares(options: Options, n_samples: int) -> bool:
 
 
 def _fit_squares(
-    spaces: Sequence[SampleSpace | FeatureSpace],
+    spaces: Sequence[SampleSpace | FeatureSpace | LandmarkSpace],
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
@@ -287,6 +287,23 @@ def _held_out(labels: NDArray[np.integer], options: Options, groups: NDArray[np.
     return _HeldOut(firsts, folds[group_of])
 
 
+def _compare_on_some(
+    features: Any,
+    rows: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    n_classes: int,
+    held_out: _HeldOut,
+    options: Options,
+    progress: Progress | None,
+) -> Fit:
+    """Least squares on 2,000 samples, by which linear and Gaussian kernels are compared."""
+    firsts = held_out.firsts
+    share = min(_CHOSEN_BY, LARGEST_KERNEL) / len(firsts)
+    own = firsts[hold_out_fraction(labels[firsts], share, random_state=generator_from(options.random_state))[1]]
+    spaces = candidate_spaces(features[rows[own]], options, n_classes)
+    return _fit_squares(spaces, np.arange(len(own)), labels[own], n_classes, options, progress)
+
+
 def _fit_landmarks(
     space: LandmarkSpace,
     rows: NDArray[np.integer],
@@ -295,8 +312,7 @@ def _fit_landmarks(
     held_out: _HeldOut,
     options: Options,
     progress: Progress | None,
-) -> tuple[Fit, NDArray[np.float64]]:
-    """The fit, and the losses of the samples of fold 0."""
+) -> Fit:
     found = space.fit(
         rows,
         labels,
@@ -307,9 +323,8 @@ def _fit_landmarks(
         random_state=options.random_state,
         progress=progress,
     )
-    temperature = found.temperature if options.calibrate else 1.0
-    fit = Fit(space, found.map.kernel, found.coefficients, found.weight_decay, temperature, found.results, 1, found.map)
-    return fit, found.losses
+    kernel, temperature = found.map.kernel, found.temperature if options.calibrate else 1.0
+    return Fit(space, kernel, found.coefficients, found.weight_decay, temperature, found.results, 1, found.map)
 
 
 _Chosen = tuple[SampleSpace | FeatureSpace, SampleCoordinates | FeatureSpace, CrossValidation]

@@ -95,8 +95,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         "gaussian": weights of exp(−‖x − y‖² / (2 width²)) with each training sample y, whose norm is that of the
         kernel's function space; for more than 10,000 samples, with 8,000 of them (see `striate.recognition.landmarks`),
         by least squares. "auto" chooses by cross-validation between "linear" and the Gaussian kernels of all `widths`;
-        for more than 10,000 samples only if `loss` is "auto" too. A Gaussian kernel has to be better by more than a
-        standard error.
+        for more than 10,000 samples by 2,000 of them, and only if `loss` is "auto" too. A Gaussian kernel has to be
+        better by more than a standard error.
     widths : sequence of float
         Widths of Gaussian kernels, relative to the median distance of standardized training samples. On features of
         digits and of photographs of 32×32 pixels, widths below 1 were worse, and a width of 2 nearly linear.
