@@ -27,8 +27,15 @@ from striate.recognition.landmarks import LandmarkSpace
 from striate.recognition.least_squares import DECAYS, calibrated_losses, solve_least_squares
 from striate.recognition.metrics import exceeds_its_error
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
-from striate.recognition.splits import hold_out_fraction, stratified_folds
-from striate.recognition.weight_decay import CrossValidation, cross_validate, solve
+from striate.recognition.splits import hold_out_fraction
+from striate.recognition.weight_decay import (
+    THREE_FOLDS_BELOW,
+    CrossValidation,
+    HeldOut,
+    cross_validate,
+    held_out_samples,
+    solve,
+)
 
 __all__ = ["LARGEST_KERNEL", "SQUARES_PRIOR", "Fit", "Options", "candidate_spaces", "fit_rows", "uses_squares"]
 
@@ -37,7 +44,6 @@ _PRIOR = 1e-5
 SQUARES_PRIOR = 1e-2  # for least squares; accuracies of 1e-3 and 1e-1 were within 0.5 points
 _CHOSEN_BY = 2_000  # samples by which least squares chooses
 LARGEST_KERNEL = 10_000  # samples; above, the n × n matrix takes more than 400 MB
-_FIVE_FOLDS_BELOW, _THREE_FOLDS_BELOW = 2_000, 10_000
 
 
 class Options(Protocol):
@@ -179,7 +185,7 @@ def fit_rows(
     of_landmarks = [space for space in spaces if isinstance(space, LandmarkSpace)]
     if uses_squares(options, len(rows)) and dense:
         return _fit_squares(dense, rows, labels, n_classes, options, progress)
-    held_out = _held_out(labels, options, groups)
+    held_out = held_out_samples(labels, groups, n_folds=options.n_folds, random_state=options.random_state)
     if of_landmarks:
         given, compared = of_landmarks[0], None
         if dense:
@@ -271,28 +277,12 @@ def _fit_squares(
     return Fit(space, gaussian, found.coefficients, decay, temperature, results, 1)
 
 
-class _HeldOut(NamedTuple):
-    """The samples that stand for their groups, and the fold in which each sample is held out, −1 for never."""
-
-    firsts: NDArray[np.integer]
-    folds: NDArray[np.integer]
-
-
-def _held_out(labels: NDArray[np.integer], options: Options, groups: NDArray[np.integer] | None) -> _HeldOut:
-    firsts, group_of = np.arange(len(labels)), np.arange(len(labels))
-    if groups is not None:
-        _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    n_folds = _n_folds(options, len(labels))
-    folds = stratified_folds(labels[firsts], n_folds, random_state=generator_from(options.random_state))
-    return _HeldOut(firsts, folds[group_of])
-
-
 def _compare_on_some(
     features: Any,
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
-    held_out: _HeldOut,
+    held_out: HeldOut,
     options: Options,
     progress: Progress | None,
 ) -> Fit:
@@ -309,7 +299,7 @@ def _fit_landmarks(
     rows: NDArray[np.integer],
     labels: NDArray[np.integer],
     n_classes: int,
-    held_out: _HeldOut,
+    held_out: HeldOut,
     options: Options,
     progress: Progress | None,
 ) -> Fit:
@@ -336,7 +326,7 @@ def _choose(
     labels: NDArray[np.integer],
     n_classes: int,
     options: Options,
-    held_out: _HeldOut,
+    held_out: HeldOut,
     progress: Progress | None,
 ) -> _Chosen:
     """Space, weight decay and temperature, by cross-validation unless none is needed or nothing can be held out."""
@@ -365,7 +355,7 @@ def _choose(
             n_classes,
             decays,
             folds,
-            single_split=options.n_folds == "auto" and len(rows) >= _THREE_FOLDS_BELOW,
+            single_split=options.n_folds == "auto" and len(rows) >= THREE_FOLDS_BELOW,
             prepare=True,
             max_iterations=options.max_iterations,
             progress=progress,
@@ -375,12 +365,6 @@ def _choose(
             best = space, problem, found
     assert best is not None
     return best[0], best[1], best[2]._replace(results=results)
-
-
-def _n_folds(options: Options, n_samples: int) -> int:
-    if options.n_folds == "auto":
-        return 5 if n_samples < _FIVE_FOLDS_BELOW or n_samples >= _THREE_FOLDS_BELOW else 3
-    return int(options.n_folds)
 
 
 def _problem(

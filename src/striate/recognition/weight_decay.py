@@ -12,17 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.progress import Progress
+from striate.randomness import RandomState, generator_from
 from striate.recognition.softmax import cross_entropy, fit_temperature
 from striate.recognition.softmax_regression import Design, Solution, minimize_cross_entropy
+from striate.recognition.splits import stratified_folds
 from striate.threads import map_ordered, single_threaded_blas
 
-__all__ = ["CrossValidation", "Space", "cross_validate", "solve"]
+__all__ = [
+    "THREE_FOLDS_BELOW", "CrossValidation", "HeldOut", "Space", "cross_validate", "held_out_samples", "solve",
+]  # fmt: skip
+
+_FIVE_FOLDS_BELOW, THREE_FOLDS_BELOW = 2_000, 10_000  # samples
 
 # Of a fold's optimum. With 3e-3, from 50 digits, decays were chosen whose accuracy was 0.25 points lower; 1e-5 is no
 # better.
@@ -67,6 +73,30 @@ class CrossValidation(NamedTuple):
     start: NDArray | None  # the mean of the folds' classifiers (`spread`), close to the optimum on all samples
     prepared: tuple[Any, NDArray | None] | None = None  # the design of all samples and its Gram matrix, for `solve`
     losses: NDArray = np.zeros(0)  # calibrated cross-entropies of the held-out samples, fold by fold
+
+
+class HeldOut(NamedTuple):
+    """The samples that stand for their groups, and the fold in which each sample is held out, −1 for never."""
+
+    firsts: NDArray[np.integer]
+    folds: NDArray[np.integer]
+
+
+def held_out_samples(
+    labels: NDArray[np.integer],
+    groups: NDArray[np.integer] | None,
+    *,
+    n_folds: int | Literal["auto"],
+    random_state: RandomState,
+) -> HeldOut:
+    """Folds for cross-validation; the samples of a group are held out together."""
+    firsts, group_of = np.arange(len(labels)), np.arange(len(labels))
+    if groups is not None:
+        _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    if n_folds == "auto":
+        n_folds = 5 if not _FIVE_FOLDS_BELOW <= len(labels) < THREE_FOLDS_BELOW else 3
+    folds = stratified_folds(labels[firsts], int(n_folds), random_state=generator_from(random_state))
+    return HeldOut(firsts, folds[group_of])
 
 
 def cross_validate(
