@@ -25,6 +25,7 @@ BASE = (
     "model_file",
     "stored",
     "threads",
+    "distribute",
     "randomness",
     "progress",
     "checkpoint",

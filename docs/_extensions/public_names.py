@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # The compiler's helpers, and the commands, which are documented by --help.
 HIDDEN = {"kernels", "cli"}
 # Modules beside the folders whose names the guide uses.
-MODULES = ("checkpoint", "errors", "progress", "threads")
+MODULES = ("checkpoint", "distribute", "errors", "progress", "threads")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
