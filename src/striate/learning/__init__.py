@@ -13,6 +13,7 @@ from striate.learning.online import OnlineLearner
 from striate.learning.psd import PSD, HeldOut
 from striate.learning.random_filters import RandomFilters
 from striate.learning.rbm import RBM
+from striate.learning.shards import learn_from_shards
 from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 from striate.learning.template_filters import TemplateFilters
 from striate.learning.topographic_psd import TopographicPSD
@@ -43,4 +44,5 @@ __all__ = [
     "TopographicSparseCoding",
     "annealed_log_partition",
     "exact_log_partition",
+    "learn_from_shards",
 ]
