@@ -18,6 +18,7 @@ from striate.images.sources import as_images
 
 # Imported here, not on demand: the function has the name of its module, and the module would hide it.
 from striate.images.stream import Skipped, stream
+from striate.images.tar import TarImages
 from striate.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "ImageCollection",
     "ImageFolder",
     "ImageFiles",
+    "TarImages",
     "ImageArray",
     "ImageList",
     "as_images",

@@ -18,7 +18,7 @@ from striate.images.exif import orientation_in
 from striate.images.jpeg import SIGNATURE as JPEG_SIGNATURE
 from striate.images.jpeg import JpegFile
 from striate.images.memory import BUDGET
-from striate.images.opening import Refused, open_with_pillow, opened, pixel_limit
+from striate.images.opening import PixelLimit, Refused, open_with_pillow, opened, pixel_limit
 from striate.images.png import SIGNATURE as PNG_SIGNATURE
 from striate.images.png import PngFile
 from striate.images.raster import DeepRaster, PillowRaster, Raster, assemble
@@ -146,6 +146,30 @@ def image_size(path: str | os.PathLike[str], *, max_pixels: int | None = None) -
         if source.orientation >= 5:
             height, width = width, height
     return height, width, n_channels
+
+
+def decoded(file: BinaryIO, limit: PixelLimit, *, color: bool | None = None, at_least: int | None = None) -> np.ndarray:
+    """The image that an open file holds, inside `opened` of what the file lies in.
+
+    The steps are those of `read_image`, which keeps its text while results stand that were measured with it.
+    """
+    source = _recognized(file)
+    limit.check(source.width, source.height, source.n_pixels(at_least))
+    with BUDGET.taken(source.n_bytes(at_least)):
+        raster = source.raster(at_least, grey=color is False)
+        pixels = assemble(raster, _whole_factor(max(raster.height, raster.width), at_least), grey=color is False)
+        orientation = 1 if source.upright else source.orientation
+        del raster, source
+    pixels = np.ascontiguousarray(_upright(pixels, orientation))
+    return to_rgb(pixels) if color else pixels
+
+
+def size_in_header(file: BinaryIO, limit: PixelLimit) -> tuple[int, int, int]:
+    """Size and channels of the image that an open file holds, inside `opened` of what it lies in."""
+    source = _recognized(file)
+    limit.check(source.width, source.height, source.n_pixels(at_least=1))
+    height, width = (source.height, source.width) if source.orientation < 5 else (source.width, source.height)
+    return height, width, source.n_channels
 
 
 def box_reduce(image: np.ndarray, at_least: int | None) -> np.ndarray:
