@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from striate.hierarchy.border import Border
 from striate.hierarchy.dense_sift import DenseSIFT
 from striate.hierarchy.feature_cache import FeatureCache
+from striate.hierarchy.feature_files import FeatureFile, read_feature_files, write_feature_files
 from striate.hierarchy.features import Features, extract_features, feature_batches, small_pixels
 from striate.hierarchy.filter_bank import FilterBank, connection_sets
 from striate.hierarchy.grey import Grey
@@ -76,6 +77,9 @@ __all__ = [
     "describe",
     "extract_features",
     "feature_batches",
+    "FeatureFile",
+    "read_feature_files",
+    "write_feature_files",
     "format_notation",
     "learn_filters",
     "parse_notation",

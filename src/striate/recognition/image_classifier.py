@@ -20,6 +20,7 @@ from striate import model_file, stored
 from striate.checkpoint import Checkpoint
 from striate.errors import StriateError, UsageError
 from striate.hierarchy import Features, Hierarchy, Layer, LearnedStage, Paths, extract_features, small_pixels
+from striate.hierarchy.workers import extract_in_workers
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
 from striate.images.kept import KeptImages
@@ -313,8 +314,14 @@ class ImageClassifier(TrainedClassifier):
     ) -> Features:
         """Features of images, with the images that could not be read; see `extract_features`."""
         check_is_fitted(self, "hierarchy_")
+        images = as_fractions(as_images(images))
+        if checkpoint is None and folder is None:
+            return extract_in_workers(
+                images, self.preprocessing_, self.hierarchy_, name=name, cache=self.feature_cache,
+                require_half=require_half, progress=progress,
+            )  # fmt: skip
         return extract_features(
-            as_fractions(as_images(images)),
+            images,
             self.preprocessing_,
             self.hierarchy_,
             name=name,

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from striate.errors import UsageError
 from striate.figures.drawn import DrawnEstimator, Shown
-from striate.hierarchy import Hierarchy, Paths, feature_batches
+from striate.hierarchy import Hierarchy, Paths
+from striate.hierarchy.workers import batches_in_workers
 from striate.images import Preprocessing, Skipped, as_images
 from striate.images.collection import as_fractions
 from striate.parameters import Integer, checked
@@ -83,7 +84,7 @@ class TrainedClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseE
         """Features of images, float32 (n_images, n_features); raises UnreadableImage if one cannot be read."""
         check_is_fitted(self, "hierarchy_")
         n_features = int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))
-        batches = feature_batches(
+        batches = batches_in_workers(
             as_fractions(as_images(images)), self.preprocessing_, self.hierarchy_, cache=self.feature_cache
         )
         return np.concatenate([np.empty((0, n_features), np.float32), *(rows for _, rows in batches)])
@@ -141,7 +142,7 @@ class TrainedClassifier(DrawnEstimator, ClassifierMixin, TransformerMixin, BaseE
         images = as_fractions(as_images(images))
         no_features = np.empty((0, int(np.prod(self.hierarchy_.output_shape(self.preprocessing_.shape)))), np.float32)
         parts = [self.classify_features(no_features, [], n_top=n_top)]
-        for found, rows in feature_batches(
+        for found, rows in batches_in_workers(
             images, self.preprocessing_, self.hierarchy_, skipped=skipped, cache=self.feature_cache
         ):
             parts.append(self.classify_features(rows, [images.names[index] for index in found], n_top=n_top))

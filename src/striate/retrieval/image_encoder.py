@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import UsageError
-from striate.hierarchy import Hierarchy, LocalContrastNormalization, feature_batches, learn_filters
+from striate.hierarchy import Hierarchy, LocalContrastNormalization, learn_filters
 from striate.hierarchy.description import describe
 from striate.hierarchy.presets import choose
+from striate.hierarchy.workers import batches_in_workers
 from striate.images import ImageCollection, Preprocessing, Skipped, as_images
 from striate.images.sample import prepared_sample
 from striate.images.stream import BATCH
@@ -105,7 +106,7 @@ class ImageEncoder:
 
         Images that cannot be read are appended to `skipped`; without that list, the first one raises an error.
         """
-        return feature_batches(images, self.preprocessing, self.encode, indices=indices, skipped=skipped)
+        return batches_in_workers(images, self.preprocessing, self.encode, indices=indices, skipped=skipped)
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON.
