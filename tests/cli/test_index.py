@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from striate import model_file
+from striate.distribute import n_workers
 from striate.file_lock import hold
 from striate.retrieval import DeepProjection, ImageIndex
 from tests.cli.command import Done, striate
@@ -55,6 +56,47 @@ def index(folder: Path, tmp_path: Path) -> Path:
     made = ImageIndex(encoder(), str(folder.resolve()))
     made.update(folder, save_to=tmp_path / "photos.index")
     return tmp_path / "photos.index"
+
+
+def test_workers_write_the_same_index(capsys: Capture, folder: Path, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "two").mkdir()
+    alone, two = tmp_path / "alone/photos.index", tmp_path / "two/photos.index"
+    assert striate(capsys, "index", folder, "--out", alone, *SMALL).code == 0
+    assert striate(capsys, "index", folder, "--out", two, "--workers", 2, *SMALL).code == 0
+    assert two.read_bytes() == alone.read_bytes()
+    assert n_workers() == 1  # they end with the command
+
+
+def test_shards_with_one_encoder_are_searched_as_one(capsys: Capture, tmp_path: Path) -> None:
+    images, labels = digits((0, 1, 7), 10)
+    for part in (0, 1):
+        write_folder(tmp_path / f"part{part}", images[part::2], labels[part::2])
+    (tmp_path / "shards").mkdir()
+    first, second = tmp_path / "shards/0.index", tmp_path / "shards/1.index"
+    assert striate(capsys, "index", tmp_path / "part0", "--out", first, *SMALL).code == 0
+    of_first = ("--out", second, "--like", first)
+    assert striate(capsys, "index", tmp_path / "part1", *of_first, "--bits", 32).code == 2
+    assert striate(capsys, "index", tmp_path / "part1", *of_first, "--quiet").code == 0
+    query = next((tmp_path / "part1").rglob("*.png"))
+    done = striate(capsys, "search", tmp_path / "shards", query, "--top", 30, "--json")
+    (found,) = done.json
+    assert len(found["neighbors"]) == 30
+    assert (found["neighbors"][0]["path"], found["neighbors"][0]["distance"]) == (str(query), 0)
+    assert {Path(one["path"]).parents[1].name for one in found["neighbors"]} == {"part0", "part1"}
+    query.rename(tmp_path / "gone.png")
+    done = striate(capsys, "search", tmp_path / "shards", tmp_path / "gone.png", "--top", 1)
+    assert "striate index for each of its files" in done.err
+
+
+def test_a_cluster_without_dask_names_the_extra(
+    capsys: Capture, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = striate(capsys, "index", folder, "--out", tmp_path / "photos.index", "--dask", "tcp://127.0.0.1:9", *SMALL)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.count("\n") == 1
+    assert "striate[cluster]" in done.err
 
 
 def test_codes_of_a_deep_autoencoder(capsys: Capture, folder: Path, tmp_path: Path) -> None:

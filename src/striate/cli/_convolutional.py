@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.coding import PreparedFilters, SparseMaps
-    from striate.images import ImageFiles
+    from striate.images import ImageCollection
     from striate.progress import Progress
 
 __all__ = ["code_images", "filters_of"]
@@ -126,7 +126,7 @@ def code_images(
 class _Normalized:
     """Grey images behind local contrast normalization, which are read when they are asked for."""
 
-    def __init__(self, named: ImageFiles, numbers: Sequence[int]) -> None:
+    def __init__(self, named: ImageCollection, numbers: Sequence[int]) -> None:
         self._named, self._numbers = named, numbers
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class _Normalized:
 
 
 def _learned(
-    named: ImageFiles,
+    named: ImageCollection,
     n: int,
     size: int,
     batches: int,
@@ -169,7 +169,7 @@ def _learned(
     return PreparedFilters(learner.components_), learner.sparsity_
 
 
-def _shorter_side(named: ImageFiles, number: int) -> int | None:
+def _shorter_side(named: ImageCollection, number: int) -> int | None:
     """Of an image, in pixels; None if the image cannot be read."""
     from striate.errors import UnreadableImage
 

@@ -12,11 +12,30 @@ from numpy.typing import NDArray
 from striate.cli._left_out import LeftOut
 from striate.errors import UnreadableImage, UsageError
 from striate.images import ImageCollection, ImageFiles, Preprocessing, Skipped, as_images, sample_patches
+from striate.images.tar import TarImages, tar_files
 from striate.progress import Progress
 
 
-def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
-    """The images that are named on the command line, and those in named folders; notes what is left out."""
+def images_in(path: Path) -> ImageCollection:
+    """The images of whatever a command takes: a folder, a data file, a tar file, or a folder of tar files."""
+    return TarImages(path) if is_tar(path) else as_images(path)
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a path is a tar file, or a folder that holds nothing else to take images from."""
+    return path.suffix.lower() == ".tar" or (path.is_dir() and bool(tar_files(path)))
+
+
+def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageCollection:
+    """The images that are named on the command line, and those in named folders; notes what is left out.
+
+    A tar file, or a folder of tar files, is given alone.
+    """
+    shards = [path for path in paths if is_tar(path)]
+    if shards and len(paths) > 1:
+        raise UsageError("tar files are taken from one folder: give this folder, or one tar file, alone.")
+    if shards:
+        return left_out.of(TarImages(shards[0]))
     files: list[str] = []
     empty: list[UsageError] = []  # folders without images, or that cannot be opened
     for path in paths:
@@ -35,7 +54,7 @@ def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageFiles:
     return ImageFiles(files)
 
 
-def read_or_skip(images: ImageFiles, index: int, left_out: LeftOut, *, color: bool | None) -> np.ndarray | None:
+def read_or_skip(images: ImageCollection, index: int, left_out: LeftOut, *, color: bool | None) -> np.ndarray | None:
     """An image (channels, height, width); None, and a note, if it cannot be read."""
     try:
         return images.read(index, color=color)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.retrieval import ImageIndex
+    from striate.retrieval import ImageIndex, IndexShards
 
 __all__ = ["link_of", "links_in_words", "links_of"]
 
 _MOST_LISTED = 10
 
 
-def link_of(index: ImageIndex, row: int) -> dict[str, Any]:
+def link_of(index: ImageIndex | IndexShards, row: int) -> dict[str, Any]:
     """Description of an indexed name that is a link to a file of another name."""
     from striate.retrieval import is_link
 

@@ -20,10 +20,12 @@ __all__ = [
     "MOST_PIXELS",
     "MOST_UNITS",
     "AsJson",
+    "Cluster",
     "Images",
     "Quiet",
     "Seed",
     "Threads",
+    "Workers",
     "emit",
     "plain",
     "require_memory",
@@ -49,6 +51,22 @@ def _silence_kernels(quiet: bool) -> bool:
     return quiet
 
 
+def _start_workers(context: typer.Context, n: int | None) -> int | None:
+    if n is not None:
+        from striate.distribute import workers
+
+        context.with_resource(workers(n))
+    return n
+
+
+def _join_cluster(context: typer.Context, address: str | None) -> str | None:
+    if address is not None:
+        from striate.distribute import cluster
+
+        context.with_resource(cluster(address))
+    return address
+
+
 # Files that cannot be opened are left out and reported, as they are within a folder.
 Images = Annotated[list[Path], typer.Argument(help="Images, or folders of them.", show_default=False, readable=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
@@ -63,6 +81,29 @@ Threads = Annotated[
         callback=_limit_threads,
         show_default="all",
         help="Number of threads.",
+    ),
+]
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=1024,
+        callback=_start_workers,
+        show_default="this process alone",
+        help="Number of processes that read and transform images; the result is the same.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        callback=_join_cluster,
+        metavar="ADDRESS",
+        show_default="this machine",
+        help="Address of the scheduler of a Dask cluster, whose workers do the same.",
     ),
 ]
 

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from striate.cli._options import AsJson, Quiet, Threads, emit
+from striate.cli._options import AsJson, Cluster, Quiet, Threads, Workers, emit
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file of striate train.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Labeled images: sub-folders, CSV, .npz or idx.", show_default=False)],
     threads: Threads = None,
+    workers: Workers = None,
+    dask: Cluster = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -22,10 +24,10 @@ def evaluate(
 
     Images of classes that are not in the model count as wrong; the accuracy of the others is also printed.
     """
+    from striate.cli._images import images_in
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import check_files
     from striate.cli._training import foreign_note
-    from striate.images import as_images
     from striate.images.names import printable
     from striate.progress import RichProgress
     from striate.recognition import ImageClassifier, evaluate_classifier
@@ -33,7 +35,7 @@ def evaluate(
     check_files(inputs=[model, folder])
     classifier = ImageClassifier.load(model).set_params(feature_cache=True)
     left_out = LeftOut()
-    images = left_out.of(as_images(folder))
+    images = left_out.of(images_in(folder))
     with left_out.told_with_errors():
         result = evaluate_classifier(classifier, images, progress=RichProgress(quiet=quiet))
     left_out.skipped += result.skipped

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from striate.cli._options import AsJson, Images, Threads, emit
+from striate.cli._options import AsJson, Cluster, Images, Threads, Workers, emit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,18 @@ def features(
         str | None,
         typer.Option("--format", help="npy, csv or json, for a name of any ending.", show_default="by the name"),
     ] = None,
+    per_file: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Write one .npy file per so many images into the folder --out, which is made; complete files of an "
+            "earlier run are kept.",
+            show_default="one file",
+        ),
+    ] = None,
     threads: Threads = None,
+    workers: Workers = None,
+    dask: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a model's features of images: float32, one row per image."""
@@ -47,6 +58,11 @@ def features(
     from striate.images.names import printable
     from striate.recognition import ImageClassifier
 
+    if per_file is not None:
+        if format_ is not None:
+            raise UsageError("--per-file writes .npy files: leave out --format.")
+        _write_files(model, images, out, per_file, as_json)
+        return
     to_stdout = out == Path("-")
     if to_stdout and format_ is None:
         raise UsageError("--out - is standard output: say with --format csv or --format json what to write there.")
@@ -85,6 +101,41 @@ def features(
     }
     text = f"{values.shape[0]} × {values.shape[1]} features: {printable(out)}"
     emit(result, as_json, text if names_file is None else f"{text}\nnames of the images: {printable(names_file)}")
+
+
+def _write_files(model: Path, images: Sequence[Path], folder: Path, per_file: int, as_json: bool) -> None:
+    """Write the features into a folder, one file per so many images."""
+    from striate.cli._images import named_images
+    from striate.cli._left_out import LeftOut
+    from striate.cli._outputs import check_files
+    from striate.errors import StriateError, UsageError
+    from striate.hierarchy import write_feature_files
+    from striate.images.names import printable
+    from striate.progress import RichProgress
+    from striate.recognition import ImageClassifier
+
+    if folder == Path("features.npy"):
+        raise UsageError("--per-file writes several files: give the name of a folder with --out.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder: give --out another name.")
+    check_files(inputs=[model, *images])
+    classifier, left_out = ImageClassifier.load(model), LeftOut()
+    found = named_images(images, left_out)
+    files = write_feature_files(
+        found, classifier.preprocessing_, classifier.hierarchy_, folder, per_file=per_file, progress=RichProgress(),
+    )  # fmt: skip
+    n_images = sum(len(one.names) for one in files)
+    left_out.skipped += [skipped for one in files for skipped in one.skipped]
+    left_out.tell(n_images)
+    if not n_images:
+        raise StriateError("none of the images can be read: see that they are images.")
+    result = {
+        "features": str(folder),
+        "files": [str(one.path) for one in files],
+        "shape": [n_images, files[0].rows.shape[1]],
+        **left_out.for_json(),
+    }
+    emit(result, as_json, f"{n_images} × {files[0].rows.shape[1]} features in {len(files)} files: {printable(folder)}")
 
 
 def _encoded(values: NDArray[np.float32], names: Sequence[str], written_as: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from striate.cli._left_out import LeftOut
-from striate.cli._options import AsJson, Quiet, Seed, Threads, emit
+from striate.cli._options import AsJson, Cluster, Quiet, Seed, Threads, Workers, emit
 from striate.errors import one_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ DEFAULT_BITS = 256
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(help="A folder of images, at any depth.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of images at any depth, or of tar files.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="The index file; an existing one is updated.", show_default=True)] = Path(
         "photos.index"
     ),
@@ -44,12 +46,21 @@ def index(
             show_default="itq",
         ),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another index, whose encoder a new index takes, so that both can be searched as one.",
+            show_default="learn an encoder",
+        ),
+    ] = None,
     relearn: Annotated[
         bool,
         typer.Option("--relearn", help="Learn the encoder again from all present images, and encode them all."),
     ] = False,
     seed: Seed = 0,
     threads: Threads = None,
+    workers: Workers = None,
+    dask: Cluster = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,26 +70,26 @@ def index(
     remove images that are gone; after an interruption the next run continues. When an index has grown to several times
     its first size, a message says so: --relearn learns the encoder again from all present images.
     """
+    from striate.cli._images import images_in, is_tar
     from striate.cli._outputs import INDEX, Output, check_files
     from striate.errors import StriateError, UsageError
     from striate.file_lock import hold
-    from striate.images import as_images
     from striate.progress import RichProgress
 
     started = time.perf_counter()
     progress = RichProgress(quiet=quiet)
-    if not folder.is_dir():
+    if not folder.is_dir() and not is_tar(folder):
         what = "is no folder" if folder.exists() else "there is no such folder"
         raise UsageError(f"{folder}: {what}: give a folder of images.")
     check_files(Output("--out", out, INDEX), inputs=[folder])
     left_out = LeftOut()
-    images = left_out.of(as_images(folder))
+    images = left_out.of(images_in(folder))
     with hold(out) as mine:
         if not mine:
             raise StriateError(f"{out} is being written by another run of striate index: wait until it has ended.")
         found = _opened_or_learned(
-            images, folder, out, left_out, bits=bits, method=encoder, architecture=architecture, relearn=relearn,
-            seed=seed, progress=progress,
+            images, folder, out, left_out, bits=bits, method=encoder, architecture=architecture, like=like,
+            relearn=relearn, seed=seed, progress=progress,
         )  # fmt: skip
         try:
             with left_out.told_with_errors():
@@ -126,6 +137,7 @@ def _opened_or_learned(
     bits: int | None,
     method: Literal["itq", "pca", "lsh", "deep-autoencoder"] | None,
     architecture: str | None,
+    like: Path | None,
     relearn: bool,
     seed: int,
     progress: Progress,
@@ -134,6 +146,11 @@ def _opened_or_learned(
     from striate.errors import UsageError
     from striate.retrieval import ImageIndex, learn_encoder
 
+    if like is not None and (relearn or out.exists() or (bits, method, architecture) != (None, None, None)):
+        raise UsageError(
+            "--like gives a new index the encoder of another: leave out --bits, --encoder, --architecture and "
+            "--relearn, and give --out a new name."
+        )
     if out.exists():
         found = ImageIndex.load(out)
         _check_same_folder(found, images, folder, out)
@@ -151,11 +168,14 @@ def _opened_or_learned(
             return found
         bits, method = bits or old.n_bits, method or old.projection.method  # type: ignore[assignment]
         architecture = architecture or old.architecture
-    with left_out.told_with_errors():
-        learned = learn_encoder(
-            images, n_bits=bits or DEFAULT_BITS, method=method or "itq", architecture=architecture or "auto",
-            random_state=seed, progress=progress,
-        )  # fmt: skip
+    if like is not None:
+        learned = ImageIndex.load(like).encoder
+    else:
+        with left_out.told_with_errors():
+            learned = learn_encoder(
+                images, n_bits=bits or DEFAULT_BITS, method=method or "itq", architecture=architecture or "auto",
+                random_state=seed, progress=progress,
+            )  # fmt: skip
     found = ImageIndex(learned, str(folder.resolve()))
     if not out.exists():  # so that an interruption does not lose the encoder
         found.complete = False

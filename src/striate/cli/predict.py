@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from striate.cli._options import AsJson, Images, Threads, emit
+from striate.cli._options import AsJson, Cluster, Images, Threads, Workers, emit
 
 if TYPE_CHECKING:
     from striate.recognition import Predictions
@@ -21,6 +21,8 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Number of classes to list for each image.")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print path,label,probability,unknown.")] = False,
     threads: Threads = None,
+    workers: Workers = None,
+    dask: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Name what is on images.

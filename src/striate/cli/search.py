@@ -18,12 +18,14 @@ from striate.errors import one_line
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from striate.images import ImageFiles, Skipped
-    from striate.retrieval import ImageIndex
+    from striate.images import ImageCollection, Skipped
+    from striate.retrieval import ImageIndex, IndexShards
 
 
 def search(
-    index: Annotated[Path, typer.Argument(help="An index file of striate index.", show_default=False)],
+    index: Annotated[
+        Path, typer.Argument(help="An index file of striate index, or a folder of them.", show_default=False)
+    ],
     images: Images,
     top: Annotated[int, typer.Option(min=1, help="Number of neighbors of each image.")] = 12,
     html: Annotated[
@@ -41,17 +43,15 @@ def search(
     from striate.cli._left_out import LeftOut
     from striate.cli._outputs import PAGE, Output, check_files
     from striate.errors import StriateError
-    from striate.retrieval import ImageIndex
+    from striate.retrieval import ImageIndex, IndexShards
 
     pages = [] if html is None else [Output("--html", html, PAGE)]
     check_files(*pages, inputs=[index, *images])
-    found = ImageIndex.load(index)
+    found = IndexShards(index) if index.is_dir() else ImageIndex.load(index)
     if not len(found):
         raise StriateError(f"{index} holds no images: run striate index on a folder that does.")
     if not found.complete:
-        sys.stderr.write(
-            one_line(f"{index} is not complete: striate index {found.folder} --out {index} goes on") + "\n"
-        )
+        sys.stderr.write(one_line(f"{index} is not complete: {_again(index, Path(found.folder))} goes on") + "\n")
     left_out = LeftOut()
     result = _results(found, named_images(images, left_out), top, left_out.skipped)
     _tell_of_gone(index, Path(found.folder), [one for row in result for one in row["neighbors"]])
@@ -65,7 +65,9 @@ def search(
     emit(result + skipped, as_json, _in_words(result))
 
 
-def _results(found: ImageIndex, images: ImageFiles, top: int, skipped: list[Skipped]) -> list[dict[str, Any]]:
+def _results(
+    found: ImageIndex | IndexShards, images: ImageCollection, top: int, skipped: list[Skipped]
+) -> list[dict[str, Any]]:
     """The result for each image: its neighbors, and whether it is of one color."""
     from striate.images.stamps import ABSENT, stamp_of
 
@@ -93,7 +95,7 @@ def _results(found: ImageIndex, images: ImageFiles, top: int, skipped: list[Skip
     return result
 
 
-def _write_sheet(path: Path, result: list[dict[str, Any]], found: ImageIndex, name: str) -> None:
+def _write_sheet(path: Path, result: list[dict[str, Any]], found: ImageIndex | IndexShards, name: str) -> None:
     """Write the contact sheet: each image beside its neighbors."""
     from striate.report import SheetImage, SheetRow, write_contact_sheet
 
@@ -120,7 +122,9 @@ def _in_words(result: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _nearest_files(found: ImageIndex, codes: NDArray[Any], top: int) -> list[list[tuple[int, float, list[int]]]]:
+def _nearest_files(
+    found: ImageIndex | IndexShards, codes: NDArray[Any], top: int
+) -> list[list[tuple[int, float, list[int]]]]:
     """For each code the rows of the nearest files, nearest first, their distances, and rows that are links to them.
 
     Links to a file have the same code, and would otherwise take the places of other images.
@@ -155,11 +159,17 @@ def _tell_of_gone(index: Path, folder: Path, neighbors: Sequence[Mapping[str, An
 
     if stamp_of(folder) != ABSENT:
         said = f"{n_gone:,} of the {len(neighbors):,} neighbors are gone from {folder}"
-        advice = f"striate index {shlex.quote(str(folder))} --out {shlex.quote(str(index))} brings the index up to date"
+        advice = f"{_again(index, folder)} brings the index up to date"
     else:
         said = f"{folder} is gone, where the images of {index} were, so that the paths of all neighbors lead nowhere"
         advice = f"if it was moved, run striate index on its new place, with --out {shlex.quote(str(index))}"
     sys.stderr.write(one_line(f"note: {said}; {advice}") + "\n")
+
+
+def _again(index: Path, folder: Path) -> str:
+    if index.is_dir():
+        return "striate index for each of its files"
+    return f"striate index {shlex.quote(str(folder))} --out {shlex.quote(str(index))}"
 
 
 def _is_of_one_color(name: str) -> bool:

@@ -109,8 +109,8 @@ def train(
     nothing to resume, the command says so and trains from the beginning.
     """
     from striate import kernels
+    from striate.cli._images import images_in
     from striate.cli._training import Run
-    from striate.images import as_images
     from striate.progress import JsonProgress
     from striate.recognition import ImageClassifier, split_images
 
@@ -122,7 +122,7 @@ def train(
         # Not sys.stderr, which forgives a reader that is gone: training for nobody should end.
         shown = JsonProgress(sys.__stderr__ or sys.stderr)
     run = Run(model, report, quiet=quiet, inputs=[folder, test, unlabeled], progress=shown)
-    images = run.left_out.of(as_images(folder))
+    images = run.left_out.of(images_in(folder))
     run.check_listed(folder, images)
     with run.left_out.told_with_errors():
         split = split_images(
@@ -145,7 +145,7 @@ def train(
     )
     sources = {"images": images}
     sources |= {
-        name: run.left_out.of(as_images(path))
+        name: run.left_out.of(images_in(path))
         for name, path in (("test", test), ("unlabeled", unlabeled))
         if path is not None
     }

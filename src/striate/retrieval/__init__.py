@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from striate.retrieval.evaluation import Curves, average_precision, curves_against_exact, precision_at
     from striate.retrieval.image_encoder import ImageEncoder, learn_encoder
     from striate.retrieval.image_index import Changes, ImageIndex
+    from striate.retrieval.index_shards import IndexShards
     from striate.retrieval.nearest import Neighbors, nearest_codes, nearest_vectors
     from striate.retrieval.pixels import is_flat
     from striate.retrieval.projection import Projection, fit_projection
@@ -44,6 +45,7 @@ __all__ = [
     "ImageEncoder",
     "learn_encoder",
     "ImageIndex",
+    "IndexShards",
     "Changes",
     "Curves",
     "curves_against_exact",
@@ -72,6 +74,7 @@ _HOME = {
     "ImageEncoder": "striate.retrieval.image_encoder",
     "learn_encoder": "striate.retrieval.image_encoder",
     "ImageIndex": "striate.retrieval.image_index",
+    "IndexShards": "striate.retrieval.index_shards",
     "Changes": "striate.retrieval.image_index",
     "Curves": "striate.retrieval.evaluation",
     "curves_against_exact": "striate.retrieval.evaluation",

@@ -24,6 +24,7 @@ from striate.parameters import Choice, Integer, Real, checked
 from striate.progress import Progress
 from striate.retrieval.duplicates import near_duplicates
 from striate.retrieval.image_index import ImageIndex
+from striate.retrieval.index_shards import IndexShards
 from striate.retrieval.nearest import nearest_codes, nearest_vectors
 from striate.retrieval.pixels import Sketch, View, agreement, sketch, viewed
 
@@ -154,7 +155,7 @@ def near_copies(
     return search.groups()
 
 
-def linked_names(index: ImageIndex, rows: Iterable[int]) -> dict[int, list[int]]:
+def linked_names(index: ImageIndex | IndexShards, rows: Iterable[int]) -> dict[int, list[int]]:
     """Rows by the file that they name: one row that represents the file, and its other rows.
 
     A file that cannot be accessed represents itself. If a name of a file is not a symbolic link and not reached through
