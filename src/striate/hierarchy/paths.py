@@ -45,7 +45,7 @@ class Paths(Layer):
     --------
     >>> from striate.hierarchy import Hierarchy
     >>> Hierarchy("{800WP6x6 - GA3 | GREY - LCN - 64F9x9 - Rabs - PA8x8/4}").output_shape((3, 32, 32))
-    (15424, 1, 1)
+    (16000, 1, 1)
     """
 
     paths: Sequence[Hierarchy | str]

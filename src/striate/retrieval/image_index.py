@@ -86,8 +86,8 @@ class ImageIndex:
     >>> index.update(digits).added
     100
     >>> neighbors = index.search(digits.subset([7]), 3)
-    >>> int(neighbors.rows[0, 0]), int(neighbors.distances[0, 0])
-    (7, 0)
+    >>> index.items.name(int(neighbors.rows[0, 0])), int(neighbors.distances[0, 0])
+    ('images[7]', 0)
     """
 
     def __init__(self, encoder: ImageEncoder, folder: str = "") -> None:
