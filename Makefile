@@ -96,7 +96,7 @@ size: .venv/.core ## How much disk the core install takes
 	@$(BIN)/python tools/core_size.py
 
 clean: ## Remove everything that make has made, environments included
-	rm -rf .venv .venv-lowest .venv-docs build docs/api dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-docs build docs/api docs/talk docs/gallery dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

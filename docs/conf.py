@@ -19,7 +19,7 @@ project = "striate"
 author = "The striate developers"
 version = release = striate.__version__
 
-extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "public_names"]
+extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "public_names", "talk"]
 exclude_patterns = ["_extensions"]
 default_role = "code"  # docstrings write `name`, as Markdown does
 
