@@ -19,8 +19,9 @@ project = "striate"
 author = "The striate developers"
 version = release = striate.__version__
 
-extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "public_names", "talk"]
+extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "sphinx_gallery.gen_gallery", "public_names", "talk"]
 exclude_patterns = ["_extensions"]
+suppress_warnings = ["config.cache"]  # the gallery's settings hold a function
 default_role = "code"  # docstrings write `name`, as Markdown does
 
 # Headings can be linked as on a code host: page.md#heading.
@@ -29,6 +30,18 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"  # numpydoc shows the types that docstrings state
 autodoc_member_order = "alphabetical"
 numpydoc_show_class_members = False  # public_names lists those that striate defines itself
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "capture_repr": ("_repr_html_",),
+    "image_scrapers": ("gallery_figures.made_figures",),
+    "ignore_repr_types": r"matplotlib",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "within_subsection_order": "FileNameSortKey",
+}
 
 html_theme = "furo"
 html_title = f"striate {release}"
