@@ -28,7 +28,7 @@ DATA = {"quick": (), "full": ("stereo",)}
 _SOURCE = "the talk's slide on the robot's software"
 _N_FIRST = 3
 _LOOP = PHASES[1:]  # without reading
-#: "rbf" is what `striate robot` takes by default, "autoencoder" has the talk's network.
+#: "rbf" is the quickest, "autoencoder" has the talk's network and is the default.
 _EXTRACTORS = ("rbf", "autoencoder")
 
 
