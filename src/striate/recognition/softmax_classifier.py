@@ -111,7 +111,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         on the kernel of at most 10,000 samples, and λ is `weight_decay` times their mean squared norm. It is more
         accurate with few labels, has no iterations, and chooses kernel, λ (among 0.1, 0.01 and 0.001; with fewer than
         five samples per class 0.01) and temperature by the scores of each sample without it. "auto" is "squares" up to
-        10,000 samples.
+        10,000 samples, and beyond them for a Gaussian kernel.
     calibrate : bool
         Fit a temperature on held-out samples; `predict_proba` divides the logits by it. Predicted classes do not
         change.

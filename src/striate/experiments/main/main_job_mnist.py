@@ -39,8 +39,8 @@ FIGURES = (
         what="accuracy, learned filters",
         unit="%",
         better="higher",
-        goal=99.1,
-        history=(NEW_SEEDS,),
+        goal=99.5,
+        history=(NEW_SEEDS, "Until 30 November 2026 the goal was 99.1 %."),
         measure=_learned,
     ),
     Figure(
