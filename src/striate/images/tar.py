@@ -29,10 +29,9 @@ _LARGEST_LABEL = 1000  # bytes
 class TarImages(ImageCollection):
     """The images of tar files, in the order of the files and, within one, of their places.
 
-    The headers are read once, which takes some 10 µs per image; an image is read by one seek when it is needed. The
-    label of an image is what the file of the same name and the ending ``.cls`` holds, as WebDataset writes it, or
-    else the first folder of its path within the archive. Other files are ignored and counted. Files must not be
-    compressed: images are, already.
+    The headers are read once; an image is read by one seek when it is needed. The label of an image is what the file of
+    the same name and the ending ``.cls`` holds, as WebDataset writes it, or else the first folder of its path within
+    the archive. Other files are ignored and counted. Files must not be compressed: images are, already.
 
     Parameters
     ----------

@@ -131,7 +131,8 @@ def learn_features_of_drive(
     sequence : StereoSequence
     kind : str, default "autoencoder"
         One of `EXTRACTORS`. The default needs no labels, so that it also works where stereo sees nothing but ground;
-        "rbf" is quicker, and tells less beyond 20 m.
+        "rbf" is quicker, and tells less beyond 20 m. The default was changed to it after both had been judged on the
+        drive of a village that `near-to-far` reports.
     n_frames : int, default 5
         Frames that are learned from: the first ones with stereo and ground.
     per_frame : int, default 2000
