@@ -21,6 +21,7 @@ from striate.coding import SparseCoder
 from striate.errors import UsageError
 from striate.progress import Progress
 from striate.recognition import SoftmaxClassifier, feature_space, kernel_choice
+from striate.recognition import weight_decay as of_weight_decay
 from striate.recognition.metrics import expected_calibration_error
 from striate.recognition.softmax import cross_entropy
 from tests.random_state import RandomState
@@ -202,8 +203,9 @@ def test_calibration_is_honest_on_samples_not_seen(rng: np.random.Generator) -> 
 def test_the_number_of_folds_follows_the_number_of_samples(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, three_below: int, n_folds: Any, n_fits: int
 ) -> None:
-    monkeypatch.setattr(kernel_choice, "_FIVE_FOLDS_BELOW", 100)
-    monkeypatch.setattr(kernel_choice, "_THREE_FOLDS_BELOW", three_below)
+    monkeypatch.setattr(of_weight_decay, "_FIVE_FOLDS_BELOW", 100)
+    for module in (of_weight_decay, kernel_choice):
+        monkeypatch.setattr(module, "THREE_FOLDS_BELOW", three_below)
     progress = Progress()
     classifier = SoftmaxClassifier(n_folds=n_folds, random_state=0).fit(*problem(rng), progress=progress)
     assert [(record.name, record.items) for record in progress.records] == [
