@@ -8,29 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from joblib import parallel_config
-from PIL import Image
 
 from striate.errors import StriateError, UsageError
 from striate.hierarchy import Hierarchy, extract_features, read_feature_files, write_feature_files
-from striate.images import Preprocessing, as_images
+from striate.images import as_images
 from striate.progress import Progress
-
-PREPROCESSING = Preprocessing(canvas=(12, 12), contrast="ground")
-HIERARCHY = Hierarchy("Rabs - PA4x4/4")
+from tests.hierarchy.test_features import HIERARCHY, PREPROCESSING, some_broken
 
 
 @pytest.fixture
 def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
     """300 images, 3 of which are broken."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for i in range(300):
-        path = folder / f"{i:03}.png"
-        if i % 100 == 3:
-            path.write_bytes(b"no image")
-        else:
-            Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(path)
-    return folder
+    return some_broken(tmp_path / "images", rng, 300, 100)
 
 
 def times(out: Path) -> dict[str, int]:

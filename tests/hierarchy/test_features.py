@@ -18,18 +18,22 @@ PREPROCESSING = Preprocessing(canvas=(12, 12), contrast="ground")
 HIERARCHY = Hierarchy("Rabs - PA4x4/4")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """200 images, each fifth of which is broken."""
-    folder = tmp_path / "images"
+def some_broken(folder: Path, rng: np.random.Generator, n: int, every: int) -> Path:
+    """A new folder of `n` images, of which one in `every` is broken, the fourth first."""
     folder.mkdir()
-    for i in range(200):
+    for i in range(n):
         path = folder / f"{i:03}.png"
-        if i % 5 == 3:
+        if i % every == 3:
             path.write_bytes(b"no image")
         else:
             Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(path)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """200 images, each fifth of which is broken."""
+    return some_broken(tmp_path / "images", rng, 200, 5)
 
 
 def test_rows_are_the_readable_images_in_order(folder: Path) -> None:

@@ -24,7 +24,7 @@ from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import FeatureSpace, Standardization
 from striate.recognition.gaussian_kernel import GaussianKernel, GaussianMap, n_axes_of_map
 from striate.recognition.landmarks import LandmarkSpace
-from striate.recognition.least_squares import DECAYS, calibrated_losses, solve_least_squares
+from striate.recognition.least_squares import DECAYS, calibrated_losses, judged_scores, solve_least_squares
 from striate.recognition.metrics import exceeds_its_error
 from striate.recognition.sample_space import SampleCoordinates, SampleSpace
 from striate.recognition.splits import hold_out_fraction
@@ -145,7 +145,9 @@ def candidate_spaces(
         widths = sorted(options.widths, reverse=True)
         spaces.extend(plain.with_width(float(width)) for width in (widths[:1] if is_decided else widths))
     if options.kernel != "linear" and options.loss != "cross-entropy" and not fits and not (spaces and is_decided):
-        spaces.append(LandmarkSpace(features, Standardization(features, scale=options.standardize)))
+        known = (space.standardization for space in spaces if not space.standardization.split)
+        standardization = next(known, None) or Standardization(features, scale=options.standardize)
+        spaces.append(LandmarkSpace(features, standardization))
     return spaces
 
 
@@ -258,9 +260,7 @@ def _fit_squares(
             of_space: tuple[SampleSpace, float, NDArray] | None = None
             for decay in decays:
                 held_out = solve_least_squares(kernel, np.eye(n_classes)[labels[some]], decay).held_out
-                losses, temperature = calibrated_losses(held_out, labels[some])
-                accuracy = float(np.mean(held_out.argmax(axis=1) == labels[some]))
-                judged = {"accuracy": accuracy, "log_loss": float(losses.mean()), "temperature": temperature}
+                losses, judged = judged_scores(held_out, labels[some])
                 results.append((_kind(space) if len(spaces) > 1 else {}) | {"weight_decay": decay} | judged)
                 if of_space is None or losses.mean() < of_space[2].mean():
                     of_space = space, decay, losses

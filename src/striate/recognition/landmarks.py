@@ -21,7 +21,7 @@ from striate.progress import Progress
 from striate.randomness import RandomState, generator_from
 from striate.recognition.feature_space import Standardization, row_blocks
 from striate.recognition.gaussian_kernel import GaussianMap, n_axes_of_map
-from striate.recognition.least_squares import calibrated_losses
+from striate.recognition.least_squares import UNCALIBRATED, judged_scores
 from striate.recognition.sample_space import SampleSpace
 
 __all__ = ["LandmarkFit", "LandmarkSpace"]
@@ -146,13 +146,11 @@ class LandmarkSpace:
         """The optimum on the other samples, judged by those that are held out."""
         coefficients = sums.solve(kernel, decay)
         scores = np.concatenate([values @ coefficients[:-1] + coefficients[-1] for values in held_out])
-        losses, temperature = calibrated_losses(scores, labels)
-        results: list[dict[str, Any]] = []
-        if len(labels):
-            accuracy = float(np.mean(scores.argmax(axis=1) == labels))
-            judged = {"weight_decay": decay, "accuracy": accuracy, "log_loss": float(losses.mean())}
-            results = [judged | {"temperature": temperature}]
-        return LandmarkFit(of_landmarks, coefficients, decay, temperature, results, losses)
+        if not len(labels):
+            return LandmarkFit(of_landmarks, coefficients, decay, UNCALIBRATED, [], np.zeros(0))
+        losses, judged = judged_scores(scores, labels)
+        results = [{"weight_decay": decay} | judged]
+        return LandmarkFit(of_landmarks, coefficients, decay, judged["temperature"], results, losses)
 
 
 class _Sums:

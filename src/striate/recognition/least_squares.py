@@ -14,7 +14,7 @@ exactly, the intercept included (Golub, Heath and Wahba 1979).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "LeastSquares",
     "calibrated_losses",
     "factor_centered",
+    "judged_scores",
     "solve_least_squares",
 ]
 
@@ -157,3 +158,10 @@ def calibrated_losses(held_out: NDArray, labels: NDArray[np.integer]) -> tuple[N
     temperature = fit_temperature(held_out[known], labels[known])
     losses = cross_entropy(held_out[known] / held_out.dtype.type(temperature), labels[known])
     return losses.astype(np.float64), temperature
+
+
+def judged_scores(held_out: NDArray, labels: NDArray[np.integer]) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """The losses of `calibrated_losses`, and ``accuracy``, ``log_loss`` and ``temperature`` for a list of results."""
+    losses, temperature = calibrated_losses(held_out, labels)
+    accuracy = float(np.mean(held_out.argmax(axis=1) == labels))
+    return losses, {"accuracy": accuracy, "log_loss": float(losses.mean()), "temperature": temperature}
