@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +68,48 @@ def test_a_drive(capsys: Capture, copy: Path) -> None:
     again = striate(capsys, "robot", copy, "--out", out, "--frames", 1, "-q")
     assert again.code == 0, again.err
     assert "not both obstacles and ground (0 windows)" in again.out
+
+
+def test_a_drive_on_a_page(folder: Path, tmp_path: Path) -> None:
+    """The page shows the frames while they are seen, to whoever has the token."""
+    pytest.importorskip("fastapi")
+    command = [sys.executable, "-m", "striate", "robot", str(folder), "--extractor", "random", "--json", "-q"]
+    options = ["--live", "--port", "0", "--no-browser", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    address = process.stderr.readline().strip()
+    place, token = address.split("/?")
+    states: dict[int, dict[str, Any]] = {}
+    picture = b""
+    try:
+        page = read(address)
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            read(f"{place}/state?token=wrong")
+        while process.poll() is None:
+            try:
+                state = json.loads(read(f"{place}/state?{token}"))
+                states[state["number"]] = state
+                if state["number"]:
+                    picture = read(f"{place}/frame.png?{token}")
+            except OSError:  # it has ended
+                break
+    finally:
+        out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert json.loads(out)["n_frames"] == 4
+    assert b"<h1>A robot learns while it drives</h1>" in page
+    assert states[0] == {"number": 0}
+    last = states[max(states)]
+    assert (last["n_frames"], last["problems"]) == (4, [])
+    assert last["frame"] == max(states)
+    with Image.open(io.BytesIO(picture)) as drawn:
+        assert drawn.size == (CAMERA.size[1] + CAMERA.size[0], CAMERA.size[0])
+
+
+def read(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        content: bytes = answer.read()
+    return content
 
 
 def test_labels_that_features_know_are_not_tested(capsys: Capture, folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from striate.errors import UsageError
 from striate.robot import (
     UNKNOWN,
+    BandPyramid,
     Bands,
     Calibration,
     CostMap,
@@ -17,6 +18,7 @@ from striate.robot import (
     StereoSequence,
     WindowLabels,
 )
+from striate.robot.eye import in_sight
 from striate.robot.world import Box, View, camera_pose
 from tests.robot.scenes import CAMERA, world, write_sequence
 
@@ -78,15 +80,41 @@ class Recorder:
 
 
 def test_what_sees_beyond_stereo(views: list[View]) -> None:
-    classifier = Recorder(np.array([0.1, 0.2, 0.0, 0.0, 0.7]))
+    classifier = Recorder(np.array([0.5, 0.2, 0.0, 0.0, 0.3]))
     eye = RobotEye(CAMERA, classifier)
     found = eye.update(views[0].left, views[0].right)
     assert classifier.n_labels > 100
     assert found.at(2.5, 8.2) < 0.2  # near, stereo has the word
-    far = found.at(np.arange(-5, 5, 0.5), np.full(20, 25.2))
-    np.testing.assert_allclose(far, 0.7, rtol=1e-6)  # without gaps, although bands are 3 m apart there
+    far = found.at(np.arange(4, 8, 0.5), np.full(8, 25.2))
+    np.testing.assert_allclose(far, 0.3, rtol=1e-6)  # without gaps, although bands are 3 m apart there
+    assert np.isnan(found.at(np.array([-1, 0, 1]), 25.2)).all()  # hidden by the box at 11 m, which stereo sees
     unsure = RobotEye(CAMERA, Recorder(np.full(5, np.nan)))
     assert np.isnan(unsure.update(views[0].left, views[0].right).at(0.0, 25.2)).all()
+
+
+def test_obstacles_hide_what_is_behind_them(views: list[View]) -> None:
+    """Where everything looks like an obstacle, only the nearest windows beyond stereo say so."""
+    found = RobotEye(CAMERA, Recorder(np.eye(5)[4])).update(views[0].left, views[0].right)
+    x, z = found.places
+    ahead = (np.abs(x / z) < 0.3) & (z > 0)
+    assert (found.cost[ahead & (z > 12) & (z < 14)] == 1).any()
+    assert np.isnan(found.cost[ahead & (z > 18)]).all()
+
+
+def test_in_sight() -> None:
+    pyramid = BandPyramid()
+    bands = pyramid(np.zeros((1, *CAMERA.size), np.float32), CAMERA, PLANE)
+    windows = bands.windows
+    nearest = windows.range[windows.range > 15].min()
+    wall = (windows.range == nearest) & (np.abs(windows.x) < 2) & (np.abs(windows.height) < 0.2)
+    seen = in_sight(bands, wall, pyramid.column_step)
+    angle, edge = np.abs(windows.x / windows.z), 2 / nearest
+    behind = windows.range > nearest
+    assert seen[~behind].all()
+    assert not seen[behind & (angle < edge - 0.02)].any()
+    assert seen[behind & (angle > edge + 0.02)].all()
+    # What is not on the ground, such as the crown of a tree, hides nothing on it.
+    assert in_sight(bands, windows.height > 1, pyramid.column_step).all()
 
 
 DEAD = np.zeros((1, *CAMERA.size), np.float32)

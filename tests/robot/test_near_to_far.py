@@ -56,11 +56,22 @@ def test_ground_and_obstacles_are_equally_probable_where_features_tell_nothing(b
     n = len(bands.windows.band)
     for classes in ([0, 1, 2, 3, 4], [0, 2, 4], [1, 3]):
         far = NearToFar(features)
-        far.classifier.update(np.zeros((50, 100)), np.repeat(classes, 50 // len(classes) + 1)[:50])
+        far.classifier.update(np.zeros((50, 101)), np.repeat(classes, 50 // len(classes) + 1)[:50])
         far.classifier.weights[:] = 0  # every class that was seen is as probable
         found = far.see(bands, WindowLabels(np.full(n, -1, np.int8), np.zeros(n, np.float32)))
         np.testing.assert_allclose(found[:, 2:].sum(axis=1), 0.5, rtol=1e-6)
         np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_heights_tell_apart_what_features_do_not(bands: Bands) -> None:
+    """Windows without texture have equal features."""
+    features = learn_features("random", bands.cut(slice(0, 2000, 10)), random_state=0)
+    far = NearToFar(features)
+    height = np.linspace(-0.5, 2.5, 200)
+    for _ in range(10):
+        far.learn(np.zeros((200, bands.n_channels, 12, 25), np.float32), height, np.where(height > 0.5, 3, 1))
+    found = far.predict(np.column_stack([np.zeros((2, 100)), [0.0, 2.0]]).astype(np.float32))
+    np.testing.assert_array_equal(found.argmax(axis=1), [1, 3])
 
 
 def test_without_labels_it_says_that_it_does_not_know(bands: Bands) -> None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
-import threading
-import webbrowser
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import typer
 
+from striate.cli._live_page import address_of, check_packages, new_token, open_page
 from striate.cli._options import Quiet, Threads, emit
 from striate.errors import UsageError, one_line
-from striate.lazy import needs
 
 if TYPE_CHECKING:
     from striate.live import Features, LiveServer, SampleFolder, Source
 
-TOKEN_VARIABLE = "STRIATE_LIVE_TOKEN"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -55,9 +48,7 @@ def live(
     that striate train FOLDER learns a full model from it, and the next striate live goes on with it. Nothing leaves
     this computer. Ctrl-C ends.
     """
-    for module in ("fastapi", "uvicorn", "websockets"):
-        with needs(module, "live", f"striate live needs {module}"):
-            import_module(module)
+    check_packages("striate live")
     from striate.live import SampleFolder, listen, open_source, serve
 
     if host in _EVERYWHERE:
@@ -69,16 +60,15 @@ def live(
     try:
         samples = SampleFolder(folder)
         plays = None if source is None else open_source(source)
-        token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+        token = new_token()
         port = bound.getsockname()[1]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={quote(token, safe='')}"
+        address = address_of(host, bound, token)
         if host not in _LOOPBACK:
             sys.stderr.write(one_line(_what_it_means(host, port)) + "\n")
         emit({}, False, address)
         _tell(f"samples go into {folder}; Ctrl-C ends", quiet)
         if browser:
-            # In a thread, since some browsers run in the terminal.
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            open_page(address)
         # The browser starts while the rest is loaded: its requests wait.
         server = _server(samples, model, host=host, port=port, token=token, source=plays)
         with suppress(KeyboardInterrupt):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.cli._live_page import address_of, check_packages, new_token, open_page
 from striate.cli._options import AsJson, Quiet, Seed, Threads, emit, plain
 from striate.lazy import needs
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from striate.progress import Progress
     from striate.robot import CostMap, DriveFeatures, FarResult, ReplayedFrame, StereoSequence
+
+Show = Callable[["NDArray[np.uint8]", Mapping[str, Any]], None]
 
 _MOST_DRAWN = 40  # frames of the clip, evenly spread
 
@@ -50,6 +59,9 @@ def robot(
     out: Annotated[
         Path, typer.Option(help="The folder for drive.gif, report.html, summary.json and maps/NAME.npz.")
     ] = Path("robot"),
+    live: Annotated[bool, typer.Option("--live", help="Show the drive on a local page while it is replayed.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the page; 0 takes any that is free.")] = 8707,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -62,6 +74,8 @@ def robot(
     """
     with needs("cv2", "baselines", "striate robot needs OpenCV"):
         import_module("cv2")
+    if live:
+        check_packages("striate robot --live")
     from striate.progress import RichProgress
     from striate.robot import FarTest, NearToFar, StereoSequence, learn_features_of_drive
 
@@ -70,12 +84,13 @@ def robot(
     n_frames = min(frames or len(drive), len(drive))
     _check(out, sequence)
     progress = RichProgress(quiet=quiet)
-    learned = learn_features_of_drive(
-        drive, extractor.value, n_frames=max(1, min(5, n_frames // 2)), progress=progress, random_state=seed
-    )
-    (out / "maps").mkdir(parents=True, exist_ok=True)
-    test = FarTest(drive.calibration, first=_first_tested(extractor, learned))
-    seconds, problems = _run(drive, NearToFar(learned.features), test, n_frames, out, seed, progress)
+    with _page(port, browser) if live else nullcontext() as show:
+        learned = learn_features_of_drive(
+            drive, extractor.value, n_frames=max(1, min(5, n_frames // 2)), progress=progress, random_state=seed
+        )
+        (out / "maps").mkdir(parents=True, exist_ok=True)
+        test = FarTest(drive.calibration, first=_first_tested(extractor, learned))
+        seconds, problems = _run(drive, NearToFar(learned.features), test, n_frames, out, seed, progress, show)
     with progress.phase("labels from the future", total=1, unit="tests") as phase:
         result = test.finish()
         phase.advance()
@@ -98,6 +113,26 @@ def robot(
     emit(summary, as_json, _text(summary))
 
 
+@contextmanager
+def _page(port: int, browser: bool) -> Iterator[Show]:
+    """A page on which frames are shown."""
+    from striate.live import DriveView, listen
+
+    host, token = "127.0.0.1", new_token()
+    bound = listen(host, port)
+    try:
+        view = DriveView(token=token, host=host, port=bound.getsockname()[1])
+        address = address_of(host, bound, token)
+        # Not on stdout, which is for the summary.
+        sys.stderr.write(f"{address}\n")
+        if browser:
+            open_page(address)
+        with view.served(bound):
+            yield view.show
+    finally:
+        bound.close()
+
+
 def _check(out: Path, sequence: Path) -> None:
     from striate.cli._outputs import Output, check_files
 
@@ -118,7 +153,14 @@ def _first_tested(extractor: Extractor, learned: DriveFeatures) -> int:
 
 
 def _run(
-    drive: StereoSequence, far: Any, test: Any, n_frames: int, out: Path, seed: int, progress: Progress
+    drive: StereoSequence,
+    far: Any,
+    test: Any,
+    n_frames: int,
+    out: Path,
+    seed: int,
+    progress: Progress,
+    show: Show | None,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Seconds per frame, by phase, and the frames with problems."""
     from striate.robot import PHASES, annotated, replay, write_clip
@@ -130,8 +172,13 @@ def _run(
         for found in replay(drive, far, n_frames=n_frames, random_state=seed):
             test.add(found.frame.index, found.look)
             _write_map(out / "maps" / f"{found.frame.name}.npz", found.costs)
-            if found.frame.index % step == 0:
-                drawn.append(annotated(found))
+            kept = found.frame.index % step == 0
+            if kept or show is not None:
+                picture = annotated(found)
+                if kept:
+                    drawn.append(picture)
+                if show is not None:
+                    show(picture, _shown(found, n_frames))
             if found.problems:
                 problems.append((found.frame.name, " ".join(found.problems)))
             _add(seconds, found, n_frames)
@@ -140,6 +187,18 @@ def _run(
         write_clip(out / "drive.gif", drawn)
         phase.advance()
     return seconds, problems
+
+
+def _shown(found: ReplayedFrame, n_frames: int) -> dict[str, Any]:
+    from striate.images.names import printable
+
+    return {
+        "name": printable(found.frame.name),
+        "frame": found.frame.index + 1,
+        "n_frames": n_frames,
+        "problems": list(found.problems),
+        "seconds": found.seconds,
+    }
 
 
 def _add(seconds: dict[str, float], found: ReplayedFrame, n_frames: int) -> None:

@@ -1,7 +1,8 @@
 """Live: a local page with a camera, on which classes are learned while one looks; the extra ``live``.
 
 `features` has the features that ship, and `recipe` how they were learned; `samples` keeps the folder of classes,
-`session` turns frames into answers, `server` connects the page. Nothing here is loaded before it is used, since the
+`session` turns frames into answers, `server` connects the page. `drive_view` shows a robot's drive
+on a page of its own. Nothing here is loaded before it is used, since the
 server needs packages of the extra.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from striate.lazy import homes, lazy_names
 
 if TYPE_CHECKING:
+    from striate.live.drive_view import DriveView
     from striate.live.features import LiveFeatures, load_features
     from striate.live.frames import decode_frame, encode_frame
     from striate.live.knowledge import Classifier, Features
@@ -35,6 +37,7 @@ __all__ = [
     "open_source",
     "load_page",
     "LiveServer",
+    "DriveView",
     "listen",
     "serve",
 ]
@@ -50,6 +53,7 @@ _HOME = homes(
         "sources": "Source open_source",
         "page": "load_page",
         "server": "LiveServer",
+        "drive_view": "DriveView",
         "serving": "listen serve",
     },
 )

@@ -11,9 +11,9 @@ from importlib.resources import files
 __all__ = ["load_page", "security_headers"]
 
 
-def load_page() -> str:
-    """The page, one file with its style and script."""
-    return files("striate.live").joinpath("page.html").read_text(encoding="utf-8")
+def load_page(name: str = "page.html") -> str:
+    """A page, one file with its style and script: that of a live session, or "drive.html"."""
+    return files("striate.live").joinpath(name).read_text(encoding="utf-8")
 
 
 def security_headers(page: str, hosts: Collection[bytes]) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import logging
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 
@@ -14,13 +15,30 @@ from striate.errors import UsageError
 from striate.live.connections import BoundedHttp, BoundedWebSocket
 from striate.live.frames import MOST_BYTES
 
-if TYPE_CHECKING:  # the port should be taken before all that is loaded
-    from striate.live.server import LiveServer
+if TYPE_CHECKING:
+    from striate.live.guard import App
 
-__all__ = ["listen", "serve"]
+__all__ = ["Served", "listen", "serve"]
 
 _PING_SECONDS = 10.0  # between pings, and for their answers
 _LEAVE_SECONDS = 3  # for clients to leave at the end
+
+
+class Served(Protocol):
+    """What is served: a `LiveServer` or a `DriveView`.
+
+    Attributes
+    ----------
+    app : ASGI application
+    failure : Exception or None
+        Why it could not begin.
+    ended : callable
+        Set by `serve`: ends the server.
+    """
+
+    app: App
+    failure: Exception | None
+    ended: Callable[[], None]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -66,7 +84,7 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(server: LiveServer, bound: socket.socket) -> None:
+def serve(server: Served, bound: socket.socket) -> None:
     """Serve until Ctrl-C, or until the server ends by itself.
 
     Raises

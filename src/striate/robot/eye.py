@@ -14,7 +14,7 @@ from striate.parameters import Instance, Integer, checked
 from striate.robot.calibration import Calibration
 from striate.robot.grid import CostMap, GroundGrid, GroundPose, ground_pose
 from striate.robot.ground import GroundFinder
-from striate.robot.labels import CLASSES, UNKNOWN, Labels, StereoLabeler
+from striate.robot.labels import CLASSES, FIRST_OBSTACLE, UNKNOWN, Labels, StereoLabeler, obstacle_share
 from striate.robot.odometry import VisualOdometry
 from striate.robot.plane import GroundPlane
 from striate.robot.pyramid import BandPyramid, Bands
@@ -22,11 +22,12 @@ from striate.robot.sequence import camera_fault
 from striate.robot.stereo import StereoMatcher
 from striate.robot.window_labels import WindowLabels, label_windows
 
-__all__ = ["FarSight", "Look", "RobotEye", "far_ground"]
+__all__ = ["FarSight", "Look", "RobotEye", "far_ground", "in_sight"]
 
 _AT_GROUND = 0.2  # meters over the ground within which a window's center must be, for its place to be known
 _FAR_WEIGHT = 0.5  # of a prediction at the end of stereo's range; it falls with the range
 _Observations = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]  # as GroundGrid.update has them
+_N_DIRECTIONS = 1024  # from left to right, in which obstacles hide what is behind them
 _EVERY = 2  # rows and columns of the pixels that enter the map
 
 
@@ -270,11 +271,15 @@ class RobotEye:
 
     def _far(self) -> _Observations | None:
         """What the classifier says: the windows on the ground, each over the depth of its band."""
-        bands, probabilities = self.look_.bands, self.look_.probabilities
-        if bands is None or probabilities is None:
+        bands, near, probabilities = self.look_.bands, self.look_.windows, self.look_.probabilities
+        if bands is None or near is None or probabilities is None:
             return None
         windows = bands.windows
+        far = windows.range > self.labeler.farthest
+        obstacle = np.where(far, obstacle_share(probabilities) > 0.5, near.label >= FIRST_OBSTACLE)
         own = far_ground(bands, probabilities, self.labeler.farthest)
+        # What is behind an obstacle is hidden by it, and looks like it.
+        own = own[in_sight(bands, obstacle, self.pyramid.column_step)[own]]
         half = 0.5 / self.pyramid.bands_per_octave
         n_steps = 1 + int(np.ceil(self.pyramid.farthest * (2**half - 2**-half) / self.grid.cell))
         along = 2 ** np.linspace(-half, half, n_steps)
@@ -288,3 +293,35 @@ def far_ground(bands: Bands, probabilities: NDArray[np.floating], nearest: float
     windows = bands.windows
     on_ground = (windows.range > nearest) & (np.abs(windows.height) < _AT_GROUND)
     return np.flatnonzero(on_ground & np.isfinite(probabilities).all(axis=1))
+
+
+def in_sight(bands: Bands, obstacle: NDArray[np.bool_], column_step: int) -> NDArray[np.bool_]:
+    """Whether no nearer window on the ground, in the same direction, shows an obstacle.
+
+    Parameters
+    ----------
+    bands : Bands
+    obstacle : (n_windows,) bool array
+        Windows that show one.
+    column_step : int
+        Distance of neighboring windows, in pixels of a band.
+
+    Returns
+    -------
+    (n_windows,) bool array
+    """
+    windows = bands.windows
+    tangent = (windows.x / windows.z).astype(np.float64)
+    widest = 1e-9 + float(np.abs(tangent).max(initial=0))
+    direction = np.minimum(_N_DIRECTIONS - 1, (tangent / widest + 1) / 2 * _N_DIRECTIONS).astype(np.int64)
+    free = np.ones(_N_DIRECTIONS, np.bool_)
+    seen = np.empty(len(tangent), np.bool_)
+    wall = obstacle & (np.abs(windows.height) < _AT_GROUND)
+    for place, band in enumerate(bands.bands):
+        own = windows.band == place
+        seen[own] = free[direction[own]]
+        # A window speaks of the ground below its center, halfway to its neighbors.
+        half = 0.5 * column_step / band.pixels / widest * _N_DIRECTIONS / 2
+        for center in np.unique(direction[own & wall]):
+            free[max(0, round(center - half)) : round(center + half) + 1] = False
+    return seen

@@ -19,6 +19,8 @@ __all__ = ["NearToFar", "features_of_bands", "with_even_prior"]
 class NearToFar:
     """Features of windows and a classifier that learns online: the `far` of a `RobotEye`.
 
+    The classifier knows of each window its features and its height over the ground.
+
     The classifier learns as if each class were as frequent. Of the five, three are obstacles; the probabilities that
     are returned are those for ground and obstacles that are as frequent as each other.
 
@@ -27,12 +29,12 @@ class NearToFar:
     features : BandFeatures
         From `learn_features`.
     classifier : OnlineClassifier, optional
-        By default one of as many features, with the default parameters.
+        Of one number more than `features` has. By default, with the default parameters.
 
     Attributes
     ----------
-    features_ : (n_windows, n_features) float32 array
-        Of the last frame's windows.
+    features_ : (n_windows, n_features + 1) float32 array
+        Of the last frame's windows; the last column is their height over the ground, in meters.
     update_ : Update
         What the last frame has taught.
     seconds_ : dict of str to float
@@ -45,7 +47,7 @@ class NearToFar:
 
     def __init__(self, features: BandFeatures, classifier: OnlineClassifier | None = None) -> None:
         self.features = features
-        self.classifier = classifier or OnlineClassifier(features.n_features)
+        self.classifier = classifier or OnlineClassifier(features.n_features + 1)
 
     def see(self, bands: Bands, labels: WindowLabels) -> NDArray[np.float32]:
         """Predict the windows of a frame, then learn from those that have a label; see `FarSight`.
@@ -53,7 +55,7 @@ class NearToFar:
         Before two classes were seen, the prediction is NaN.
         """
         began = time.perf_counter()
-        self.features_ = features_of_bands(self.features, bands)
+        self.features_ = _with_height(features_of_bands(self.features, bands), bands.windows.height)
         computed = time.perf_counter()
         probabilities = self.predict(self.features_)
         known = labels.label >= 0
@@ -61,12 +63,27 @@ class NearToFar:
         self.seconds_ = {"features": computed - began, "learning": time.perf_counter() - computed}
         return probabilities
 
+    def learn(self, windows: NDArray[np.float32], height: NDArray[np.floating], label: NDArray[np.integer]) -> None:
+        """Learn from windows that are no part of a frame, such as those of an earlier drive.
+
+        Parameters
+        ----------
+        windows : (n_windows, channels, 12, 25) float32 array
+            Their pixels, as `Bands.cut` returns them.
+        height : (n_windows,) float array
+            Over the ground, in meters, as in `Windows`.
+        label : (n_windows,) int array
+            Of `CLASSES`.
+        """
+        found = _with_height(self.features.of_windows(windows), height)
+        self.update_ = self.classifier.update(found, label.astype(np.int64))
+
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict windows by their features, as `features_` has them, with what has been learned so far.
 
         Parameters
         ----------
-        features : (n_windows, n_features) float32 array
+        features : (n_windows, n_features + 1) float32 array
 
         Returns
         -------
@@ -77,6 +94,10 @@ class NearToFar:
             return np.full((len(features), self.classifier.n_classes), np.nan, np.float32)
         seen = self.classifier.buffer.counts > 0
         return with_even_prior(self.classifier.predict_proba(features), seen).astype(np.float32)
+
+
+def _with_height(features: NDArray[np.float32], height: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.column_stack([features, height]).astype(np.float32, copy=False)
 
 
 def with_even_prior(probabilities: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:

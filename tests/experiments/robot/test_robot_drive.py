@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striate.experiments import Results, load_experiment
-from striate.experiments.robot.robot_drive import ALL, FAR, STEREO, _Sight, _world
+from striate.experiments.robot.robot_drive import ALL, FAR, SHUFFLED, STEREO, _Sight, _world
 from striate.robot import Box, Course, GroundPose
 
 EXPERIMENT = load_experiment("robot-drive")
@@ -35,6 +35,7 @@ def measured(**changed: Any) -> list[Any]:
         drives = {
             STEREO: {"time": 90.0, "distance": 100.0 + odd, "response": 4.0, "bumps": 0},
             FAR: {"time": 90.0 - 20 * odd, "distance": 80.0 - odd, "response": 10.0, "bumps": 1} | changed,
+            SHUFFLED: {"time": 95.0, "distance": 100.0, "response": 9.0, "bumps": 0},
             ALL: {"time": 60.0 + odd, "distance": 70.0, "response": 20.0, "bumps": 0},
         }
         finished[unit.name] = drives
@@ -42,12 +43,14 @@ def measured(**changed: Any) -> list[Any]:
 
 
 def test_figures_of_drives() -> None:
-    response, sooner, distance, ideal, bumps = measured()
+    response, sooner, distance, shuffled, ideal, bumps = measured()
     assert (response.value, response.n) == (2.5, 50)
     assert response.uncertainty == pytest.approx(0)
     assert sooner.value == pytest.approx(50)
     assert distance.value == pytest.approx(21)
     assert distance.held
+    assert shuffled.value == pytest.approx(95 - 80)
+    assert shuffled.held
     assert ideal.value == pytest.approx(90 - 10 - 60.5)
     assert ideal.held
     assert bumps.value == 1
