@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striate.experiments import Results, load_experiment
-from striate.experiments.robot.robot_drive import ALL, FAR, SHUFFLED, STEREO, _Sight, _world
+from striate.experiments.robot.robot_drive import ALL, FAR, SHUFFLED, STEREO, Sight, rendered
 from striate.robot import Box, Course, GroundPose
 
 EXPERIMENT = load_experiment("robot-drive")
@@ -16,7 +16,7 @@ EXPERIMENT = load_experiment("robot-drive")
 
 def test_a_robot_sees_a_box_and_the_ground_before_it() -> None:
     start = GroundPose(3.0, -2.0, 0.2)
-    sight = _Sight(_world(Course((Box(5.0, 7.0, 3.0, 1.0, 1.5),), start, (0.0, 60.0))), None)
+    sight = Sight(rendered(Course((Box(5.0, 7.0, 3.0, 1.0, 1.5),), start, (0.0, 60.0))), None)
     seen = sight(start)
     assert seen.at(4.9, 6.6) > 0.8
     assert seen.at(4.0, 3.5) < 0.2

@@ -51,6 +51,7 @@ from striate.robot import (
     NearToFar,
     RobotEye,
     Texture,
+    View,
     WindowLabels,
     World,
     camera_pose,
@@ -64,7 +65,7 @@ DATA = {"quick": (), "full": ()}
 
 STEREO, FAR, SHUFFLED, ALL = "stereo alone", "near to far", "shuffled", "seeing all"
 _PRACTICE = 1000  # number of the first course that is practiced on
-_CAMERA = Calibration(fx=280, fy=280, cx=239.5, cy=79.5, baseline=0.3, size=(160, 480))
+CAMERA = Calibration(fx=280, fy=280, cx=239.5, cy=79.5, baseline=0.3, size=(160, 480))
 _PLANE = GroundPlane.from_angles(6, 0, 1.3)
 _LOOK = 6  # steps of the driver, of a quarter of a second
 _KEEP = 0.98  # of the weight of what was seen, from look to look
@@ -166,16 +167,16 @@ def units(scale: Scale) -> list[Unit]:
 def drive(settings: Settings, context: Context) -> dict[str, Any]:
     """Drive one course with each sight."""
     course = random_course(np.random.default_rng((context.seed, settings["course"])))
-    world = _world(course)
+    world = rendered(course)
     driver = Driver(patience=settings["patience"])
-    practiced = _practiced(settings["n_practiced"], settings["n_looks"], settings["extractor"], context.seed)
+    practiced = practiced_far(settings["n_practiced"], settings["n_looks"], settings["extractor"], context.seed)
     sights: dict[str, Callable[[GroundPose], CostMap]] = {
-        STEREO: _Sight(world, None),
-        FAR: _Sight(world, copy.deepcopy(practiced)),
+        STEREO: Sight(world, None),
+        FAR: Sight(world, copy.deepcopy(practiced)),
         ALL: IdealSight(course.boxes, 60),
     }
     if settings["shuffled"]:
-        sights[SHUFFLED] = _Sight(world, _Shuffled(copy.deepcopy(practiced), context.seed))
+        sights[SHUFFLED] = Sight(world, _Shuffled(copy.deepcopy(practiced), context.seed))
     found: dict[str, Any] = {}
     with context.progress.phase("drives", total=len(sights), unit="drives") as phase:
         for name, sight in sights.items():
@@ -189,21 +190,22 @@ def drive(settings: Settings, context: Context) -> dict[str, Any]:
     return found | {"boxes": [list(box[:4]) for box in course.boxes]}
 
 
-class _Sight:
-    """A robot's eye in a rendered world."""
+class Sight:
+    """A robot's eye in a rendered world; `view` is what the cameras showed at the last look."""
 
+    view: View
     _costs: CostMap
 
     def __init__(self, world: World, far: FarSight | None) -> None:
         self._world = world
-        self.eye = RobotEye(_CAMERA, far, grid=GroundGrid(keep=_KEEP))
+        self.eye = RobotEye(CAMERA, far, grid=GroundGrid(keep=_KEEP))
         self._n_calls = 0
 
     def look(self, pose: GroundPose) -> Look:
         """What is seen from a place."""
         camera = camera_pose(_PLANE, pose.x, pose.z, pose.heading)
-        view = self._world.view(_CAMERA, camera)
-        self._costs = self.eye.update(view.left, view.right, pose=camera)
+        self.view = self._world.view(CAMERA, camera)
+        self._costs = self.eye.update(self.view.left, self.view.right, pose=camera)
         return self.eye.look_
 
     def __call__(self, pose: GroundPose) -> CostMap:
@@ -225,12 +227,12 @@ class _Shuffled:
 
 
 @lru_cache(maxsize=1)
-def _practiced(n_courses: int, n_looks: int, extractor: str, seed: int) -> NearToFar:
-    """Features and a classifier from looks along the way through some courses."""
+def practiced_far(n_courses: int, n_looks: int, extractor: str, seed: int) -> NearToFar:
+    """Features and a classifier from looks along the way through some courses, kept for the next course."""
     seen = []
     for number in range(n_courses):
         course = random_course(np.random.default_rng((seed, _PRACTICE + number)))
-        sight = _Sight(_world(course), None)
+        sight = Sight(rendered(course), None)
         track = Driver(replan=5)(course, IdealSight(course.boxes, 60)).track
         for step in np.linspace(0, track.shape[1] - 2, n_looks).astype(int):
             way = track[:, step + 1] - track[:, step]
@@ -247,7 +249,8 @@ def _practiced(n_courses: int, n_looks: int, extractor: str, seed: int) -> NearT
     return far
 
 
-def _world(course: Course) -> World:
+def rendered(course: Course) -> World:
+    """The world of a course: grass, and boxes of brick."""
     from skimage.data import brick, grass
 
     pictures = [picture.astype(np.float32) / 255 for picture in (grass(), brick())]
