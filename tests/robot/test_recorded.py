@@ -16,8 +16,9 @@ from striate.robot import (
     learn_features_of_drive,
     replay,
 )
-from tests.robot.drives import drive, write_drive
-from tests.robot.scenes import CAMERA
+from striate.robot.world import camera_pose
+from tests.robot.drives import PLANE, drive, write_drive
+from tests.robot.scenes import CAMERA, world
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,16 @@ def test_it_is_what_an_eye_sees(sequence: StereoSequence) -> None:
     np.testing.assert_array_equal(seen[2].look.camera, sequence.poses[2])
     assert len(list(replay(sequence, n_frames=2))) == 2
     assert len(list(replay(sequence, n_frames=20))) == 3
+
+
+def test_features_are_learned_where_all_is_ground(tmp_path: Path) -> None:
+    scene = world([])
+    views = [scene.view(CAMERA, camera_pose(PLANE, z=float(frame))) for frame in range(2)]
+    drive = StereoSequence(write_drive(tmp_path, views, poses=False))
+    learned = learn_features_of_drive(drive, n_frames=1, per_frame=200, random_state=0)
+    assert learned.features.n_features == 100
+    with pytest.raises(UsageError, match="two classes"):
+        learn_features_of_drive(drive, "supervised", n_frames=1, per_frame=200, random_state=0)
 
 
 def test_features_are_those_of_the_first_frames_with_stereo(sequence: StereoSequence) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "code": ("striate.cli.code", "Learn a dictionary, code signals."),
     "restore": ("striate.cli.restore", "Remove noise from images, or fill in missing pixels."),
     "robot": ("striate.cli.robot", "See a recorded drive as a robot does: near by stereo, far by learning."),
+    "manifest": ("striate.cli.manifest", "List the images of a very large folder once."),
     "live": ("striate.cli.live", "Learn what a camera sees, on a local page."),
     "warm-up": ("striate.cli.warm_up", "Compile all kernels of striate ahead of their first use."),
     "data": ("striate.cli.data", "List, locate and download data sets."),

@@ -54,7 +54,7 @@ def robot(
         typer.Option(
             help="Features of windows, learned from the first frames; random, rbf and autoencoder use no labels."
         ),
-    ] = Extractor.autoencoder,
+    ] = Extractor.drlim,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.", show_default="all")] = None,
     out: Annotated[
         Path, typer.Option(help="The folder for drive.gif, report.html, summary.json and maps/NAME.npz.")

@@ -14,6 +14,7 @@ from striate.images.color import to_grey, to_rgb, to_yuv
 from striate.images.decode import image_size, read_image
 from striate.images.folder import ImageFiles, ImageFolder, file_identity
 from striate.images.kinds import EXTENSIONS
+from striate.images.manifest import ManifestImages, write_manifest
 from striate.images.sources import as_images
 
 # Imported here, not on demand: the function has the name of its module, and the module would hide it.
@@ -34,6 +35,8 @@ __all__ = [
     "ImageFolder",
     "ImageFiles",
     "TarImages",
+    "ManifestImages",
+    "write_manifest",
     "ImageArray",
     "ImageList",
     "as_images",

@@ -21,7 +21,7 @@ from striate.images.kinds import EXTENSIONS, HEIF_FAMILY, is_image_kind, is_read
 from striate.images.names import printable
 
 # Files that operating systems create, in lower case; names that begin with a dot are skipped anyway.
-_LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
+LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 _DATA_ENDINGS = (".csv", ".npz", "-ubyte", "-ubyte.gz")
 
 
@@ -201,11 +201,11 @@ class _Scan:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.startswith(".") or name.lower() in _LEFTOVERS:
+                    if name.startswith(".") or name.lower() in LEFTOVERS:
                         continue
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         folders.append(name)
-                    elif _is_image(entry):
+                    elif is_image(entry):
                         # Broken links are included: they are listed as unreadable.
                         pictures.append(prefix + name)
                     else:
@@ -277,7 +277,7 @@ def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
+def is_image(entry: os.DirEntry[str]) -> bool:
     """Whether a file counts as an image: by its ending, or for the HEIF family by its first box."""
     ending = os.path.splitext(entry.name)[1].lower()
     if ending not in HEIF_FAMILY:
@@ -292,7 +292,8 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     return is_read(ending, head, EXTENSIONS)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # for example a link to itself

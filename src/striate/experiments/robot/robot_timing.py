@@ -28,8 +28,8 @@ DATA = {"quick": (), "full": ("stereo",)}
 _SOURCE = "the talk's slide on the robot's software"
 _N_FIRST = 3
 _LOOP = PHASES[1:]  # without reading
-#: "rbf" is the quickest, "autoencoder" has the talk's network and is the default.
-_EXTRACTORS = ("rbf", "autoencoder")
+#: "rbf" is the quickest, "drlim" has the talk's network and is the default.
+_EXTRACTORS = ("rbf", "drlim")
 
 
 def _median(phases: tuple[str, ...], **which: Any) -> Callable[[Results], float]:
