@@ -136,7 +136,7 @@ SECTIONS = {
             "The pools are more invariant than SIFT to translations and rotations.",
             "Local filters over large images form orientation maps with pinwheels, as cortex does.",
         ],
-        ["topographic-filters", "invariance-vs-sift", "pinwheels", "pinwheels-patch"],
+        ["topographic-filters", "invariance-vs-sift", "pinwheels", "pinwheels-patch", "temporal-product"],
         "maps",
     ),
     "robot": Section(

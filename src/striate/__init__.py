@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         RandomFilters,
         SparseCoding,
         TemplateFilters,
+        TemporalProduct,
         TopographicPSD,
         TopographicSparseCoding,
     )
@@ -107,6 +108,7 @@ __all__ = [
     "RandomFilters",
     "GaborFilters",
     "TemplateFilters",
+    "TemporalProduct",
     "TopographicPSD",
     "TopographicSparseCoding",
     # encoders that predict codes
@@ -147,7 +149,7 @@ _NAMES = {
     "encoders": "TanhEncoder LinearEncoder ShrinkageEncoder LISTA LCoD",
     "learning": "SparseCoding KSVD ConvolutionalSparseCoding PSD ConvolutionalPSD LocalFields RBM "
     "DeepAutoencoder DrLIM RandomFilters GaborFilters TemplateFilters "
-    "TopographicPSD TopographicSparseCoding",
+    "TemporalProduct TopographicPSD TopographicSparseCoding",
     "hierarchy": "Hierarchy learn_filters extract_features",
     "recognition": "ImageClassifier SoftmaxClassifier IncrementalClassifier evaluate_classifier",
     "retrieval": "ImageIndex learn_encoder nearest_codes nearest_vectors near_copies",

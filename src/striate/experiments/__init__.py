@@ -72,6 +72,7 @@ EXPERIMENTS: dict[str, str] = {
     "invariance-vs-sift": "striate.experiments.maps.invariance_vs_sift",
     "pinwheels": "striate.experiments.maps.pinwheels",
     "pinwheels-patch": "striate.experiments.maps.pinwheels_patch",
+    "temporal-product": "striate.experiments.maps.temporal_product",
     "energy-surfaces": "striate.experiments.energies.energy_surfaces",
     "energy-training": "striate.experiments.energies.energy_training",
     "caltech101-one-stage": "striate.experiments.recognition.caltech101_one_stage",

@@ -16,6 +16,7 @@ from striate.learning.rbm import RBM
 from striate.learning.shards import learn_from_shards
 from striate.learning.sparse_coding import HeldOutObjective, SparseCoding
 from striate.learning.template_filters import TemplateFilters
+from striate.learning.temporal_product import HeldOutSequences, ProductCodes, TemporalProduct
 from striate.learning.topographic_psd import TopographicPSD
 from striate.learning.topographic_sparse_coding import TopographicSparseCoding
 
@@ -29,6 +30,7 @@ __all__ = [
     "HeldOut",
     "HeldOutMaps",
     "HeldOutObjective",
+    "HeldOutSequences",
     "HeldOutSheet",
     "KSVD",
     "LocalFields",
@@ -36,10 +38,12 @@ __all__ = [
     "OnlineLearner",
     "PSD",
     "PatchLearner",
+    "ProductCodes",
     "RBM",
     "RandomFilters",
     "SparseCoding",
     "TemplateFilters",
+    "TemporalProduct",
     "TopographicPSD",
     "TopographicSparseCoding",
     "annealed_log_partition",
