@@ -199,7 +199,7 @@ def test_tables_and_three_dimensions_are_the_same_sequences(rng: np.random.Gener
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_in_is_dtype_out_and_the_scale_makes_no_difference(rng: np.random.Generator, dtype: type) -> None:
-    frames = rotating(rng, 80)[0].astype(dtype)
+    frames: NDArray[Any] = rotating(rng, 80)[0].astype(dtype)
     learner = TemporalProduct(**_SMALL).fit(frames)
     assert learner.components_.dtype == learner.transform(frames).dtype == learner.infer(frames).content.dtype == dtype
     larger = TemporalProduct(**_SMALL).fit(64 * frames)
