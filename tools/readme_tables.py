@@ -21,7 +21,7 @@ from striate.errors import StriateError, UsageError
 from striate.experiments import list_experiments, rewrite_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDE = "autoencoders energies recognition results search-and-duplicates sparse-coding which-code"
+GUIDE = "autoencoders energies near-to-far recognition results search-and-duplicates sparse-coding which-code"
 PAGES = ("README.md", *(f"docs/{name}.md" for name in GUIDE.split()))
 _MARK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end benchmark -->)", re.DOTALL)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from striate.errors import UsageError
-from striate.images import ImageFolder, ManifestImages, as_images, write_manifest
+from striate.images import ImageFolder, ManifestImages, write_manifest
 from striate.progress import Phase
 
 NAMES = ["a-b.png", "loose.png", "a/1.png", "a/b/2.png", "a/b-/3.png", "a.x/1.png", "cat, dog/é.png", 'quo"ted/q.png']
@@ -34,8 +34,7 @@ def test_it_lists_what_the_folder_has(folder: Path, tmp_path: Path, place: str) 
     path = tmp_path / place
     path.parent.mkdir(exist_ok=True)
     assert write_manifest(folder, path) == len(NAMES)
-    expected, found = ImageFolder(folder), as_images(path)
-    assert isinstance(found, ManifestImages)
+    expected, found = ImageFolder(folder), ManifestImages(path)
     assert found.labels == expected.labels
     assert found.classes == expected.classes
     assert [os.path.normpath(path.parent / name) for name in found.names] == [
@@ -118,9 +117,9 @@ def test_bad_manifests(folder: Path, tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=message):
-            as_images(path)
+            ManifestImages(path)
     with pytest.raises(UsageError, match="no such file"):
-        as_images(tmp_path / "nowhere.manifest.csv")
+        ManifestImages(tmp_path / "nowhere.manifest.csv")
     write_manifest(folder, path)
     with pytest.raises(IndexError):
-        as_images(path).names[len(NAMES)]
+        ManifestImages(path).names[len(NAMES)]

@@ -62,7 +62,7 @@ def test_names_that_some_system_takes_for_one(typed: str, other: str) -> None:
 def test_folders_of_systems_are_those_that_striate_skips() -> None:
     from striate.images import folder
 
-    assert folder.LEFTOVERS == _SYSTEM
+    assert folder._LEFTOVERS == _SYSTEM
 
 
 @given(st.text(max_size=90) | st.text("./\\ ~a\u0301éE:con1$\n", max_size=12))

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from striate.cli._left_out import LeftOut
 from striate.errors import UnreadableImage, UsageError
 from striate.images import ImageCollection, ImageFiles, Preprocessing, Skipped, as_images, sample_patches
+from striate.images.manifest import MANIFEST, ManifestImages
 from striate.images.tar import TarImages, tar_files
 from striate.progress import Progress
 
 
 def images_in(path: Path) -> ImageCollection:
-    """The images of whatever a command takes: a folder, a data file, a tar file, or a folder of tar files."""
+    """The images of whatever a command takes: a folder, a data file, a manifest, a tar file, or a folder of them."""
+    if is_manifest(path):
+        return ManifestImages(path)
     return TarImages(path) if is_tar(path) else as_images(path)
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a path is a file of `striate manifest`."""
+    return path.name.endswith(MANIFEST) and not path.is_dir()
 
 
 def is_tar(path: Path) -> bool:
@@ -29,8 +37,12 @@ def is_tar(path: Path) -> bool:
 def named_images(paths: Sequence[Path], left_out: LeftOut) -> ImageCollection:
     """The images that are named on the command line, and those in named folders; notes what is left out.
 
-    A tar file, or a folder of tar files, is given alone.
+    A manifest, a tar file, or a folder of tar files, is given alone.
     """
+    if any(map(is_manifest, paths)):
+        if len(paths) > 1:
+            raise UsageError("a manifest stands for all images: give it alone.")
+        return left_out.of(images_in(paths[0]))
     shards = [path for path in paths if is_tar(path)]
     if shards and len(paths) > 1:
         raise UsageError("tar files are taken from one folder: give this folder, or one tar file, alone.")

@@ -21,7 +21,7 @@ from striate.images.kinds import EXTENSIONS, HEIF_FAMILY, is_image_kind, is_read
 from striate.images.names import printable
 
 # Files that operating systems create, in lower case; names that begin with a dot are skipped anyway.
-LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
+_LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 _DATA_ENDINGS = (".csv", ".npz", "-ubyte", "-ubyte.gz")
 
 
@@ -201,11 +201,11 @@ class _Scan:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name.startswith(".") or name.lower() in LEFTOVERS:
+                    if name.startswith(".") or name.lower() in _LEFTOVERS:
                         continue
-                    if is_folder(entry):
+                    if _is_folder(entry):
                         folders.append(name)
-                    elif is_image(entry):
+                    elif _is_image(entry):
                         # Broken links are included: they are listed as unreadable.
                         pictures.append(prefix + name)
                     else:
@@ -277,7 +277,7 @@ def file_identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def is_image(entry: os.DirEntry[str]) -> bool:
+def _is_image(entry: os.DirEntry[str]) -> bool:
     """Whether a file counts as an image: by its ending, or for the HEIF family by its first box."""
     ending = os.path.splitext(entry.name)[1].lower()
     if ending not in HEIF_FAMILY:
@@ -292,8 +292,7 @@ def is_image(entry: os.DirEntry[str]) -> bool:
     return is_read(ending, head, EXTENSIONS)
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # for example a link to itself

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from striate.errors import StriateError, UsageError
 from striate.images.collection import as_class
-from striate.images.folder import LEFTOVERS, ImageFiles, file_identity, is_folder, is_image
+from striate.images.folder import _LEFTOVERS, ImageFiles, _is_folder, _is_image, file_identity
 from striate.images.names import printable
 from striate.images.opening import require_file
 from striate.progress import Progress
@@ -134,11 +134,11 @@ def _walk(root: Path, prefix: str, last: str, above: tuple[Any, ...]) -> Iterato
     found = []
     with os.scandir(root / prefix) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in LEFTOVERS or "\n" in entry.name:
+            if entry.name.startswith(".") or entry.name.lower() in _LEFTOVERS or "\n" in entry.name:
                 continue
-            if is_folder(entry):
+            if _is_folder(entry):
                 found.append(prefix + entry.name + "/")
-            elif is_image(entry):
+            elif _is_image(entry):
                 found.append(prefix + entry.name)
     # With "/" behind the names of folders, this is the order of all names below them.
     for name in sorted(found):
@@ -231,14 +231,17 @@ def _line_ends(content: mmap.mmap) -> NDArray[np.int64]:
 def _labels(content: mmap.mmap, n_images: int) -> list[str]:
     """The labels, each kept once."""
     known: dict[bytes, str] = {}
+    kept: dict[str, str] = {}
     labels: list[str] = []
     content.seek(len(_HEADER))
     for line in iter(content.readline, b""):
-        raw = line[line.rfind(b",") + 1 :]
-        label = known.get(raw)
-        if label is None or raw.endswith(b'"\n'):  # a quoted label may have commas
+        end = line[line.rfind(b",") + 1 :]
+        label = known.get(end)
+        if label is None:
             label = as_class(_fields(line)[1])
-            known[raw] = label = known.get(raw, label) if not raw.endswith(b'"\n') else label
+            label = kept.setdefault(label, label)
+            if not end.endswith(b'"\n'):  # a label in quotes may have commas
+                known[end] = label
         labels.append(label)
     assert len(labels) == n_images
     return labels

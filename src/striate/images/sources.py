@@ -14,7 +14,6 @@ from striate.images.arrays import ImageArray, ImageList, open_arrays
 from striate.images.collection import ImageCollection
 from striate.images.folder import ImageFiles, ImageFolder
 from striate.images.kinds import EXTENSIONS
-from striate.images.manifest import MANIFEST, ManifestImages
 
 __all__ = ["as_images"]
 
@@ -27,7 +26,6 @@ def as_images(source: Any, labels: Sequence[Any] | np.ndarray | None = None) -> 
     source : ImageCollection, path, array, or list
         - a collection: itself;
         - the path of a folder or a ``.csv`` file: see `ImageFolder`;
-        - the path of a ``.manifest.csv`` file: see `ManifestImages`;
         - the path of an ``.npz`` file (`images` or `x`, and perhaps `labels` or `y`), or of an idx file such
           as MNIST's ``train-images-idx3-ubyte.gz``, whose labels are taken from the file beside it;
         - the path of one image;
@@ -58,8 +56,6 @@ def _without_labels(source: Any) -> ImageCollection:
         return source
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.name.endswith(MANIFEST) and not path.is_dir():
-            return ManifestImages(path)
         if path.is_dir() or path.suffix.lower() == ".csv":
             return ImageFolder(path)
         if path.suffix.lower() in EXTENSIONS:
