@@ -34,9 +34,7 @@ def same(one: TemporalProduct, other: TemporalProduct) -> bool:
     return header == other_header and all(np.array_equal(arrays[name], other_arrays[name]) for name in arrays)
 
 
-def rotating(
-    rng: np.random.Generator, n: int, *, n_planes: int = 4, frames: int = 3
-) -> tuple[NDArray[np.float32], ...]:
+def rotating(rng: np.random.Generator, n: int, *, n_planes: int = 4, frames: int = 3) -> tuple[NDArray[Any], ...]:
     """Points that rotate in one of several planes of a space: frames, which plane, the radius, and the angles."""
     plane = rng.integers(n_planes, size=n)
     radius = rng.uniform(2, 4, n)
