@@ -280,8 +280,11 @@ def draw(results: Results, path: Path) -> None:
     for row, name in zip(panels, (VIDEO, TRANSLATIONS), strict=True):
         found = results[name]
         image = found["dictionary"]
-        row[0].imshow(unpack(image["pixels"], image["shape"]), cmap="gray", vmin=0, vmax=255, interpolation="none")
-        row[0].set_title(f"{name}: simple cells; a column is a group, with one content cell", fontsize=9)
+        halves = np.array_split(unpack(image["pixels"], image["shape"]), 2, axis=1)  # a strip would be too thin
+        width = min(half.shape[1] for half in halves)
+        stacked = np.concatenate([np.pad(half[:, :width], ((0, 6), (0, 0)), constant_values=255) for half in halves])
+        row[0].imshow(stacked, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        row[0].set_title(f"{name}: simple cells; four in a column are a group, with one content cell", fontsize=9)
         row[0].set_axis_off()
         measured, predicted = np.array(found["measured"]), np.array(found["predicted"])
         for axis, label in enumerate(("down", "right")):
