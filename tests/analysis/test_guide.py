@@ -13,7 +13,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "maps.md").read_text(encoding="utf
 def test_the_examples_run(tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    sizes, differences, density, surrogate, noise, sift = done.stdout.splitlines()
+    sizes, differences, density, surrogate, noise, sift, product = done.stdout.splitlines()
     assert sizes == "(128, 128) 14"
     assert differences.endswith("True")
     assert density.endswith("()")
@@ -22,4 +22,5 @@ def test_the_examples_run(tmp_path: Path) -> None:
         assert abs(float(control) - found) < 4 * error + 0.1
     assert "no plateau" in noise
     assert sift.startswith("[0. ")
+    assert product == "(2000, 6) (2000, 3, 24) (1, 3, 16)"
     assert (tmp_path / "maps-random.png").stat().st_size > 10_000

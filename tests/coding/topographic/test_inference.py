@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad, minimize
+from scipy.optimize import minimize
 
 from striate import threads
 from striate.coding import PreparedDictionary, Sheet, certify_topographic, infer, infer_topographic, topographic_energy
@@ -42,7 +42,9 @@ def test_the_gradient_is_that_of_finite_differences(terms: dict[str, Any], rng: 
     def gradient(z: np.ndarray) -> np.ndarray:
         return topographic_energy(signals, z[np.newaxis], units, SHEET, 0.8, **terms)[1][0]
 
-    assert check_grad(energy, gradient, at) < 1e-5
+    steps = 1e-5 * np.eye(len(at))
+    slopes = [(energy(at + step) - energy(at - step)) / 2e-5 for step in steps]
+    assert np.linalg.norm(slopes - gradient(at)) < 1e-6
     residual = signals[0] - at @ units
     roots = np.sqrt(SHEET.matrix() @ at**2 + 1e-3)
     expected = 0.5 * residual @ residual + 0.8 * roots.sum()
